@@ -1,0 +1,28 @@
+//! The machine that host tests run on, as a board: it gives `defmt` a logger and a clock, so that tests of crates
+//! that log link. Frames are encoded and dropped: what tests assert is behaviour, not log text.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+#[defmt::global_logger]
+struct Logger;
+
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
+// SAFETY: `acquire` spins until no other thread holds the logger, so the calls up to `release` never interleave.
+unsafe impl defmt::Logger for Logger {
+    fn acquire() {
+        while TAKEN.swap(true, Ordering::Acquire) {
+            std::thread::yield_now();
+        }
+    }
+
+    unsafe fn flush() {}
+
+    unsafe fn release() {
+        TAKEN.store(false, Ordering::Release);
+    }
+
+    unsafe fn write(_bytes: &[u8]) {}
+}
+
+defmt::timestamp!("{=u64:us}", 0);

@@ -1,0 +1,2 @@
+//! slopos-board-qemu-q35
+#![no_std]

@@ -1,0 +1,2 @@
+//! slopos-console
+#![no_std]

@@ -1,0 +1,2 @@
+//! slopos-net
+#![no_std]

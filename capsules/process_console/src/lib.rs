@@ -1,0 +1,2 @@
+//! slopos-process-console
+#![no_std]

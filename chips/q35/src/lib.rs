@@ -1,0 +1,2 @@
+//! slopos-q35
+#![no_std]

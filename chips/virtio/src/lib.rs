@@ -1,0 +1,2 @@
+//! slopos-virtio
+#![no_std]

@@ -1,0 +1,42 @@
+//! The contract between the kernel and its processes, and between the kernel and the flash image.
+//!
+//! Numbers and C-layout structures only: no behaviour beyond checking a value. [`syscall`] has the call numbers,
+//! [`Errno`] the errors, [`flash`] the layout of the board's flash. `kernel/abi/README.md` documents each call.
+#![no_std]
+#![forbid(unsafe_code)]
+
+mod errno;
+pub mod flash;
+pub mod info;
+pub mod poll;
+pub mod rights;
+pub mod socket;
+pub mod syscall;
+
+pub use errno::Errno;
+
+/// Entries in a process's descriptor table; valid descriptors are `0..DESCRIPTORS`.
+pub const DESCRIPTORS: usize = 32;
+
+/// Descriptor of the console's input.
+pub const STDIN: i32 = 0;
+/// Descriptor of the console's output.
+pub const STDOUT: i32 = 1;
+/// Descriptor of the console's output for diagnostics.
+pub const STDERR: i32 = 2;
+
+/// Lowest virtual address of a process: its first segment is linked here.
+pub const USER_BASE: u64 = 0x40_0000;
+/// First virtual address beyond a process. Its stack ends one guard page (4096 bytes) below.
+pub const USER_END: u64 = 0x60_0000;
+
+/// Longest argument block that a process can be started with, in bytes.
+///
+/// On entry `rdi` is the block's address and `rsi` its length in bytes: the process's name, then its arguments,
+/// each ended by one NUL byte. `rsp` is a multiple of 16.
+pub const ARGUMENTS_MAX: usize = 512;
+
+/// Exit status of a process that the kernel ended: a fault, or a kill.
+pub const STATUS_KILLED: i32 = 110;
+/// Largest exit status that the debug-exit device can report; a larger or negative one counts as this.
+pub const STATUS_MAX: i32 = 111;

@@ -1,0 +1,2 @@
+//! webget
+#![no_std]

@@ -1,0 +1,2 @@
+//! libslop
+#![no_std]
