@@ -26,6 +26,8 @@ pub struct ProcessSet(u64);
 impl ProcessSet {
     /// No process.
     pub const EMPTY: ProcessSet = ProcessSet(0);
+    /// Every process.
+    pub const ALL: ProcessSet = ProcessSet(u64::MAX);
 
     /// Adds a process.
     pub const fn insert(&mut self, process: ProcessId) {

@@ -1,0 +1,89 @@
+//! What `help`, `ps` and `net` print.
+
+use core::fmt::{Result, Write};
+use slopos_abi::info::NetInfo;
+use slopos_kernel::scheduler::Kernel;
+
+/// The text of `help`.
+pub const HELP: &str = "\
+help                  this list
+ps                    processes: state, last status, calls, descriptors, denials, ledger
+net                   address, gateway, lease, counters
+APP [ARGUMENT...]     run a process and wait for it; ^C kills it
+kill APP              end a process at once
+sleep SECONDS         wait
+exit                  leave, with the status of the last command
+";
+
+/// What `help` adds in an image with the board's own tests.
+pub const SELF_TEST_HELP: &str = "\
+test                  run the board's own tests
+panic                 make the kernel panic
+";
+
+/// The table of `ps`.
+pub fn processes(kernel: &Kernel, out: &mut impl Write) -> Result {
+    writeln!(
+        out,
+        "{:<16} {:<8} {:>6} {:>10} {:>4} {:>8} {:>7}",
+        "PROCESS", "STATE", "STATUS", "CALLS", "FDS", "DENIALS", "LEDGER"
+    )?;
+    for (_, process) in kernel.processes() {
+        write!(out, "{:<16} {:<8} ", process.configuration.name, process.state().word())?;
+        match process.status() {
+            Some(status) => write!(out, "{status:>6}")?,
+            None => write!(out, "{:>6}", "-")?,
+        }
+        let ledger = process.ledger.balance();
+        writeln!(
+            out,
+            " {:>10} {:>4} {:>8} {:>+7}",
+            process.calls,
+            process.open_descriptors(),
+            process.denials,
+            ledger
+        )?;
+    }
+    Ok(())
+}
+
+/// The text of `net`.
+pub fn network(info: &NetInfo, out: &mut impl Write) -> Result {
+    let [a, b, c, d] = info.address;
+    let [e, f, g, h] = info.gateway;
+    let [m0, m1, m2, m3, m4, m5] = info.mac;
+    let link = if info.link != 0 { "up" } else { "down" };
+    writeln!(out, "link {link} mac {m0:02x}:{m1:02x}:{m2:02x}:{m3:02x}:{m4:02x}:{m5:02x} mtu {}", info.mtu)?;
+    match info.lease_seconds {
+        0 => writeln!(out, "no lease")?,
+        u32::MAX => writeln!(out, "address {a}.{b}.{c}.{d}/{} gateway {e}.{f}.{g}.{h} lease for ever", info.prefix)?,
+        seconds => writeln!(out, "address {a}.{b}.{c}.{d}/{} gateway {e}.{f}.{g}.{h} lease {seconds} s", info.prefix)?,
+    }
+    writeln!(
+        out,
+        "received {} frames {} bytes, dropped {}",
+        info.receive_frames, info.receive_bytes, info.receive_dropped
+    )?;
+    writeln!(
+        out,
+        "sent {} frames {} bytes, {} segments again",
+        info.transmit_frames, info.transmit_bytes, info.retransmits
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::String;
+
+    #[test]
+    fn the_network_report_says_when_there_is_no_lease() {
+        let mut text = String::new();
+        network(&NetInfo::default(), &mut text).unwrap();
+        assert!(text.contains("link down") && text.contains("no lease"));
+        let info = NetInfo { address: [10, 0, 2, 15], prefix: 24, lease_seconds: 86_400, ..NetInfo::default() };
+        text.clear();
+        network(&info, &mut text).unwrap();
+        assert!(text.contains("address 10.0.2.15/24 gateway 0.0.0.0 lease 86400 s"));
+    }
+}

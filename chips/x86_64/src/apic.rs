@@ -1,0 +1,179 @@
+//! The local APIC: interrupts are acknowledged here, and its timer gives the kernel its deadlines.
+//!
+//! Intel SDM volume 3, chapter 11. Accessed by memory (xAPIC).
+
+#![allow(missing_docs, reason = "the register macros generate items that carry no comment")]
+
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use tock_registers::interfaces::{ReadWriteable, Readable, Writeable};
+use tock_registers::registers::{ReadOnly, ReadWrite, WriteOnly};
+use tock_registers::{register_bitfields, register_structs};
+
+register_bitfields![u32,
+    /// Spurious-interrupt vector register, section 11.9.
+    Spurious [
+        /// The vector.
+        VECTOR OFFSET(0) NUMBITS(8) [],
+        /// The APIC works.
+        ENABLE OFFSET(8) NUMBITS(1) []
+    ],
+    /// An entry of the local vector table, section 11.5.1.
+    LocalVector [
+        /// The vector.
+        VECTOR OFFSET(0) NUMBITS(8) [],
+        /// Nothing is delivered.
+        MASK OFFSET(16) NUMBITS(1) [],
+        /// The timer's mode.
+        TIMER_MODE OFFSET(17) NUMBITS(2) [
+            OneShot = 0,
+            Periodic = 1
+        ]
+    ],
+    /// Divide configuration register, section 11.5.4.
+    Divide [
+        /// Bits 0, 1 and 3 give the divisor.
+        DIVISOR OFFSET(0) NUMBITS(4) [
+            By16 = 0b0011
+        ]
+    ]
+];
+
+register_structs! {
+    /// The registers, each in a cell of 16 bytes (table 11-1).
+    pub Registers {
+        (0x000 => _reserved0),
+        (0x020 => id: ReadOnly<u32>),
+        (0x024 => _reserved1),
+        (0x080 => task_priority: ReadWrite<u32>),
+        (0x084 => _reserved2),
+        (0x0b0 => end_of_interrupt: WriteOnly<u32>),
+        (0x0b4 => _reserved3),
+        (0x0f0 => spurious: ReadWrite<u32, Spurious::Register>),
+        (0x0f4 => _reserved4),
+        (0x320 => timer: ReadWrite<u32, LocalVector::Register>),
+        (0x324 => _reserved5),
+        (0x350 => lint0: ReadWrite<u32, LocalVector::Register>),
+        (0x354 => _reserved6),
+        (0x360 => lint1: ReadWrite<u32, LocalVector::Register>),
+        (0x364 => _reserved7),
+        (0x380 => initial_count: ReadWrite<u32>),
+        (0x384 => _reserved8),
+        (0x390 => current_count: ReadOnly<u32>),
+        (0x394 => _reserved9),
+        (0x3e0 => divide: ReadWrite<u32, Divide::Register>),
+        (0x3e4 => @END),
+    }
+}
+
+/// Bytes that the registers take.
+pub const LENGTH: u64 = 4096;
+
+/// Where an interrupt message to this processor is written (section 11.11.1), to be joined with the APIC's id.
+const MESSAGE_ADDRESS: u64 = 0xfee0_0000;
+
+/// Where the trap code finds the registers; 0 until [`LocalApic::start`].
+#[cfg_attr(not(test), unsafe(link_section = ".bss.cpu"))]
+static REGISTERS: AtomicUsize = AtomicUsize::new(0);
+
+#[cfg(not(test))]
+/// Tells the local APIC that the interrupt in service is noted.
+pub(crate) fn end_of_interrupt() {
+    let registers = REGISTERS.load(Relaxed) as *const Registers;
+    // SAFETY: either null, or the pointer that `LocalApic::start` was given for ever.
+    if let Some(registers) = unsafe { registers.as_ref() } {
+        registers.end_of_interrupt.set(0);
+    }
+}
+
+/// The processor's own interrupt controller.
+pub struct LocalApic {
+    registers: &'static Registers,
+    ticks_per_second: u64,
+}
+
+impl LocalApic {
+    /// Switches it on, its own inputs masked.
+    ///
+    /// # Safety
+    /// `base` must be the mapped registers of this processor's local APIC, for ever.
+    pub unsafe fn start(base: *mut u8, timer_vector: u8, spurious_vector: u8) -> LocalApic {
+        REGISTERS.store(base as usize, Relaxed);
+        // SAFETY: by the caller's promise.
+        let registers = unsafe { &*base.cast::<Registers>() };
+        registers.task_priority.set(0);
+        registers.lint0.write(LocalVector::MASK::SET);
+        registers.lint1.write(LocalVector::MASK::SET);
+        registers.divide.write(Divide::DIVISOR::By16);
+        registers.timer.write(LocalVector::VECTOR.val(timer_vector.into()) + LocalVector::TIMER_MODE::OneShot);
+        registers.spurious.write(Spurious::VECTOR.val(spurious_vector.into()) + Spurious::ENABLE::SET);
+        LocalApic { registers, ticks_per_second: 0 }
+    }
+
+    /// Lets the timer count down from its highest value, for calibration, without an interrupt.
+    pub fn start_calibration(&self) {
+        self.registers.timer.modify(LocalVector::MASK::SET);
+        self.registers.initial_count.set(u32::MAX);
+    }
+
+    /// Ticks since [`LocalApic::start_calibration`].
+    pub fn calibration_ticks(&self) -> u64 {
+        u64::from(u32::MAX - self.registers.current_count.get())
+    }
+
+    /// Ends the calibration with its result.
+    pub fn set_frequency(&mut self, ticks_per_second: u64) {
+        self.ticks_per_second = ticks_per_second;
+        self.registers.initial_count.set(0);
+        self.registers.timer.modify(LocalVector::MASK::CLEAR);
+    }
+
+    /// Has the timer interrupt once after that many microseconds, at least one tick; at most as long as it can count.
+    pub fn set_alarm(&self, micros: u64) {
+        let ticks = u128::from(micros) * u128::from(self.ticks_per_second) / 1_000_000;
+        self.registers.initial_count.set(u32::try_from(ticks).unwrap_or(u32::MAX).max(1));
+    }
+
+    /// This APIC's id.
+    pub fn id(&self) -> u8 {
+        (self.registers.id.get() >> 24) as u8
+    }
+
+    /// The address and data that make a device's message an interrupt `vector` here (section 11.11).
+    pub fn message(&self, vector: u8) -> (u64, u32) {
+        (MESSAGE_ADDRESS | u64::from(self.id()) << 12, u32::from(vector))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fake() -> (&'static mut [u32; 1024], LocalApic) {
+        let memory: &'static mut [u32; 1024] = Box::leak(Box::new([0; 1024]));
+        memory[0x20 / 4] = 3 << 24;
+        let base = memory.as_mut_ptr().cast();
+        // SAFETY: the memory is as large as the registers and lives for ever.
+        let apic = unsafe { LocalApic::start(base, 32, 63) };
+        (memory, apic)
+    }
+
+    #[test]
+    fn starting_enables_it_and_masks_its_own_inputs() {
+        let (memory, apic) = fake();
+        assert_eq!(memory[0xf0 / 4], 0x100 | 63);
+        assert_eq!(memory[0x350 / 4], 1 << 16);
+        assert_eq!(apic.message(40), (0xfee0_3000, 40));
+    }
+
+    #[test]
+    fn an_alarm_is_at_least_a_tick_and_never_overflows() {
+        let (memory, mut apic) = fake();
+        apic.set_frequency(62_500_000);
+        apic.set_alarm(0);
+        assert_eq!(memory[0x380 / 4], 1);
+        apic.set_alarm(1_000);
+        assert_eq!(memory[0x380 / 4], 62_500);
+        apic.set_alarm(u64::MAX);
+        assert_eq!(memory[0x380 / 4], u32::MAX);
+    }
+}

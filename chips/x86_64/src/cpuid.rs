@@ -1,0 +1,34 @@
+//! What the processor says it can do (Intel SDM volume 2A, CPUID).
+
+/// The features that the kernel asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, defmt::Format)]
+pub struct Features {
+    /// Supervisor-mode execution prevention.
+    pub smep: bool,
+    /// Supervisor-mode access prevention.
+    pub smap: bool,
+    /// User-mode instruction prevention.
+    pub umip: bool,
+    /// The RDRAND instruction.
+    pub rdrand: bool,
+    /// No-execute pages.
+    pub no_execute: bool,
+}
+
+impl Features {
+    /// Asks the processor.
+    pub fn detect() -> Features {
+        use core::arch::x86_64::{__cpuid, __cpuid_count};
+        let basic = __cpuid(1);
+        let extended = if __cpuid(0).eax >= 7 { Some(__cpuid_count(7, 0)) } else { None };
+        let amd = if __cpuid(0x8000_0000).eax >= 0x8000_0001 { __cpuid(0x8000_0001).edx } else { 0 };
+        let (ebx, ecx) = extended.map_or((0, 0), |leaf| (leaf.ebx, leaf.ecx));
+        Features {
+            smep: ebx >> 7 & 1 != 0,
+            smap: ebx >> 20 & 1 != 0,
+            umip: ecx >> 2 & 1 != 0,
+            rdrand: basic.ecx >> 30 & 1 != 0,
+            no_execute: amd >> 20 & 1 != 0,
+        }
+    }
+}

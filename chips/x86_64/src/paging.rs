@@ -1,0 +1,322 @@
+//! Page tables: the kernel's own, and one set for each process (Intel SDM volume 3, section 4.5).
+//!
+//! The kernel's image is mapped in pages of 4 KiB, each section with its rights and nothing twice writable and
+//! executable; guard pages are simply not mapped. Devices get a window of their own. A process's tables share the
+//! kernel's upper half and hold one table of 512 pages for the process's window.
+
+use bitfield::bitfield;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Bytes of a page.
+pub const PAGE: u64 = 4096;
+/// Where the kernel's image is mapped: physical address 0 would be here.
+pub const KERNEL_BASE: u64 = 0xffff_ffff_8000_0000;
+/// Where devices are mapped, in steps of [`LARGE_PAGE`].
+pub const DEVICE_BASE: u64 = 0xffff_8000_0000_0000;
+/// Bytes of a large page.
+pub const LARGE_PAGE: u64 = 2 << 20;
+
+bitfield! {
+    /// An entry of a page table of any level.
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    #[repr(transparent)]
+    pub struct Entry(u64);
+    impl Debug;
+    /// The entry is used.
+    pub present, set_present: 0;
+    /// Writing is allowed.
+    pub writable, set_writable: 1;
+    /// Ring 3 may use it.
+    pub user, set_user: 2;
+    /// Caching is off; a device's memory.
+    pub uncached, set_uncached: 4;
+    /// In a directory: maps 2 MiB instead of naming a table.
+    pub large, set_large: 7;
+    /// Survives a change of CR3.
+    pub global, set_global: 8;
+    u64, page_number, set_page_number: 51, 12;
+    /// Nothing is executed from here.
+    pub no_execute, set_no_execute: 63;
+}
+
+/// What a mapping allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Read.
+    Read,
+    /// Read and write.
+    Write,
+    /// Read and execute.
+    Execute,
+}
+
+impl Entry {
+    /// An entry that names the next table; the rights are decided further down.
+    pub fn table(physical: u64) -> Entry {
+        let mut entry = Entry(0);
+        entry.set_page_number(physical / PAGE);
+        entry.set_present(true);
+        entry.set_writable(true);
+        entry.set_user(true);
+        entry
+    }
+
+    /// An entry that maps a page.
+    pub fn page(physical: u64, access: Access, user: bool) -> Entry {
+        let mut entry = Entry(0);
+        entry.set_page_number(physical / PAGE);
+        entry.set_present(true);
+        entry.set_writable(access == Access::Write);
+        entry.set_no_execute(access != Access::Execute);
+        entry.set_user(user);
+        entry.set_global(!user);
+        entry
+    }
+
+    /// The physical address of the page or table.
+    pub fn address(self) -> u64 {
+        self.page_number() * PAGE
+    }
+}
+
+/// One table of 512 entries. The processor writes its accessed and dirty bits, hence atomics.
+#[repr(C, align(4096))]
+pub struct PageTable([AtomicU64; 512]);
+
+impl PageTable {
+    /// An empty table.
+    pub const fn new() -> Self {
+        PageTable([const { AtomicU64::new(0) }; 512])
+    }
+
+    /// The entry at an index below 512.
+    pub fn get(&self, index: usize) -> Entry {
+        Entry(self.0[index].load(Relaxed))
+    }
+
+    /// Changes an entry. The caller sees to the processor's translation buffer.
+    pub fn set(&self, index: usize, entry: Entry) {
+        self.0[index].store(entry.0, Relaxed);
+    }
+
+    /// Empties the table.
+    pub fn clear(&self) {
+        self.0.iter().for_each(|entry| entry.store(0, Relaxed));
+    }
+
+    /// The physical address of a table inside the kernel's image.
+    fn physical(&self) -> u64 {
+        physical_address(core::ptr::from_ref(self).cast())
+    }
+}
+
+impl Default for PageTable {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The physical address of something in the kernel's image. On the host, where tests run, it is the address itself.
+pub fn physical_address(pointer: *const u8) -> u64 {
+    (pointer as u64).wrapping_sub(if cfg!(target_os = "none") { KERNEL_BASE } else { 0 })
+}
+
+/// A part of the kernel's image, by virtual addresses that are multiples of [`PAGE`].
+#[derive(Clone, Copy, Debug)]
+pub struct Section {
+    /// First address.
+    pub start: u64,
+    /// Address after the last.
+    pub end: u64,
+    /// What is allowed.
+    pub access: Access,
+}
+
+/// Tables that any kernel address space needs: the map, one for the image, two for devices.
+const FIXED_TABLES: usize = 5;
+
+/// How many tables an image of that many bytes needs at most.
+pub const fn tables_for(image_bytes: usize) -> usize {
+    FIXED_TABLES + image_bytes / LARGE_PAGE as usize + 2
+}
+
+/// The kernel's half of every address space.
+pub struct KernelSpace {
+    tables: &'static [PageTable],
+    next_device_page: usize,
+}
+
+/// A mapping cannot be made: the tables that the board gave do not suffice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
+pub struct OutOfTables;
+
+impl KernelSpace {
+    /// Maps the image's sections but for its guard pages.
+    pub fn new(tables: &'static [PageTable], sections: &[Section], guards: &[u64]) -> Result<KernelSpace, OutOfTables> {
+        let [map, image_pointers, image_directory, device_pointers, device_directory, leaves @ ..] = tables else {
+            return Err(OutOfTables);
+        };
+        map.set(index_of(KERNEL_BASE, 3), Entry::table(image_pointers.physical()));
+        map.set(index_of(DEVICE_BASE, 3), Entry::table(device_pointers.physical()));
+        image_pointers.set(index_of(KERNEL_BASE, 2), Entry::table(image_directory.physical()));
+        device_pointers.set(index_of(DEVICE_BASE, 2), Entry::table(device_directory.physical()));
+        let mut leaves = leaves.iter();
+        let mut current: Option<(usize, &PageTable)> = None;
+        for section in sections {
+            let pages = (section.start..section.end).step_by(PAGE as usize);
+            for page in pages.filter(|page| !guards.contains(page)) {
+                let slot = index_of(page, 1);
+                let leaf = match current {
+                    Some((index, leaf)) if index == slot => leaf,
+                    _ => {
+                        let leaf = leaves.next().ok_or(OutOfTables)?;
+                        image_directory.set(slot, Entry::table(leaf.physical()));
+                        current = Some((slot, leaf));
+                        leaf
+                    }
+                };
+                leaf.set(index_of(page, 0), Entry::page(page.wrapping_sub(KERNEL_BASE), section.access, false));
+            }
+        }
+        Ok(KernelSpace { tables, next_device_page: 0 })
+    }
+
+    /// Maps a device's memory, uncached, and returns its virtual address; `None` where the window is full.
+    pub fn map_device(&mut self, physical: u64, length: u64) -> Option<*mut u8> {
+        let directory = self.tables.get(4)?;
+        let first = physical / LARGE_PAGE * LARGE_PAGE;
+        let pages = (physical.checked_add(length.max(1))? - first).div_ceil(LARGE_PAGE) as usize;
+        let start = self.next_device_page;
+        if pages > 512 - start {
+            return None;
+        }
+        self.next_device_page += pages;
+        for (index, slot) in (start..start + pages).enumerate() {
+            let mut entry = Entry::page(first + index as u64 * LARGE_PAGE, Access::Write, false);
+            entry.set_large(true);
+            entry.set_uncached(true);
+            directory.set(slot, entry);
+        }
+        Some((DEVICE_BASE + start as u64 * LARGE_PAGE + (physical - first)) as *mut u8)
+    }
+
+    /// The physical address of the topmost table, for CR3.
+    pub fn root(&self) -> u64 {
+        self.tables[0].physical()
+    }
+
+    /// Copies the kernel's half into the topmost table of a process.
+    fn share(&self, map: &PageTable) {
+        for index in 256..512 {
+            map.set(index, self.tables[0].get(index));
+        }
+    }
+}
+
+/// The index into the table of that level (0: pages, 3: topmost) for a virtual address.
+fn index_of(address: u64, level: u32) -> usize {
+    (address >> (12 + 9 * level) & 511) as usize
+}
+
+/// The tables of one process: topmost, pointers, directory, and the pages of its window.
+pub struct UserTables([PageTable; 4]);
+
+impl UserTables {
+    /// Empty tables.
+    pub const fn new() -> Self {
+        UserTables([const { PageTable::new() }; 4])
+    }
+
+    /// Connects the tables for the window of 2 MiB that begins at `base`.
+    pub fn connect(&self, kernel: &KernelSpace, base: u64) {
+        let [map, pointers, directory, pages] = &self.0;
+        kernel.share(map);
+        map.set(index_of(base, 3), Entry::table(pointers.physical()));
+        pointers.set(index_of(base, 2), Entry::table(directory.physical()));
+        directory.set(index_of(base, 1), Entry::table(pages.physical()));
+    }
+
+    /// The table of the window's pages.
+    pub fn pages(&self) -> &PageTable {
+        &self.0[3]
+    }
+
+    /// The physical address of the topmost table, for CR3.
+    pub fn root(&self) -> u64 {
+        self.0[0].physical()
+    }
+}
+
+impl Default for UserTables {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Makes the tables at this physical address the ones in use.
+///
+/// # Safety
+/// They must map the running code, the stack in use and all that the kernel reaches, as now.
+#[cfg(not(test))]
+pub unsafe fn activate(root: u64) {
+    // SAFETY: by the caller's promise.
+    unsafe { core::arch::asm!("mov cr3, {}", in(reg) root, options(nostack, preserves_flags)) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tables(count: usize) -> &'static [PageTable] {
+        Box::leak((0..count).map(|_| PageTable::new()).collect::<Vec<_>>().into_boxed_slice())
+    }
+
+    const TEXT: Section =
+        Section { start: KERNEL_BASE + 0x10_0000, end: KERNEL_BASE + 0x10_3000, access: Access::Execute };
+    const DATA: Section =
+        Section { start: KERNEL_BASE + 0x10_3000, end: KERNEL_BASE + 0x30_0000, access: Access::Write };
+
+    #[test]
+    fn no_page_is_both_writable_and_executable() {
+        let tables = tables(tables_for(0x20_0000));
+        let _space = KernelSpace::new(tables, &[TEXT, DATA], &[]).unwrap();
+        let mut seen = 0;
+        for leaf in &tables[5..] {
+            for entry in (0..512).map(|index| leaf.get(index)).filter(|entry| entry.present()) {
+                assert!(!entry.writable() || entry.no_execute());
+                assert!(!entry.user());
+                seen += 1;
+            }
+        }
+        assert_eq!(seen, (DATA.end - TEXT.start) / PAGE);
+    }
+
+    #[test]
+    fn guard_pages_are_not_mapped() {
+        let tables = tables(tables_for(0x20_0000));
+        let guard = DATA.start + 2 * PAGE;
+        KernelSpace::new(tables, &[TEXT, DATA], &[guard]).unwrap();
+        assert!(!tables[5].get(index_of(guard, 0)).present());
+        assert!(tables[5].get(index_of(guard - PAGE, 0)).present());
+    }
+
+    #[test]
+    fn too_few_tables_is_an_error() {
+        assert!(KernelSpace::new(tables(5), &[TEXT], &[]).is_err());
+        assert!(KernelSpace::new(tables(6), &[TEXT, DATA], &[]).is_err());
+    }
+
+    #[test]
+    fn a_device_is_mapped_with_its_offset_and_the_window_ends() {
+        let tables = tables(tables_for(0x20_0000));
+        let mut space = KernelSpace::new(tables, &[TEXT], &[]).unwrap();
+        let address = space.map_device(0xfebf_1000, 0x1000).unwrap() as u64;
+        assert_eq!(address & (LARGE_PAGE - 1), 0xfebf_1000 & (LARGE_PAGE - 1));
+        let entry = tables[4].get(0);
+        assert_eq!(entry.0 & !(LARGE_PAGE - 1) & 0xf_ffff_ffff_f000, 0xfea0_0000);
+        assert!(entry.uncached() && entry.no_execute() && entry.large());
+        assert!(space.map_device(0xb000_0000, 256 << 20).is_some());
+        assert!(space.map_device(0, 1 << 30).is_none());
+        assert!(space.map_device(u64::MAX, 2).is_none());
+    }
+}

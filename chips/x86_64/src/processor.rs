@@ -1,0 +1,290 @@
+//! The processor as the kernel sees it: runs processes, and reaches their memory through the kernel's own mapping.
+//!
+//! A process's memory is checked page by page against its page table, which is the only record of what it may
+//! touch. The kernel then uses its own, supervisor-only mapping of the same bytes: it never follows a user mapping,
+//! so SMAP stays on without exception, and no pointer can fault half way.
+
+use crate::paging::{Access, Entry, KernelSpace, PAGE, UserTables, physical_address};
+use crate::trap::Context;
+use slopos_abi::flash::{EXECUTE, WRITE};
+use slopos_abi::{Errno, USER_BASE, USER_END};
+use slopos_kernel::loader::Image;
+use slopos_kernel::process::ProcessId;
+use slopos_kernel::processor::Processor;
+#[cfg(not(test))]
+use slopos_kernel::processor::{Call, Fault, Trap};
+
+/// First address beyond a process's stack; the page up to [`USER_END`] is never mapped.
+const STACK_END: u64 = USER_END - PAGE;
+
+/// One process's memory and registers.
+pub struct UserSpace {
+    context: Context,
+    tables: &'static UserTables,
+    ram: &'static mut [u8],
+    stack: &'static mut [u8],
+}
+
+impl UserSpace {
+    /// A process of this RAM and stack, both of whole pages and page-aligned; together with a guard page they must
+    /// fit between [`USER_BASE`] and [`USER_END`], as the manifest's checks make sure.
+    pub fn new(ram: &'static mut [u8], stack: &'static mut [u8], tables: &'static UserTables) -> UserSpace {
+        let context = Context::new();
+        assert!(ram.as_ptr().addr() as u64 % PAGE == 0 && ram.len() as u64 % PAGE == 0);
+        assert!(stack.as_ptr().addr() as u64 % PAGE == 0 && stack.len() as u64 % PAGE == 0);
+        assert!(ram.len() as u64 + stack.len() as u64 + 2 * PAGE <= USER_END - USER_BASE);
+        UserSpace { context, tables, ram, stack }
+    }
+
+    fn stack_start(&self) -> u64 {
+        STACK_END - self.stack.len() as u64
+    }
+
+    /// Checks that each page of a range is mapped with the rights asked for, and tells where its bytes are.
+    fn locate(&self, address: u64, length: u64, write: bool) -> Result<Place, Errno> {
+        let end = address.checked_add(length).ok_or(Errno::Fault)?;
+        if address < USER_BASE || end > USER_END {
+            return Err(Errno::Fault);
+        }
+        let first = (address - USER_BASE) / PAGE;
+        let last = (end - 1 - USER_BASE) / PAGE;
+        for page in first..=last {
+            let entry = self.tables.pages().get(page as usize);
+            if !entry.present() || !entry.user() || write && !entry.writable() {
+                return Err(Errno::Fault);
+            }
+        }
+        let start = self.stack_start();
+        // The guard page between RAM and stack is never mapped, so a range is whole in one of them.
+        Ok(if address >= start {
+            Place::Stack((address - start) as usize..(end - start) as usize)
+        } else {
+            Place::Ram((address - USER_BASE) as usize..(end - USER_BASE) as usize)
+        })
+    }
+
+    fn map_range(&self, start: u64, bytes: &[u8], access: Access) {
+        for (index, page) in bytes.chunks(PAGE as usize).enumerate() {
+            let slot = (start - USER_BASE) / PAGE + index as u64;
+            let entry = Entry::page(physical_address(page.as_ptr()), access, true);
+            self.tables.pages().set(slot as usize, entry);
+        }
+    }
+}
+
+/// Where a range of a process's addresses lies.
+enum Place {
+    Ram(core::ops::Range<usize>),
+    Stack(core::ops::Range<usize>),
+}
+
+/// The processor with all processes' memory.
+pub struct Cpu {
+    spaces: &'static mut [UserSpace],
+    /// The process whose page tables are in use.
+    active: Option<ProcessId>,
+}
+
+impl Cpu {
+    /// Connects each process's tables to the kernel's.
+    pub fn new(kernel: &KernelSpace, spaces: &'static mut [UserSpace]) -> Cpu {
+        spaces.iter().for_each(|space| space.tables.connect(kernel, USER_BASE));
+        Cpu { spaces, active: None }
+    }
+
+    fn space(&self, process: ProcessId) -> &UserSpace {
+        &self.spaces[process.index()]
+    }
+}
+
+impl Processor for Cpu {
+    #[cfg(not(test))]
+    fn run(&mut self, process: ProcessId) -> Trap {
+        use crate::exception;
+        let space = &mut self.spaces[process.index()];
+        if self.active != Some(process) {
+            // SAFETY: `Cpu::new` shared the kernel's half with these tables, and its own half names only this
+            // process's pages. Null data segments carry nothing from one process to the next.
+            unsafe {
+                crate::paging::activate(space.tables.root());
+                core::arch::asm!(
+                    "mov ds, {0:x}", "mov es, {0:x}", "mov fs, {0:x}", "mov gs, {0:x}",
+                    in(reg) 0_u64, options(nomem, nostack, preserves_flags)
+                );
+            }
+            self.active = Some(process);
+        }
+        // SAFETY: the process's tables are active; `begin` set user selectors, which nothing else writes, and an
+        // instruction pointer inside the window, from where a process can only reach canonical addresses by itself
+        // (`sysret` is used only right behind a `syscall` instruction inside the window).
+        unsafe { crate::trap::run(&mut space.context) };
+        let context = &space.context;
+        match context.vector {
+            crate::trap::SYSTEM_CALL => Trap::SystemCall(Call {
+                number: context.rax,
+                arguments: [context.rdi, context.rsi, context.rdx, context.r10, context.r8, context.r9],
+            }),
+            vector if vector < exception::COUNT as u64 => Trap::Fault(Fault {
+                name: exception::name(vector),
+                error: context.error,
+                address: if vector == exception::PAGE_FAULT { crate::control::fault_address() } else { 0 },
+                instruction: context.rip,
+                stack: context.rsp,
+            }),
+            _ => Trap::Interrupt,
+        }
+    }
+
+    #[cfg(test)]
+    fn run(&mut self, _: ProcessId) -> slopos_kernel::processor::Trap {
+        unreachable!("there is no ring 3 to run a process in on the host")
+    }
+
+    fn set_result(&mut self, process: ProcessId, value: i64) {
+        self.spaces[process.index()].context.rax = value as u64;
+    }
+
+    fn readable(&self, process: ProcessId, address: u64, length: u64) -> Result<&[u8], Errno> {
+        if length == 0 {
+            return Ok(&[]);
+        }
+        let space = self.space(process);
+        let bytes = match space.locate(address, length, false)? {
+            Place::Ram(range) => space.ram.get(range),
+            Place::Stack(range) => space.stack.get(range),
+        };
+        bytes.ok_or(Errno::Fault)
+    }
+
+    fn writable(&mut self, process: ProcessId, address: u64, length: u64) -> Result<&mut [u8], Errno> {
+        if length == 0 {
+            return Ok(&mut []);
+        }
+        let space = &mut self.spaces[process.index()];
+        let bytes = match space.locate(address, length, true)? {
+            Place::Ram(range) => space.ram.get_mut(range),
+            Place::Stack(range) => space.stack.get_mut(range),
+        };
+        bytes.ok_or(Errno::Fault)
+    }
+
+    fn image_memory(&mut self, process: ProcessId) -> &mut [u8] {
+        // The next run loads CR3 again and with it drops what the processor remembers of the old mapping.
+        self.active = None;
+        let space = &mut self.spaces[process.index()];
+        space.tables.pages().clear();
+        space.ram
+    }
+
+    fn map(&mut self, process: ProcessId, image: &Image) {
+        self.active = None;
+        let space = &self.spaces[process.index()];
+        space.tables.pages().clear();
+        for segment in &image.segments {
+            let start = (segment.address - USER_BASE) as usize;
+            let end = start + (segment.memory_bytes as usize).next_multiple_of(PAGE as usize);
+            let access = match segment.flags & (WRITE | EXECUTE) {
+                0 => Access::Read,
+                EXECUTE => Access::Execute,
+                _ => Access::Write,
+            };
+            if let Some(bytes) = space.ram.get(start..end) {
+                space.map_range(segment.address, bytes, access);
+            }
+        }
+        space.map_range(space.stack_start(), space.stack, Access::Write);
+    }
+
+    fn begin(&mut self, process: ProcessId, entry: u64, arguments: &[u8]) {
+        let space = &mut self.spaces[process.index()];
+        space.stack.fill(0);
+        let top = space.stack.len() - arguments.len().next_multiple_of(16);
+        space.stack[top..top + arguments.len()].copy_from_slice(arguments);
+        let address = space.stack_start() + top as u64;
+        space.context = Context {
+            rdi: address,
+            rsi: arguments.len() as u64,
+            rip: entry,
+            cs: crate::segments::USER_CODE.into(),
+            rflags: crate::control::user_flags(),
+            rsp: address,
+            ss: crate::segments::USER_DATA.into(),
+            ..Context::new()
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::paging::PageTable;
+    use slopos_abi::flash::{READ, Segment};
+
+    #[repr(align(4096))]
+    struct Pages<const N: usize>([u8; N]);
+
+    fn pages<const N: usize>() -> &'static mut [u8] {
+        &mut Box::leak(Box::new(Pages([0; N]))).0
+    }
+
+    fn cpu() -> Cpu {
+        let tables: &'static [PageTable] = Box::leak((0..8).map(|_| PageTable::new()).collect());
+        let kernel = KernelSpace::new(tables, &[], &[]).unwrap();
+        let user = Box::leak(Box::new(UserTables::new()));
+        let space = UserSpace::new(pages::<0x4000>(), pages::<0x2000>(), user);
+        let mut cpu = Cpu::new(&kernel, Box::leak(Box::new([space])));
+        let segment = |address, memory_bytes, flags| Segment { address, memory_bytes, flags, ..Segment::default() };
+        let segments = [
+            segment(USER_BASE, 0x1800, READ | EXECUTE),
+            segment(USER_BASE + 0x2000, 10, READ),
+            segment(USER_BASE + 0x3000, 0x1000, READ | WRITE),
+        ];
+        let image = Image { entry: USER_BASE, segments: segments.into_iter().collect() };
+        cpu.map(P, &image);
+        cpu
+    }
+
+    const P: ProcessId = ProcessId::new(0);
+
+    #[test]
+    fn only_mapped_pages_can_be_reached_and_only_with_their_rights() {
+        let mut cpu = cpu();
+        let stack = STACK_END - 0x2000;
+        for (address, length, readable, writable) in [
+            (USER_BASE, 1, true, false),
+            (USER_BASE + 0x1fff, 2, true, false),
+            (USER_BASE + 0x3000, 0x1000, true, true),
+            (USER_BASE + 0x2fff, 2, true, false),
+            (USER_BASE + 0x3fff, 2, false, false),
+            (USER_BASE - 1, 2, false, false),
+            (stack, 0x2000, true, true),
+            (stack - 1, 2, false, false),
+            (STACK_END - 1, 2, false, false),
+            (0, 8, false, false),
+            (u64::MAX - 1, 8, false, false),
+            (crate::paging::KERNEL_BASE, 8, false, false),
+            (USER_BASE, u64::MAX, false, false),
+        ] {
+            assert_eq!(cpu.readable(P, address, length).is_ok(), readable, "read {address:#x} {length:#x}");
+            assert_eq!(cpu.writable(P, address, length).is_ok(), writable, "write {address:#x} {length:#x}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_mapped_while_an_image_is_loaded() {
+        let mut cpu = cpu();
+        cpu.image_memory(P);
+        assert_eq!(cpu.readable(P, USER_BASE, 1), Err(Errno::Fault));
+        assert_eq!(cpu.readable(P, STACK_END - 16, 1), Err(Errno::Fault));
+    }
+
+    #[test]
+    fn a_process_begins_with_its_arguments_on_an_aligned_stack() {
+        let mut cpu = cpu();
+        cpu.begin(P, USER_BASE + 4, b"p0\0x\0");
+        let context = cpu.spaces[0].context;
+        assert_eq!((context.rip, context.rsi, context.rsp % 16), (USER_BASE + 4, 5, 0));
+        assert_eq!(cpu.readable(P, context.rdi, 5), Ok(&b"p0\0x\0"[..]));
+        assert_eq!(context.cs & 3, 3);
+    }
+}

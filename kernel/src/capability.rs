@@ -1,0 +1,30 @@
+//! What trusted code may do, as zero-sized tokens that only the board can mint.
+//!
+//! A function that needs an authority takes a reference to a type that implements the authority's trait. The
+//! traits are `unsafe` to implement, so a crate that forbids unsafe code can be handed a token but cannot make one:
+//!
+//! ```compile_fail
+//! #![forbid(unsafe_code)]
+//! struct Forged;
+//! unsafe impl slopos_kernel::capability::ManageProcesses for Forged {}
+//! ```
+//!
+//! Nor does a safe implementation compile:
+//!
+//! ```compile_fail
+//! struct Forged;
+//! impl slopos_kernel::capability::ManageProcesses for Forged {}
+//! ```
+#![allow(unsafe_code, reason = "declares traits that are unsafe to implement; there is no unsafe code here")]
+
+/// May start and kill processes.
+///
+/// # Safety
+/// Only the board implements this, for tokens that it hands to what it trusts to manage processes.
+pub unsafe trait ManageProcesses {}
+
+/// May read and write the memory of a process that does not run, to load it.
+///
+/// # Safety
+/// Only the board implements this, for tokens that it hands to what it trusts with every process's memory.
+pub unsafe trait EnterProcessMemory {}

@@ -1,0 +1,489 @@
+//! The system-call table and what each call does.
+//!
+//! A call that cannot finish answers [`Outcome::Block`] and leaves everything as it was; the scheduler makes it
+//! again later with the deadline that the first try fixed. `kernel/abi/README.md` documents the calls for their
+//! callers.
+
+use crate::descriptor::Descriptor;
+use crate::objects::{Object, Objects, Remote};
+use crate::process::ProcessId;
+use crate::processor::{Call, Processor};
+use crate::scheduler::Process;
+use crate::time::{Duration, Instant};
+use slopos_abi::poll::{self, Entry};
+use slopos_abi::{DESCRIPTORS, Errno, rights, socket, syscall};
+use zerocopy::{FromBytes, IntoBytes};
+
+/// What a system call came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The process goes on with this result.
+    Return(i64),
+    /// The call is to be made again when something is ready, at the latest at the deadline.
+    Block(Option<Instant>),
+    /// The process goes on with 0 after the others had their turn.
+    Yield,
+    /// The process has ended with this status; its descriptors are closed.
+    Exit(i32),
+}
+
+impl From<Result<u64, Errno>> for Outcome {
+    fn from(result: Result<u64, Errno>) -> Self {
+        Outcome::Return(result.map_or_else(Errno::to_return, |value| value as i64))
+    }
+}
+
+/// How long `connect` tries where the caller sets no limit: TCP's own (RFC 9293 section 3.8.3, R2 for SYN).
+pub const CONNECT_LIMIT: Duration = Duration::from_secs(180);
+
+/// The entries of the system-call table.
+#[derive(Clone, Copy)]
+enum TableEntry {
+    Unknown,
+    Yield,
+    Exit,
+    Sleep,
+    Open,
+    Close,
+    Read,
+    Write,
+    Time,
+    Socket,
+    Connect,
+    Poll,
+    NetInfo,
+    GrantInfo,
+    Restrict,
+}
+
+const TABLE: [TableEntry; syscall::TABLE_ENTRIES] = {
+    let mut table = [TableEntry::Unknown; syscall::TABLE_ENTRIES];
+    table[syscall::YIELD as usize] = TableEntry::Yield;
+    table[syscall::EXIT as usize] = TableEntry::Exit;
+    table[syscall::SLEEP_MS as usize] = TableEntry::Sleep;
+    table[syscall::FS_OPEN as usize] = TableEntry::Open;
+    table[syscall::FS_CLOSE as usize] = TableEntry::Close;
+    table[syscall::FS_READ as usize] = TableEntry::Read;
+    table[syscall::FS_WRITE as usize] = TableEntry::Write;
+    table[syscall::GET_TIME_MS as usize] = TableEntry::Time;
+    table[syscall::SOCKET as usize] = TableEntry::Socket;
+    table[syscall::CONNECT as usize] = TableEntry::Connect;
+    table[syscall::POLL as usize] = TableEntry::Poll;
+    table[syscall::NET_INFO as usize] = TableEntry::NetInfo;
+    table[syscall::GRANT_INFO as usize] = TableEntry::GrantInfo;
+    table[syscall::RESTRICT as usize] = TableEntry::Restrict;
+    table
+};
+
+/// Makes a system call for a process. `deadline` is what an earlier try of the same call fixed.
+pub fn dispatch<P: Processor, O: Objects>(
+    process: &mut Process,
+    id: ProcessId,
+    call: &Call,
+    deadline: Option<Instant>,
+    cpu: &mut P,
+    objects: &mut O,
+    now: Instant,
+) -> Outcome {
+    let entry = usize::try_from(call.number).ok().and_then(|number| TABLE.get(number)).unwrap_or(&TableEntry::Unknown);
+    let mut context = Context { process, id, deadline, cpu, objects, now };
+    let [first, second, third, fourth, ..] = call.arguments;
+    match entry {
+        TableEntry::Unknown => Err(Errno::NoSuchCall).into(),
+        TableEntry::Yield => Outcome::Yield,
+        TableEntry::Exit => context.exit(first),
+        TableEntry::Sleep => context.sleep(first),
+        TableEntry::Open => context.open(first, second).into(),
+        TableEntry::Close => context.close(first).into(),
+        TableEntry::Read => context.read(first, second, third),
+        TableEntry::Write => context.write(first, second, third),
+        TableEntry::Time => Outcome::Return(now.as_millis() as i64),
+        TableEntry::Socket => context.socket(first, second).into(),
+        TableEntry::Connect => context.connect(first, second, third, fourth),
+        TableEntry::Poll => context.poll(first, second, third),
+        TableEntry::NetInfo => context.net_info(first, second).into(),
+        TableEntry::GrantInfo => context.grant_info(first, second).into(),
+        TableEntry::Restrict => context.restrict(first, second).into(),
+    }
+}
+
+/// All that a call may touch.
+struct Context<'a, P, O> {
+    process: &'a mut Process,
+    id: ProcessId,
+    deadline: Option<Instant>,
+    cpu: &'a mut P,
+    objects: &'a mut O,
+    now: Instant,
+}
+
+impl<P: Processor, O: Objects> Context<'_, P, O> {
+    fn exit(&mut self, status: u64) -> Outcome {
+        while let Some(descriptor) = self.process.descriptors.remove_any() {
+            self.objects.close(self.id, &descriptor.object, self.now);
+        }
+        Outcome::Exit(status as i32)
+    }
+
+    fn sleep(&mut self, millis: u64) -> Outcome {
+        let deadline = self.deadline.unwrap_or(self.now + Duration::from_millis(millis));
+        if self.now >= deadline { Outcome::Return(0) } else { Outcome::Block(Some(deadline)) }
+    }
+
+    fn open(&mut self, name: u64, length: u64) -> Result<u64, Errno> {
+        if length > slopos_abi::flash::NAME as u64 {
+            return Err(Errno::NotFound);
+        }
+        let name = self.cpu.readable(self.id, name, length)?;
+        let name = core::str::from_utf8(name).map_err(|_| Errno::NotFound)?;
+        let Some(granted) = self.process.configuration.flash.iter().find(|granted| **granted == name) else {
+            self.process.denials += 1;
+            return Err(Errno::NotFound);
+        };
+        if !self.process.descriptors.has_room() {
+            return Err(Errno::TooManyOpen);
+        }
+        let object = self.objects.open(self.id, granted)?;
+        self.process.descriptors.insert(object, rights::READ | rights::WRITE, false)
+    }
+
+    fn close(&mut self, number: u64) -> Result<u64, Errno> {
+        let descriptor = self.process.descriptors.remove(number)?;
+        self.objects.close(self.id, &descriptor.object, self.now);
+        Ok(0)
+    }
+
+    fn read(&mut self, number: u64, address: u64, length: u64) -> Outcome {
+        let (id, now) = (self.id, self.now);
+        let descriptor = match self.process.descriptors.get(number, rights::READ) {
+            Ok(descriptor) => descriptor,
+            Err(errno) => return Err(errno).into(),
+        };
+        let result = match self.cpu.writable(id, address, length) {
+            Ok([]) => Ok(0),
+            Ok(buffer) => self.objects.read(id, &mut descriptor.object, buffer, now),
+            Err(errno) => Err(errno),
+        };
+        transferred(descriptor, result)
+    }
+
+    fn write(&mut self, number: u64, address: u64, length: u64) -> Outcome {
+        let (id, now) = (self.id, self.now);
+        let descriptor = match self.process.descriptors.get(number, rights::WRITE) {
+            Ok(descriptor) => descriptor,
+            Err(errno) => return Err(errno).into(),
+        };
+        let result = match self.cpu.readable(id, address, length) {
+            Ok([]) => Ok(0),
+            Ok(bytes) => self.objects.write(id, &mut descriptor.object, bytes, now),
+            Err(errno) => Err(errno),
+        };
+        transferred(descriptor, result)
+    }
+
+    fn socket(&mut self, kind: u64, flags: u64) -> Result<u64, Errno> {
+        if kind != socket::KIND_STREAM || flags & !socket::ALL_FLAGS != 0 {
+            return Err(Errno::Invalid);
+        }
+        if !self.process.descriptors.has_room() {
+            return Err(Errno::TooManyOpen);
+        }
+        let object = self.objects.socket(self.id, flags, self.now).inspect_err(|&errno| self.process.deny(errno))?;
+        self.process.descriptors.insert(object, rights::ALL, flags & socket::NONBLOCK != 0)
+    }
+
+    fn connect(&mut self, number: u64, address: u64, port: u64, timeout_ms: u64) -> Outcome {
+        let descriptor = match self.process.descriptors.get(number, rights::CONNECT) {
+            Ok(descriptor) => descriptor,
+            Err(errno) => return Err(errno).into(),
+        };
+        let (Ok(address), Ok(port @ 1..)) = (u32::try_from(address), u16::try_from(port)) else {
+            return Err(Errno::Invalid).into();
+        };
+        let remote = Remote { address: address.to_be_bytes(), port };
+        let limit = if timeout_ms == 0 { CONNECT_LIMIT } else { Duration::from_millis(timeout_ms) };
+        match self.objects.connect(self.id, &descriptor.object, remote, self.now + limit, self.now) {
+            Err(Errno::Again) if !descriptor.nonblocking => Outcome::Block(None),
+            result => {
+                let outcome_known = result != Err(Errno::Again);
+                if outcome_known && !core::mem::replace(&mut descriptor.connect_booked, true) {
+                    match result {
+                        Ok(()) => self.process.ledger.win(),
+                        Err(Errno::TimedOut) => self.process.ledger.lose(),
+                        Err(errno) => self.process.deny(errno),
+                    }
+                }
+                result.map(|()| 0).into()
+            }
+        }
+    }
+
+    fn poll(&mut self, set: u64, count: u64, timeout_ms: u64) -> Outcome {
+        if count > DESCRIPTORS as u64 {
+            return Err(Errno::Invalid).into();
+        }
+        let bytes = match self.cpu.writable(self.id, set, count * size_of::<Entry>() as u64) {
+            Ok(bytes) => bytes,
+            Err(errno) => return Err(errno).into(),
+        };
+        let mut ready_entries = 0;
+        for slot in bytes.chunks_exact_mut(size_of::<Entry>()) {
+            // A chunk has just the entry's size, and any bytes are an entry.
+            let Ok(mut entry) = Entry::read_from_bytes(slot) else { continue };
+            entry.ready = match u64::try_from(entry.descriptor) {
+                Err(_) => 0,
+                Ok(number) => match self.process.descriptors.get(number, 0) {
+                    Err(_) => poll::INVALID,
+                    Ok(descriptor) => {
+                        let wanted = entry.interest | poll::ERROR | poll::HANGUP;
+                        self.objects.readiness(self.id, &descriptor.object) & wanted
+                    }
+                },
+            };
+            ready_entries += i64::from(entry.ready != 0);
+            slot.copy_from_slice(entry.as_bytes());
+        }
+        let deadline = match timeout_ms {
+            poll::FOREVER => None,
+            _ => Some(self.deadline.unwrap_or(self.now + Duration::from_millis(timeout_ms))),
+        };
+        if ready_entries > 0 || deadline.is_some_and(|deadline| self.now >= deadline) {
+            Outcome::Return(ready_entries)
+        } else {
+            Outcome::Block(deadline)
+        }
+    }
+
+    fn net_info(&mut self, address: u64, length: u64) -> Result<u64, Errno> {
+        let mut info = self.objects.net_info(self.now);
+        info.ledger = self.process.ledger.balance();
+        self.copy_out(info.as_bytes(), address, length)
+    }
+
+    fn grant_info(&mut self, address: u64, length: u64) -> Result<u64, Errno> {
+        let mut info = self.objects.grant_info(self.id);
+        info.denials = self.process.denials;
+        self.copy_out(info.as_bytes(), address, length)
+    }
+
+    fn restrict(&mut self, number: u64, keep: u64) -> Result<u64, Errno> {
+        if keep & !rights::ALL != 0 {
+            return Err(Errno::Invalid);
+        }
+        let descriptor = self.process.descriptors.get(number, 0)?;
+        let gives_up_writing = descriptor.rights & rights::WRITE != 0 && keep & rights::WRITE == 0;
+        descriptor.rights &= keep;
+        if gives_up_writing {
+            self.objects.shutdown_write(self.id, &descriptor.object, self.now);
+        }
+        Ok(descriptor.rights)
+    }
+
+    /// Copies as much as the caller has room for, so that a structure may grow at its end.
+    fn copy_out(&mut self, bytes: &[u8], address: u64, length: u64) -> Result<u64, Errno> {
+        let length = length.min(bytes.len() as u64);
+        let buffer = self.cpu.writable(self.id, address, length)?;
+        buffer.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+        Ok(length)
+    }
+}
+
+impl Process {
+    /// Counts a request that the manifest does not allow.
+    fn deny(&mut self, errno: Errno) {
+        self.denials += u64::from(errno == Errno::Access);
+    }
+}
+
+/// The outcome of a read or a write: blocking descriptors wait instead of answering EAGAIN.
+fn transferred(descriptor: &Descriptor, result: Result<usize, Errno>) -> Outcome {
+    match result {
+        Err(Errno::Again) if !descriptor.nonblocking || descriptor.object == Object::Console => Outcome::Block(None),
+        result => result.map(|count| count as u64).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fakes::{FakeObjects, FakeProcessor, MEMORY, kernel};
+    use crate::process::ProcessSet;
+    use crate::processor::Trap;
+    use crate::scheduler::Kernel;
+    use std::vec;
+    use std::vec::Vec;
+
+    struct Fixture {
+        kernel: Kernel,
+        cpu: FakeProcessor,
+        objects: FakeObjects,
+    }
+
+    fn fixture() -> Fixture {
+        let mut fixture = Fixture { kernel: kernel(1), cpu: FakeProcessor::new(1), objects: FakeObjects::default() };
+        fixture.cpu.start_all(&mut fixture.kernel);
+        fixture
+    }
+
+    impl Fixture {
+        /// Makes a call; `None` where it blocks.
+        fn call(&mut self, number: u64, arguments: &[u64]) -> Option<Result<u64, Errno>> {
+            let mut all = [0; 6];
+            all[..arguments.len()].copy_from_slice(arguments);
+            self.cpu.traps[0].push_back(Trap::SystemCall(Call { number, arguments: all }));
+            self.step(0)
+        }
+
+        fn step(&mut self, millis: u64) -> Option<Result<u64, Errno>> {
+            self.cpu.results.clear();
+            self.kernel.run_next(&mut self.cpu, &mut self.objects, || Instant::from_millis(millis));
+            self.cpu.results.first().map(|&(_, value)| Errno::from_return(value))
+        }
+
+        fn ledger(&self) -> i64 {
+            self.kernel.process(ProcessId::new(0)).unwrap().ledger.balance()
+        }
+    }
+
+    #[test]
+    fn unknown_numbers_are_enosys() {
+        let mut fixture = fixture();
+        for number in [2, 126, 255, 256, u64::MAX] {
+            assert_eq!(fixture.call(number, &[]), Some(Err(Errno::NoSuchCall)));
+        }
+    }
+
+    #[test]
+    fn bad_pointers_are_efault_and_nothing_is_consumed() {
+        let mut fixture = fixture();
+        fixture.objects.input = b"data".to_vec();
+        for (address, length) in [(0, 1), (MEMORY, 4097), (MEMORY + 4000, 100), (u64::MAX, 2), (MEMORY, u64::MAX)] {
+            assert_eq!(fixture.call(syscall::FS_READ, &[0, address, length]), Some(Err(Errno::Fault)));
+            assert_eq!(fixture.call(syscall::FS_WRITE, &[1, address, length]), Some(Err(Errno::Fault)));
+        }
+        assert_eq!(fixture.objects.input, b"data");
+        assert!(fixture.objects.output.is_empty());
+    }
+
+    #[test]
+    fn a_read_without_data_blocks_until_woken() {
+        let mut fixture = fixture();
+        assert_eq!(fixture.call(syscall::FS_READ, &[0, MEMORY, 10]), None);
+        fixture.kernel.wake(ProcessSet::ALL);
+        assert_eq!(fixture.step(1), None);
+        fixture.objects.input = b"hello".to_vec();
+        fixture.kernel.wake(ProcessSet::ALL);
+        assert_eq!(fixture.step(2), Some(Ok(5)));
+        assert_eq!(&fixture.cpu.memory[0][..5], b"hello");
+    }
+
+    #[test]
+    fn a_connect_is_booked_once_whether_it_wins_or_times_out() {
+        let mut fixture = fixture();
+        let descriptor = fixture.call(syscall::SOCKET, &[1, socket::NONBLOCK]).unwrap().unwrap();
+        let connect = [descriptor, 0x0a00_0202, 80, 0];
+        fixture.objects.connect = vec![Err(Errno::Again), Ok(()), Ok(())];
+        assert_eq!(fixture.call(syscall::CONNECT, &connect), Some(Err(Errno::Again)));
+        assert_eq!(fixture.ledger(), 0);
+        assert_eq!(fixture.call(syscall::CONNECT, &connect), Some(Ok(0)));
+        assert_eq!(fixture.call(syscall::CONNECT, &connect), Some(Ok(0)));
+        assert_eq!(fixture.ledger(), 10);
+        let second = fixture.call(syscall::SOCKET, &[1, 0]).unwrap().unwrap();
+        fixture.objects.connect = vec![Err(Errno::TimedOut)];
+        assert_eq!(fixture.call(syscall::CONNECT, &[second, 1, 80, 0]), Some(Err(Errno::TimedOut)));
+        assert_eq!(fixture.ledger(), 0);
+    }
+
+    #[test]
+    fn a_denied_connect_counts_as_denial_and_not_in_the_ledger() {
+        let mut fixture = fixture();
+        let descriptor = fixture.call(syscall::SOCKET, &[1, 0]).unwrap().unwrap();
+        fixture.objects.connect = vec![Err(Errno::Access)];
+        assert_eq!(fixture.call(syscall::CONNECT, &[descriptor, 1, 80, 0]), Some(Err(Errno::Access)));
+        assert_eq!(fixture.ledger(), 0);
+        assert_eq!(fixture.kernel.process(ProcessId::new(0)).unwrap().denials, 1);
+    }
+
+    #[test]
+    fn connect_refuses_numbers_that_are_no_address_or_port() {
+        let mut fixture = fixture();
+        let descriptor = fixture.call(syscall::SOCKET, &[1, 0]).unwrap().unwrap();
+        for (address, port) in [(1 << 32, 80), (1, 0), (1, 65_536)] {
+            assert_eq!(fixture.call(syscall::CONNECT, &[descriptor, address, port, 0]), Some(Err(Errno::Invalid)));
+        }
+    }
+
+    #[test]
+    fn giving_up_writing_is_a_half_close_and_cannot_be_taken_back() {
+        let mut fixture = fixture();
+        let descriptor = fixture.call(syscall::SOCKET, &[1, 0]).unwrap().unwrap();
+        assert_eq!(fixture.call(syscall::RESTRICT, &[descriptor, rights::READ]), Some(Ok(rights::READ)));
+        assert_eq!(fixture.objects.shut_down, 1);
+        assert_eq!(fixture.call(syscall::RESTRICT, &[descriptor, rights::ALL]), Some(Ok(rights::READ)));
+        assert_eq!(fixture.call(syscall::FS_WRITE, &[descriptor, MEMORY, 1]), Some(Err(Errno::BadDescriptor)));
+        assert_eq!(fixture.call(syscall::RESTRICT, &[descriptor, 8]), Some(Err(Errno::Invalid)));
+    }
+
+    #[test]
+    fn exit_closes_every_descriptor() {
+        let mut fixture = fixture();
+        fixture.call(syscall::SOCKET, &[1, 0]);
+        assert_eq!(fixture.call(syscall::EXIT, &[7]), None);
+        let process = fixture.kernel.process(ProcessId::new(0)).unwrap();
+        assert_eq!((process.status(), process.open_descriptors()), (Some(7), 0));
+        assert_eq!(fixture.objects.closed, 4);
+        assert!(fixture.objects.abandoned.is_empty());
+    }
+
+    fn poll_set(entries: &[Entry]) -> Vec<u8> {
+        entries.iter().flat_map(|entry| entry.as_bytes().to_vec()).collect()
+    }
+
+    #[test]
+    fn poll_reports_what_is_ready_and_flags_what_is_not_open() {
+        let mut fixture = fixture();
+        let entries = [
+            Entry { descriptor: 1, interest: poll::WRITABLE, ready: 0 },
+            Entry { descriptor: 9, interest: poll::READABLE, ready: 0 },
+            Entry { descriptor: -1, interest: poll::READABLE, ready: 7 },
+        ];
+        fixture.cpu.memory[0][..24].copy_from_slice(&poll_set(&entries));
+        fixture.objects.ready = poll::WRITABLE | poll::READABLE;
+        assert_eq!(fixture.call(syscall::POLL, &[MEMORY, 3, poll::FOREVER]), Some(Ok(2)));
+        let ready = |index: usize| Entry::read_from_bytes(&fixture.cpu.memory[0][index * 8..][..8]).unwrap().ready;
+        assert_eq!((ready(0), ready(1), ready(2)), (poll::WRITABLE, poll::INVALID, 0));
+        assert_eq!(fixture.call(syscall::POLL, &[MEMORY, 33, 0]), Some(Err(Errno::Invalid)));
+    }
+
+    #[test]
+    fn poll_times_out_with_zero() {
+        let mut fixture = fixture();
+        fixture.cpu.memory[0][..8].copy_from_slice(&poll_set(&[Entry {
+            descriptor: 0,
+            interest: poll::READABLE,
+            ready: 0,
+        }]));
+        assert_eq!(fixture.call(syscall::POLL, &[MEMORY, 1, 20]), None);
+        fixture.kernel.wake_expired(Instant::from_millis(20));
+        assert_eq!(fixture.step(20), Some(Ok(0)));
+    }
+
+    #[test]
+    fn only_regions_of_the_manifest_can_be_opened() {
+        let mut fixture = fixture();
+        fixture.cpu.memory[0][..7].copy_from_slice(b"scratch");
+        fixture.cpu.memory[0][8..14].copy_from_slice(b"secret");
+        assert_eq!(fixture.call(syscall::FS_OPEN, &[MEMORY, 7]), Some(Ok(3)));
+        assert_eq!(fixture.call(syscall::FS_OPEN, &[MEMORY + 8, 6]), Some(Err(Errno::NotFound)));
+        assert_eq!(fixture.call(syscall::FS_OPEN, &[MEMORY, 4000]), Some(Err(Errno::NotFound)));
+    }
+
+    #[test]
+    fn a_full_descriptor_table_asks_nothing_of_the_network() {
+        let mut fixture = fixture();
+        while let Some(Ok(_)) = fixture.call(syscall::SOCKET, &[1, 0]) {}
+        assert_eq!(fixture.objects.sockets, DESCRIPTORS as u16 - 3);
+        assert_eq!(fixture.call(syscall::SOCKET, &[1, 0]), Some(Err(Errno::TooManyOpen)));
+        assert_eq!(fixture.objects.sockets, DESCRIPTORS as u16 - 3);
+    }
+}

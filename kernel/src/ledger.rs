@@ -1,0 +1,41 @@
+//! The W/L ledger: the system's currency. Connects that succeed are wins, those that time out are losses.
+
+/// What a win adds and a loss takes.
+pub const STAKE: i64 = 10;
+
+/// One process's account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, defmt::Format)]
+pub struct Ledger {
+    wins: u32,
+    losses: u32,
+}
+
+impl Ledger {
+    /// An account without an entry.
+    pub const EMPTY: Ledger = Ledger { wins: 0, losses: 0 };
+
+    /// Books a connect that succeeded.
+    pub fn win(&mut self) {
+        self.wins = self.wins.saturating_add(1);
+    }
+
+    /// Books a connect that timed out.
+    pub fn lose(&mut self) {
+        self.losses = self.losses.saturating_add(1);
+    }
+
+    /// Connects that succeeded.
+    pub fn wins(&self) -> u32 {
+        self.wins
+    }
+
+    /// Connects that timed out.
+    pub fn losses(&self) -> u32 {
+        self.losses
+    }
+
+    /// [`STAKE`] for each win, less [`STAKE`] for each loss.
+    pub fn balance(&self) -> i64 {
+        (i64::from(self.wins) - i64::from(self.losses)) * STAKE
+    }
+}

@@ -1,0 +1,76 @@
+//! The first seam: what a descriptor names, and how the kernel reaches it.
+//!
+//! The board implements [`Objects`] by matching on the kind of object, so the kernel's crate knows no capsule and
+//! the compiler sees through the call.
+
+use crate::process::ProcessId;
+use crate::time::Instant;
+use slopos_abi::Errno;
+use slopos_abi::info::{GrantInfo, NetInfo};
+
+/// What a descriptor names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
+pub enum Object {
+    /// The serial console.
+    Console,
+    /// A socket of the process's grant, by its index there.
+    Socket(u16),
+    /// A region of the flash, by its index in the flash map, with the next byte to read or write.
+    Flash {
+        /// Index into the flash map.
+        region: u8,
+        /// Byte offset from the region's start.
+        position: u32,
+    },
+}
+
+/// A remote end that a process wants to reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
+pub struct Remote {
+    /// IPv4 address.
+    pub address: [u8; 4],
+    /// TCP port.
+    pub port: u16,
+}
+
+/// What the board's capsules do for descriptors.
+///
+/// A call that cannot finish now answers [`Errno::Again`] and changes nothing; the kernel makes it again when the
+/// process is woken.
+pub trait Objects {
+    /// A region of the flash by name, which the manifest has already been found to grant.
+    fn open(&mut self, process: ProcessId, name: &str) -> Result<Object, Errno>;
+    /// Reads; 0 is the end of the stream. `buffer` is not empty.
+    fn read(
+        &mut self,
+        process: ProcessId,
+        object: &mut Object,
+        buffer: &mut [u8],
+        now: Instant,
+    ) -> Result<usize, Errno>;
+    /// Writes at least one byte. `bytes` is not empty.
+    fn write(&mut self, process: ProcessId, object: &mut Object, bytes: &[u8], now: Instant) -> Result<usize, Errno>;
+    /// What is ready, in the bits of [`slopos_abi::poll`].
+    fn readiness(&mut self, process: ProcessId, object: &Object) -> u16;
+    /// A stream socket, with flags of [`slopos_abi::socket`].
+    fn socket(&mut self, process: ProcessId, flags: u64, now: Instant) -> Result<Object, Errno>;
+    /// Begins to connect, or tells how the connect that was begun stands. `deadline` counts at the first call.
+    fn connect(
+        &mut self,
+        process: ProcessId,
+        object: &Object,
+        remote: Remote,
+        deadline: Instant,
+        now: Instant,
+    ) -> Result<(), Errno>;
+    /// The process gave up writing to this object.
+    fn shutdown_write(&mut self, process: ProcessId, object: &Object, now: Instant);
+    /// The process let go of this object, in good order.
+    fn close(&mut self, process: ProcessId, object: &Object, now: Instant);
+    /// The process was ended by a fault or a kill: all that it held is reset and wiped before anything else runs.
+    fn abandon(&mut self, process: ProcessId, now: Instant);
+    /// The state of the network; the kernel adds the ledger.
+    fn net_info(&mut self, now: Instant) -> NetInfo;
+    /// The process's own network grant; the kernel adds the denials that it made itself.
+    fn grant_info(&mut self, process: ProcessId) -> GrantInfo;
+}

@@ -1,0 +1,65 @@
+//! The second seam: the processor, which runs a process and reaches its memory.
+
+use crate::loader::Image;
+use crate::process::ProcessId;
+use slopos_abi::Errno;
+
+/// Why a process stopped running.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
+pub enum Trap {
+    /// It made a system call.
+    SystemCall(Call),
+    /// It did what the processor does not allow.
+    Fault(Fault),
+    /// An interrupt arrived; the process goes on later.
+    Interrupt,
+}
+
+/// A system call as the process made it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, defmt::Format)]
+pub struct Call {
+    /// The call's number.
+    pub number: u64,
+    /// Its arguments.
+    pub arguments: [u64; 6],
+}
+
+/// What a process did wrong, for its report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
+pub struct Fault {
+    /// The exception's name.
+    pub name: &'static str,
+    /// The processor's error code.
+    pub error: u64,
+    /// The address that could not be used; 0 where the exception has none.
+    pub address: u64,
+    /// The instruction.
+    pub instruction: u64,
+    /// The stack pointer.
+    pub stack: u64,
+}
+
+/// Runs processes and touches their memory, on behalf of the kernel alone.
+pub trait Processor {
+    /// Runs a process until it traps.
+    fn run(&mut self, process: ProcessId) -> Trap;
+    /// Sets what the process's system call returns.
+    fn set_result(&mut self, process: ProcessId, value: i64);
+    /// Memory that the process may read.
+    ///
+    /// # Errors
+    /// [`Errno::Fault`] where any byte of the range is not the process's to read.
+    fn readable(&self, process: ProcessId, address: u64, length: u64) -> Result<&[u8], Errno>;
+    /// Memory that the process may write.
+    ///
+    /// # Errors
+    /// [`Errno::Fault`] where any byte of the range is not the process's to write.
+    fn writable(&mut self, process: ProcessId, address: u64, length: u64) -> Result<&mut [u8], Errno>;
+    /// The process's RAM, from [`slopos_abi::USER_BASE`] on, to load an image into. Nothing stays mapped for it.
+    fn image_memory(&mut self, process: ProcessId) -> &mut [u8];
+    /// Maps a loaded image's segments, each with its rights, and the stack.
+    fn map(&mut self, process: ProcessId, image: &Image);
+    /// Sets the registers and the stack for the first instruction, with an argument block of at most
+    /// [`slopos_abi::ARGUMENTS_MAX`] bytes.
+    fn begin(&mut self, process: ProcessId, entry: u64, arguments: &[u8]);
+}
