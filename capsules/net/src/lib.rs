@@ -1,2 +1,29 @@
-//! slopos-net
-#![no_std]
+//! The network stack, from Ethernet frames to TCP streams, without any I/O of its own.
+//!
+//! A frame and the current time go in ([`Stack::receive`]), the next frame to send is pulled out
+//! ([`Stack::transmit`]), and the stack says when it wants to be looked at again ([`Stack::next_deadline`]).
+//! Nothing in here reads a clock or knows a device, so the same code runs in the kernel, under host tests and in
+//! a simulated network. What a process's sockets need lies in that process's [`SocketSet`], a region of its grant.
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+
+#[cfg(test)]
+use slopos_host_log as _;
+
+pub mod arp;
+pub mod checksum;
+pub mod counters;
+pub mod dhcp;
+pub mod ethernet;
+pub mod ipv4;
+pub mod random;
+pub mod socket;
+pub mod stack;
+pub mod tcp;
+pub mod udp;
+
+pub use counters::Counters;
+pub use ethernet::MacAddress;
+pub use ipv4::Ipv4Address;
+pub use socket::{Remote, Socket, SocketIndex, SocketSet};
+pub use stack::{Config, Stack};

@@ -193,6 +193,16 @@ impl<'a> Console<'a> {
         }
     }
 
+    /// Whether [`Console::next`] has another command at once.
+    pub fn has_more(&self) -> bool {
+        self.mode == Mode::Idle && (self.script.is_some() || !self.typed.is_empty())
+    }
+
+    /// The status of the last command.
+    pub fn status(&self) -> i32 {
+        self.status
+    }
+
     /// The code for the debug-exit device: 16 and the status of the last command.
     pub fn exit_code(&self) -> u8 {
         let status = if (0..=STATUS_MAX).contains(&self.status) { self.status } else { STATUS_MAX };

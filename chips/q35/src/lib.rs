@@ -1,2 +1,30 @@
-//! slopos-q35
-#![no_std]
+//! The q35 board's chips: what is soldered round the processor, behind typed registers.
+//!
+//! Each driver takes a [`register::Bus`]: [`register::Hardware`] in the kernel, a model of the device in a host
+//! test. A constructor is `unsafe` where it claims registers; what it returns is safe to use.
+//!
+//! | module | device | specification |
+//! |---|---|---|
+//! | [`uart`] | serial ports | National PC16550D data sheet |
+//! | [`debug_exit`] | QEMU's way out | QEMU `isa-debug-exit` |
+//! | [`pit`] | interval timer | Intel ICH9 data sheet, sections 13.3 and 13.7 |
+//! | [`pic`] | 8259 pair | Intel ICH9 data sheet, section 13.4 |
+//! | [`ioapic`] | I/O APIC | Intel ICH9 data sheet, section 13.5 |
+//! | [`acpi`] | firmware tables | ACPI 6.5, chapter 5; PCI Firmware 3.3, section 4.1.2 |
+//! | [`pci`] | configuration space | PCI Local Bus 3.0, chapter 6; PCI Express Base, chapter 7 |
+#![cfg_attr(not(test), no_std)]
+
+#[cfg(test)]
+use slopos_host_log as _;
+
+pub mod acpi;
+pub mod debug_exit;
+pub mod ioapic;
+pub mod pci;
+pub mod pic;
+pub mod pit;
+pub mod register;
+pub mod uart;
+
+#[cfg(test)]
+mod fake;

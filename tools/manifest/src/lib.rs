@@ -1,1 +1,164 @@
-//! placeholder
+//! The board's manifest: what runs, with how much memory, allowed to do what.
+//!
+//! [`load`] reads and checks it. The board's `build.rs` turns the result into statics, and the `flash` tool into
+//! slots of the flash, so both believe the same file. What cannot be built is refused here, with the file, the
+//! line, the need and the limit.
+//!
+//! ```toml
+//! [board]
+//! name = "qemu_q35"               # of the kernel and the flash image that are built
+//! network_budget = "1 MiB"        # most that the socket buffers of all processes may sum up to
+//! max_frame = 1514                # largest Ethernet frame in bytes, header included, frame check sequence not
+//! flash_size = "1 MiB"
+//! selftest = false                # builds the board's own tests in; false where it is missing
+//!
+//! [[process]]
+//! name = "webget"
+//! app = "webget"                  # the program in the flash; several processes may run the same
+//! ram = "128 KiB"                 # code, constants and data together
+//! stack = "32 KiB"
+//! arguments = []                  # given to the program before those of the command line
+//! start = "command"               # or "boot"
+//! flash = ["scratch"]             # data regions that it may open
+//!
+//! [process.network]               # without this table the process has no network at all
+//! sockets = 4
+//! receive = "64 KiB"              # receive buffer of each socket
+//! send = "16 KiB"                 # send buffer of each socket
+//! connect = ["10.0.2.0/24:80,8000-8999"]
+//!
+//! [[data]]
+//! name = "scratch"
+//! size = "64 KiB"
+//! file = "scratch.bin"            # what it holds at first, beside the manifest; zeros where it is missing
+//! ```
+#![forbid(unsafe_code)]
+
+mod check;
+mod error;
+mod remote;
+pub mod size;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use check::{BUFFER_MAX, BUFFER_MIN, DATA_UNIT, FRAME_MAX, FRAME_MIN, NAME_MAX, PAGE, PROCESSES_MAX, SOCKETS_MAX};
+pub use error::Error;
+pub use remote::Remote;
+
+use std::path::{Path, PathBuf};
+
+/// A board, its processes and what is in its flash beside the programs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    /// What concerns the board as a whole.
+    pub board: Board,
+    /// The processes, in the order of the file; the index is the process's number in the kernel.
+    pub processes: Vec<Process>,
+    /// The flash regions that hold no program.
+    pub data: Vec<Data>,
+}
+
+/// What concerns the board as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Board {
+    /// Names the kernel and the flash image that are built from the manifest.
+    pub name: String,
+    /// Most bytes that the socket buffers of all processes may sum up to.
+    pub network_budget: u64,
+    /// Largest Ethernet frame in bytes: header included, frame check sequence not.
+    pub max_frame: u16,
+    /// Whether the board's own tests are built into the kernel.
+    pub selftest: bool,
+    /// Bytes of the flash.
+    pub flash_size: u64,
+}
+
+/// A process: a program, its memory and its authority.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// The process's own name, unique on the board.
+    pub name: String,
+    /// The program in the flash that it runs.
+    pub app: String,
+    /// Bytes for the program's segments, counted from the first address of a process; whole pages.
+    pub ram: u64,
+    /// Bytes of its stack; whole pages.
+    pub stack: u64,
+    /// Arguments that it is started with, before those of the command line.
+    pub arguments: Vec<String>,
+    /// When it is started.
+    pub start: Start,
+    /// The data regions of the flash that it may open; each is one of [`Manifest::data`].
+    pub flash: Vec<String>,
+    /// Its network; `None` means no network at all, rather than an empty one.
+    pub network: Option<Network>,
+    /// The manifest's line on which the process begins.
+    pub line: usize,
+}
+
+/// When a process is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// As soon as the board is up.
+    Boot,
+    /// When its name is given as a command on the console or the kernel's command line.
+    Command,
+}
+
+/// A process's network: how much of it, and with whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// How many sockets it has, 1 to [`SOCKETS_MAX`].
+    pub sockets: u32,
+    /// Bytes of the receive buffer of each socket.
+    pub receive: u64,
+    /// Bytes of the send buffer of each socket.
+    pub send: u64,
+    /// Whom it may connect to; nobody where this is empty.
+    pub connect: Vec<Remote>,
+    /// The manifest's line on which the network begins.
+    pub line: usize,
+}
+
+impl Network {
+    /// Bytes of all the socket buffers together. Control blocks come on top.
+    pub fn buffer_bytes(&self) -> u64 {
+        // Both factors are checked to be small, so this cannot overflow.
+        u64::from(self.sockets) * (self.receive + self.send)
+    }
+}
+
+/// A region of the flash that holds no program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Data {
+    /// The region's name, by which a process opens it.
+    pub name: String,
+    /// Its bytes; whole sectors.
+    pub size: u64,
+    /// What it holds at first, with the manifest's folder put in front; zeros where there is none.
+    pub file: Option<PathBuf>,
+}
+
+/// Reads the manifest at `path` and checks it.
+///
+/// # Errors
+/// The first thing that is wrong with it; the message names the file, the line, the need and the limit.
+pub fn load(path: impl AsRef<Path>) -> Result<Manifest, Error> {
+    let path = path.as_ref();
+    let text = std::fs::read_to_string(path).map_err(|why| Error {
+        path: path.to_owned(),
+        line: 0,
+        message: format!("cannot be read: {why}"),
+    })?;
+    parse(&text, path)
+}
+
+/// Checks the manifest `text`; `path` names it in messages, and its folder is where data files are looked for.
+///
+/// # Errors
+/// As [`load`].
+pub fn parse(text: &str, path: &Path) -> Result<Manifest, Error> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    check::manifest(text, folder).map_err(|fault| fault.locate(path, text))
+}

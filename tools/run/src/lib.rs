@@ -1,1 +1,21 @@
-//! placeholder
+//! Boots the board in QEMU and listens to both of its serial ports.
+//!
+//! COM1 carries text, COM2 carries `defmt` frames that [`Decoder`] turns into lines with the help of the kernel's ELF.
+//! [`Machine`] starts QEMU and collects both; [`Printer`] writes them as one log. The `run` and `fetch` commands and
+//! the end-to-end tests are built on these.
+#![forbid(unsafe_code)]
+
+mod accelerator;
+pub mod command_line;
+mod decoder;
+mod machine;
+mod ports;
+mod printer;
+mod status;
+pub mod terminal;
+
+pub use accelerator::Accelerator;
+pub use decoder::{Decoder, Line};
+pub use machine::{Builder, Event, Machine, Outcome, Transport};
+pub use printer::{Printer, Style};
+pub use status::{KILLED, TIMED_OUT, Verdict, verdict};

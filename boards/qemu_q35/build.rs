@@ -1,0 +1,168 @@
+//! Turns the manifest into the statics and the linker sections of each process, and gives the linker its arguments.
+//!
+//! `SLOPOS_MANIFEST` names the manifest; without it the board's own is taken.
+
+use slopos_manifest::{Manifest, Process, Start};
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+fn main() {
+    let folder = PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("cargo sets it"));
+    let path = env::var("SLOPOS_MANIFEST").map_or_else(|_| folder.join("board.toml"), PathBuf::from);
+    println!("cargo:rerun-if-env-changed=SLOPOS_MANIFEST");
+    println!("cargo:rerun-if-changed={}", path.display());
+    println!("cargo:rerun-if-changed=layout.ld");
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rustc-check-cfg=cfg(selftest)");
+    let manifest = slopos_manifest::load(&path).unwrap_or_else(|error| {
+        eprintln!("{error}");
+        std::process::exit(1);
+    });
+    if manifest.board.selftest {
+        println!("cargo:rustc-cfg=selftest");
+    }
+    let out = PathBuf::from(env::var("OUT_DIR").expect("cargo sets it"));
+    write(&out.join("processes.rs"), &statics(&manifest));
+    write(&out.join("sections.ld"), &sections(&manifest));
+
+    println!("cargo:rustc-link-search={}", out.display());
+    for argument in ["--no-pie", "--build-id=sha1", "--orphan-handling=error", "-Tdefmt.x"] {
+        println!("cargo:rustc-link-arg-bins={argument}");
+    }
+    println!("cargo:rustc-link-arg-bins=-T{}", folder.join("layout.ld").display());
+}
+
+fn write(path: &Path, text: &str) {
+    fs::write(path, text).unwrap_or_else(|why| panic!("cannot write {}: {why}", path.display()));
+}
+
+/// The linker sections of the processes: their own memory, and a grant for those that have a network.
+fn sections(manifest: &Manifest) -> String {
+    let mut text = String::new();
+    for process in &manifest.processes {
+        let name = &process.name;
+        if process.network.is_some() {
+            section(&mut text, &format!(".grant.{name}.net"));
+        }
+        section(&mut text, &format!(".process.{name}"));
+    }
+    text
+}
+
+fn section(text: &mut String, name: &str) {
+    writeln!(text, "{name} (NOLOAD) : AT(ADDR({name}) - KERNEL_BASE) {{ KEEP(*({name})) }}").expect("a String grows");
+}
+
+/// The statics of the processes and the functions that hand them out.
+fn statics(manifest: &Manifest) -> String {
+    let mut text = String::new();
+    let count = manifest.processes.len();
+    let bytes: u64 = manifest
+        .processes
+        .iter()
+        .map(|process| {
+            let network = process.network.as_ref().map_or(0, |network| network.buffer_bytes());
+            process.ram + process.stack + network
+        })
+        .sum();
+    let frame = manifest.board.max_frame;
+    let mut configurations = String::new();
+    let mut spaces = String::new();
+    let mut grants = String::new();
+    let mut modules = String::new();
+    for (index, process) in manifest.processes.iter().enumerate() {
+        configurations.push_str(&configuration(process));
+        writeln!(spaces, "process_{index}::space(),").expect("a String grows");
+        let grant = if process.network.is_some() { format!("Some(process_{index}::sockets())") } else { "None".into() };
+        writeln!(grants, "{grant},").expect("a String grows");
+        modules.push_str(&module(index, process));
+    }
+    write!(
+        text,
+        "/// How many processes the manifest names.
+pub const PROCESSES: usize = {count};
+/// Bytes of the statics whose size the manifest decides.
+pub const MANIFEST_BYTES: usize = {bytes};
+/// Largest Ethernet frame, in bytes.
+pub const MAX_FRAME: u16 = {frame};
+/// What the manifest says of each process.
+pub static CONFIGURATIONS: [Configuration; PROCESSES] = [{configurations}];
+/// Hands out the memory of each process. To be called once: a second call panics.
+pub fn user_spaces() -> [UserSpace; PROCESSES] {{ [{spaces}] }}
+/// Hands out the network grants. To be called once: a second call panics.
+pub fn network_grants() -> [Option<SocketSet<'static>>; PROCESSES] {{ [{grants}] }}
+{modules}"
+    )
+    .expect("a String grows");
+    text
+}
+
+fn configuration(process: &Process) -> String {
+    format!(
+        "Configuration {{ name: {:?}, app: {:?}, arguments: &{:?}, start_at_boot: {}, flash: &{:?} }},\n",
+        process.name,
+        process.app,
+        process.arguments,
+        process.start == Start::Boot,
+        process.flash
+    )
+}
+
+fn module(index: usize, process: &Process) -> String {
+    let Process { name, ram, stack, .. } = process;
+    let mut text = format!(
+        "mod process_{index} {{
+use super::*;
+#[unsafe(link_section = \".process.{name}\")]
+static RAM: PageCell<{ram}> = PageCell::new();
+#[unsafe(link_section = \".process.{name}\")]
+static STACK: PageCell<{stack}> = PageCell::new();
+#[unsafe(link_section = \".process.{name}\")]
+static TABLES: UserTables = UserTables::new();
+#[unsafe(link_section = \".process.{name}\")]
+static TAKEN: Once = Once::new();
+pub fn space() -> UserSpace {{
+    TAKEN.claim();
+    // SAFETY: claimed above, once.
+    unsafe {{ UserSpace::new(RAM.memory(), STACK.memory(), &TABLES) }}
+}}
+"
+    );
+    if let Some(network) = &process.network {
+        let (sockets, receive, send) = (network.sockets, network.receive, network.send);
+        let mut remotes = String::new();
+        for remote in &network.connect {
+            write!(
+                remotes,
+                "Remote {{ address: Ipv4Address({:?}), prefix: {}, first_port: {}, last_port: {} }},",
+                remote.address, remote.prefix, remote.first_port, remote.last_port
+            )
+            .expect("a String grows");
+        }
+        write!(
+            text,
+            "#[unsafe(link_section = \".grant.{name}.net\")]
+static CONTROL: StaticCell<[Socket<'static>; {sockets}]> = StaticCell::new();
+#[unsafe(link_section = \".grant.{name}.net\")]
+static RECEIVE: ConstStaticCell<[[u8; {receive}]; {sockets}]> = ConstStaticCell::new([[0; {receive}]; {sockets}]);
+#[unsafe(link_section = \".grant.{name}.net\")]
+static SEND: ConstStaticCell<[[u8; {send}]; {sockets}]> = ConstStaticCell::new([[0; {send}]; {sockets}]);
+static AUTHORITY: [Remote; {}] = [{remotes}];
+pub fn sockets() -> SocketSet<'static> {{
+    let mut receive = RECEIVE.take().iter_mut();
+    let mut send = SEND.take().iter_mut();
+    let control = CONTROL.init_with(|| core::array::from_fn(|_| {{
+        let (Some(receive), Some(send)) = (receive.next(), send.next()) else {{ unreachable!(\"as many buffers as sockets\") }};
+        Socket::new(receive, send)
+    }}));
+    SocketSet::new(control, &AUTHORITY)
+}}
+",
+            network.connect.len()
+        )
+        .expect("a String grows");
+    }
+    text.push_str("}\n");
+    text
+}

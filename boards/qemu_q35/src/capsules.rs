@@ -1,0 +1,147 @@
+//! The seam between the kernel and the capsules: a match on the kind of object.
+
+use crate::flash::Flash;
+use slopos_abi::info::{GrantInfo, NetInfo};
+use slopos_abi::{Errno, poll, socket};
+use slopos_console::Console;
+use slopos_kernel::objects::{Object, Objects, Remote};
+use slopos_kernel::process::ProcessId;
+use slopos_kernel::time::Instant;
+use slopos_net::ipv4::Ipv4Address;
+use slopos_net::socket::SocketIndex;
+use slopos_net::stack::{ConnectError, Progress, SocketError, Stack};
+use slopos_net::tcp::{self, Endpoint, SocketFlags};
+
+/// What descriptors reach.
+pub struct Capsules {
+    /// The serial console.
+    pub console: Console<'static>,
+    /// The network stack.
+    pub stack: &'static mut Stack<'static>,
+    /// The flash, where there is one.
+    pub flash: Option<Flash>,
+    /// Whether there is a network device. Without one, connecting fails at once.
+    pub has_network_device: bool,
+}
+
+/// The errno for how a TCP call failed.
+fn errno(error: tcp::Error) -> Errno {
+    match error {
+        tcp::Error::WouldBlock => Errno::Again,
+        tcp::Error::NotConnected | tcp::Error::AlreadyConnected => Errno::Invalid,
+        tcp::Error::Refused => Errno::ConnectionRefused,
+        tcp::Error::Reset => Errno::ConnectionReset,
+        tcp::Error::TimedOut => Errno::TimedOut,
+        tcp::Error::Closed => Errno::BrokenPipe,
+    }
+}
+
+impl Objects for Capsules {
+    fn open(&mut self, _: ProcessId, name: &str) -> Result<Object, Errno> {
+        let region = self.flash.as_ref().and_then(|flash| flash.region(name)).ok_or(Errno::NotFound)?;
+        Ok(Object::Flash { region, position: 0 })
+    }
+
+    fn read(&mut self, process: ProcessId, object: &mut Object, buffer: &mut [u8], _: Instant) -> Result<usize, Errno> {
+        match object {
+            Object::Console => match self.console.read(buffer) {
+                0 => Err(Errno::Again),
+                count => Ok(count),
+            },
+            Object::Socket(index) => self.stack.read(process, SocketIndex(*index), buffer).map_err(errno),
+            Object::Flash { region, position } => {
+                let flash = self.flash.as_mut().ok_or(Errno::Io)?;
+                let count = flash.read(*region, *position, buffer)?;
+                *position += count as u32;
+                Ok(count)
+            }
+        }
+    }
+
+    fn write(&mut self, process: ProcessId, object: &mut Object, bytes: &[u8], now: Instant) -> Result<usize, Errno> {
+        match object {
+            Object::Console => match self.console.write(bytes) {
+                0 => Err(Errno::Again),
+                count => Ok(count),
+            },
+            Object::Socket(index) => self.stack.write(process, SocketIndex(*index), bytes, now).map_err(errno),
+            Object::Flash { region, position } => {
+                let flash = self.flash.as_mut().ok_or(Errno::Io)?;
+                let count = flash.write(*region, *position, bytes)?;
+                *position += count as u32;
+                Ok(count)
+            }
+        }
+    }
+
+    fn readiness(&mut self, process: ProcessId, object: &Object) -> u16 {
+        let bit = |set: bool, bit: u16| if set { bit } else { 0 };
+        match object {
+            Object::Console => {
+                bit(self.console.readable(), poll::READABLE) | bit(self.console.writable(), poll::WRITABLE)
+            }
+            Object::Socket(index) => {
+                let ready = self.stack.readiness(process, SocketIndex(*index));
+                bit(ready.readable, poll::READABLE)
+                    | bit(ready.writable, poll::WRITABLE)
+                    | bit(ready.error, poll::ERROR)
+                    | bit(ready.hangup, poll::HANGUP)
+            }
+            Object::Flash { .. } => poll::READABLE | poll::WRITABLE,
+        }
+    }
+
+    fn socket(&mut self, process: ProcessId, flags: u64, _: Instant) -> Result<Object, Errno> {
+        let flags =
+            SocketFlags { nodelay: flags & socket::NODELAY != 0, keepalive: flags & socket::KEEPALIVE != 0 };
+        match self.stack.socket(process, flags) {
+            Ok(SocketIndex(index)) => Ok(Object::Socket(index)),
+            Err(SocketError::NotAuthorised) => Err(Errno::Access),
+            Err(SocketError::GrantExhausted) => Err(Errno::TooManyOpen),
+        }
+    }
+
+    fn connect(
+        &mut self,
+        process: ProcessId,
+        object: &Object,
+        remote: Remote,
+        deadline: Instant,
+        now: Instant,
+    ) -> Result<(), Errno> {
+        let Object::Socket(index) = object else { return Err(Errno::Invalid) };
+        let remote = Endpoint { address: Ipv4Address(remote.address), port: remote.port };
+        match self.stack.connect(process, SocketIndex(*index), remote, deadline, now) {
+            Err(ConnectError::Denied) => Err(Errno::Access),
+            Err(ConnectError::Invalid) => Err(Errno::Invalid),
+            Err(ConnectError::NoSocket) => Err(Errno::BadDescriptor),
+            Ok(Progress::Done(result)) => result.map_err(errno),
+            Ok(Progress::Pending) if !self.has_network_device => Err(Errno::TimedOut),
+            Ok(Progress::Pending) => Err(Errno::Again),
+        }
+    }
+
+    fn shutdown_write(&mut self, process: ProcessId, object: &Object, _: Instant) {
+        if let Object::Socket(index) = object {
+            self.stack.shutdown_write(process, SocketIndex(*index));
+        }
+    }
+
+    fn close(&mut self, process: ProcessId, object: &Object, now: Instant) {
+        if let Object::Socket(index) = object {
+            self.stack.close(process, SocketIndex(*index), now);
+        }
+    }
+
+    fn abandon(&mut self, process: ProcessId, _: Instant) {
+        self.stack.kill(process);
+    }
+
+    fn net_info(&mut self, now: Instant) -> NetInfo {
+        self.stack.info(now)
+    }
+
+    fn grant_info(&mut self, process: ProcessId) -> GrantInfo {
+        self.stack.grant_info(process)
+    }
+}

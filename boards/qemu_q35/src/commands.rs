@@ -1,0 +1,140 @@
+//! Carries out the console's commands.
+
+use crate::board::Board;
+use crate::machine::now;
+use crate::panic::leave;
+use crate::serial::Terminal;
+use core::fmt::Write;
+use slopos_kernel::process::ProcessId;
+use slopos_kernel::scheduler::{StartError, State};
+use slopos_process_console::{self as monitor, Command, ParseError, STATUS_UNKNOWN};
+
+/// Status of a built-in command that was used wrongly.
+const STATUS_USAGE: i32 = 2;
+/// Status of a command that could not do what it should.
+const STATUS_FAILED: i32 = 1;
+
+impl Board {
+    /// Carries out one command. Afterwards the monitor is told its status, or waits for it.
+    pub fn carry_out(&mut self, line: &str) {
+        match Command::parse(line) {
+            Ok(Command::Exit) => self.exit(),
+            Ok(Command::Sleep(span)) => self.monitor.sleep_until(now() + span),
+            Ok(Command::Start { name, arguments }) => self.start(name, &arguments),
+            Ok(Command::Empty) => self.monitor.finished(self.monitor.status()),
+            Ok(command) => {
+                let status = self.report(&command);
+                self.monitor.finished(status);
+            }
+            Err(error) => {
+                let mut terminal = self.terminal();
+                // The terminal waits for the line, so writing to it cannot fail.
+                let _ = match error {
+                    ParseError::Quote => writeln!(terminal, "quotes do not match in: {line}"),
+                    ParseError::TooManyArguments => writeln!(terminal, "too many arguments"),
+                    ParseError::Usage(usage) => writeln!(terminal, "usage: {usage}"),
+                };
+                self.monitor.finished(STATUS_USAGE);
+            }
+        }
+    }
+
+    /// The commands that end at once.
+    fn report(&mut self, command: &Command<'_>) -> i32 {
+        let mut terminal = Terminal { console: &mut self.capsules.console, serial: &mut self.serial };
+        let written = match command {
+            Command::Help => {
+                let tests = if cfg!(selftest) { monitor::SELF_TEST_HELP } else { "" };
+                write!(terminal, "{}{tests}", monitor::HELP)
+            }
+            Command::Processes => monitor::processes(&self.kernel, &mut terminal),
+            Command::Network => monitor::network(&self.capsules.stack.info(now()), &mut terminal),
+            Command::Kill(name) => return self.kill_by_name(name),
+            Command::Empty | Command::Exit | Command::Sleep(_) | Command::Start { .. } => Ok(()),
+        };
+        if written.is_ok() { 0 } else { STATUS_FAILED }
+    }
+
+    fn start(&mut self, name: &str, arguments: &[&str]) {
+        #[cfg(selftest)]
+        if let Some(status) = crate::selftest::command(self, name) {
+            return self.monitor.finished(status);
+        }
+        let Some(id) = self.kernel.find(name) else {
+            self.say(format_args!("{name}: no such command or process; help lists them"));
+            return self.monitor.finished(STATUS_UNKNOWN);
+        };
+        let mut started = self.kernel.start(id, arguments.iter().copied(), &mut self.cpu, &self.token);
+        if started == Err(StartError::Used)
+            && let Some(flash) = &mut self.capsules.flash
+        {
+            flash.load(&mut self.kernel, id, &mut self.cpu);
+            started = self.kernel.start(id, arguments.iter().copied(), &mut self.cpu, &self.token);
+        }
+        match started {
+            Ok(()) => self.monitor.run_in_foreground(id),
+            Err(error) => {
+                let reason = match error {
+                    StartError::Running => "runs already",
+                    StartError::NoImage | StartError::Used => "has no usable image in the flash",
+                    StartError::ArgumentsTooLong => "was given too long arguments",
+                };
+                self.say(format_args!("{name}: {reason}"));
+                // What cannot run is as if it were not there.
+                let status = if error == StartError::NoImage { STATUS_UNKNOWN } else { STATUS_FAILED };
+                self.monitor.finished(status);
+            }
+        }
+    }
+
+    fn kill_by_name(&mut self, name: &str) -> i32 {
+        match self.kernel.find(name) {
+            Some(id) if self.is_running(id) => {
+                self.kill(id);
+                0
+            }
+            _ => {
+                self.say(format_args!("{name}: does not run"));
+                STATUS_FAILED
+            }
+        }
+    }
+
+    fn is_running(&self, id: ProcessId) -> bool {
+        self.kernel.process(id).is_some_and(|process| matches!(process.state(), State::Ready | State::Waiting))
+    }
+
+    /// Ends a process at once.
+    pub fn kill(&mut self, id: ProcessId) {
+        self.kernel.kill(id, &mut self.capsules, now(), &self.token);
+    }
+
+    /// Tells the monitor when the process in the foreground has ended.
+    pub fn watch_foreground(&mut self) {
+        let Some(id) = self.monitor.foreground().filter(|&id| !self.is_running(id)) else { return };
+        let Some((name, status)) =
+            self.kernel.process(id).map(|process| (process.configuration.name, process.status().unwrap_or(0)))
+        else {
+            return;
+        };
+        self.capsules.console.clear_input();
+        if let Some(ending) = monitor::ending(status) {
+            self.say(format_args!("{name}: {ending}"));
+        }
+        self.monitor.finished(status);
+    }
+
+    fn exit(&mut self) -> ! {
+        self.serial.flush(&mut self.capsules.console);
+        leave(self.monitor.exit_code())
+    }
+
+    fn terminal(&mut self) -> Terminal<'_> {
+        Terminal { console: &mut self.capsules.console, serial: &mut self.serial }
+    }
+
+    fn say(&mut self, text: core::fmt::Arguments<'_>) {
+        // The terminal waits for the line, so writing to it cannot fail.
+        let _ = writeln!(self.terminal(), "{text}");
+    }
+}

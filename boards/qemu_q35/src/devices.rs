@@ -1,0 +1,111 @@
+//! Finds the virtio devices on PCI and starts their drivers. What is missing or broken is logged; the rest works.
+
+use crate::flash::Flash;
+use crate::machine::{Machine, NETWORK_CONFIGURATION_VECTOR, NETWORK_VECTOR};
+use crate::statics::MAX_FRAME;
+use crate::tokens::Loader;
+use slopos_q35::ioapic::{Polarity, Route, Trigger};
+use slopos_q35::pci::Message;
+use slopos_virtio::blk::{Block, BlockMemory};
+use slopos_virtio::net::{Net, NetMemory, Options};
+use slopos_virtio::transport::{Kind, Messages, Probe, Transport};
+use slopos_x86_64::paging::{KernelSpace, physical_address};
+use static_cell::ConstStaticCell;
+
+/// Receive buffers: what arrives while the kernel is busy for a moment, twice a full 64 KiB window.
+const RECEIVE_BUFFERS: usize = 96;
+/// Transmit buffers: a full send buffer of one socket, twice over.
+const TRANSMIT_BUFFERS: usize = 32;
+/// Bytes of a frame buffer; the driver wants at least an ordinary frame.
+const FRAME: usize = if MAX_FRAME > 1514 { MAX_FRAME as usize } else { 1514 };
+/// For a device without an address of its own: locally administered.
+const FALLBACK_MAC: [u8; 6] = [0x52, 0x54, 0x00, 0x51, 0x0b, 0x05];
+
+#[unsafe(link_section = ".shared.net")]
+static NETWORK: ConstStaticCell<NetMemory<RECEIVE_BUFFERS, TRANSMIT_BUFFERS, FRAME>> =
+    ConstStaticCell::new(NetMemory::new());
+#[unsafe(link_section = ".owner.flash")]
+static BLOCK: ConstStaticCell<BlockMemory> = ConstStaticCell::new(BlockMemory::new());
+
+/// What was found.
+#[derive(Default)]
+pub struct Devices {
+    /// The network device.
+    pub network: Option<Net>,
+    /// The flash.
+    pub flash: Option<Flash>,
+}
+
+/// Looks at every PCI function. The first network and the first block device are used.
+pub fn start(machine: &mut Machine, loader: Loader) -> Devices {
+    let (mut network, mut block) = (None, None);
+    let found = machine.pci.enumerate(|device| match Probe::new(&device) {
+        Ok(Some(probe)) => {
+            let place = match probe.kind() {
+                Kind::Network => &mut network,
+                Kind::Block => &mut block,
+            };
+            if place.is_some() {
+                defmt::warn!("pci: more than one {} device, the first is used", probe.kind());
+            } else {
+                *place = Some(probe);
+            }
+        }
+        Ok(None) => {}
+        Err(error) => defmt::error!("pci: a virtio device cannot be used: {}", error),
+    });
+    if let Err(error) = found {
+        defmt::warn!("pci: {}", error);
+    }
+    let network = network.and_then(|probe| attach(probe, &mut machine.space)).and_then(|it| start_network(it, machine));
+    let flash = block.and_then(|probe| attach(probe, &mut machine.space)).and_then(|it| start_flash(it, loader));
+    if network.is_none() {
+        defmt::error!("net: no usable network device");
+    }
+    if flash.is_none() {
+        defmt::error!("flash: no usable flash, so there are no apps");
+    }
+    Devices { network, flash }
+}
+
+fn attach(probe: Probe, space: &mut KernelSpace) -> Option<Transport> {
+    // SAFETY: `map_device` maps for ever and keeps the offset; each device is probed once.
+    let attached = unsafe { probe.attach(|physical, length| space.map_device(physical, length)) };
+    attached.inspect_err(|error| defmt::error!("virtio: {}", error)).ok()
+}
+
+fn start_network(transport: Transport, machine: &mut Machine) -> Option<Net> {
+    let message = |vector| {
+        let (address, data) = machine.alarm.message(vector);
+        Message { address, data }
+    };
+    let options = Options {
+        messages: Some(Messages {
+            configuration: message(NETWORK_CONFIGURATION_VECTOR),
+            queues: message(NETWORK_VECTOR),
+        }),
+        fallback_mac: FALLBACK_MAC,
+    };
+    let started = Net::start(transport, NETWORK.take(), physical_address, options);
+    let network = started.inspect_err(|error| defmt::error!("virtio-net: {}", error)).ok()?;
+    if let Some(gsi) = network.interrupt_gsi() {
+        let route = Route {
+            vector: NETWORK_VECTOR,
+            destination: machine.alarm.destination(),
+            trigger: Trigger::Level,
+            polarity: Polarity::ActiveHigh,
+            masked: false,
+        };
+        let routed = machine.io_apic.as_ref().map(|io_apic| io_apic.route(gsi, route));
+        if !matches!(routed, Some(Ok(()))) {
+            defmt::warn!("virtio-net: interrupt {=u32} cannot be routed, the timer stands in", gsi);
+        }
+    }
+    Some(network)
+}
+
+fn start_flash(transport: Transport, loader: Loader) -> Option<Flash> {
+    let started = Block::start(transport, BLOCK.take(), physical_address);
+    let device = started.inspect_err(|error| defmt::error!("virtio-blk: {}", error)).ok()?;
+    Flash::open(device, loader).inspect_err(|error| defmt::error!("flash: the map is rejected: {}", error)).ok()
+}

@@ -1,0 +1,67 @@
+//! The kernel's own address space: the sections of the image with their rights, and the guard pages.
+
+use slopos_x86_64::paging::{Access, KernelSpace, PAGE, PageTable, Section, activate, tables_for};
+use slopos_x86_64::segments::{INTERRUPT_STACK, INTERRUPT_STACKS};
+use static_cell::ConstStaticCell;
+
+use crate::statics::MANIFEST_BYTES;
+
+/// Room for what the manifest does not size: code, constants, rings, stacks.
+const OTHER_BYTES: usize = 8 << 20;
+const TABLES: usize = tables_for(MANIFEST_BYTES + OTHER_BYTES);
+
+#[unsafe(link_section = ".owner.kernel")]
+static PAGE_TABLES: ConstStaticCell<[PageTable; TABLES]> = ConstStaticCell::new([const { PageTable::new() }; TABLES]);
+
+unsafe extern "C" {
+    static __image_start: u8;
+    static __text_end: u8;
+    static __rodata_end: u8;
+    static __image_end: u8;
+    static __stack_guard: u8;
+    static __interrupt_stacks: u8;
+}
+
+fn address(symbol: &'static u8) -> u64 {
+    core::ptr::from_ref(symbol) as u64
+}
+
+/// Physical address after the image's last byte.
+pub fn physical_end() -> u64 {
+    slopos_x86_64::paging::physical_address(&raw const __image_end)
+}
+
+/// Ends of the interrupt stacks.
+pub fn interrupt_stacks() -> [u64; INTERRUPT_STACKS] {
+    // SAFETY: the linker script defines the symbol; only its address is used.
+    let start = address(unsafe { &__interrupt_stacks });
+    core::array::from_fn(|index| start + (index as u64 + 1) * (PAGE + INTERRUPT_STACK as u64))
+}
+
+/// The addresses of guard pages: below the kernel's stack, and below each interrupt stack.
+pub fn guards() -> [u64; INTERRUPT_STACKS + 1] {
+    // SAFETY: as above.
+    let mut guards = [address(unsafe { &__stack_guard }); INTERRUPT_STACKS + 1];
+    for (guard, end) in guards.iter_mut().skip(1).zip(interrupt_stacks()) {
+        *guard = end - INTERRUPT_STACK as u64 - PAGE;
+    }
+    guards
+}
+
+/// Builds the kernel's page tables and makes them the ones in use. The loader's mapping of low memory is gone then.
+pub fn map() -> KernelSpace {
+    // SAFETY: the linker script defines the symbols; only their addresses are used.
+    let [start, text, rodata, end] =
+        unsafe { [&__image_start, &__text_end, &__rodata_end, &__image_end] }.map(address);
+    let sections = [
+        Section { start, end: text, access: Access::Execute },
+        Section { start: text, end: rodata, access: Access::Read },
+        Section { start: rodata, end: end.next_multiple_of(PAGE), access: Access::Write },
+    ];
+    let Ok(space) = KernelSpace::new(PAGE_TABLES.take(), &sections, &guards()) else {
+        panic!("the image of {} bytes needs more page tables than {}", end - start, TABLES);
+    };
+    // SAFETY: the tables map the whole image, this code and its stack included, where it is now.
+    unsafe { activate(space.root()) };
+    space
+}

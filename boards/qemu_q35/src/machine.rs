@@ -1,0 +1,180 @@
+//! Brings the machine up to where drivers can work: page tables, traps, interrupt controllers and clocks.
+
+use crate::image;
+use crate::log;
+use slopos_kernel::time::{Duration, Instant};
+use slopos_q35::acpi::{self, Tables};
+use slopos_q35::ioapic::IoApic;
+use slopos_q35::pci::Configuration;
+use slopos_q35::pic::Pic;
+use slopos_q35::pit::Pit;
+use slopos_q35::register::Hardware;
+use slopos_x86_64::apic::{self, LocalApic};
+use slopos_x86_64::clock::{Clock, now_micros, time_stamp};
+use slopos_x86_64::cpuid::Features;
+use slopos_x86_64::paging::KernelSpace;
+use slopos_x86_64::start_info::{StartInfo, physical_slice};
+use slopos_x86_64::trap::{self, SPURIOUS_VECTOR, TIMER_VECTOR};
+use slopos_x86_64::{control, entropy};
+
+/// Vector of the console's port.
+pub const UART_VECTOR: u8 = 36;
+/// Vector of the network device's queues, by message or by pin.
+pub const NETWORK_VECTOR: u8 = 40;
+/// Vector of the network device's configuration changes, by message.
+pub const NETWORK_CONFIGURATION_VECTOR: u8 = 41;
+/// The 8259s' sixteen vectors; masked, they can still raise spurious interrupts.
+const PIC_VECTOR: u8 = 48;
+
+/// Where the local APIC is unless ACPI says otherwise (Intel SDM volume 3, section 11.4.1).
+const LOCAL_APIC: u64 = 0xfee0_0000;
+/// How long the clocks are compared, in microseconds. An error of a microsecond is one of 0.05 %.
+const CALIBRATION_US: u32 = 2_000;
+
+/// The longest that the kernel lets pass without looking at its devices, should an interrupt be lost.
+const ALARM_LIMIT: Duration = Duration::from_millis(1_000);
+
+/// The machine, ready for drivers.
+pub struct Machine {
+    /// What the loader said.
+    pub info: StartInfo,
+    /// The kernel's page tables, to map devices in.
+    pub space: KernelSpace,
+    /// The way to PCI configuration space.
+    pub pci: Configuration<Hardware>,
+    /// The first I/O APIC, where there is one.
+    pub io_apic: Option<IoApic<Hardware>>,
+    /// What the firmware's tables say.
+    pub tables: Tables,
+    /// What the network's secrets are drawn from.
+    pub seed: [u8; 32],
+    /// The processor's interrupt controller and timer.
+    pub alarm: Alarm,
+}
+
+/// The interrupt vector's bit in what [`trap::take_pending`] returns.
+pub const fn pending_bit(vector: u8) -> u64 {
+    1 << (vector - trap::INTERRUPT_BASE)
+}
+
+/// Brings it up.
+///
+/// # Safety
+/// To be called once, first of all, with the physical address that the loader passed and the boot page tables in use.
+pub unsafe fn bring_up(start_info: u32) -> Machine {
+    let log_present = log::initialise();
+    // SAFETY: the boot page tables map the first 4 GiB at their own addresses, and nothing else runs.
+    let info = match unsafe { StartInfo::read(start_info.into()) } {
+        Ok(info) => info,
+        Err(error) => panic!("the loader's start info cannot be used: {error:?}"),
+    };
+    let need = image::physical_end();
+    if info.memory_end < need {
+        panic!("the image needs RAM up to {need:#x}, and there is only RAM up to {:#x}", info.memory_end);
+    }
+    // SAFETY: as above; the tables are copied out before the mapping goes away.
+    let tables = acpi::discover(info.rsdp, |address, length| unsafe { physical_slice(address, length as u64) });
+    let mut space = image::map();
+    let features = Features::detect();
+    // SAFETY: the whole image is compiled for soft float; process memory is reached by the kernel's own mapping.
+    let missing = unsafe { control::protect(&features) };
+    // SAFETY: called once, with stacks that the linker script sets aside.
+    unsafe { trap::initialise(image::interrupt_stacks()) };
+    // SAFETY: nobody else uses the controllers.
+    unsafe { Pic::new(Hardware) }.disable(PIC_VECTOR);
+
+    let local_apic = tables.as_ref().ok().and_then(|tables| tables.local_apic).unwrap_or(LOCAL_APIC);
+    let Some(base) = space.map_device(local_apic, apic::LENGTH) else { panic!("no room to map the local APIC") };
+    // SAFETY: just mapped, for ever.
+    let mut local_apic = unsafe { LocalApic::start(base, TIMER_VECTOR, SPURIOUS_VECTOR) };
+    calibrate(&mut local_apic);
+
+    defmt::info!("boot: log={=bool} memory={=u64:#x} image_end={=u64:#x}", log_present, info.memory_end, need);
+    if !missing.is_empty() {
+        defmt::warn!("boot: the processor has no {}", missing.as_slice());
+    }
+    if info.command_line_broken {
+        defmt::warn!("boot: the command line is too long or not UTF-8, and was cut");
+    }
+    let tables = tables.unwrap_or_else(|error| {
+        defmt::warn!("boot: no ACPI tables: {}", error);
+        Tables::default()
+    });
+    let pci = configuration_space(&tables, &mut space);
+    let io_apic = tables.io_apics.first().and_then(|entry| {
+        let base = space.map_device(entry.address, 4096)?;
+        // SAFETY: just mapped, for ever.
+        Some(unsafe { IoApic::new(Hardware, base, entry.first_gsi) })
+    });
+    let alarm = Alarm { apic: local_apic, armed: None };
+    Machine { info, space, pci, io_apic, tables, seed: entropy::seed(&features), alarm }
+}
+
+/// Measures the time-stamp counter and the local APIC's timer against the interval timer.
+fn calibrate(apic: &mut LocalApic) {
+    apic.start_calibration();
+    // SAFETY: nobody else uses the interval timer.
+    let measured =
+        unsafe { Pit::new(Hardware) }.measure(CALIBRATION_US, || (time_stamp(), apic.calibration_ticks()));
+    let measured = match measured {
+        Ok(measured) => measured,
+        Err(error) => panic!("no interval timer to set the clocks by: {error:?}"),
+    };
+    let per_second = |before: u64, after: u64| {
+        (u128::from(after.wrapping_sub(before)) * 1_000_000_000 / u128::from(measured.elapsed_ns.max(1))) as u64
+    };
+    Clock::new(measured.before.0, per_second(measured.before.0, measured.after.0)).install();
+    apic.set_frequency(per_second(measured.before.1, measured.after.1));
+}
+
+/// The memory-mapped configuration space that ACPI names, or the ports.
+fn configuration_space(tables: &Tables, space: &mut KernelSpace) -> Configuration<Hardware> {
+    if let Some(ecam) = tables.ecam
+        && let Some(base) = space.map_device(ecam.physical(), ecam.length())
+    {
+        // SAFETY: just mapped, for ever; this is the only one.
+        return unsafe { Configuration::ecam(Hardware, base.addr(), ecam.first_bus, ecam.last_bus) };
+    }
+    defmt::warn!("pci: no memory-mapped configuration space, using the ports");
+    // SAFETY: nobody else uses the ports.
+    unsafe { Configuration::ports(Hardware) }
+}
+
+/// Monotonic time since the clocks were set.
+pub fn now() -> Instant {
+    Instant::from_micros(now_micros())
+}
+
+/// The timer. Setting it costs an exit from the virtual machine, so an alarm that comes too early is left alone.
+pub struct Alarm {
+    apic: LocalApic,
+    armed: Option<Instant>,
+}
+
+impl Alarm {
+    /// The interrupt that was set has come.
+    pub fn rang(&mut self) {
+        self.armed = None;
+    }
+
+    /// Makes sure that the timer interrupts no later than at `deadline`.
+    pub fn set(&mut self, deadline: Option<Instant>, now: Instant) {
+        let limit = now + ALARM_LIMIT;
+        let deadline = deadline.map_or(limit, |deadline| deadline.min(limit));
+        if self.armed.is_some_and(|armed| armed <= deadline && now < armed) {
+            return;
+        }
+        self.armed = Some(deadline);
+        self.apic.set_alarm(deadline.since(now).as_micros());
+    }
+
+    /// The address and data of a message that interrupts this processor.
+    pub fn message(&self, vector: u8) -> (u64, u32) {
+        self.apic.message(vector)
+    }
+
+    /// The processor's id, for the I/O APIC.
+    pub fn destination(&self) -> u8 {
+        self.apic.id()
+    }
+}

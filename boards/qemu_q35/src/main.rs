@@ -1,0 +1,127 @@
+//! SlopOS on QEMU's q35 board: this file composes the system; everything that works is elsewhere.
+#![no_std]
+#![no_main]
+
+mod board;
+mod capsules;
+mod commands;
+mod devices;
+mod flash;
+mod image;
+mod log;
+mod machine;
+mod panic;
+#[cfg(selftest)]
+mod selftest;
+mod serial;
+mod statics;
+mod tokens;
+
+use board::Board;
+use capsules::Capsules;
+use heapless::Deque;
+use machine::{UART_VECTOR, now};
+use serial::Serial;
+use slopos_console::Console;
+use slopos_kernel::grant::Grant;
+use slopos_kernel::process::ProcessId;
+use slopos_kernel::scheduler::{Kernel, Process};
+use slopos_net::MacAddress;
+use slopos_net::socket::SocketSet;
+use slopos_net::stack::{Config, Stack};
+use slopos_process_console::Console as Monitor;
+use slopos_q35::ioapic::Route;
+use slopos_x86_64::processor::{Cpu, UserSpace};
+use slopos_x86_64::start_info::COMMAND_LINE_MAX;
+use static_cell::{ConstStaticCell, StaticCell};
+use statics::{CONFIGURATIONS, MAX_FRAME, PROCESSES};
+
+/// Bytes of console output that wait for the line: a screenful.
+const CONSOLE_OUTPUT: usize = 4096;
+/// Bytes of console input that wait for a process.
+const CONSOLE_INPUT: usize = 512;
+
+#[unsafe(link_section = ".owner.console")]
+static OUTPUT: ConstStaticCell<Deque<u8, CONSOLE_OUTPUT>> = ConstStaticCell::new(Deque::new());
+#[unsafe(link_section = ".owner.console")]
+static INPUT: ConstStaticCell<Deque<u8, CONSOLE_INPUT>> = ConstStaticCell::new(Deque::new());
+#[unsafe(link_section = ".owner.console")]
+static COMMAND_LINE: StaticCell<heapless::String<COMMAND_LINE_MAX>> = StaticCell::new();
+#[unsafe(link_section = ".owner.kernel")]
+static PROCESS_TABLE: StaticCell<[Process; PROCESSES]> = StaticCell::new();
+#[unsafe(link_section = ".owner.kernel")]
+static SPACES: StaticCell<[UserSpace; PROCESSES]> = StaticCell::new();
+#[unsafe(link_section = ".shared.net")]
+static GRANTS: StaticCell<[Option<SocketSet<'static>>; PROCESSES]> = StaticCell::new();
+#[unsafe(link_section = ".shared.net")]
+static STACK: StaticCell<Stack<'static>> = StaticCell::new();
+
+/// Where the processor's boot code arrives, with the physical address of the loader's start info.
+#[unsafe(no_mangle)]
+extern "C" fn kernel_main(start_info: u32) -> ! {
+    // SAFETY: called once, by the boot code, with what the loader passed.
+    let mut machine = unsafe { machine::bring_up(start_info) };
+    let serial = Serial::start();
+    let line = machine.tables.isa(4);
+    if let Some(io_apic) = &machine.io_apic {
+        let route = Route {
+            vector: UART_VECTOR,
+            destination: machine.alarm.destination(),
+            trigger: line.trigger,
+            polarity: line.polarity,
+            masked: false,
+        };
+        if let Err(error) = io_apic.route(line.gsi, route) {
+            defmt::warn!("console: interrupt cannot be routed: {}", error);
+        }
+    }
+    let devices = devices::start(&mut machine, tokens::Loader::mint());
+
+    let spaces = SPACES.init_with(statics::user_spaces);
+    let mut cpu = Cpu::new(&machine.space, spaces);
+    let table = PROCESS_TABLE.init_with(|| core::array::from_fn(|index| Process::new(&CONFIGURATIONS[index])));
+    let mut kernel = Kernel::new(table);
+
+    let (mac, link_up, mtu) = devices
+        .network
+        .as_ref()
+        .map_or(([0; 6], false, MAX_FRAME - 14), |device| (device.mac(), device.link_up(), device.mtu()));
+    let grant = Grant::new(GRANTS.init_with(statics::network_grants));
+    let config = Config { max_frame: MAX_FRAME };
+    let stack = STACK.init_with(|| Stack::new(MacAddress(mac), config, machine.seed, grant, now()));
+    stack.set_mtu(mtu);
+    stack.set_link(link_up, now());
+
+    let command_line = COMMAND_LINE.init_with(|| machine.info.command_line);
+    let mut capsules = Capsules {
+        console: Console::new(OUTPUT.take().as_mut_view(), INPUT.take().as_mut_view()),
+        stack,
+        flash: devices.flash,
+        has_network_device: devices.network.is_some(),
+    };
+    let token = tokens::Console::mint();
+    for index in 0..PROCESSES as u8 {
+        let id = ProcessId::new(index);
+        if let Some(flash) = &mut capsules.flash {
+            flash.load(&mut kernel, id, &mut cpu);
+        }
+        let configuration = &CONFIGURATIONS[id.index()];
+        if configuration.start_at_boot
+            && let Err(error) = kernel.start(id, core::iter::empty(), &mut cpu, &token)
+        {
+            defmt::error!("boot: process {=str} cannot be started: {}", configuration.name, error);
+        }
+    }
+    Board {
+        kernel,
+        cpu,
+        capsules,
+        serial,
+        monitor: Monitor::new(command_line),
+        network: devices.network,
+        alarm: machine.alarm,
+        token,
+        recovery: None,
+    }
+    .run()
+}

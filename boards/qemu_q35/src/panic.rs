@@ -1,0 +1,47 @@
+//! A kernel panic: its message in the log and as plain text on COM1, then out of QEMU with code 1.
+
+use core::fmt::Write;
+use core::panic::PanicInfo;
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use slopos_q35::debug_exit::DebugExit;
+use slopos_q35::register::Hardware;
+use slopos_q35::uart::Uart;
+
+/// Base port of COM1.
+pub const COM1: u16 = 0x3f8;
+/// What a panic writes to the debug-exit device.
+const PANIC_CODE: u8 = 1;
+
+#[unsafe(link_section = ".owner.kernel")]
+static PANICKING: AtomicBool = AtomicBool::new(false);
+
+struct Com1;
+
+impl Write for Com1 {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        // SAFETY: the console driver never runs again.
+        let port = unsafe { Uart::new(Hardware, COM1) };
+        port.write_all(text.as_bytes()).map_err(|_| core::fmt::Error)
+    }
+}
+
+/// Leaves QEMU with exit status `code * 2 + 1`; without the debug-exit device, stops.
+pub fn leave(code: u8) -> ! {
+    // SAFETY: the port is the debug-exit device's and nobody else's.
+    unsafe { DebugExit::new(Hardware) }.exit(code);
+    slopos_x86_64::control::halt()
+}
+
+#[panic_handler]
+fn panic(info: &PanicInfo) -> ! {
+    if !PANICKING.swap(true, Relaxed) {
+        // If the line is stuck there is no other place to tell; leaving comes next in any case.
+        let _ = write!(Com1, "\r\npanic: ");
+        let _ = match info.location() {
+            Some(place) => writeln!(Com1, "{} ({}:{})\r", info.message(), place.file(), place.line()),
+            None => writeln!(Com1, "{}\r", info.message()),
+        };
+        defmt::error!("panic: {}", defmt::Display2Format(&info.message()));
+    }
+    leave(PANIC_CODE)
+}

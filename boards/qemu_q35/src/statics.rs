@@ -1,0 +1,47 @@
+//! The memory of the processes, as the manifest sizes it.
+
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use slopos_kernel::scheduler::Configuration;
+use slopos_net::ipv4::Ipv4Address;
+use slopos_net::socket::{Remote, Socket, SocketSet};
+use slopos_x86_64::paging::UserTables;
+use slopos_x86_64::processor::UserSpace;
+use static_cell::{ConstStaticCell, StaticCell};
+
+/// Whole pages of memory. A static cell would cost a page for its flag, so one [`Once`] guards all of a process's.
+#[repr(C, align(4096))]
+struct PageCell<const BYTES: usize>(UnsafeCell<[u8; BYTES]>);
+// SAFETY: one processor; `memory` hands the bytes out once.
+unsafe impl<const BYTES: usize> Sync for PageCell<BYTES> {}
+
+impl<const BYTES: usize> PageCell<BYTES> {
+    const fn new() -> Self {
+        PageCell(UnsafeCell::new([0; BYTES]))
+    }
+
+    /// The bytes.
+    ///
+    /// # Safety
+    /// To be called once.
+    #[expect(clippy::mut_from_ref, reason = "the caller calls once, so the reference is the only one")]
+    unsafe fn memory(&'static self) -> &'static mut [u8] {
+        // SAFETY: the only call, by the caller's promise; the bytes live for ever.
+        unsafe { &mut *self.0.get() }
+    }
+}
+
+/// Lets one caller through.
+struct Once(AtomicBool);
+
+impl Once {
+    const fn new() -> Self {
+        Once(AtomicBool::new(false))
+    }
+
+    fn claim(&self) {
+        assert!(!self.0.swap(true, Relaxed), "the memory of a process was claimed twice");
+    }
+}
+
+include!(concat!(env!("OUT_DIR"), "/processes.rs"));

@@ -1,0 +1,326 @@
+//! The neighbour cache: which station has which IPv4 address, and how sure of it we are.
+//!
+//! The states are those of RFC 4861 section 7.3.2, which Linux uses for ARP as well:
+//!
+//! | state | meaning | next |
+//! |---|---|---|
+//! | INCOMPLETE | asked by broadcast, not answered yet | 3 requests, 1 s apart, then FAILED |
+//! | REACHABLE | answered within the last 30 s | STALE |
+//! | STALE | known, not confirmed lately; used all the same | DELAY when it is used |
+//! | DELAY | used while stale | PROBE after 5 s |
+//! | PROBE | asked by unicast whether it is still there | 3 requests, 1 s apart, then FAILED |
+//! | FAILED | did not answer | INCOMPLETE when it is wanted again |
+//!
+//! No destination is asked more than once a second, whoever wants it. Upper layers do not confirm neighbours: one
+//! unicast exchange in 35 s is cheaper than telling TCP's progress from an attacker's.
+//!
+//! Strangers cannot fill the table: an entry that was not asked for can only take the place of another such entry,
+//! and the pinned entry (the gateway's) is never given up.
+
+use heapless::Vec;
+use slopos_kernel::time::{Duration, Instant};
+
+use crate::{Ipv4Address, MacAddress};
+
+/// Most neighbours that are known at a time. One per on-link remote is plenty: all others share the gateway's.
+pub const CAPACITY: usize = 32;
+/// Requests before a neighbour counts as failed (Linux: `mcast_solicit`, `ucast_solicit`).
+pub const REQUESTS: u8 = 3;
+/// Between two requests to the same destination (RFC 1122 2.3.2.1).
+pub const REQUEST_INTERVAL: Duration = Duration::from_secs(1);
+/// How long an answer is trusted without a question (Linux: `base_reachable_time`).
+pub const REACHABLE_TIME: Duration = Duration::from_secs(30);
+/// How long a stale entry is used before it is probed (Linux: `delay_first_probe_time`).
+pub const DELAY_TIME: Duration = Duration::from_secs(5);
+/// How long a station address that was just confirmed cannot be replaced (Linux: `locktime`).
+pub const LOCK_TIME: Duration = Duration::from_secs(1);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Incomplete,
+    Reachable,
+    Stale,
+    Delay,
+    Probe,
+    Failed,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    address: Ipv4Address,
+    /// Meaningful in all states but INCOMPLETE and FAILED.
+    mac: MacAddress,
+    state: State,
+    /// When the state ends, or the next request is due; see `State`.
+    timer: Instant,
+    /// Requests sent in this INCOMPLETE or PROBE.
+    tries: u8,
+    requested_at: Option<Instant>,
+    used_at: Instant,
+    confirmed_at: Instant,
+    /// Is never given up: the gateway.
+    pinned: bool,
+    /// Was wanted by us, rather than learnt from a stranger's question.
+    wanted: bool,
+}
+
+impl Entry {
+    fn known_mac(&self) -> Option<MacAddress> {
+        (!matches!(self.state, State::Incomplete | State::Failed)).then_some(self.mac)
+    }
+
+    /// The earliest instant at which this destination may be asked again.
+    fn may_request_at(&self, now: Instant) -> Instant {
+        self.requested_at.map_or(now, |at| now.max(at + REQUEST_INTERVAL))
+    }
+
+    fn ask(&mut self, state: State, now: Instant) {
+        self.state = state;
+        self.tries = 0;
+        self.timer = self.may_request_at(now);
+    }
+}
+
+/// What the cache knows about a destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    /// It is there; send.
+    Resolved(MacAddress),
+    /// It has been or will be asked for. Come back when something arrived.
+    Resolving,
+    /// There is no room to ask for it now.
+    Full,
+}
+
+/// Where a pair of addresses was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// In a reply that was addressed to us.
+    Reply,
+    /// In a request for our address.
+    RequestForUs,
+    /// In anything else that passed by.
+    Overheard,
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Learnt {
+    /// The station address is new or another one than before.
+    Changed,
+    /// It is as it was.
+    Same,
+    /// The entry was confirmed a moment ago as another station's; this does not replace it.
+    Locked,
+    /// There is no entry, and this is no reason to make one.
+    Ignored,
+}
+
+/// A request that is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Whose station address is wanted.
+    pub address: Ipv4Address,
+    /// The station to ask: everyone, or the last known one.
+    pub station: MacAddress,
+}
+
+/// The cache.
+#[derive(Debug, Default)]
+pub struct Cache {
+    entries: Vec<Entry, CAPACITY>,
+}
+
+impl Cache {
+    /// An empty cache.
+    pub const fn new() -> Self {
+        Cache { entries: Vec::new() }
+    }
+
+    /// Forgets everything: the link or our address changed.
+    pub fn clear(&mut self) {
+        self.entries.clear();
+    }
+
+    fn find(&mut self, address: Ipv4Address) -> Option<&mut Entry> {
+        self.entries.iter_mut().find(|entry| entry.address == address)
+    }
+
+    /// The station of this address, if known, without any effect on the entry.
+    pub fn peek(&self, address: Ipv4Address) -> Option<MacAddress> {
+        self.entries.iter().find(|entry| entry.address == address)?.known_mac()
+    }
+
+    /// Makes this the one pinned entry, and asks for it at once where it is not known.
+    ///
+    /// A pinned entry that fails is asked for again, once a second, whether anyone wants it or not.
+    pub fn pin(&mut self, address: Ipv4Address, now: Instant) {
+        for entry in &mut self.entries {
+            entry.pinned = false;
+        }
+        // The table was full of neighbours being asked for; the gateway goes before any of them.
+        if self.lookup(address, now) == Lookup::Full {
+            self.entries.swap_remove(0);
+            self.lookup(address, now);
+        }
+        if let Some(place) = self.entries.iter().position(|entry| entry.address == address) {
+            self.entries.swap(0, place);
+            if let Some(entry) = self.entries.first_mut() {
+                entry.pinned = true;
+            }
+        }
+    }
+
+    /// The way to a destination that something is to be sent to now.
+    pub fn lookup(&mut self, address: Ipv4Address, now: Instant) -> Lookup {
+        if let Some(entry) = self.find(address) {
+            entry.used_at = now;
+            entry.wanted = true;
+            match entry.state {
+                State::Reachable if now < entry.timer => {}
+                State::Reachable | State::Stale => {
+                    entry.state = State::Delay;
+                    entry.timer = now + DELAY_TIME;
+                }
+                State::Delay | State::Probe => {}
+                State::Failed => {
+                    entry.ask(State::Incomplete, now);
+                    return Lookup::Resolving;
+                }
+                State::Incomplete => return Lookup::Resolving,
+            }
+            return Lookup::Resolved(entry.mac);
+        }
+        let entry = Entry {
+            address,
+            mac: MacAddress::ZERO,
+            state: State::Incomplete,
+            timer: now,
+            tries: 0,
+            requested_at: None,
+            used_at: now,
+            confirmed_at: now,
+            pinned: false,
+            wanted: true,
+        };
+        if self.insert(entry, now) { Lookup::Resolving } else { Lookup::Full }
+    }
+
+    /// Takes in what a packet says about a neighbour. The caller has checked that the pair can be one.
+    pub fn learn(&mut self, address: Ipv4Address, mac: MacAddress, evidence: Evidence, now: Instant) -> Learnt {
+        let Some(entry) = self.find(address) else {
+            if evidence != Evidence::RequestForUs {
+                return Learnt::Ignored;
+            }
+            // Whoever asks for us is about to talk to us, so the answer's way back is worth a place.
+            let entry = Entry {
+                address,
+                mac,
+                state: State::Stale,
+                timer: now,
+                tries: 0,
+                requested_at: None,
+                used_at: now,
+                confirmed_at: now,
+                pinned: false,
+                wanted: false,
+            };
+            return if self.insert(entry, now) { Learnt::Changed } else { Learnt::Ignored };
+        };
+        let answers = evidence == Evidence::Reply;
+        if entry.known_mac() == Some(mac) {
+            if answers {
+                entry.state = State::Reachable;
+                entry.timer = now + REACHABLE_TIME;
+                entry.confirmed_at = now;
+            }
+            return Learnt::Same;
+        }
+        if entry.known_mac().is_some() && now.since(entry.confirmed_at) < LOCK_TIME {
+            return Learnt::Locked;
+        }
+        // Only an answer to a question of ours makes a new pair certain; any other is used, but probed soon.
+        let certain = answers && matches!(entry.state, State::Incomplete | State::Probe);
+        entry.mac = mac;
+        entry.confirmed_at = now;
+        entry.state = if certain { State::Reachable } else { State::Stale };
+        entry.timer = now + REACHABLE_TIME;
+        Learnt::Changed
+    }
+
+    /// The next request that is due, which counts as sent.
+    pub fn request(&mut self, now: Instant) -> Option<Request> {
+        let asks = |entry: &&mut Entry| match entry.state {
+            State::Incomplete | State::Probe => entry.tries < REQUESTS && entry.timer <= now,
+            _ => false,
+        };
+        let entry = self.entries.iter_mut().find(asks)?;
+        entry.tries += 1;
+        entry.requested_at = Some(now);
+        entry.timer = now + REQUEST_INTERVAL;
+        let station = if entry.state == State::Probe { entry.mac } else { MacAddress::BROADCAST };
+        Some(Request { address: entry.address, station })
+    }
+
+    /// Whether [`Cache::request`] would give one.
+    pub fn wants_request(&self, now: Instant) -> bool {
+        self.entries.iter().any(|entry| {
+            matches!(entry.state, State::Incomplete | State::Probe) && entry.tries < REQUESTS && entry.timer <= now
+        })
+    }
+
+    /// Lets timers run out. Returns a neighbour that failed just now; to be called until it returns `None`.
+    pub fn poll(&mut self, now: Instant) -> Option<Ipv4Address> {
+        for entry in &mut self.entries {
+            if now < entry.timer {
+                continue;
+            }
+            match entry.state {
+                State::Delay => entry.ask(State::Probe, now),
+                State::Incomplete | State::Probe if entry.tries >= REQUESTS => {
+                    entry.state = State::Failed;
+                    return Some(entry.address);
+                }
+                State::Failed if entry.pinned => entry.ask(State::Incomplete, now),
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// When [`Cache::poll`] or [`Cache::request`] next has something to do that is not due by `now` already.
+    pub fn next_deadline_after(&self, now: Instant) -> Option<Instant> {
+        let waits = |entry: &&Entry| match entry.state {
+            State::Incomplete | State::Delay | State::Probe => true,
+            State::Failed => entry.pinned,
+            State::Reachable | State::Stale => false,
+        };
+        self.entries.iter().filter(waits).map(|entry| entry.timer).filter(|&timer| timer > now).min()
+    }
+
+    /// Adds an entry, in place of the least useful one where the table is full.
+    fn insert(&mut self, entry: Entry, now: Instant) -> bool {
+        if let Err(entry) = self.entries.push(entry) {
+            let may_go = |old: &Entry| {
+                // One that was asked for within the last second stays, or forgetting it would lift the limit on
+                // how often its destination is asked.
+                let just_asked = old.requested_at.is_some_and(|at| now.since(at) < REQUEST_INTERVAL);
+                !old.pinned && !just_asked && (entry.wanted || !old.wanted)
+            };
+            let victim = self
+                .entries
+                .iter_mut()
+                .filter(|old| may_go(old))
+                .min_by_key(|old| (old.wanted, old.state != State::Failed, old.used_at));
+            match victim {
+                Some(victim) => *victim = entry,
+                None => return false,
+            }
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+#[path = "cache_tests.rs"]
+mod tests;

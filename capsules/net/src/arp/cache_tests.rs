@@ -1,0 +1,185 @@
+use super::*;
+
+const GATEWAY: Ipv4Address = Ipv4Address::new(10, 0, 2, 2);
+const MAC: MacAddress = MacAddress([2, 0, 0, 0, 0, 1]);
+const OTHER: MacAddress = MacAddress([2, 0, 0, 0, 0, 2]);
+
+fn at(seconds: u64) -> Instant {
+    Instant::BOOT + Duration::from_secs(seconds)
+}
+
+fn neighbour(last: usize) -> Ipv4Address {
+    Ipv4Address::new(10, 0, 2, last as u8)
+}
+
+/// A cache in which the gateway has answered at second 0.
+fn reachable() -> Cache {
+    let mut cache = Cache::new();
+    assert_eq!(cache.lookup(GATEWAY, at(0)), Lookup::Resolving);
+    assert!(cache.request(at(0)).is_some());
+    assert_eq!(cache.learn(GATEWAY, MAC, Evidence::Reply, at(0)), Learnt::Changed);
+    cache
+}
+
+#[test]
+fn a_neighbour_is_asked_for_by_broadcast_and_found() {
+    let mut cache = Cache::new();
+    assert_eq!(cache.lookup(GATEWAY, at(0)), Lookup::Resolving);
+    let broadcast = Request { address: GATEWAY, station: MacAddress::BROADCAST };
+    assert_eq!(cache.request(at(0)), Some(broadcast));
+    assert_eq!(cache.learn(GATEWAY, MAC, Evidence::Reply, at(0)), Learnt::Changed);
+    assert_eq!(cache.lookup(GATEWAY, at(0)), Lookup::Resolved(MAC));
+    assert_eq!(cache.next_deadline_after(at(0)), None);
+}
+
+#[test]
+fn a_silent_neighbour_is_asked_three_times_a_second_apart_and_fails() {
+    let mut cache = Cache::new();
+    cache.lookup(GATEWAY, at(0));
+    for second in 0..3 {
+        assert_eq!(cache.poll(at(second)), None);
+        assert!(cache.request(at(second)).is_some(), "second {second}");
+        assert_eq!(cache.lookup(GATEWAY, at(second)), Lookup::Resolving);
+        assert_eq!(cache.request(at(second)), None, "once a second, however many want it");
+        assert_eq!(cache.next_deadline_after(at(0)), Some(at(second + 1)));
+    }
+    assert_eq!(cache.request(at(3)), None, "no fourth request");
+    assert_eq!(cache.poll(at(3)), Some(GATEWAY));
+    assert_eq!(cache.poll(at(3)), None, "it fails once");
+    assert_eq!(cache.next_deadline_after(at(0)), None);
+}
+
+#[test]
+fn a_failed_neighbour_is_asked_again_when_wanted_but_not_within_the_second() {
+    let mut cache = Cache::new();
+    cache.lookup(GATEWAY, at(0));
+    for second in 0..3 {
+        cache.request(at(second));
+    }
+    // A probe that failed early must not shorten the interval, so the limit counts from the last request.
+    assert_eq!(cache.poll(at(3)), Some(GATEWAY));
+    assert_eq!(cache.lookup(GATEWAY, at(3)), Lookup::Resolving);
+    assert!(cache.request(at(3)).is_some(), "the last request was at second 2");
+    assert_eq!(cache.request(at(3)), None);
+}
+
+#[test]
+fn a_stale_neighbour_is_used_then_probed_by_unicast_then_fails() {
+    let mut cache = reachable();
+    assert_eq!(cache.lookup(GATEWAY, at(29)), Lookup::Resolved(MAC));
+    assert_eq!(cache.next_deadline_after(at(0)), None, "reachable until second 30");
+    assert_eq!(cache.lookup(GATEWAY, at(31)), Lookup::Resolved(MAC), "stale, still used");
+    assert_eq!(cache.next_deadline_after(at(0)), Some(at(36)), "five seconds of delay");
+    assert_eq!(cache.request(at(35)), None);
+    assert_eq!(cache.poll(at(36)), None);
+    for second in 36..39 {
+        assert_eq!(cache.request(at(second)), Some(Request { address: GATEWAY, station: MAC }));
+        assert_eq!(cache.lookup(GATEWAY, at(second)), Lookup::Resolved(MAC), "used while probed");
+    }
+    assert_eq!(cache.poll(at(39)), Some(GATEWAY));
+    assert_eq!(cache.peek(GATEWAY), None);
+}
+
+#[test]
+fn a_probe_that_is_answered_makes_the_neighbour_reachable_again() {
+    let mut cache = reachable();
+    cache.lookup(GATEWAY, at(31));
+    cache.poll(at(36));
+    assert!(cache.request(at(36)).is_some());
+    assert_eq!(cache.learn(GATEWAY, MAC, Evidence::Reply, at(36)), Learnt::Same);
+    assert_eq!(cache.next_deadline_after(at(0)), None);
+    assert_eq!(cache.lookup(GATEWAY, at(65)), Lookup::Resolved(MAC));
+    assert_eq!(cache.next_deadline_after(at(0)), None, "still reachable at second 65");
+}
+
+#[test]
+fn an_unused_stale_neighbour_is_left_alone() {
+    let mut cache = reachable();
+    assert_eq!(cache.poll(at(1_000)), None);
+    assert_eq!(cache.request(at(1_000)), None);
+    assert_eq!(cache.peek(GATEWAY), Some(MAC));
+}
+
+#[test]
+fn what_passes_by_updates_an_entry_but_makes_none() {
+    let mut cache = reachable();
+    assert_eq!(cache.learn(neighbour(9), OTHER, Evidence::Overheard, at(1)), Learnt::Ignored);
+    assert_eq!(cache.peek(neighbour(9)), None);
+    assert_eq!(cache.learn(neighbour(9), OTHER, Evidence::Reply, at(1)), Learnt::Ignored, "nobody asked");
+    assert_eq!(cache.learn(GATEWAY, OTHER, Evidence::Overheard, at(2)), Learnt::Changed);
+    assert_eq!(cache.lookup(GATEWAY, at(2)), Lookup::Resolved(OTHER));
+    assert_eq!(cache.next_deadline_after(at(0)), Some(at(7)), "not certain: probed after the delay");
+}
+
+#[test]
+fn a_fresh_answer_is_locked_for_a_second() {
+    let mut cache = reachable();
+    let half = Instant::from_millis(500);
+    assert_eq!(cache.learn(GATEWAY, OTHER, Evidence::Reply, half), Learnt::Locked);
+    assert_eq!(cache.lookup(GATEWAY, half), Lookup::Resolved(MAC));
+    assert_eq!(cache.learn(GATEWAY, OTHER, Evidence::Reply, at(1)), Learnt::Changed);
+}
+
+#[test]
+fn whoever_asks_for_us_is_learnt() {
+    let mut cache = Cache::new();
+    assert_eq!(cache.learn(neighbour(9), MAC, Evidence::RequestForUs, at(0)), Learnt::Changed);
+    assert_eq!(cache.lookup(neighbour(9), at(0)), Lookup::Resolved(MAC));
+}
+
+#[test]
+fn a_flood_of_askers_replaces_neither_the_gateway_nor_what_we_asked_for() {
+    let mut cache = reachable();
+    cache.pin(GATEWAY, at(0));
+    cache.lookup(neighbour(200), at(0));
+    cache.request(at(0));
+    cache.learn(neighbour(200), OTHER, Evidence::Reply, at(0));
+    for step in 0..10_000_u32 {
+        let address = Ipv4Address::from_u32(0x0a01_0000 + step);
+        cache.learn(address, MAC, Evidence::RequestForUs, at(10));
+    }
+    assert_eq!(cache.peek(GATEWAY), Some(MAC));
+    assert_eq!(cache.peek(neighbour(200)), Some(OTHER));
+    assert_eq!(cache.entries.len(), CAPACITY);
+    assert_eq!(cache.lookup(neighbour(201), at(11)), Lookup::Resolving, "strangers make room for us");
+}
+
+#[test]
+fn our_own_lookups_replace_the_least_recently_used_but_never_the_gateway() {
+    let mut cache = reachable();
+    cache.pin(GATEWAY, at(0));
+    for last in 100..100 + 2 * CAPACITY {
+        let now = at(last as u64);
+        assert_eq!(cache.lookup(neighbour(last), now), Lookup::Resolving);
+        assert!(cache.request(now).is_some());
+        cache.learn(neighbour(last), OTHER, Evidence::Reply, now);
+    }
+    assert_eq!(cache.peek(GATEWAY), Some(MAC));
+    assert_eq!(cache.peek(neighbour(99 + 2 * CAPACITY)), Some(OTHER));
+    assert_eq!(cache.peek(neighbour(100)), None);
+}
+
+#[test]
+fn a_table_full_of_fresh_questions_takes_no_more() {
+    let mut cache = Cache::new();
+    for last in 100..100 + CAPACITY {
+        cache.lookup(neighbour(last), at(0));
+        assert!(cache.request(at(0)).is_some());
+    }
+    assert_eq!(cache.lookup(neighbour(200), at(0)), Lookup::Full);
+    cache.pin(GATEWAY, at(0));
+    assert_eq!(cache.request(at(0)).map(|request| request.address), Some(GATEWAY), "but the gateway");
+}
+
+#[test]
+fn a_pinned_gateway_that_fails_is_asked_for_ever_more() {
+    let mut cache = Cache::new();
+    cache.pin(GATEWAY, at(0));
+    let mut asked = 0;
+    for second in 0..60 {
+        while cache.poll(at(second)).is_some() {}
+        asked += u32::from(cache.request(at(second)).is_some());
+        assert!(cache.next_deadline_after(at(second)).is_some());
+    }
+    assert!((45..=60).contains(&asked), "asked {asked} times in a minute");
+}

@@ -1,0 +1,243 @@
+//! The Internet checksum (RFC 1071), summed in wide words.
+//!
+//! One's complement addition does not care how many bytes are taken at a time, nor in which byte order, as long as
+//! the result is stored in the same order. So the sum is taken over native 64-bit words and folded once at the end.
+//!
+//! ```
+//! # use slopos_net::checksum;
+//! let header = [0x45, 0, 0, 0x14];
+//! let mut sum = checksum::sum(&header);
+//! sum.add(&sum.checksum().to_be_bytes());
+//! assert!(sum.is_valid());
+//! ```
+
+use crate::ipv4::{Ipv4Address, Protocol};
+
+const LOW_HALF: u64 = 0xffff_ffff;
+
+/// A checksum in the making.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Accumulator {
+    sum: u64,
+    /// An odd number of bytes is in already, so the next byte is the second of its 16-bit word.
+    odd: bool,
+}
+
+/// The sum of `bytes`.
+pub fn sum(bytes: &[u8]) -> Accumulator {
+    let mut accumulator = Accumulator::new();
+    accumulator.add(bytes);
+    accumulator
+}
+
+/// Copies `source` to `destination` and sums it on the way, so that the bytes are read once. Where the lengths
+/// differ, the shorter one counts.
+pub fn copy_and_sum(destination: &mut [u8], source: &[u8]) -> Accumulator {
+    let mut accumulator = Accumulator::new();
+    accumulator.add_copy(destination, source);
+    accumulator
+}
+
+/// The checksum of `bytes`; 0 where they carry the right one already.
+pub fn of(bytes: &[u8]) -> u16 {
+    sum(bytes).checksum()
+}
+
+/// The checksum of a transport header and payload with their pseudo-header; 0 where they carry the right one
+/// already. A longer `datagram` than a length field can say does not come out of an IPv4 packet.
+pub fn transport(source: Ipv4Address, destination: Ipv4Address, protocol: Protocol, datagram: &[u8]) -> u16 {
+    let mut accumulator = pseudo_header(source, destination, protocol, datagram.len() as u16);
+    accumulator.add(datagram);
+    accumulator.checksum()
+}
+
+/// The sum of the pseudo-header that TCP and UDP prefix (RFC 9293 section 3.1, RFC 768). `length` is that of the
+/// transport header and its payload, in bytes.
+pub fn pseudo_header(source: Ipv4Address, destination: Ipv4Address, protocol: Protocol, length: u16) -> Accumulator {
+    let [length_high, length_low] = length.to_be_bytes();
+    let mut accumulator = sum(&source.0);
+    accumulator.add(&destination.0);
+    accumulator.add(&[0, protocol.0, length_high, length_low]);
+    accumulator
+}
+
+impl Accumulator {
+    /// Nothing summed yet.
+    pub const fn new() -> Self {
+        Accumulator { sum: 0, odd: false }
+    }
+
+    /// Adds `bytes` as what follows everything added so far, be that an odd number of bytes.
+    pub fn add(&mut self, bytes: &[u8]) {
+        // The halves of a word are summed apart, so that no carry is lost and none has to be looked at.
+        let (mut low, mut high) = (0u64, 0u64);
+        let (blocks, rest) = bytes.as_chunks::<32>();
+        for block in blocks {
+            for word in block.as_chunks::<8>().0 {
+                let word = u64::from_ne_bytes(*word);
+                low += word & LOW_HALF;
+                high += word >> 32;
+            }
+        }
+        let (words, tail) = rest.as_chunks::<8>();
+        for word in words {
+            let word = u64::from_ne_bytes(*word);
+            low += word & LOW_HALF;
+            high += word >> 32;
+        }
+        self.join(low + high, tail, bytes.len());
+    }
+
+    /// Adds `source` as [`Accumulator::add`] does and copies it to `destination`. Where the lengths differ, the
+    /// shorter one counts.
+    pub fn add_copy(&mut self, destination: &mut [u8], source: &[u8]) {
+        let length = source.len().min(destination.len());
+        let (source, _) = source.split_at(length);
+        let (destination, _) = destination.split_at_mut(length);
+        let (mut low, mut high) = (0u64, 0u64);
+        let (source_blocks, source_rest) = source.as_chunks::<32>();
+        let (destination_blocks, destination_rest) = destination.as_chunks_mut::<32>();
+        for (to, from) in destination_blocks.iter_mut().zip(source_blocks) {
+            for (to, from) in to.as_chunks_mut::<8>().0.iter_mut().zip(from.as_chunks::<8>().0) {
+                let word = u64::from_ne_bytes(*from);
+                *to = word.to_ne_bytes();
+                low += word & LOW_HALF;
+                high += word >> 32;
+            }
+        }
+        let (source_words, source_tail) = source_rest.as_chunks::<8>();
+        let (destination_words, destination_tail) = destination_rest.as_chunks_mut::<8>();
+        for (to, from) in destination_words.iter_mut().zip(source_words) {
+            let word = u64::from_ne_bytes(*from);
+            *to = word.to_ne_bytes();
+            low += word & LOW_HALF;
+            high += word >> 32;
+        }
+        for (to, from) in destination_tail.iter_mut().zip(source_tail) {
+            *to = *from;
+        }
+        self.join(low + high, source_tail, length);
+    }
+
+    /// The 16-bit one's complement sum, in the machine's byte order.
+    fn folded(&self) -> u16 {
+        fold(self.sum)
+    }
+
+    /// The checksum for the header field, to be stored with the high byte first.
+    pub fn checksum(&self) -> u16 {
+        !u16::from_be_bytes(self.folded().to_ne_bytes())
+    }
+
+    /// Whether what was added, its checksum field included, is undamaged (RFC 1071 section 1).
+    pub fn is_valid(&self) -> bool {
+        self.folded() == 0xffff
+    }
+
+    /// Takes in the sum of whole words and the last few bytes behind them; `length` is that of both, in bytes.
+    fn join(&mut self, words: u64, tail: &[u8], length: usize) {
+        let mut last = [0; 8];
+        for (to, from) in last.iter_mut().zip(tail) {
+            *to = *from;
+        }
+        let last = u64::from_ne_bytes(last);
+        let mut part = fold(u64::from(fold(words)) + u64::from(fold(last)));
+        if self.odd {
+            part = part.swap_bytes();
+        }
+        self.sum = u64::from(fold(self.sum)) + u64::from(part);
+        self.odd ^= length % 2 == 1;
+    }
+}
+
+fn fold(sum: u64) -> u16 {
+    let sum = (sum & LOW_HALF) + (sum >> 32);
+    let sum = (sum & 0xffff) + ((sum >> 16) & 0xffff) + (sum >> 32);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    sum as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The definition, one 16-bit word at a time.
+    fn by_the_book(bytes: &[u8]) -> u16 {
+        let mut sum = 0u64;
+        for pair in bytes.chunks(2) {
+            sum += u64::from(u16::from_be_bytes([pair[0], *pair.get(1).unwrap_or(&0)]));
+        }
+        while sum > 0xffff {
+            sum = (sum & 0xffff) + (sum >> 16);
+        }
+        !(sum as u16)
+    }
+
+    fn noise(length: usize) -> Vec<u8> {
+        let mut state = 0x9e37_79b9u32;
+        (0..length)
+            .map(|_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (state >> 24) as u8
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_example_of_rfc_1071() {
+        assert_eq!(sum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]).checksum(), 0x220d);
+    }
+
+    #[test]
+    fn every_length_agrees_with_the_definition() {
+        let bytes = noise(200);
+        for length in 0..bytes.len() {
+            assert_eq!(sum(&bytes[..length]).checksum(), by_the_book(&bytes[..length]), "length {length}");
+        }
+    }
+
+    #[test]
+    fn carries_are_not_lost() {
+        let bytes = vec![0xff; 65_535];
+        assert_eq!(sum(&bytes).checksum(), by_the_book(&bytes));
+    }
+
+    #[test]
+    fn pieces_of_odd_length_add_up() {
+        let bytes = noise(120);
+        for first in 0..bytes.len() {
+            for second in first..bytes.len() {
+                let mut accumulator = sum(&bytes[..first]);
+                accumulator.add(&bytes[first..second]);
+                accumulator.add(&bytes[second..]);
+                assert_eq!(accumulator.checksum(), by_the_book(&bytes), "cut at {first} and {second}");
+            }
+        }
+    }
+
+    #[test]
+    fn copying_gives_the_same_bytes_and_the_same_sum() {
+        let bytes = noise(150);
+        for length in 0..bytes.len() {
+            let mut copy = vec![0; length];
+            assert_eq!(copy_and_sum(&mut copy, &bytes), sum(&bytes[..length]));
+            assert_eq!(copy, bytes[..length]);
+        }
+        let mut roomy = [7; 4];
+        copy_and_sum(&mut roomy, &[1, 2]);
+        assert_eq!(roomy, [1, 2, 7, 7]);
+    }
+
+    #[test]
+    fn one_flipped_bit_is_noticed() {
+        let mut bytes = noise(40);
+        bytes.extend(by_the_book(&bytes).to_be_bytes());
+        assert!(sum(&bytes).is_valid());
+        for bit in 0..bytes.len() * 8 {
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert!(!sum(&bytes).is_valid());
+            bytes[bit / 8] ^= 1 << (bit % 8);
+        }
+    }
+}

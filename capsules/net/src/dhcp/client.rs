@@ -1,0 +1,473 @@
+//! The DHCP client: INIT, SELECTING, REQUESTING, BOUND, RENEWING, REBINDING and REBOOTING (RFC 2131 section 4.4).
+//!
+//! It reads no clock and sends nothing itself. Messages that arrive go in by [`Client::receive`], time passes by
+//! [`Client::poll`], and what is to be sent is pulled by [`Client::transmit`] once [`Client::due`] says where to.
+//!
+//! Deviations, for the sake of boot time: the first DISCOVER goes out without the random delay of 1 to 10 seconds
+//! that section 4.4.1 suggests, and the address is usable at once, while it is probed for. A lease is renewed at
+//! exactly T1 and T2, without the random fuzz.
+
+use defmt::{info, warn};
+use slopos_kernel::time::{Duration, Instant};
+
+use crate::dhcp::wire::{MessageType, Reply, Request};
+use crate::ipv4::mask;
+use crate::random::Random;
+use crate::{Ipv4Address, MacAddress};
+
+/// First wait for an answer; it doubles each time (RFC 2131 section 4.1).
+pub const BACK_OFF_FIRST: Duration = Duration::from_secs(4);
+/// How often it doubles, up to 64 s.
+pub const BACK_OFF_DOUBLINGS: u8 = 4;
+/// By how much each wait is lengthened or shortened at random, at most.
+pub const BACK_OFF_SPREAD: Duration = Duration::from_secs(1);
+/// REQUESTs that one offer is worth, before the client looks for another.
+pub const REQUEST_TRIES: u8 = 4;
+/// REQUESTs to have a lease confirmed after the link was down; unanswered, it is used as it is (section 3.2).
+pub const REBOOT_TRIES: u8 = 3;
+/// Shortest time between two REQUESTs that extend a lease (section 4.4.5).
+pub const EXTEND_INTERVAL_MIN: Duration = Duration::from_secs(60);
+/// How long the client keeps still after it declined an address (section 3.1).
+pub const DECLINE_WAIT: Duration = Duration::from_secs(10);
+
+/// An address, for a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// The address.
+    pub address: Ipv4Address,
+    /// Bits of the network mask.
+    pub prefix: u8,
+    /// The way to all other networks, if there is one.
+    pub gateway: Option<Ipv4Address>,
+    /// Who granted it.
+    pub server: Ipv4Address,
+    /// For how many seconds; `None` for ever.
+    pub seconds: Option<u32>,
+    /// When to ask the server, when to ask any server, and when it ends; `None` where it never does.
+    pub deadlines: Option<Deadlines>,
+}
+
+/// The deadlines of a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadlines {
+    /// T1.
+    pub renew: Instant,
+    /// T2.
+    pub rebind: Instant,
+    /// The end.
+    pub expire: Instant,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Does nothing until told to.
+    Stopped,
+    /// Begins to look for servers at this instant.
+    Init(Instant),
+    Selecting,
+    Requesting(Offer),
+    Bound(Lease),
+    Renewing(Lease),
+    Rebinding(Lease),
+    Rebooting(Lease),
+}
+
+/// An offer that was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Offer {
+    address: Ipv4Address,
+    server: Ipv4Address,
+}
+
+/// A last message about an address that is no longer ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Farewell {
+    kind: MessageType,
+    address: Ipv4Address,
+    server: Ipv4Address,
+}
+
+/// What a message or the time brought about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The lease is granted or extended.
+    Bound(Lease),
+    /// A server refused the lease that was in use. The address must not be used any more.
+    Refused,
+    /// The lease ran out. The address must not be used any more.
+    Expired,
+}
+
+/// Why a message was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ignored {
+    /// Answers another transaction or another station.
+    NotForUs,
+    /// The present state does not wait for it.
+    Unexpected,
+    /// Names no server, or not the one that we deal with.
+    WrongServer,
+    /// Address, mask or lease time are missing or make no sense.
+    Unusable,
+}
+
+/// Where the message that is due goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// The address to send it from.
+    pub source: Ipv4Address,
+    /// The address to send it to.
+    pub destination: Ipv4Address,
+}
+
+/// The client.
+#[derive(Debug)]
+pub struct Client {
+    mac: MacAddress,
+    state: State,
+    transaction: u32,
+    /// When the present search for an address, or the present extension, began; the `secs` field counts from it.
+    began: Instant,
+    /// The REQUEST that an ACK would answer was sent then; a lease counts from it (section 4.4.1).
+    requested_at: Option<Instant>,
+    discovered_at: Option<Instant>,
+    attempts: u8,
+    send_at: Option<Instant>,
+    farewell: Option<Farewell>,
+}
+
+impl Client {
+    /// A client that starts to look for an address at once.
+    pub const fn new(mac: MacAddress, now: Instant) -> Self {
+        Client {
+            mac,
+            state: State::Init(now),
+            transaction: 0,
+            began: now,
+            requested_at: None,
+            discovered_at: None,
+            attempts: 0,
+            send_at: None,
+            farewell: None,
+        }
+    }
+
+    /// The lease in use.
+    pub const fn lease(&self) -> Option<&Lease> {
+        match &self.state {
+            State::Bound(lease) | State::Renewing(lease) | State::Rebinding(lease) | State::Rebooting(lease) => {
+                Some(lease)
+            }
+            _ => None,
+        }
+    }
+
+    /// Starts after [`Client::release`], or confirms the lease because the link was down and is up again.
+    pub fn start(&mut self, now: Instant, random: &mut Random) {
+        match self.lease() {
+            Some(&lease) => self.enter(State::Rebooting(lease), now, random),
+            None => self.restart(now),
+        }
+    }
+
+    /// Gives the lease back, tells the server, and stays stopped until [`Client::start`].
+    pub fn release(&mut self) {
+        if let Some(&Lease { address, server, .. }) = self.lease() {
+            self.farewell = Some(Farewell { kind: MessageType::Release, address, server });
+        }
+        self.state = State::Stopped;
+        self.send_at = None;
+    }
+
+    /// The address turned out to be somebody else's: declines it and keeps still for ten seconds.
+    pub fn decline(&mut self, now: Instant) {
+        if let Some(&Lease { address, server, .. }) = self.lease() {
+            self.farewell = Some(Farewell { kind: MessageType::Decline, address, server });
+        }
+        self.restart(now + DECLINE_WAIT);
+    }
+
+    fn restart(&mut self, at: Instant) {
+        self.state = State::Init(at);
+        self.send_at = None;
+    }
+
+    /// Enters a state that sends at once.
+    fn enter(&mut self, state: State, now: Instant, random: &mut Random) {
+        // A REQUEST carries the transaction of the OFFER that it takes; all else begins a new one.
+        if !matches!(state, State::Requesting(_)) {
+            self.transaction = random.next_u32();
+            self.began = now;
+        }
+        self.state = state;
+        self.attempts = 0;
+        self.requested_at = None;
+        self.send_at = Some(now);
+    }
+
+    /// Lets time pass. At most one event per call; call it until it returns `None`.
+    pub fn poll(&mut self, now: Instant, random: &mut Random) -> Option<Event> {
+        let unanswered = |client: &Self, tries| client.attempts >= tries && client.send_at.is_some_and(|at| at <= now);
+        if let Some(deadlines) = self.lease().and_then(|lease| lease.deadlines)
+            && now >= deadlines.expire
+        {
+            self.restart(now);
+            return Some(Event::Expired);
+        }
+        match self.state {
+            State::Init(at) if now >= at => self.enter(State::Selecting, now, random),
+            State::Requesting(_) if unanswered(self, REQUEST_TRIES) => self.restart(now),
+            State::Rebooting(lease) if unanswered(self, REBOOT_TRIES) => {
+                self.state = State::Bound(lease);
+                self.send_at = None;
+            }
+            _ => {}
+        }
+        match self.state {
+            State::Bound(Lease { deadlines: Some(deadlines), .. })
+            | State::Renewing(Lease { deadlines: Some(deadlines), .. })
+                if now >= deadlines.rebind =>
+            {
+                let lease = *self.lease()?;
+                self.enter(State::Rebinding(lease), now, random);
+            }
+            State::Bound(lease @ Lease { deadlines: Some(deadlines), .. }) if now >= deadlines.renew => {
+                self.enter(State::Renewing(lease), now, random);
+            }
+            _ => {}
+        }
+        None
+    }
+
+    /// When [`Client::poll`] or [`Client::transmit`] next has something to do.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines().into_iter().flatten().min()
+    }
+
+    /// When the state changes by itself, and when the next message is due.
+    pub fn deadlines(&self) -> [Option<Instant>; 2] {
+        let state = match self.state {
+            State::Stopped | State::Selecting | State::Requesting(_) => None,
+            State::Init(at) => Some(at),
+            State::Bound(lease) => lease.deadlines.map(|deadlines| deadlines.renew),
+            State::Renewing(lease) => lease.deadlines.map(|deadlines| deadlines.rebind),
+            State::Rebinding(lease) | State::Rebooting(lease) => lease.deadlines.map(|deadlines| deadlines.expire),
+        };
+        [state, self.send_at]
+    }
+
+    /// Where the message goes that is to be sent now, if there is one.
+    pub fn due(&self, now: Instant) -> Option<Due> {
+        if let Some(Farewell { kind, address, server, .. }) = self.farewell {
+            return Some(match kind {
+                MessageType::Release => Due { source: address, destination: server },
+                _ => Due { source: Ipv4Address::UNSPECIFIED, destination: Ipv4Address::BROADCAST },
+            });
+        }
+        self.send_at.filter(|&at| at <= now)?;
+        Some(match self.state {
+            State::Renewing(lease) => Due { source: lease.address, destination: lease.server },
+            State::Rebinding(lease) => Due { source: lease.address, destination: Ipv4Address::BROADCAST },
+            _ => Due { source: Ipv4Address::UNSPECIFIED, destination: Ipv4Address::BROADCAST },
+        })
+    }
+
+    /// Writes the message that is due at the start of `out`, sets the time of the next, and returns its length.
+    ///
+    /// `None` where none is due or it does not fit.
+    pub fn transmit(&mut self, out: &mut [u8], now: Instant, random: &mut Random) -> Option<usize> {
+        let blank = Request {
+            kind: MessageType::Request,
+            transaction: self.transaction,
+            seconds: 0,
+            client_address: Ipv4Address::UNSPECIFIED,
+            mac: self.mac,
+            requested: None,
+            server: None,
+        };
+        if let Some(Farewell { kind, address, server }) = self.farewell {
+            let released = kind == MessageType::Release;
+            let message = Request {
+                kind,
+                transaction: random.next_u32(),
+                client_address: if released { address } else { Ipv4Address::UNSPECIFIED },
+                requested: (!released).then_some(address),
+                server: Some(server),
+                ..blank
+            };
+            let length = message.emit(out)?;
+            self.farewell = None;
+            return Some(length);
+        }
+        self.send_at.filter(|&at| at <= now)?;
+        if matches!(self.state, State::Renewing(_) | State::Rebinding(_)) {
+            // These are a minute and more apart: a late answer to an earlier one must not count from this one.
+            self.transaction = random.next_u32();
+        }
+        let blank = Request {
+            transaction: self.transaction,
+            seconds: u16::try_from(now.since(self.began).as_secs()).unwrap_or(u16::MAX),
+            ..blank
+        };
+        let message = match self.state {
+            State::Stopped | State::Init(_) | State::Bound(_) => return None,
+            State::Selecting => Request { kind: MessageType::Discover, ..blank },
+            State::Requesting(Offer { address, server }) => {
+                Request { requested: Some(address), server: Some(server), ..blank }
+            }
+            State::Renewing(lease) | State::Rebinding(lease) => Request { client_address: lease.address, ..blank },
+            State::Rebooting(lease) => Request { requested: Some(lease.address), ..blank },
+        };
+        let length = message.emit(out)?;
+        self.sent(now, random);
+        Some(length)
+    }
+
+    /// The message that is due cannot be sent because its receiver does not answer ARP: counts as sent.
+    pub fn skip(&mut self, now: Instant, random: &mut Random) {
+        if self.farewell.take().is_none() && self.due(now).is_some() {
+            self.sent(now, random);
+        }
+    }
+
+    fn sent(&mut self, now: Instant, random: &mut Random) {
+        self.attempts = self.attempts.saturating_add(1);
+        let half_way_to = |end: Instant| {
+            let wait = end.since(now).divided_by(2).max(EXTEND_INTERVAL_MIN);
+            // Beyond the end another state takes over.
+            Some(now + wait).filter(|&at| at < end)
+        };
+        match self.state {
+            State::Selecting => {
+                self.discovered_at = Some(now);
+                self.send_at = Some(now + back_off(self.attempts, random));
+            }
+            State::Renewing(Lease { deadlines: Some(deadlines), .. }) => {
+                self.requested_at = Some(now);
+                self.send_at = half_way_to(deadlines.rebind);
+            }
+            State::Rebinding(Lease { deadlines: Some(deadlines), .. }) => {
+                self.requested_at = Some(now);
+                self.send_at = half_way_to(deadlines.expire);
+            }
+            _ => {
+                // Whichever of several equal REQUESTs the server answers, the lease did not begin before the first.
+                self.requested_at.get_or_insert(now);
+                self.send_at = Some(now + back_off(self.attempts, random));
+            }
+        }
+    }
+
+    /// Takes in a server's message.
+    ///
+    /// # Errors
+    /// Why it was dropped.
+    pub fn receive(&mut self, reply: &Reply, now: Instant, random: &mut Random) -> Result<Option<Event>, Ignored> {
+        if reply.station != self.mac || reply.transaction != self.transaction {
+            return Err(Ignored::NotForUs);
+        }
+        let server = reply.options.server.filter(|server| server.is_host()).ok_or(Ignored::WrongServer)?;
+        // Whose answer counts, and for which address.
+        let (partner, address) = match self.state {
+            State::Stopped | State::Init(_) | State::Bound(_) => return Err(Ignored::Unexpected),
+            State::Selecting if reply.kind == MessageType::Offer => {
+                lease(reply, server, now).ok_or(Ignored::Unusable)?;
+                self.enter(State::Requesting(Offer { address: reply.your_address, server }), now, random);
+                return Ok(None);
+            }
+            State::Selecting => return Err(Ignored::Unexpected),
+            State::Requesting(offer) => (Some(offer.server), offer.address),
+            State::Renewing(lease) => (Some(lease.server), lease.address),
+            State::Rebinding(lease) | State::Rebooting(lease) => (None, lease.address),
+        };
+        if partner.is_some_and(|partner| partner != server) {
+            return Err(Ignored::WrongServer);
+        }
+        let Some(requested_at) = self.requested_at else {
+            return Err(Ignored::Unexpected);
+        };
+        match reply.kind {
+            MessageType::Nak => {
+                warn!("dhcp: server {} refuses {}", server, address);
+                let in_use = self.lease().is_some();
+                // A server that offers and then refuses must not make us ask as fast as it answers.
+                self.restart(self.discovered_at.map_or(now, |at| now.max(at + BACK_OFF_FIRST)));
+                Ok(in_use.then_some(Event::Refused))
+            }
+            MessageType::Ack => {
+                let lease = lease(reply, server, requested_at).ok_or(Ignored::Unusable)?;
+                // Extending never moves us to another address, and neither does taking an offer.
+                if lease.address != address || lease.deadlines.is_some_and(|deadlines| deadlines.expire <= now) {
+                    return Err(Ignored::Unusable);
+                }
+                self.state = State::Bound(lease);
+                self.send_at = None;
+                report(&lease);
+                Ok(Some(Event::Bound(lease)))
+            }
+            _ => Err(Ignored::Unexpected),
+        }
+    }
+}
+
+/// How long to wait for an answer after this many messages (at least 1).
+fn back_off(attempts: u8, random: &mut Random) -> Duration {
+    let doublings = attempts.saturating_sub(1).min(BACK_OFF_DOUBLINGS);
+    let spread = BACK_OFF_SPREAD.as_micros() as u32;
+    BACK_OFF_FIRST.times(1 << doublings) - BACK_OFF_SPREAD
+        + Duration::from_micros(u64::from(random.below(2 * spread + 1)))
+}
+
+/// The lease that a message grants or offers, counted from `from`; `None` where no host can use it.
+fn lease(reply: &Reply, server: Ipv4Address, from: Instant) -> Option<Lease> {
+    let address = reply.your_address;
+    let prefix = match reply.options.mask {
+        Some(wanted) => {
+            let prefix = wanted.to_u32().leading_ones() as u8;
+            if mask(prefix) != wanted.to_u32() || prefix == 0 {
+                return None;
+            }
+            prefix
+        }
+        None => class_prefix(address),
+    };
+    let seconds = reply.options.lease_seconds.filter(|&seconds| seconds != 0)?;
+    if !address.is_host() || address.names_a_network(prefix) {
+        return None;
+    }
+    let seconds = (seconds != u32::MAX).then_some(seconds);
+    let deadlines = seconds.map(|seconds| {
+        let total = Duration::from_secs(u64::from(seconds));
+        let given = |option: Option<u32>| option.map(|seconds| Duration::from_secs(u64::from(seconds)));
+        // Section 4.4.5: half, and seven eighths, unless the server says otherwise and makes sense.
+        let halves = (total.divided_by(2), total.times(7).divided_by(8));
+        let renew = given(reply.options.renewal_seconds).unwrap_or(halves.0);
+        let rebind = given(reply.options.rebinding_seconds).unwrap_or(halves.1);
+        let (renew, rebind) = if renew < rebind && rebind < total { (renew, rebind) } else { halves };
+        Deadlines { renew: from + renew, rebind: from + rebind, expire: from + total }
+    });
+    let gateway = reply.options.router.filter(|&router| router.is_host() && router != address);
+    Some(Lease { address, prefix, gateway, server, seconds, deadlines })
+}
+
+/// The mask that an address implies where a server names none (RFC 950, RFC 1122 3.3.1.1).
+fn class_prefix(address: Ipv4Address) -> u8 {
+    match address.0 {
+        [0..=127, ..] => 8,
+        [128..=191, ..] => 16,
+        _ => 24,
+    }
+}
+
+fn report(lease: &Lease) {
+    let gateway = lease.gateway.unwrap_or_default();
+    let seconds = lease.seconds.unwrap_or(u32::MAX);
+    info!(
+        "dhcp: lease {}/{=u8} gateway {} server {} seconds {=u32}",
+        lease.address, lease.prefix, gateway, lease.server, seconds
+    );
+}
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

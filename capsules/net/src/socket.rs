@@ -1,0 +1,324 @@
+//! A process's sockets: what the manifest gives it, who may be talked to, and how much of it is in use.
+//!
+//! A [`SocketSet`] is one process's region of the network grant. All that exists because the process has a socket
+//! lies in it: the TCP control blocks with their buffers, a connect that waits for an address, the records of
+//! connections that are closing after the process let go, and what was denied.
+
+use heapless::Vec;
+use slopos_abi::info::GrantInfo;
+use slopos_kernel::time::Instant;
+
+use crate::Ipv4Address;
+use crate::tcp::{self, Endpoint, ResetReply, SocketFlags, State};
+
+/// Denied remotes that a process's set remembers, so that each is logged once. Beyond them denials are counted only.
+pub const DENIALS_REMEMBERED: usize = 8;
+
+/// Which socket of a process: an index into its set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, defmt::Format)]
+pub struct SocketIndex(pub u16);
+
+/// Whom a process may connect to: a line of the manifest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Remote {
+    /// An address of the network that is meant.
+    pub address: Ipv4Address,
+    /// How many of its bits count, 0 (any address) to 32 (this one).
+    pub prefix: u8,
+    /// Lowest port.
+    pub first_port: u16,
+    /// Highest port.
+    pub last_port: u16,
+}
+
+impl Remote {
+    /// Whether the authority to connect to this covers `remote`.
+    pub const fn covers(&self, remote: Endpoint) -> bool {
+        remote.address.is_in(self.address, self.prefix)
+            && self.first_port <= remote.port
+            && remote.port <= self.last_port
+    }
+}
+
+/// What a socket is to its process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Nothing.
+    Free,
+    /// Open, and no connect was asked for.
+    Fresh,
+    /// A connect waits for an address of our own.
+    Waiting { remote: Endpoint, deadline: Instant },
+    /// TCP has it.
+    Started { remote: Endpoint },
+    /// It failed for a reason outside TCP: no address in time, or the address was lost.
+    Failed { remote: Endpoint, error: tcp::Error },
+    /// The process let go; TCP still closes the connection.
+    Orphan { remote: Endpoint, since: Instant },
+}
+
+/// One socket: a TCP control block with its buffers, and what the process wants of it.
+pub struct Socket<'a> {
+    pub(crate) tcp: tcp::Socket<'a>,
+    pub(crate) phase: Phase,
+    buffer_bytes: usize,
+}
+
+impl<'a> Socket<'a> {
+    /// A free socket with these two buffers, which are charged to the process that the set belongs to.
+    pub fn new(receive: &'a mut [u8], send: &'a mut [u8]) -> Self {
+        let buffer_bytes = receive.len() + send.len();
+        Socket { tcp: tcp::Socket::new(receive, send), phase: Phase::Free, buffer_bytes }
+    }
+
+    /// Bytes of the grant that it takes, in use or not.
+    fn bytes(&self) -> u64 {
+        (size_of::<Self>() + self.buffer_bytes) as u64
+    }
+
+    /// Bytes of the grant that are in use: all of the control block, and what the buffers hold.
+    pub(crate) fn in_use(&self) -> u64 {
+        if self.phase == Phase::Free {
+            return 0;
+        }
+        (size_of::<Self>() - size_of::<tcp::Socket<'_>>() + self.tcp.in_use_bytes()) as u64
+    }
+
+    /// Whether a process has it open.
+    pub(crate) fn is_held(&self) -> bool {
+        !matches!(self.phase, Phase::Free | Phase::Orphan { .. })
+    }
+
+    /// Ends everything at once and wipes it; the reset to be sent, if the peer would otherwise wait.
+    pub(crate) fn destroy(&mut self) -> Option<ResetReply> {
+        self.phase = Phase::Free;
+        self.tcp.abort()
+    }
+
+    /// The process lets go.
+    pub(crate) fn close(&mut self, now: Instant) -> Option<ResetReply> {
+        let Phase::Started { remote } = self.phase else {
+            return self.destroy();
+        };
+        self.tcp.close(now);
+        self.phase = Phase::Orphan { remote, since: now };
+        None
+    }
+
+    /// Our address is lost: the connection cannot go on. Nothing can be sent any more, so no reset either.
+    pub(crate) fn lose_address(&mut self) -> bool {
+        match self.phase {
+            Phase::Orphan { .. } => {
+                self.destroy();
+                true
+            }
+            // One that is over already has told its process why, and may hold bytes that are still to be read.
+            Phase::Started { remote } if self.tcp.state() != State::Closed => {
+                let error = match self.tcp.connect_result() {
+                    None => tcp::Error::TimedOut,
+                    Some(Err(error)) => error,
+                    Some(Ok(())) => tcp::Error::Reset,
+                };
+                self.destroy();
+                self.phase = Phase::Failed { remote, error };
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// When time alone would change something.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Waiting { deadline, .. } => Some(deadline),
+            Phase::Started { .. } | Phase::Orphan { .. } => self.tcp.next_deadline(),
+            Phase::Free | Phase::Fresh | Phase::Failed { .. } => None,
+        }
+    }
+}
+
+/// All sockets of the process are in use, and none can be recycled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Exhausted;
+
+/// What `open` gave.
+pub(crate) struct Opened {
+    /// The socket.
+    pub(crate) socket: SocketIndex,
+    /// Whether another connection was ended early for it.
+    pub(crate) recycled: bool,
+    /// What that one's peer is told.
+    pub(crate) reset: Option<ResetReply>,
+}
+
+/// One process's sockets: its region of the network grant.
+pub struct SocketSet<'a> {
+    sockets: &'a mut [Socket<'a>],
+    authority: &'a [Remote],
+    /// The socket whose turn to send it is.
+    pub(crate) next: usize,
+    in_use: u64,
+    high_water: u64,
+    denials: u64,
+    recycled: u64,
+    denied: Vec<Endpoint, DENIALS_REMEMBERED>,
+}
+
+impl<'a> SocketSet<'a> {
+    /// The sockets that the manifest gives a process, and the remotes that it may connect to.
+    ///
+    /// More than 65535 sockets cannot be named; the rest stays unused.
+    pub fn new(sockets: &'a mut [Socket<'a>], authority: &'a [Remote]) -> Self {
+        SocketSet { sockets, authority, next: 0, in_use: 0, high_water: 0, denials: 0, recycled: 0, denied: Vec::new() }
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.sockets.len()
+    }
+
+    /// Each socket with its index.
+    pub(crate) fn each(&self) -> impl Iterator<Item = (SocketIndex, &Socket<'a>)> {
+        (0..=u16::MAX).map(SocketIndex).zip(self.sockets.iter())
+    }
+
+    /// The socket of this index, to look at.
+    pub(crate) fn get(&self, socket: SocketIndex) -> Option<&Socket<'a>> {
+        self.sockets.get(usize::from(socket.0))
+    }
+
+    /// Runs `work` on a socket, and then accounts for what it changed. `None` where there is no such socket.
+    pub(crate) fn with<R>(&mut self, socket: SocketIndex, work: impl FnOnce(&mut Socket<'a>) -> R) -> Option<R> {
+        let socket = self.sockets.get_mut(usize::from(socket.0))?;
+        let before = socket.in_use();
+        let result = work(socket);
+        if matches!(socket.phase, Phase::Orphan { .. }) && socket.tcp.is_free() {
+            socket.phase = Phase::Free;
+        }
+        self.in_use = self.in_use - before + socket.in_use();
+        self.high_water = self.high_water.max(self.in_use);
+        Some(result)
+    }
+
+    /// Runs `work` on each socket in turn, as [`SocketSet::with`] does.
+    pub(crate) fn with_each(&mut self, mut work: impl FnMut(SocketIndex, &mut Socket<'a>)) {
+        for number in 0..=u16::MAX {
+            let index = SocketIndex(number);
+            if self.with(index, |socket| work(index, socket)).is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Opens a free socket, recycling the oldest TIME-WAIT record or else the oldest orphan where none is free.
+    pub(crate) fn open(&mut self, flags: SocketFlags) -> Result<Opened, Exhausted> {
+        let free = self.each().find(|(_, socket)| socket.phase == Phase::Free).map(|(index, _)| index);
+        let (index, recycled) = match free {
+            Some(index) => (index, false),
+            None => (self.oldest_orphan().ok_or(Exhausted)?, true),
+        };
+        self.recycled += u64::from(recycled);
+        let reset = self.with(index, |socket| {
+            let reset = if recycled { socket.destroy() } else { None };
+            socket.tcp.open(flags);
+            socket.phase = Phase::Fresh;
+            reset
+        });
+        Ok(Opened { socket: index, recycled, reset: reset.flatten() })
+    }
+
+    fn oldest_orphan(&self) -> Option<SocketIndex> {
+        let orphans = self.each().filter_map(|(index, socket)| match socket.phase {
+            Phase::Orphan { since, .. } => {
+                let time_wait_since = socket.tcp.time_wait_since();
+                Some((time_wait_since.is_none(), time_wait_since.unwrap_or(since), index))
+            }
+            _ => None,
+        });
+        orphans.min().map(|(_, _, index)| index)
+    }
+
+    /// Whether the process may connect to `remote`.
+    pub(crate) fn permits(&self, remote: Endpoint) -> bool {
+        self.authority.iter().any(|authority| authority.covers(remote))
+    }
+
+    /// Counts a denial; whether it is the first one of this remote that can be remembered, and so worth a log line.
+    pub(crate) fn deny(&mut self, remote: Endpoint) -> bool {
+        self.denials += 1;
+        !self.denied.contains(&remote) && self.denied.push(remote).is_ok()
+    }
+
+    /// Counts a `socket` call that found no socket.
+    pub(crate) fn deny_socket(&mut self) {
+        self.denials += 1;
+    }
+
+    /// What the process is told about its grant.
+    pub(crate) fn info(&self) -> GrantInfo {
+        GrantInfo {
+            bytes: self.sockets.iter().map(Socket::bytes).sum(),
+            in_use: self.in_use,
+            high_water: self.high_water,
+            denials: self.denials,
+            sockets: self.sockets.len() as u32,
+            sockets_in_use: self.sockets.iter().filter(|socket| socket.phase != Phase::Free).count() as u32,
+            recycled: self.recycled,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REMOTE: Remote =
+        Remote { address: Ipv4Address::new(10, 0, 2, 0), prefix: 24, first_port: 8_000, last_port: 8_080 };
+
+    fn end(last: [u8; 4], port: u16) -> Endpoint {
+        Endpoint { address: Ipv4Address(last), port }
+    }
+
+    #[test]
+    fn authority_covers_a_network_and_a_range_of_ports_and_nothing_else() {
+        for covered in [end([10, 0, 2, 2], 8_000), end([10, 0, 2, 255], 8_080)] {
+            assert!(REMOTE.covers(covered), "{covered:?}");
+        }
+        for beyond in [end([10, 0, 3, 2], 8_000), end([10, 0, 2, 2], 7_999), end([10, 0, 2, 2], 8_081)] {
+            assert!(!REMOTE.covers(beyond), "{beyond:?}");
+        }
+        let anyone = Remote { prefix: 0, first_port: 0, last_port: u16::MAX, ..REMOTE };
+        assert!(anyone.covers(end([203, 0, 113, 7], 443)));
+    }
+
+    #[test]
+    fn each_denied_remote_is_worth_one_line_as_long_as_there_is_memory() {
+        let mut sockets = [];
+        let mut set = SocketSet::new(&mut sockets, &[]);
+        assert!(set.deny(end([1, 1, 1, 1], 80)));
+        assert!(!set.deny(end([1, 1, 1, 1], 80)));
+        for port in 0..7 {
+            assert!(set.deny(end([1, 1, 1, 1], port)));
+        }
+        assert!(!set.deny(end([1, 1, 1, 1], 99)), "eight are remembered");
+        assert_eq!(set.info().denials, 10);
+    }
+
+    #[test]
+    fn what_is_in_use_is_charged_and_its_peak_remembered() {
+        let (mut receive, mut send) = ([0; 1_000], [0; 500]);
+        let mut sockets = [Socket::new(&mut receive, &mut send)];
+        let mut set = SocketSet::new(&mut sockets, &[]);
+        let whole = set.info();
+        assert_eq!(whole.bytes, (size_of::<Socket<'_>>() + 1_500) as u64);
+        assert_eq!((whole.in_use, whole.sockets, whole.sockets_in_use), (0, 1, 0));
+        let Ok(opened) = set.open(SocketFlags::default()) else { panic!("there is a free one") };
+        let open = set.info().in_use;
+        assert!(open > 0 && open <= size_of::<Socket<'_>>() as u64, "{open}");
+        assert!(set.open(SocketFlags::default()).is_err(), "a held socket is not recycled");
+        set.with(opened.socket, |socket| socket.close(Instant::BOOT));
+        let after = set.info();
+        assert_eq!((after.in_use, after.sockets_in_use), (0, 0));
+        assert_eq!(after.high_water, open);
+    }
+}

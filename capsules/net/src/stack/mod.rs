@@ -1,0 +1,452 @@
+//! What joins the protocols: one Ethernet interface, one address by DHCP, and the sockets of all processes.
+//!
+//! The board calls it like this, and nothing happens in between:
+//!
+//! ```text
+//! for each frame that arrived   stack.receive(frame, now)
+//! when the deadline passed      stack.poll(now)
+//! while the device has room     stack.transmit(buffer, now), until it returns None
+//! then                          wake the processes in stack.take_ready(), sleep until stack.next_deadline()
+//! ```
+//!
+//! Receiving is in `receive.rs`, sending in `transmit.rs`, and what processes call in `calls.rs`; here is what they
+//! share, and what happens with time.
+
+mod calls;
+mod receive;
+#[cfg(test)]
+mod tests;
+mod transmit;
+
+use defmt::{info, warn};
+use heapless::Deque;
+use slopos_abi::info::NetInfo;
+use slopos_kernel::grant::Grant;
+use slopos_kernel::process::{ProcessId, ProcessSet};
+use slopos_kernel::time::Instant;
+
+pub use calls::{ConnectError, Connection, Progress, SocketError};
+
+use crate::arp::cache::Cache;
+use crate::arp::conflict::Guard;
+use crate::counters::{Counters, Events};
+use crate::dhcp::client::{Client, Event, Lease};
+use crate::random::Random;
+use crate::socket::{Phase, SocketIndex, SocketSet};
+use crate::tcp::{ConnectParameters, Endpoint, ResetReply, SequenceNumber};
+use crate::{Ipv4Address, MacAddress, dhcp, ethernet, ipv4, tcp, udp};
+
+/// Replies without a socket that wait to be sent. A full ring drops the newest one and counts it.
+pub const CONTROL_REPLIES: usize = 16;
+/// Smallest MTU that the stack can live with: it carries one DHCP message.
+pub const MTU_LEAST: u16 = (ipv4::HEADER_BYTES + udp::HEADER_BYTES + dhcp::wire::MESSAGE_BYTES) as u16;
+
+/// What the board's manifest fixes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Bytes of the largest frame, Ethernet header included; 1514 on ordinary links.
+    pub max_frame: u16,
+}
+
+/// A reply that belongs to no socket.
+#[derive(Clone, Copy, Debug)]
+enum Control {
+    /// Tells a station which one we are.
+    ArpReply { station: MacAddress, address: Ipv4Address },
+    /// Tells a peer that its connection does not exist.
+    Reset { station: MacAddress, reply: ResetReply },
+}
+
+/// The network stack.
+pub struct Stack<'a> {
+    mac: MacAddress,
+    mtu: u16,
+    mtu_max: u16,
+    link_up: bool,
+    random: Random,
+    neighbours: Cache,
+    /// The gateway's station as last logged.
+    gateway_mac: Option<MacAddress>,
+    /// Watches over the address of `network`.
+    guard: Option<Guard>,
+    dhcp: Client,
+    /// The lease in use.
+    network: Option<Lease>,
+    /// The station that a lease was given back to, for the message that says so: its neighbour entry is gone by then.
+    released_to: Option<MacAddress>,
+    control: Deque<Control, CONTROL_REPLIES>,
+    grant: Grant<'a, SocketSet<'a>>,
+    /// The process whose turn to send it is.
+    next_process: usize,
+    /// The socket that the last segment was for: the next one probably is for it as well.
+    last_receiver: Option<(ProcessId, SocketIndex)>,
+    ready: ProcessSet,
+    /// Processes without network authority that were logged.
+    denied: ProcessSet,
+    counters: Counters,
+    /// No timer runs out before this; it may be earlier than the first one that does.
+    deadline: Option<Instant>,
+}
+
+impl<'a> Stack<'a> {
+    /// A stack whose link is up and which looks for an address at once.
+    ///
+    /// `seed` must be unguessable: sequence numbers, ports and transactions are drawn from it. `grant` has one region
+    /// for each process that the manifest gives network authority.
+    pub fn new(mac: MacAddress, config: Config, seed: [u8; 32], grant: Grant<'a, SocketSet<'a>>, now: Instant) -> Self {
+        let mtu = config.max_frame.saturating_sub(ethernet::HEADER_BYTES as u16).max(MTU_LEAST);
+        Stack {
+            mac,
+            mtu,
+            mtu_max: mtu,
+            link_up: true,
+            random: Random::new(seed),
+            neighbours: Cache::new(),
+            gateway_mac: None,
+            guard: None,
+            dhcp: Client::new(mac, now),
+            network: None,
+            released_to: None,
+            control: Deque::new(),
+            grant,
+            next_process: 0,
+            last_receiver: None,
+            ready: ProcessSet::EMPTY,
+            denied: ProcessSet::EMPTY,
+            counters: Counters::default(),
+            deadline: Some(now),
+        }
+    }
+
+    /// The device says whether the link is up. When it comes back, neighbours are asked for again and the lease is
+    /// confirmed, for it may be another network; connections live on meanwhile.
+    pub fn set_link(&mut self, up: bool, now: Instant) {
+        if self.link_up == up {
+            return;
+        }
+        self.link_up = up;
+        info!("net: link {=str}", if up { "up" } else { "down" });
+        if up {
+            self.dhcp.start(now, &mut self.random);
+            self.renew_neighbours(now);
+            self.note_deadline(Some(now));
+        } else {
+            self.control.clear();
+        }
+    }
+
+    /// The device says how large an IP packet may be, in bytes; kept within [`MTU_LEAST`] and the board's `max_frame`.
+    /// Connections that exist keep the segment size that they agreed on, as far as it fits.
+    pub fn set_mtu(&mut self, mtu: u16) {
+        self.mtu = mtu.clamp(MTU_LEAST, self.mtu_max);
+    }
+
+    /// Gives the lease back, to shut down in good order: connections end, and the server is told. The stack then stays
+    /// without an address until the link goes down and up.
+    pub fn release(&mut self, now: Instant) {
+        self.dhcp.release();
+        if let Some(lease) = self.network {
+            self.released_to = Self::next_hop(&lease, lease.server).and_then(|hop| self.neighbours.peek(hop));
+            self.lose_address(now);
+        }
+    }
+
+    /// Whether processes can be expected to reach something: there is an address, and the gateway, if there is one,
+    /// has answered.
+    pub fn is_up(&self) -> bool {
+        self.link_up
+            && self
+                .network
+                .is_some_and(|lease| lease.gateway.is_none_or(|gateway| self.neighbours.peek(gateway).is_some()))
+    }
+
+    /// The processes that have a socket to which something happened since the last call.
+    pub fn take_ready(&mut self) -> ProcessSet {
+        self.ready.take()
+    }
+
+    /// Everything that was counted since boot.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// What a process is told about the network; the ledger is the kernel's and stays 0.
+    pub fn info(&self, now: Instant) -> NetInfo {
+        let lease = self.network.as_ref();
+        let traffic = &self.counters.traffic;
+        NetInfo {
+            address: lease.map_or([0; 4], |lease| lease.address.0),
+            gateway: lease.and_then(|lease| lease.gateway).unwrap_or_default().0,
+            prefix: lease.map_or(0, |lease| lease.prefix),
+            link: u8::from(self.link_up),
+            mac: self.mac.0,
+            lease_seconds: lease.map_or(0, |lease| match lease.deadlines {
+                // One less than "for ever" is the most that a finite lease can be.
+                Some(deadlines) => {
+                    u32::try_from(deadlines.expire.since(now).as_secs()).unwrap_or(u32::MAX).min(u32::MAX - 1)
+                }
+                None => u32::MAX,
+            }),
+            mtu: u32::from(self.mtu),
+            receive_frames: traffic.receive_frames,
+            receive_bytes: traffic.receive_bytes,
+            receive_dropped: self.counters.dropped(),
+            transmit_frames: traffic.transmit_frames,
+            transmit_bytes: traffic.transmit_bytes,
+            retransmits: self.counters.tcp.retransmits,
+            ledger: 0,
+        }
+    }
+
+    /// When [`Stack::poll`] must be called, if no frame and no system call comes first. `None` while nothing is timed.
+    ///
+    /// Cheap, and sometimes too early: then the poll finds nothing to do and sets the right time.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Lets time pass: all timers that ran out by `now`. Returns at once where none did.
+    pub fn poll(&mut self, now: Instant) {
+        if self.deadline.is_none_or(|deadline| now < deadline) {
+            return;
+        }
+        while let Some(event) = self.dhcp.poll(now, &mut self.random) {
+            self.dhcp_event(event, now);
+        }
+        if self.link_up {
+            while let Some(address) = self.neighbours.poll(now) {
+                self.neighbour_failed(address, now);
+            }
+        }
+        let (counters, ready) = (&mut self.counters, &mut self.ready);
+        for (process, set) in self.grant.each() {
+            set.with_each(|_, socket| {
+                match socket.phase {
+                    Phase::Waiting { remote, deadline } if deadline <= now => {
+                        socket.phase = Phase::Failed { remote, error: tcp::Error::TimedOut };
+                        ready.insert(process);
+                    }
+                    _ if socket.next_deadline().is_some_and(|at| at <= now) => socket.tcp.poll(now, &mut counters.tcp),
+                    _ => {}
+                }
+                if socket.tcp.take_event() {
+                    ready.insert(process);
+                }
+            });
+        }
+        self.deadline = self.first_deadline_after(now);
+    }
+
+    /// The first timer that runs out after `now`. What was due by now has been dealt with, or is a frame that waits
+    /// to be pulled; for that one no time need pass.
+    fn first_deadline_after(&mut self, now: Instant) -> Option<Instant> {
+        let mut first: Option<Instant> = None;
+        let mut consider = |deadline: Option<Instant>| {
+            if let Some(deadline) = deadline.filter(|&deadline| deadline > now) {
+                first = Some(first.map_or(deadline, |first| first.min(deadline)));
+            }
+        };
+        for deadline in self.dhcp.deadlines() {
+            consider(deadline);
+        }
+        if self.link_up {
+            consider(self.neighbours.next_deadline_after(now));
+            consider(self.guard.as_ref().and_then(Guard::next_deadline));
+        }
+        for (_, set) in self.grant.each() {
+            for (_, socket) in set.each() {
+                consider(socket.next_deadline());
+            }
+        }
+        first
+    }
+
+    /// Makes sure that the stack is looked at when this passes.
+    fn note_deadline(&mut self, deadline: Option<Instant>) {
+        self.deadline = [self.deadline, deadline].into_iter().flatten().min();
+    }
+
+    /// The host on the link that a packet to `destination` is handed to.
+    fn next_hop(lease: &Lease, destination: Ipv4Address) -> Option<Ipv4Address> {
+        if destination.is_in(lease.address, lease.prefix) { Some(destination) } else { lease.gateway }
+    }
+
+    fn dhcp_event(&mut self, event: Event, now: Instant) {
+        match event {
+            Event::Bound(lease) => self.use_lease(lease, now),
+            Event::Refused => {
+                self.counters.events.lease_refusals += 1;
+                self.lose_address(now);
+            }
+            Event::Expired => {
+                self.counters.events.lease_expiries += 1;
+                if let Some(lease) = self.network {
+                    warn!("dhcp: lease of {} expired", lease.address);
+                }
+                self.lose_address(now);
+            }
+        }
+    }
+
+    fn use_lease(&mut self, lease: Lease, now: Instant) {
+        self.counters.events.leases += 1;
+        let before = self.network.replace(lease);
+        let same = before
+            .is_some_and(|old| (old.address, old.prefix, old.gateway) == (lease.address, lease.prefix, lease.gateway));
+        if !same {
+            self.renew_neighbours(now);
+        }
+        self.note_deadline(self.dhcp.next_deadline());
+        self.begin_waiting(now);
+    }
+
+    /// The link or the network may be another one: probes for our address and asks for the gateway anew.
+    fn renew_neighbours(&mut self, now: Instant) {
+        self.neighbours.clear();
+        self.gateway_mac = None;
+        self.guard = self.network.map(|lease| Guard::new(lease.address, now));
+        if let Some(gateway) = self.network.and_then(|lease| lease.gateway) {
+            self.neighbours.pin(gateway, now);
+        }
+        self.note_deadline(Some(now));
+    }
+
+    /// The address must not be used any more. Connections cannot survive it, since it is half of their name.
+    fn lose_address(&mut self, now: Instant) {
+        self.network = None;
+        self.guard = None;
+        self.gateway_mac = None;
+        self.last_receiver = None;
+        self.neighbours.clear();
+        self.control.clear();
+        let (events, ready) = (&mut self.counters.events, &mut self.ready);
+        for (process, set) in self.grant.each() {
+            set.with_each(|_, socket| {
+                if socket.lose_address() {
+                    events.address_lost += 1;
+                    ready.insert(process);
+                }
+            });
+        }
+        self.note_deadline(Some(now));
+    }
+
+    /// Somebody else uses our address and will not give way.
+    fn address_conflict(&mut self, other: MacAddress, now: Instant) {
+        self.counters.events.address_conflicts += 1;
+        if let Some(lease) = self.network {
+            warn!("dhcp: declined {}, which {} uses", lease.address, other);
+        }
+        self.dhcp.decline(now);
+        self.lose_address(now);
+    }
+
+    fn neighbour_failed(&mut self, address: Ipv4Address, now: Instant) {
+        self.counters.events.neighbours_failed += 1;
+        let Some(lease) = self.network else { return };
+        if lease.gateway == Some(address) && self.gateway_mac.take().is_some() {
+            warn!("arp: gateway {} does not answer any more", address);
+        }
+        if self.dhcp.due(now).is_some_and(|due| Self::next_hop(&lease, due.destination) == Some(address)) {
+            self.dhcp.skip(now, &mut self.random);
+        }
+        let (counters, ready) = (&mut self.counters, &mut self.ready);
+        for (process, set) in self.grant.each() {
+            set.with_each(|_, socket| {
+                if let Phase::Started { remote } = socket.phase
+                    && Self::next_hop(&lease, remote.address) == Some(address)
+                {
+                    socket.tcp.neighbour_failed(&mut counters.tcp);
+                    if socket.tcp.take_event() {
+                        ready.insert(process);
+                    }
+                }
+            });
+        }
+    }
+
+    /// Starts the connects that waited for an address.
+    fn begin_waiting(&mut self, now: Instant) {
+        for number in 0..self.grant.processes().min(usize::from(u8::MAX) + 1) {
+            let process = ProcessId::new(number as u8);
+            for number in 0..=u16::MAX {
+                let socket = SocketIndex(number);
+                let phase = self.grant.enter(process, |set| set.get(socket).map(|socket| socket.phase));
+                match phase {
+                    Ok(Some(Phase::Waiting { remote, deadline })) => self.begin(process, socket, remote, deadline, now),
+                    Ok(Some(_)) => {}
+                    // No region, or no more sockets.
+                    _ => break,
+                }
+            }
+        }
+    }
+
+    /// Hands a connect to TCP. Without an address of our own, or a free port, it goes on waiting.
+    fn begin(&mut self, process: ProcessId, socket: SocketIndex, remote: Endpoint, deadline: Instant, now: Instant) {
+        let Some(lease) = self.network else { return };
+        let nobody = remote.address == lease.address
+            || remote.address.is_in(lease.address, lease.prefix) && remote.address.names_a_network(lease.prefix);
+        let reachable = !nobody && Self::next_hop(&lease, remote.address).is_some();
+        let local = |port| Endpoint { address: lease.address, port };
+        let grant = &mut self.grant;
+        let port = self.random.port(|port| {
+            grant.each().any(|(_, set)| set.each().any(|(_, socket)| socket.tcp.matches(local(port), remote)))
+        });
+        let Some(local) = port.map(local) else { return };
+        let parameters = ConnectParameters {
+            local,
+            remote,
+            initial_sequence: SequenceNumber::new(self.random.initial_sequence(local, remote, now)),
+            timestamp_offset: self.random.timestamp_offset(local, remote),
+            maximum_segment: self.mtu - (ipv4::HEADER_BYTES + tcp::segment::HEADER_BYTES) as u16,
+            deadline,
+        };
+        let ready = &mut self.ready;
+        let next = self.grant.enter(process, |set| {
+            set.with(socket, |socket| {
+                // Where nobody could ever answer there is no point in waiting until the deadline.
+                let begun = if reachable { socket.tcp.connect(parameters, now) } else { Err(tcp::Error::TimedOut) };
+                socket.phase = match begun {
+                    Ok(()) => Phase::Started { remote },
+                    Err(error) => {
+                        ready.insert(process);
+                        Phase::Failed { remote, error }
+                    }
+                };
+                socket.next_deadline()
+            })
+        });
+        self.note_deadline(next.ok().flatten().flatten());
+    }
+
+    /// Logs where the gateway is, when that is news.
+    fn report_gateway(&mut self) {
+        let Some(gateway) = self.network.and_then(|lease| lease.gateway) else { return };
+        let known = self.neighbours.peek(gateway);
+        if let Some(mac) = known.filter(|_| known != self.gateway_mac) {
+            self.gateway_mac = known;
+            info!("arp: gateway {} is-at {}", gateway, mac);
+        }
+    }
+
+    /// Puts a reply into the ring.
+    fn queue(control: &mut Deque<Control, CONTROL_REPLIES>, reply: Control, events: &mut Events) {
+        if control.push_back(reply).is_err() {
+            events.control_dropped += 1;
+        }
+    }
+
+    /// Queues a reset of one of our own connections. Its peer's station must be known: a connection that ends is no
+    /// reason to ask for one.
+    fn queue_reset(&mut self, reset: Option<ResetReply>) {
+        let Some(reply) = reset else { return };
+        let hop = self.network.as_ref().and_then(|lease| Self::next_hop(lease, reply.remote.address));
+        match hop.and_then(|hop| self.neighbours.peek(hop)) {
+            Some(station) => {
+                Self::queue(&mut self.control, Control::Reset { station, reply }, &mut self.counters.events)
+            }
+            None => self.counters.events.resets_unroutable += 1,
+        }
+    }
+}

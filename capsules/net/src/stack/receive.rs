@@ -1,0 +1,238 @@
+//! Frames that arrive. Nothing in them is trusted: each is checked layer by layer, and dropped and counted by the
+//! first check that it fails.
+
+use slopos_kernel::process::ProcessId;
+use slopos_kernel::time::Instant;
+
+use super::{Control, Stack};
+use crate::arp::cache::{Evidence, Learnt};
+use crate::arp::conflict::Verdict;
+use crate::arp::{Operation, Packet};
+use crate::dhcp::client::{Ignored, Lease};
+use crate::dhcp::wire::Reply;
+use crate::ethernet::{EtherType, Header};
+use crate::ipv4::Protocol;
+use crate::socket::{Phase, SocketIndex};
+use crate::tcp::{self, Endpoint, Segment};
+use crate::{Ipv4Address, MacAddress, dhcp, ipv4, udp};
+
+impl Stack<'_> {
+    /// Takes in one Ethernet frame, without its frame check sequence.
+    pub fn receive(&mut self, frame: &[u8], now: Instant) {
+        self.counters.traffic.receive_frames += 1;
+        self.counters.traffic.receive_bytes += frame.len() as u64;
+        let drops = &mut self.counters.ethernet;
+        if !self.link_up {
+            drops.link_down += 1;
+            return;
+        }
+        let Some((header, payload)) = Header::parse(frame) else {
+            drops.truncated += 1;
+            return;
+        };
+        if header.destination != self.mac && header.destination != MacAddress::BROADCAST {
+            drops.not_for_us += 1;
+        } else if header.source == self.mac {
+            drops.own_source += 1;
+        } else if !header.source.is_unicast() {
+            drops.bad_source += 1;
+        } else {
+            match header.ether_type {
+                EtherType::ARP => self.receive_arp(payload, now),
+                EtherType::IPV4 => self.receive_ipv4(&header, payload, now),
+                _ => drops.unknown_type += 1,
+            }
+        }
+    }
+
+    fn receive_arp(&mut self, payload: &[u8], now: Instant) {
+        let Some(packet) = Packet::parse(payload) else {
+            self.counters.arp.malformed += 1;
+            return;
+        };
+        let Some(lease) = self.network else {
+            self.counters.arp.not_for_us += 1;
+            return;
+        };
+        let probe = packet.sender == Ipv4Address::UNSPECIFIED;
+        if !packet.sender_mac.is_unicast()
+            || packet.sender_mac == self.mac
+            || !(probe || is_neighbour(packet.sender, &lease))
+        {
+            self.counters.arp.bad_sender += 1;
+            return;
+        }
+        if let Some(guard) = &mut self.guard {
+            match guard.receive(&packet, self.mac, now) {
+                Verdict::Fine => {}
+                Verdict::Defended => {
+                    self.counters.events.address_conflicts += 1;
+                    let deadline = guard.next_deadline();
+                    self.note_deadline(deadline);
+                    return;
+                }
+                Verdict::Lost => {
+                    self.address_conflict(packet.sender_mac, now);
+                    return;
+                }
+            }
+        }
+        let for_us = packet.target == lease.address;
+        let asks = packet.operation == Operation::Request;
+        let evidence = match (for_us, asks) {
+            (true, true) => Evidence::RequestForUs,
+            (true, false) if packet.target_mac == self.mac => Evidence::Reply,
+            _ => Evidence::Overheard,
+        };
+        if !probe {
+            match self.neighbours.learn(packet.sender, packet.sender_mac, evidence, now) {
+                Learnt::Changed => self.report_gateway(),
+                Learnt::Same => {}
+                Learnt::Locked => self.counters.arp.locked += 1,
+                Learnt::Ignored if for_us && asks => {}
+                Learnt::Ignored => self.counters.arp.not_for_us += 1,
+            }
+        }
+        if for_us && asks {
+            let reply = Control::ArpReply { station: packet.sender_mac, address: packet.sender };
+            Self::queue(&mut self.control, reply, &mut self.counters.events);
+        }
+    }
+
+    fn receive_ipv4(&mut self, frame: &Header, packet: &[u8], now: Instant) {
+        let drops = &mut self.counters.ipv4;
+        let (header, payload) = match ipv4::Header::parse(packet) {
+            Ok(parts) => parts,
+            Err(error) => {
+                *match error {
+                    ipv4::ParseError::Truncated => &mut drops.truncated,
+                    ipv4::ParseError::Version => &mut drops.version,
+                    ipv4::ParseError::HeaderLength => &mut drops.header_length,
+                    ipv4::ParseError::TotalLength => &mut drops.total_length,
+                    ipv4::ParseError::Checksum => &mut drops.checksum,
+                    ipv4::ParseError::Fragment => &mut drops.fragment,
+                } += 1;
+                return;
+            }
+        };
+        let Some(lease) = self.network else {
+            // A server may answer to the address that it is about to give us (RFC 2131 4.1), so any will do here; the
+            // frame was for our station, and the DHCP client looks closer.
+            match header.protocol {
+                _ if !header.source.is_host() => drops.bad_source += 1,
+                Protocol::UDP => self.receive_udp(&header, payload, now),
+                _ => drops.not_for_us += 1,
+            }
+            return;
+        };
+        let network_broadcast = lease.address.subnet_broadcast(lease.prefix);
+        let broadcast = header.destination == Ipv4Address::BROADCAST || Some(header.destination) == network_broadcast;
+        let own = header.source == lease.address;
+        if !header.source.is_host() || own || Some(header.source) == network_broadcast {
+            drops.bad_source += 1;
+        } else if !broadcast && header.destination != lease.address {
+            drops.not_for_us += 1;
+        } else if !broadcast && frame.destination == MacAddress::BROADCAST {
+            drops.unicast_in_broadcast += 1;
+        } else {
+            match header.protocol {
+                Protocol::UDP => self.receive_udp(&header, payload, now),
+                Protocol::TCP if broadcast => drops.not_for_us += 1,
+                Protocol::TCP => self.receive_tcp(frame.source, &header, payload, now),
+                _ => drops.unknown_protocol += 1,
+            }
+        }
+    }
+
+    fn receive_udp(&mut self, packet: &ipv4::Header, bytes: &[u8], now: Instant) {
+        let drops = &mut self.counters.udp;
+        let (header, payload) = match udp::Header::parse(packet.source, packet.destination, bytes) {
+            Ok(parts) => parts,
+            Err(udp::ParseError::Malformed) => {
+                drops.malformed += 1;
+                return;
+            }
+            Err(udp::ParseError::Checksum) => {
+                drops.checksum += 1;
+                return;
+            }
+        };
+        if header.destination_port != dhcp::CLIENT_PORT || header.source_port != dhcp::SERVER_PORT {
+            drops.no_port += 1;
+            return;
+        }
+        let drops = &mut self.counters.dhcp;
+        let Ok(reply) = Reply::parse(payload) else {
+            drops.malformed += 1;
+            return;
+        };
+        match self.dhcp.receive(&reply, now, &mut self.random) {
+            Ok(Some(event)) => self.dhcp_event(event, now),
+            Ok(None) => {}
+            Err(Ignored::NotForUs) => drops.not_for_us += 1,
+            Err(Ignored::Unexpected) => drops.unexpected += 1,
+            Err(Ignored::WrongServer) => drops.wrong_server += 1,
+            Err(Ignored::Unusable) => drops.unusable += 1,
+        }
+        self.note_deadline(self.dhcp.next_deadline());
+    }
+
+    fn receive_tcp(&mut self, station: MacAddress, packet: &ipv4::Header, bytes: &[u8], now: Instant) {
+        let drops = &mut self.counters.segments;
+        let segment = match Segment::parse(packet.source, packet.destination, bytes) {
+            Ok(segment) => segment,
+            Err(error) => {
+                *match error {
+                    tcp::ParseError::TooShort => &mut drops.too_short,
+                    tcp::ParseError::BadDataOffset => &mut drops.bad_data_offset,
+                    tcp::ParseError::BadChecksum => &mut drops.bad_checksum,
+                } += 1;
+                return;
+            }
+        };
+        let local = Endpoint { address: packet.destination, port: segment.destination_port };
+        let remote = Endpoint { address: packet.source, port: segment.source_port };
+        let Some((process, socket)) = self.find_receiver(local, remote) else {
+            self.counters.segments.no_connection += 1;
+            if let Some(reply) = tcp::reset_for(local, remote, &segment) {
+                Self::queue(&mut self.control, Control::Reset { station, reply }, &mut self.counters.events);
+            }
+            return;
+        };
+        self.last_receiver = Some((process, socket));
+        let (counters, ready) = (&mut self.counters, &mut self.ready);
+        let entered = self.grant.enter(process, |set| {
+            set.with(socket, |socket| {
+                socket.tcp.receive(&segment, now, &mut counters.tcp);
+                if socket.tcp.take_event() {
+                    ready.insert(process);
+                }
+                socket.next_deadline()
+            })
+        });
+        self.note_deadline(entered.ok().flatten().flatten());
+    }
+
+    /// The socket of the connection between these two ends.
+    fn find_receiver(&mut self, local: Endpoint, remote: Endpoint) -> Option<(ProcessId, SocketIndex)> {
+        if let Some((process, socket)) = self.last_receiver {
+            let same = self.grant.enter(process, |set| {
+                set.get(socket).is_some_and(|socket| socket.phase != Phase::Free && socket.tcp.matches(local, remote))
+            });
+            if same == Ok(true) {
+                return self.last_receiver;
+            }
+        }
+        self.grant.each().find_map(|(process, set)| {
+            let socket =
+                set.each().find(|(_, socket)| socket.phase != Phase::Free && socket.tcp.matches(local, remote));
+            socket.map(|(index, _)| (process, index))
+        })
+    }
+}
+
+/// Whether a host on our link may have this address: one of our network's, or the gateway's.
+fn is_neighbour(address: Ipv4Address, lease: &Lease) -> bool {
+    let on_link = address.is_in(lease.address, lease.prefix) && !address.names_a_network(lease.prefix);
+    address.is_host() && (on_link || lease.gateway == Some(address))
+}

@@ -1,0 +1,273 @@
+//! What processes can do: connect, exchange, close, and what they cannot.
+
+use super::network::*;
+use crate::arp::{Operation, Packet};
+use crate::ipv4::Ipv4Address;
+use crate::socket::SocketIndex;
+use crate::stack::{ConnectError, Progress, SocketError};
+use crate::tcp::{self, Endpoint, Flags, SocketFlags, State};
+use crate::{MacAddress, stack::Connection};
+
+fn resets(sent: &[Sent]) -> usize {
+    sent.iter().filter(|sent| matches!(sent, Sent::Tcp { flags, .. } if flags.reset())).count()
+}
+
+fn connections(network: &mut Network) -> Vec<Connection> {
+    let mut found = Vec::new();
+    network.stack.each_connection(APP, |connection| found.push(connection));
+    found
+}
+
+#[test]
+fn from_discover_to_an_answer_and_an_orderly_close() {
+    let mut network = Network::new();
+    let socket = network.connect(APP, FAR);
+    assert!(network.stack.take_ready().contains(APP));
+    assert_eq!(network.stack.read(APP, socket, &mut [0; 100]), Err(tcp::Error::WouldBlock));
+    let request = b"GET / HTTP/1.1\r\n\r\n";
+    assert_eq!(network.stack.write(APP, socket, request, network.now), Ok(request.len()));
+    network.settle();
+    assert!(network.stack.take_ready().contains(APP));
+    assert_eq!(network.router.received(), [request]);
+    let mut answer = [0; 100];
+    assert_eq!(network.stack.read(APP, socket, &mut answer), Ok(ANSWER.len()));
+    assert_eq!(&answer[..ANSWER.len()], ANSWER);
+    assert_eq!(network.stack.read(APP, socket, &mut answer), Ok(0), "the server has closed");
+    network.stack.close(APP, socket, network.now);
+    network.run(seconds(5));
+    assert_eq!(connections(&mut network), [], "the server closed first, so no TIME-WAIT is left");
+    let info = network.stack.grant_info(APP);
+    assert_eq!((info.in_use, info.sockets_in_use, info.denials), (0, 0, 0));
+    assert!(info.high_water > 0);
+}
+
+#[test]
+fn what_is_far_goes_to_the_gateway_and_what_is_near_goes_there_directly() {
+    let mut network = Network::up();
+    network.sent.clear();
+    network.connect(APP, FAR);
+    assert!(network.sent.iter().all(|(_, station, _)| *station == ROUTER_MAC));
+    network.sent.clear();
+    network.router.server = Server::Silent;
+    network.begin(APP, Endpoint { address: OTHER, ..FAR }, 10);
+    let asked = matches!(network.sent[..], [(_, MacAddress::BROADCAST, Sent::Arp(packet))] if packet.target == OTHER);
+    assert!(asked, "{:?}", network.sent);
+    let reply =
+        Packet { operation: Operation::Reply, sender_mac: OTHER_MAC, sender: OTHER, target_mac: MAC, target: ADDRESS };
+    network.sent.clear();
+    network.deliver(&arp_frame(MAC, OTHER_MAC, &reply));
+    let syn = matches!(&network.sent[..], [(_, OTHER_MAC, Sent::Tcp { flags, .. })] if flags.syn());
+    assert!(syn, "{:?}", network.sent);
+}
+
+#[test]
+fn a_connect_before_there_is_an_address_waits_for_it() {
+    let mut network = Network::new();
+    network.router.answers_dhcp = false;
+    let socket = network.begin(APP, FAR, 100);
+    network.run(seconds(1));
+    assert_eq!(network.progress(APP, socket, FAR), Ok(Progress::Pending));
+    assert_eq!(network.stack.write(APP, socket, b"x", network.now), Err(tcp::Error::WouldBlock));
+    network.router.answers_dhcp = true;
+    network.run(seconds(10));
+    assert_eq!(network.progress(APP, socket, FAR), Ok(Progress::Done(Ok(()))));
+}
+
+#[test]
+fn a_connect_that_gets_no_address_times_out_at_its_deadline() {
+    let mut network = Network::new();
+    network.router.answers_dhcp = false;
+    let socket = network.begin(APP, FAR, 7);
+    network.run(seconds(6));
+    network.stack.take_ready();
+    assert_eq!(network.progress(APP, socket, FAR), Ok(Progress::Pending));
+    network.run(seconds(7));
+    assert!(network.stack.take_ready().contains(APP));
+    assert_eq!(network.progress(APP, socket, FAR), Ok(Progress::Done(Err(tcp::Error::TimedOut))));
+    assert_eq!(network.stack.read(APP, socket, &mut [0; 1]), Err(tcp::Error::TimedOut));
+}
+
+#[test]
+fn a_connect_that_nobody_answers_times_out_at_its_deadline() {
+    let mut network = Network::up();
+    network.router.server = Server::Silent;
+    let socket = network.begin(APP, FAR, 10);
+    network.run(seconds(9));
+    assert_eq!(network.progress(APP, socket, FAR), Ok(Progress::Pending));
+    network.run(seconds(10));
+    assert_eq!(network.progress(APP, socket, FAR), Ok(Progress::Done(Err(tcp::Error::TimedOut))));
+}
+
+#[test]
+fn a_neighbour_that_does_not_answer_arp_is_a_timeout_after_three_seconds() {
+    let mut network = Network::up();
+    let remote = Endpoint { address: OTHER, ..FAR };
+    let socket = network.begin(APP, remote, 100);
+    network.run(seconds(3));
+    assert_eq!(network.progress(APP, socket, remote), Ok(Progress::Done(Err(tcp::Error::TimedOut))));
+}
+
+#[test]
+fn a_refused_connect_says_so_every_time() {
+    let mut network = Network::up();
+    network.router.server = Server::Refuses;
+    let socket = network.begin(APP, FAR, 10);
+    for _ in 0..2 {
+        assert_eq!(network.progress(APP, socket, FAR), Ok(Progress::Done(Err(tcp::Error::Refused))));
+    }
+}
+
+#[test]
+fn what_the_manifest_does_not_allow_is_denied_and_counted() {
+    let mut network = Network::up();
+    assert_eq!(network.stack.socket(BARE, SocketFlags::default()), Err(SocketError::NotAuthorised));
+    let socket = network.stack.socket(APP, SocketFlags::default()).unwrap();
+    let remote = Endpoint { port: 22, ..FAR };
+    assert_eq!(network.progress(APP, socket, remote), Err(ConnectError::Denied));
+    assert_eq!(network.progress(APP, socket, remote), Err(ConnectError::Denied));
+    network.sent.clear();
+    network.settle();
+    assert_eq!(network.take_sent(), []);
+    assert_eq!(network.stack.grant_info(APP).denials, 2);
+    assert_eq!(network.stack.grant_info(BARE).sockets, 0);
+    let events = network.stack.counters().events;
+    assert_eq!((events.sockets_denied, events.connects_denied), (1, 2));
+}
+
+#[test]
+fn a_socket_connects_once_and_only_to_hosts() {
+    let mut network = Network::up();
+    let socket = network.connect(APP, FAR);
+    assert_eq!(network.progress(APP, socket, NEAR), Err(ConnectError::Invalid));
+    assert_eq!(network.progress(APP, SocketIndex(1), NEAR), Err(ConnectError::NoSocket));
+    assert_eq!(network.progress(APP, SocketIndex(9), NEAR), Err(ConnectError::NoSocket));
+    let fresh = network.stack.socket(APP, SocketFlags::default()).unwrap();
+    for address in [Ipv4Address::BROADCAST, Ipv4Address::UNSPECIFIED, Ipv4Address::new(224, 0, 0, 1)] {
+        let remote = Endpoint { address, port: 8_000 };
+        assert_eq!(network.progress(APP, fresh, remote), Err(ConnectError::Invalid), "{address}");
+    }
+    let own = Endpoint { address: ADDRESS, port: 8_000 };
+    assert_eq!(network.progress(APP, fresh, own), Ok(Progress::Done(Err(tcp::Error::TimedOut))));
+}
+
+#[test]
+fn an_exhausted_grant_gives_no_socket_and_leaves_others_alone() {
+    let mut network = Network::up();
+    network.router.server = Server::Sink;
+    network.connect(APP, FAR);
+    network.connect(APP, FAR);
+    assert_eq!(network.stack.socket(APP, SocketFlags::default()), Err(SocketError::GrantExhausted));
+    assert_eq!(network.stack.grant_info(APP).denials, 1);
+    assert!(network.stack.socket(OTHER_APP, SocketFlags::default()).is_ok());
+}
+
+#[test]
+fn the_oldest_time_wait_is_recycled_before_any_orphan() {
+    let mut network = Network::up();
+    network.router.server = Server::Sink;
+    let orphan = network.connect(APP, FAR);
+    network.stack.close(APP, orphan, network.now);
+    network.settle();
+    // The server acknowledged our FIN and keeps its side open: FIN-WAIT-2, an orphan, and the older one.
+    network.run(seconds(2));
+    let time_wait = time_wait(&mut network);
+    let states: Vec<_> = connections(&mut network).iter().map(|connection| connection.state).collect();
+    assert_eq!(states, [State::FinWait2, State::TimeWait]);
+    network.sent.clear();
+    assert_eq!(network.stack.socket(APP, SocketFlags::default()), Ok(time_wait));
+    network.settle();
+    assert_eq!(resets(&network.take_sent()), 0, "a TIME-WAIT record's peer is done already");
+    assert_eq!(network.stack.grant_info(APP).recycled, 1);
+    network.stack.close(APP, time_wait, network.now);
+    let fresh = network.stack.socket(APP, SocketFlags::default()).unwrap();
+    assert_eq!(network.stack.socket(APP, SocketFlags::default()), Ok(orphan));
+    network.settle();
+    assert_eq!(resets(&network.take_sent()), 1, "an orphan's peer is told");
+    assert_ne!(fresh, orphan);
+    assert_eq!(network.stack.counters().events.recycled, 2);
+}
+
+/// A connection that we closed first and that is in TIME-WAIT.
+fn time_wait(network: &mut Network) -> SocketIndex {
+    let socket = network.connect(APP, FAR);
+    network.stack.shutdown_write(APP, socket);
+    network.settle();
+    let local = connections(network).iter().find(|connection| connection.socket == socket).unwrap().local.unwrap();
+    let fin = tcp::Segment {
+        source_port: FAR.port,
+        destination_port: local.port,
+        // The server's SYN took 7000.
+        sequence: tcp::SequenceNumber::new(7_001),
+        acknowledgement: network.last_fin_end,
+        flags: Flags::ACK.with(Flags::FIN),
+        window: 8_192,
+        options: tcp::options::Options::default(),
+        payload: &[],
+    };
+    network.deliver(&tcp_frame(FAR.address, ADDRESS, &fin));
+    network.stack.close(APP, socket, network.now);
+    network.settle();
+    socket
+}
+
+#[test]
+fn a_time_wait_record_ends_by_itself() {
+    let mut network = Network::up();
+    network.router.server = Server::Sink;
+    time_wait(&mut network);
+    network.run(seconds(59));
+    assert_eq!(network.stack.grant_info(APP).sockets_in_use, 1);
+    network.run(seconds(61));
+    assert_eq!(network.stack.grant_info(APP).sockets_in_use, 0);
+}
+
+#[test]
+fn a_killed_process_resets_all_it_had_and_holds_nothing() {
+    let mut network = Network::up();
+    network.router.server = Server::Sink;
+    let socket = network.connect(APP, FAR);
+    network.stack.write(APP, socket, b"unsent", network.now).unwrap();
+    network.begin(APP, FAR, 10);
+    network.sent.clear();
+    network.stack.kill(APP);
+    let info = network.stack.grant_info(APP);
+    assert_eq!((info.in_use, info.sockets_in_use), (0, 0));
+    network.settle();
+    let sent = network.take_sent();
+    assert_eq!((resets(&sent), sent.len()), (2, 2));
+    assert_eq!(network.stack.read(APP, socket, &mut [0; 1]), Err(tcp::Error::NotConnected));
+}
+
+#[test]
+fn the_turn_to_send_goes_round_over_processes_then_sockets() {
+    let mut network = Network::up();
+    network.router.server = Server::Sink;
+    let mine = [network.connect(APP, FAR), network.connect(APP, FAR)];
+    let theirs = network.connect(OTHER_APP, FAR);
+    network.settle();
+    for socket in mine {
+        network.stack.write(APP, socket, &[b'm'; 3_000], network.now).unwrap();
+    }
+    network.stack.write(OTHER_APP, theirs, &[b't'; 3_000], network.now).unwrap();
+    network.sent.clear();
+    let mut order = String::new();
+    let mut frame = [0; 1_514];
+    while let Some(length) = network.stack.transmit(&mut frame, network.now) {
+        order.push(char::from(frame[length - 1]));
+    }
+    let first: String = order.chars().take(4).collect();
+    assert!(first == "mtmt" || first == "tmtm", "{order}");
+    assert!(order.len() >= 6, "{order}");
+}
+
+#[test]
+fn each_connection_has_a_port_of_its_own() {
+    let mut network = Network::up();
+    network.router.server = Server::Sink;
+    network.connect(APP, FAR);
+    network.connect(APP, FAR);
+    let ports: Vec<_> = connections(&mut network).iter().filter_map(|connection| connection.local).collect();
+    assert_eq!(ports.len(), 2);
+    assert_ne!(ports[0].port, ports[1].port);
+    assert!(ports.iter().all(|local| local.address == ADDRESS && local.port >= 49_152));
+}

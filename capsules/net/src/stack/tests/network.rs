@@ -1,0 +1,356 @@
+//! A link with one router on it, which is gateway, DHCP server and TCP server in one, built by hand from the wire
+//! formats. Time is virtual: it jumps from one deadline of the stack's to the next.
+
+use slopos_kernel::grant::Grant;
+use slopos_kernel::process::ProcessId;
+use slopos_kernel::time::{Duration, Instant};
+
+use crate::arp::{Operation, Packet};
+use crate::ethernet::{EtherType, Header};
+use crate::ipv4::Protocol;
+use crate::socket::{Remote, Socket, SocketIndex, SocketSet};
+use crate::stack::{Config, ConnectError, Progress, Stack};
+use crate::tcp::options::Options;
+use crate::tcp::{Endpoint, Flags, Segment, SequenceNumber, SocketFlags};
+use crate::{Ipv4Address, MacAddress, ethernet, ipv4, udp};
+
+pub const MAC: MacAddress = MacAddress([0x52, 0x54, 0, 0x12, 0x34, 0x56]);
+pub const ROUTER_MAC: MacAddress = MacAddress([0x52, 0x55, 10, 0, 2, 2]);
+pub const OTHER_MAC: MacAddress = MacAddress([2, 0, 0, 0, 0, 9]);
+pub const ADDRESS: Ipv4Address = Ipv4Address::new(10, 0, 2, 15);
+pub const ROUTER: Ipv4Address = Ipv4Address::new(10, 0, 2, 2);
+pub const OTHER: Ipv4Address = Ipv4Address::new(10, 0, 2, 9);
+/// A server behind the router.
+pub const FAR: Endpoint = Endpoint { address: Ipv4Address::new(198, 51, 100, 7), port: 8_000 };
+/// A server on the router itself.
+pub const NEAR: Endpoint = Endpoint { address: ROUTER, port: 8_000 };
+/// The process with two sockets and authority for port 8000 anywhere.
+pub const APP: ProcessId = ProcessId::new(0);
+/// The process without network.
+pub const BARE: ProcessId = ProcessId::new(1);
+/// Another process like `APP`.
+pub const OTHER_APP: ProcessId = ProcessId::new(2);
+
+pub const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\n\r\nhello";
+
+pub fn seconds(seconds: u64) -> Instant {
+    Instant::BOOT + Duration::from_secs(seconds)
+}
+
+/// A frame that the stack sent, taken apart.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Sent {
+    Arp(Packet),
+    Dhcp { kind: u8, source: Ipv4Address, destination: Ipv4Address },
+    Tcp { remote: Endpoint, flags: Flags, payload: Vec<u8> },
+}
+
+/// How the server treats connections.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Server {
+    /// Answers a request, then closes.
+    Http,
+    /// Takes everything and keeps the connection open.
+    Sink,
+    Refuses,
+    Silent,
+}
+
+pub struct Router {
+    pub mac: MacAddress,
+    pub answers_arp: bool,
+    pub answers_dhcp: bool,
+    pub refuses_lease: bool,
+    pub lease_seconds: u32,
+    pub server: Server,
+    received: Vec<(u16, Vec<u8>)>,
+}
+
+/// The stack and what surrounds it.
+pub struct Network {
+    pub stack: Stack<'static>,
+    pub now: Instant,
+    pub router: Router,
+    /// What the stack sent, with the time and the station that it was sent to.
+    pub sent: Vec<(Instant, MacAddress, Sent)>,
+    /// The number after the last FIN that the stack sent: what acknowledges it.
+    pub last_fin_end: SequenceNumber,
+}
+
+fn leak<T>(value: T) -> &'static mut T {
+    Box::leak(Box::new(value))
+}
+
+fn set(sockets: usize) -> SocketSet<'static> {
+    let sockets: Vec<_> = (0..sockets)
+        .map(|_| Socket::new(leak([0_u8; 4_096]).as_mut_slice(), leak([0_u8; 4_096]).as_mut_slice()))
+        .collect();
+    let anyone = Remote { address: Ipv4Address::UNSPECIFIED, prefix: 0, first_port: 8_000, last_port: 8_000 };
+    SocketSet::new(sockets.leak(), leak([anyone]))
+}
+
+impl Network {
+    pub fn new() -> Self {
+        let regions = leak([Some(set(2)), None, Some(set(2))]);
+        Network {
+            stack: Stack::new(MAC, Config { max_frame: 1_514 }, [42; 32], Grant::new(regions), seconds(0)),
+            now: seconds(0),
+            router: Router {
+                mac: ROUTER_MAC,
+                answers_arp: true,
+                answers_dhcp: true,
+                refuses_lease: false,
+                lease_seconds: 1_000,
+                server: Server::Http,
+                received: Vec::new(),
+            },
+            sent: Vec::new(),
+            last_fin_end: SequenceNumber::new(0),
+        }
+    }
+
+    /// A network on which the stack has its address and has found its gateway.
+    pub fn up() -> Self {
+        let mut network = Network::new();
+        network.settle();
+        assert!(network.stack.is_up());
+        network
+    }
+
+    /// Does all that needs no time to pass.
+    pub fn settle(&mut self) {
+        for _ in 0..100 {
+            self.stack.poll(self.now);
+            self.pull();
+            if self.stack.next_deadline().is_none_or(|deadline| deadline > self.now) {
+                return;
+            }
+        }
+        panic!("the stack does not come to rest: {:?}", self.sent.last());
+    }
+
+    /// Pulls frames until there are none, and lets the router answer each.
+    fn pull(&mut self) {
+        loop {
+            let mut frame = [0; 1_514];
+            let wants = self.stack.wants_transmit(self.now);
+            let Some(length) = self.stack.transmit(&mut frame, self.now) else { return };
+            assert!(wants, "what is sent was wanted");
+            self.look_at(&frame[..length]);
+        }
+    }
+
+    /// Lets time pass up to `until`.
+    pub fn run(&mut self, until: Instant) {
+        self.settle();
+        while let Some(deadline) = self.stack.next_deadline().filter(|&deadline| deadline <= until) {
+            self.now = deadline;
+            self.settle();
+        }
+        self.now = until;
+        self.settle();
+    }
+
+    /// A frame arrives, and all that it leads to at once happens.
+    pub fn deliver(&mut self, frame: &[u8]) {
+        self.stack.receive(frame, self.now);
+        self.settle();
+    }
+
+    /// What was sent since the last call.
+    pub fn take_sent(&mut self) -> Vec<Sent> {
+        std::mem::take(&mut self.sent).into_iter().map(|(_, _, sent)| sent).collect()
+    }
+
+    /// Kinds and times, in seconds, of the DHCP messages sent since the last call.
+    pub fn take_dhcp(&mut self) -> Vec<(u64, u8)> {
+        let kinds = self.sent.iter().filter_map(|(at, _, sent)| match sent {
+            Sent::Dhcp { kind, .. } => Some((at.as_millis() / 1_000, *kind)),
+            _ => None,
+        });
+        let kinds = kinds.collect();
+        self.sent.clear();
+        kinds
+    }
+
+    fn look_at(&mut self, frame: &[u8]) {
+        let (header, payload) = Header::parse(frame).unwrap();
+        assert_eq!(header.source, MAC);
+        let sent = match header.ether_type {
+            EtherType::ARP => {
+                let packet = Packet::parse(payload).unwrap();
+                self.answer_arp(&packet);
+                Sent::Arp(packet)
+            }
+            EtherType::IPV4 => {
+                let (packet, payload) = ipv4::Header::parse(payload).unwrap();
+                match packet.protocol {
+                    Protocol::UDP => self.look_at_dhcp(&packet, payload),
+                    _ => self.look_at_tcp(&packet, payload),
+                }
+            }
+            other => panic!("nobody asked for {other:?}"),
+        };
+        self.sent.push((self.now, header.destination, sent));
+    }
+
+    fn answer_arp(&mut self, packet: &Packet) {
+        if packet.operation == Operation::Request && packet.target == ROUTER && self.router.answers_arp {
+            let reply = Packet {
+                operation: Operation::Reply,
+                sender_mac: self.router.mac,
+                sender: ROUTER,
+                target_mac: packet.sender_mac,
+                target: packet.sender,
+            };
+            self.stack.receive(&arp_frame(MAC, self.router.mac, &reply), self.now);
+        }
+    }
+
+    fn look_at_dhcp(&mut self, packet: &ipv4::Header, payload: &[u8]) -> Sent {
+        let (_, message) = udp::Header::parse(packet.source, packet.destination, payload).unwrap();
+        let kind = message[242];
+        let answer = match kind {
+            1 => Some(2),
+            3 => Some(if self.router.refuses_lease { 6 } else { 5 }),
+            _ => None,
+        };
+        if let Some(answer) = answer.filter(|_| self.router.answers_dhcp) {
+            let frame = dhcp_frame(answer, &message[4..8], self.router.lease_seconds);
+            self.stack.receive(&frame, self.now);
+        }
+        Sent::Dhcp { kind, source: packet.source, destination: packet.destination }
+    }
+
+    fn look_at_tcp(&mut self, packet: &ipv4::Header, payload: &[u8]) -> Sent {
+        let segment = Segment::parse(packet.source, packet.destination, payload).unwrap();
+        let sent = Sent::Tcp {
+            remote: Endpoint { address: packet.destination, port: segment.destination_port },
+            flags: segment.flags,
+            payload: segment.payload.to_vec(),
+        };
+        if segment.flags.fin() {
+            self.last_fin_end = segment.sequence + segment.sequence_length();
+        }
+        for reply in self.router.serve(&segment) {
+            let frame = tcp_frame(packet.destination, packet.source, &reply);
+            self.stack.receive(&frame, self.now);
+        }
+        sent
+    }
+
+    /// A socket of the process on which a connect to `remote` was begun.
+    pub fn begin(&mut self, process: ProcessId, remote: Endpoint, timeout: u64) -> SocketIndex {
+        let socket = self.stack.socket(process, SocketFlags::default()).unwrap();
+        let deadline = self.now + Duration::from_secs(timeout);
+        let begun = self.stack.connect(process, socket, remote, deadline, self.now);
+        assert!(matches!(begun, Ok(Progress::Pending)), "{begun:?}");
+        self.settle();
+        socket
+    }
+
+    /// A socket of the process that is connected to `remote`.
+    pub fn connect(&mut self, process: ProcessId, remote: Endpoint) -> SocketIndex {
+        let socket = self.begin(process, remote, 100);
+        assert_eq!(self.progress(process, socket, remote), Ok(Progress::Done(Ok(()))));
+        socket
+    }
+
+    pub fn progress(
+        &mut self,
+        process: ProcessId,
+        socket: SocketIndex,
+        remote: Endpoint,
+    ) -> Result<Progress, ConnectError> {
+        self.stack.connect(process, socket, remote, self.now, self.now)
+    }
+}
+
+impl Router {
+    /// What the server answers to a segment.
+    fn serve(&mut self, segment: &Segment<'_>) -> Vec<Segment<'static>> {
+        let blank = Segment {
+            source_port: segment.destination_port,
+            destination_port: segment.source_port,
+            sequence: segment.acknowledgement,
+            acknowledgement: segment.sequence + segment.sequence_length(),
+            flags: Flags::ACK,
+            window: 8_192,
+            options: Options::default(),
+            payload: &[],
+        };
+        if segment.flags.reset() || self.server == Server::Silent {
+            return vec![];
+        }
+        if segment.flags.syn() && self.server == Server::Refuses {
+            return vec![Segment { sequence: SequenceNumber::new(0), flags: Flags::RST.with(Flags::ACK), ..blank }];
+        }
+        if segment.flags.syn() {
+            self.received.retain(|(port, _)| *port != segment.source_port);
+            self.received.push((segment.source_port, Vec::new()));
+            let sequence = SequenceNumber::new(7_000);
+            return vec![Segment { sequence, flags: Flags::SYN.with(Flags::ACK), ..blank }];
+        }
+        let Some((_, received)) = self.received.iter_mut().find(|(port, _)| *port == segment.source_port) else {
+            return vec![];
+        };
+        received.extend_from_slice(segment.payload);
+        if self.server == Server::Http && !segment.payload.is_empty() && received.ends_with(b"\r\n\r\n") {
+            return vec![Segment { payload: ANSWER, flags: Flags::ACK.with(Flags::FIN), ..blank }];
+        }
+        if segment.sequence_length() == 0 { vec![] } else { vec![blank] }
+    }
+
+    /// What the server received on connections from this port.
+    pub fn received(&self) -> Vec<&[u8]> {
+        self.received.iter().map(|(_, bytes)| bytes.as_slice()).collect()
+    }
+}
+
+pub fn frame(destination: MacAddress, source: MacAddress, ether_type: EtherType, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0; ethernet::HEADER_BYTES];
+    Header { destination, source, ether_type }.emit(&mut frame).unwrap();
+    frame.extend_from_slice(payload);
+    frame
+}
+
+pub fn arp_frame(destination: MacAddress, source: MacAddress, packet: &Packet) -> Vec<u8> {
+    let mut bytes = [0; 46];
+    packet.emit(&mut bytes).unwrap();
+    frame(destination, source, EtherType::ARP, &bytes)
+}
+
+pub fn ipv4_packet(source: Ipv4Address, destination: Ipv4Address, protocol: Protocol, payload: &[u8]) -> Vec<u8> {
+    let mut header = [0; ipv4::HEADER_BYTES];
+    ipv4::Header { source, destination, protocol }.emit(payload.len(), &mut header).unwrap();
+    [&header, payload].concat()
+}
+
+pub fn tcp_frame(source: Ipv4Address, destination: Ipv4Address, segment: &Segment<'_>) -> Vec<u8> {
+    let mut bytes = [0; 1_480];
+    let length = segment.emit(source, destination, &mut bytes).unwrap();
+    let packet = ipv4_packet(source, destination, Protocol::TCP, &bytes[..length]);
+    frame(MAC, ROUTER_MAC, EtherType::IPV4, &packet)
+}
+
+/// A server's message of this kind, to the address that it is about to grant.
+pub fn dhcp_frame(kind: u8, transaction: &[u8], lease_seconds: u32) -> Vec<u8> {
+    let mut message = vec![0; 236];
+    message[..3].copy_from_slice(&[2, 1, 6]);
+    message[4..8].copy_from_slice(transaction);
+    message[28..34].copy_from_slice(&MAC.0);
+    if kind != 6 {
+        message[16..20].copy_from_slice(&ADDRESS.0);
+    }
+    message.extend([99, 130, 83, 99, 53, 1, kind, 54, 4, 10, 0, 2, 2]);
+    if kind != 6 {
+        message.extend([1, 4, 255, 255, 255, 0, 3, 4, 10, 0, 2, 2, 51, 4]);
+        message.extend(lease_seconds.to_be_bytes());
+    }
+    message.push(255);
+    let destination = if kind == 6 { Ipv4Address::BROADCAST } else { ADDRESS };
+    let mut datagram = [&[0; udp::HEADER_BYTES], message.as_slice()].concat();
+    udp::Header { source_port: 67, destination_port: 68 }.emit(ROUTER, destination, &mut datagram).unwrap();
+    let packet = ipv4_packet(ROUTER, destination, Protocol::UDP, &datagram);
+    frame(if kind == 6 { MacAddress::BROADCAST } else { MAC }, ROUTER_MAC, EtherType::IPV4, &packet)
+}

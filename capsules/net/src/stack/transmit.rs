@@ -1,0 +1,281 @@
+//! Frames that leave, built one at a time where the device will read them.
+
+use slopos_kernel::process::ProcessId;
+use slopos_kernel::time::Instant;
+
+use super::{Control, Stack};
+use crate::arp::cache::Lookup;
+use crate::arp::conflict::Guard;
+use crate::arp::{Operation, Packet};
+use crate::dhcp::client::{Due, Lease};
+use crate::ethernet::{EtherType, HEADER_BYTES, Header};
+use crate::ipv4::{self, Protocol};
+use crate::socket::{Phase, Socket, SocketIndex, SocketSet};
+use crate::{Ipv4Address, MacAddress, dhcp, udp};
+
+/// The ends of an IPv4 packet, and the station that it is handed to.
+#[derive(Clone, Copy)]
+struct Path {
+    station: MacAddress,
+    source: Ipv4Address,
+    destination: Ipv4Address,
+}
+
+impl Stack<'_> {
+    /// Builds the next frame at the start of `frame`, the device's buffer, and returns its length in bytes.
+    ///
+    /// `None` where there is nothing to send now; an unresolved neighbour only means that its sockets have nothing.
+    /// First go probes for our own address, then replies that belong to no socket, then ARP requests, then DHCP, then
+    /// the sockets: the turn goes round over the processes, and within each over its sockets. A buffer shorter than
+    /// the board's `max_frame` gets shorter segments; one too short for a frame counts as nothing to send.
+    pub fn transmit(&mut self, frame: &mut [u8], now: Instant) -> Option<usize> {
+        if !self.link_up {
+            return None;
+        }
+        let room = frame.len().min(HEADER_BYTES + usize::from(self.mtu));
+        let frame = frame.get_mut(..room)?;
+        let length = self
+            .transmit_guard(frame, now)
+            .or_else(|| self.transmit_control(frame))
+            .or_else(|| self.transmit_request(frame, now))
+            .or_else(|| self.transmit_dhcp(frame, now))
+            .or_else(|| self.transmit_sockets(frame, now))
+            // Looking for the way to a receiver may just have made a new request.
+            .or_else(|| self.transmit_request(frame, now))?;
+        self.counters.traffic.transmit_frames += 1;
+        self.counters.traffic.transmit_bytes += length as u64;
+        Some(length)
+    }
+
+    /// Whether [`Stack::transmit`] would have something to send.
+    pub fn wants_transmit(&mut self, now: Instant) -> bool {
+        self.link_up
+            && (!self.control.is_empty()
+                || self.guard.as_ref().is_some_and(|guard| guard.wants_transmit(now))
+                || self.neighbours.wants_request(now)
+                || self.dhcp_path(now).is_some()
+                || self.sockets_want(now)
+                || self.neighbours.wants_request(now))
+    }
+
+    fn transmit_guard(&mut self, frame: &mut [u8], now: Instant) -> Option<usize> {
+        let packet = self.guard.as_mut()?.transmit(self.mac, now, &mut self.random)?;
+        let deadline = self.guard.as_ref().and_then(Guard::next_deadline);
+        self.note_deadline(deadline);
+        self.counters.events.arp_requests_sent += 1;
+        arp_frame(frame, self.mac, MacAddress::BROADCAST, &packet)
+    }
+
+    fn transmit_control(&mut self, frame: &mut [u8]) -> Option<usize> {
+        match self.control.pop_front()? {
+            Control::ArpReply { station, address } => {
+                let packet = Packet {
+                    operation: Operation::Reply,
+                    sender_mac: self.mac,
+                    sender: self.network?.address,
+                    target_mac: station,
+                    target: address,
+                };
+                self.counters.events.arp_replies_sent += 1;
+                arp_frame(frame, self.mac, station, &packet)
+            }
+            Control::Reset { station, reply } => {
+                let path = Path { station, source: reply.local.address, destination: reply.remote.address };
+                ipv4_frame(frame, self.mac, path, Protocol::TCP, |out| {
+                    Some(reply.emit(out)).filter(|&length| length != 0)
+                })
+            }
+        }
+    }
+
+    fn transmit_request(&mut self, frame: &mut [u8], now: Instant) -> Option<usize> {
+        let sender = self.network?.address;
+        let request = self.neighbours.request(now)?;
+        self.note_deadline(self.neighbours.next_deadline_after(now));
+        self.counters.events.arp_requests_sent += 1;
+        let packet = Packet {
+            operation: Operation::Request,
+            sender_mac: self.mac,
+            sender,
+            target_mac: MacAddress::ZERO,
+            target: request.address,
+        };
+        arp_frame(frame, self.mac, request.station, &packet)
+    }
+
+    /// Where the DHCP message that is due goes, once its receiver is resolved.
+    fn dhcp_path(&mut self, now: Instant) -> Option<Path> {
+        let Due { source, destination } = self.dhcp.due(now)?;
+        let station = if destination == Ipv4Address::BROADCAST {
+            MacAddress::BROADCAST
+        } else if let Some(lease) = self.network {
+            self.route(&lease, destination, now)?
+        } else {
+            // A lease that was given back. Its address is no longer ours to ask for the server with.
+            self.released_to.unwrap_or(MacAddress::BROADCAST)
+        };
+        Some(Path { station, source, destination })
+    }
+
+    fn transmit_dhcp(&mut self, frame: &mut [u8], now: Instant) -> Option<usize> {
+        let path = self.dhcp_path(now)?;
+        let (client, random) = (&mut self.dhcp, &mut self.random);
+        let length = ipv4_frame(frame, self.mac, path, Protocol::UDP, |out| {
+            let message = client.transmit(out.get_mut(udp::HEADER_BYTES..)?, now, random)?;
+            let header = udp::Header { source_port: dhcp::CLIENT_PORT, destination_port: dhcp::SERVER_PORT };
+            header.emit(path.source, path.destination, out.get_mut(..udp::HEADER_BYTES + message)?)
+        })?;
+        self.counters.events.dhcp_sent += 1;
+        self.note_deadline(self.dhcp.next_deadline());
+        Some(length)
+    }
+
+    /// The station that a packet goes to; `None` while that has to be found out, or where there is no way.
+    fn route(&mut self, lease: &Lease, destination: Ipv4Address, now: Instant) -> Option<MacAddress> {
+        let hop = Self::next_hop(lease, destination)?;
+        let found = self.neighbours.lookup(hop, now);
+        match found {
+            Lookup::Resolved(station) => {
+                // A stale neighbour may just have begun to wait for its probe.
+                self.note_deadline(self.neighbours.next_deadline_after(now));
+                Some(station)
+            }
+            Lookup::Resolving => None,
+            Lookup::Full => {
+                self.counters.events.neighbours_full += 1;
+                None
+            }
+        }
+    }
+
+    /// The next socket in turn from this place that has something to send and knows its way, and that way.
+    fn next_sender(&mut self, mut turn: Turn, now: Instant) -> Option<(Turn, Path)> {
+        let lease = self.network?;
+        loop {
+            let found = self.grant.enter(turn.process, |set| turn.next_in(set, now));
+            match found {
+                Ok(Some((index, destination))) => {
+                    let at = Turn { socket: Some(index), ..turn };
+                    if let Some(station) = self.route(&lease, destination, now) {
+                        return Some((at, Path { station, source: lease.address, destination }));
+                    }
+                    turn = at.after_socket();
+                }
+                // The process has none, or no region at all.
+                _ => turn = turn.after_process(self.grant.processes())?,
+            }
+        }
+    }
+
+    fn first_turn(&self) -> Turn {
+        Turn::at_process(self.next_process, self.grant.processes())
+    }
+
+    fn sockets_want(&mut self, now: Instant) -> bool {
+        self.next_sender(self.first_turn(), now).is_some()
+    }
+
+    fn transmit_sockets(&mut self, frame: &mut [u8], now: Instant) -> Option<usize> {
+        let mut turn = self.first_turn();
+        loop {
+            let (at, path) = self.next_sender(turn, now)?;
+            let index = at.socket?;
+            let (counters, ready, mac) = (&mut self.counters, &mut self.ready, self.mac);
+            let sent = self.grant.enter(at.process, |set| {
+                let sent = set.with(index, |socket| {
+                    let length = ipv4_frame(frame, mac, path, Protocol::TCP, |out| {
+                        socket.tcp.transmit(out, now, &mut counters.tcp)
+                    });
+                    if socket.tcp.take_event() {
+                        ready.insert(at.process);
+                    }
+                    (length, socket.next_deadline())
+                });
+                if matches!(sent, Some((Some(_), _))) {
+                    set.next = usize::from(index.0) + 1;
+                }
+                sent
+            });
+            let (length, deadline) = sent.ok().flatten()?;
+            self.note_deadline(deadline);
+            if length.is_some() {
+                self.next_process = at.process.index() + 1;
+                return length;
+            }
+            turn = at.after_socket();
+        }
+    }
+}
+
+/// A place in the round over processes and sockets.
+#[derive(Clone, Copy)]
+struct Turn {
+    process: ProcessId,
+    /// Processes that have not had their turn in this round, this one included.
+    processes_left: usize,
+    /// The socket found last, of this process.
+    socket: Option<SocketIndex>,
+    /// Sockets of this process that had their turn in this round.
+    sockets_done: usize,
+}
+
+impl Turn {
+    fn at_process(process: usize, processes: usize) -> Turn {
+        // A board without processes has one turn, which finds nothing.
+        let process = ProcessId::new(process.checked_rem(processes).unwrap_or(0) as u8);
+        Turn { process, processes_left: processes.max(1), socket: None, sockets_done: 0 }
+    }
+
+    fn after_process(self, processes: usize) -> Option<Turn> {
+        let processes_left = self.processes_left.checked_sub(1).filter(|&left| left > 0)?;
+        Some(Turn { processes_left, ..Turn::at_process(self.process.index() + 1, processes) })
+    }
+
+    fn after_socket(self) -> Turn {
+        Turn { sockets_done: self.sockets_done + 1, socket: None, ..self }
+    }
+
+    /// The next socket of this process that wants to send, and whereto. Counts those passed over as done.
+    fn next_in(&mut self, set: &SocketSet<'_>, now: Instant) -> Option<(SocketIndex, Ipv4Address)> {
+        while self.sockets_done < set.len() {
+            let place = (set.next + self.sockets_done) % set.len();
+            let index = SocketIndex(u16::try_from(place).ok()?);
+            if let Some(destination) = set.get(index).and_then(|socket| wants(socket, now)) {
+                return Some((index, destination));
+            }
+            self.sockets_done += 1;
+        }
+        None
+    }
+}
+
+/// Where a socket wants to send something to now.
+fn wants(socket: &Socket<'_>, now: Instant) -> Option<Ipv4Address> {
+    match socket.phase {
+        Phase::Started { remote } | Phase::Orphan { remote, .. } if socket.tcp.wants_transmit(now) => {
+            Some(remote.address)
+        }
+        _ => None,
+    }
+}
+
+/// Builds a frame around an ARP packet.
+fn arp_frame(frame: &mut [u8], source: MacAddress, destination: MacAddress, packet: &Packet) -> Option<usize> {
+    let header = Header { destination, source, ether_type: EtherType::ARP };
+    Some(HEADER_BYTES + packet.emit(header.emit(frame)?)?)
+}
+
+/// Builds a frame around an IPv4 packet whose payload `fill` writes where it belongs, giving its length.
+fn ipv4_frame(
+    frame: &mut [u8],
+    mac: MacAddress,
+    path: Path,
+    protocol: Protocol,
+    fill: impl FnOnce(&mut [u8]) -> Option<usize>,
+) -> Option<usize> {
+    let header = Header { destination: path.station, source: mac, ether_type: EtherType::IPV4 };
+    let (packet, payload) = header.emit(frame)?.split_first_chunk_mut::<{ ipv4::HEADER_BYTES }>()?;
+    let length = fill(payload)?;
+    let header = ipv4::Header { source: path.source, destination: path.destination, protocol };
+    Some(HEADER_BYTES + header.emit(length, packet)?)
+}

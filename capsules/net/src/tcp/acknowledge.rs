@@ -1,0 +1,119 @@
+//! What a segment acknowledges: the send ring gets room, round trips are measured, losses are found.
+
+use slopos_kernel::time::{Duration, Instant};
+
+use super::counters::Counters;
+use super::recovery::Phase;
+use super::segment::Segment;
+use super::socket::Socket;
+
+/// An echo that seems older is not one of ours.
+const OLDEST_ECHO_MS: u32 = 600_000;
+
+impl Socket<'_> {
+    /// Takes in the acknowledgement of a segment that has passed all checks (RFC 9293 section 3.10.7.4, fifth check).
+    pub(super) fn acknowledge(&mut self, segment: &Segment<'_>, now: Instant, counters: &mut Counters) {
+        let segment_size = self.control.segment_size();
+        let outstanding = self.control.outstanding();
+        let unacknowledged = self.control.send.unacknowledged;
+        let reported = self.take_reports(segment, counters);
+        let window_changed = self.update_send_window(segment);
+        let advanced = segment.acknowledgement.bytes_after(unacknowledged);
+        if advanced > 0 {
+            self.advance(advanced, segment, now);
+        } else if outstanding > 0 && segment.acknowledgement == unacknowledged {
+            // With SACK a duplicate is one that reports something (RFC 6675 section 2); else see RFC 5681 section 2.
+            let is_duplicate = if self.control.selective {
+                reported > 0
+            } else {
+                segment.payload.is_empty() && !segment.flags.fin() && !window_changed
+            };
+            if is_duplicate {
+                counters.duplicate_acknowledgements += 1;
+                self.control.recovery.duplicate(segment_size, outstanding);
+            }
+        }
+        let control = &mut self.control;
+        control.recovery.find_lost(segment_size);
+        if control.outstanding() > 0 && control.recovery.is_loss_evident(control.send.unacknowledged) {
+            counters.fast_retransmits += 1;
+            control.congestion.loss(control.outstanding());
+            control.recovery.begin_fast(control.send.unacknowledged, control.send.next, segment_size);
+            control.timers.retransmit = Some(now + control.round_trip.timeout());
+        }
+    }
+
+    /// Takes in the SACK blocks; answers how many bytes they newly report.
+    fn take_reports(&mut self, segment: &Segment<'_>, counters: &mut Counters) -> u32 {
+        let control = &mut self.control;
+        if !control.selective {
+            return 0;
+        }
+        let settled = control.send.unacknowledged.later(segment.acknowledgement);
+        let mut reported = 0;
+        for block in &segment.options.sack {
+            // At or before what is acknowledged: a duplicate is reported (RFC 2883), or an old segment came late.
+            if !block.end.is_after(settled) {
+                continue;
+            }
+            match control.recovery.report(*block, control.send.unacknowledged, control.send.next) {
+                Some(bytes) => reported += bytes,
+                None => counters.sack_blocks_ignored += 1,
+            }
+        }
+        reported
+    }
+
+    /// Takes over the peer's window unless the segment is older than the one that told it last. Answers whether it
+    /// changed.
+    fn update_send_window(&mut self, segment: &Segment<'_>) -> bool {
+        let send = &mut self.control.send;
+        let is_old = segment.acknowledgement.is_before(send.unacknowledged)
+            || segment.sequence.is_before(send.window_sequence)
+            || (segment.sequence == send.window_sequence
+                && segment.acknowledgement.is_before(send.window_acknowledgement));
+        if is_old {
+            return false;
+        }
+        let window = u32::from(segment.window) << send.shift;
+        let changed = window != send.window;
+        send.window = window;
+        send.largest_window = send.largest_window.max(window);
+        send.window_sequence = segment.sequence;
+        send.window_acknowledgement = segment.acknowledgement;
+        changed
+    }
+
+    /// SND.UNA moves on by `advanced`, which may cover the FIN.
+    fn advance(&mut self, advanced: u32, segment: &Segment<'_>, now: Instant) {
+        let echoed = self.echoed(segment, now);
+        let bytes = (advanced as usize).min(self.send_ring.length());
+        self.send_ring.consume(bytes);
+        self.send_ring.rewind();
+        let has_room = self.send_ring.free() >= self.writable_room();
+        let control = &mut self.control;
+        // Nothing but the FIN lies behind the bytes.
+        control.send.fin_acknowledged |= advanced as usize > bytes;
+        let in_flight = control.in_flight();
+        control.send.unacknowledged = segment.acknowledgement;
+        control.send.next = control.send.next.later(segment.acknowledgement);
+        control.retransmissions = 0;
+        control.round_trip.acknowledged(segment.acknowledgement, echoed, now);
+        let repairing = control.recovery.phase() == Phase::Fast;
+        control.recovery.acknowledged(segment.acknowledgement, advanced, control.segment_size());
+        if !repairing {
+            let round_trip = control.round_trip.smoothed().unwrap_or(Duration::ZERO);
+            control.congestion.acknowledged(advanced, in_flight, round_trip, now);
+        }
+        control.timers.retransmit = (control.outstanding() > 0).then(|| now + control.round_trip.timeout());
+        control.event |= has_room || control.send.fin_acknowledged;
+    }
+
+    /// How long ago, by the timestamps option, we sent what this segment acknowledges; at least a millisecond.
+    pub(super) fn echoed(&self, segment: &Segment<'_>, now: Instant) -> Option<Duration> {
+        self.control.timestamps.as_ref()?;
+        let echo = segment.options.timestamps?.echo;
+        let elapsed = self.control.timestamp(now).wrapping_sub(echo);
+        (elapsed < OLDEST_ECHO_MS).then(|| Duration::from_millis(u64::from(elapsed.max(1))))
+    }
+}

@@ -1,0 +1,70 @@
+//! TCP as a client (RFC 9293), without any I/O of its own.
+//!
+//! A [`Socket`] is one connection with its two rings, all of it memory of one process's grant. A segment and the
+//! current time go in by [`Socket::receive`], segments come out by [`Socket::transmit`], one for each call, built
+//! straight into the caller's buffer. [`Socket::next_deadline`] says when [`Socket::poll`] must run the timers. The
+//! process's side is [`Socket::connect`], [`Socket::read`], [`Socket::write`] and [`Socket::close`]; none of them
+//! waits.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `sequence`, `range_set`, `ring` | sequence numbers, sets of ranges of them, byte rings |
+//! | `options`, `segment`, `reset` | the wire formats |
+//! | `control` | the control block: every variable of a connection |
+//! | `socket`, `close` | what the process may do with it, and how it ends |
+//! | `receive`, `acknowledge`, `assembler` | a segment comes in: checks, what it acknowledges, what it brings |
+//! | `plan`, `transmit` | which segment is due, and building it |
+//! | `timers` | what happens when time passes |
+//! | `rtt`, `congestion`, `recovery` | how long to wait, how much to send, what to send again |
+//!
+//! Deviations, and decisions where the specifications leave the choice, are in the doc comment of the item that
+//! makes them.
+
+pub mod counters;
+pub mod options;
+pub mod reset;
+pub mod segment;
+pub mod sequence;
+
+mod acknowledge;
+mod assembler;
+mod close;
+mod congestion;
+mod control;
+mod plan;
+mod range_set;
+mod receive;
+mod recovery;
+mod ring;
+mod rtt;
+mod socket;
+mod timers;
+mod transmit;
+
+
+use core::fmt;
+
+pub use control::{ConnectParameters, Error, SocketFlags, State};
+pub use counters::Counters;
+pub use range_set::Range;
+pub use reset::{ResetReply, reset_for};
+pub use segment::{Flags, ParseError, Segment};
+pub use sequence::SequenceNumber;
+pub use socket::{Readiness, Socket};
+
+use crate::ipv4::Ipv4Address;
+
+/// One end of a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, defmt::Format)]
+pub struct Endpoint {
+    /// The host.
+    pub address: Ipv4Address,
+    /// The port.
+    pub port: u16,
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}", self.address, self.port)
+    }
+}

@@ -1,0 +1,206 @@
+//! A bounded set of ranges of sequence numbers: what arrived out of order at the receiver, and what the peer says
+//! has arrived at its end.
+//!
+//! The ranges are sorted, do not overlap and do not touch. All of them must lie within 2^31 of each other, which
+//! the callers ensure by checking against their window first.
+
+use super::sequence::SequenceNumber;
+
+/// A stretch of the byte stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// The first byte.
+    pub start: SequenceNumber,
+    /// The byte behind the last one.
+    pub end: SequenceNumber,
+}
+
+/// The set has no room for one more separate range; it is unchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+impl Range {
+    /// Its length in bytes; zero where `end` does not lie after `start`.
+    pub const fn length(&self) -> u32 {
+        self.end.bytes_after(self.start)
+    }
+
+    /// Whether the byte at `position` is part of it.
+    pub const fn contains(&self, position: SequenceNumber) -> bool {
+        !position.is_before(self.start) && position.is_before(self.end)
+    }
+}
+
+/// At most `N` separate ranges.
+#[derive(Clone, Debug, Default)]
+pub struct RangeSet<const N: usize> {
+    ranges: heapless::Vec<Range, N>,
+}
+
+impl<const N: usize> RangeSet<N> {
+    /// The empty set.
+    pub const fn new() -> Self {
+        RangeSet { ranges: heapless::Vec::new() }
+    }
+
+    /// Whether nothing is in it.
+    pub fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.ranges.clear();
+    }
+
+    /// The ranges from the first to the last.
+    pub fn iter(&self) -> core::slice::Iter<'_, Range> {
+        self.ranges.iter()
+    }
+
+    /// The earliest range.
+    pub fn first(&self) -> Option<Range> {
+        self.ranges.first().copied()
+    }
+
+    /// The latest range.
+    pub fn last(&self) -> Option<Range> {
+        self.ranges.last().copied()
+    }
+
+    /// How many bytes are covered.
+    pub fn bytes(&self) -> u32 {
+        self.ranges.iter().map(Range::length).sum()
+    }
+
+    /// How many bytes of `window` are covered.
+    pub fn bytes_within(&self, window: Range) -> u32 {
+        self.ranges.iter().map(|range| range.end.earlier(window.end).bytes_after(range.start.later(window.start))).sum()
+    }
+
+    /// The range that holds the byte at `position`.
+    pub fn find(&self, position: SequenceNumber) -> Option<Range> {
+        self.ranges.iter().find(|range| range.contains(position)).copied()
+    }
+
+    /// The first range that ends after `position`.
+    pub fn find_after(&self, position: SequenceNumber) -> Option<Range> {
+        self.ranges.iter().find(|range| range.end.is_after(position)).copied()
+    }
+
+    /// Adds a range, joining it with those that it overlaps or touches; an empty one changes nothing. Answers how
+    /// many bytes were not covered before.
+    ///
+    /// # Errors
+    /// [`Full`] where it touches none of `N` ranges.
+    pub fn insert(&mut self, new: Range) -> Result<u32, Full> {
+        if new.length() == 0 {
+            return Ok(0);
+        }
+        let begin = self.ranges.iter().position(|range| !range.end.is_before(new.start)).unwrap_or(self.ranges.len());
+        let touched = self.ranges.iter().skip(begin).take_while(|range| !range.start.is_after(new.end)).count();
+        if touched == 0 {
+            self.ranges.insert(begin, new).map_err(|_| Full)?;
+            return Ok(new.length());
+        }
+        let mut joined = new;
+        let mut covered = 0;
+        for range in self.ranges.iter().skip(begin).take(touched) {
+            joined.start = joined.start.earlier(range.start);
+            joined.end = joined.end.later(range.end);
+            covered += range.length();
+        }
+        if let Some(kept) = self.ranges.get_mut(begin) {
+            *kept = joined;
+        }
+        self.ranges.drain(begin + 1..begin + touched);
+        Ok(joined.length() - covered)
+    }
+
+    /// Forgets everything before `position`.
+    pub fn remove_before(&mut self, position: SequenceNumber) {
+        let gone = self.ranges.iter().take_while(|range| !range.end.is_after(position)).count();
+        self.ranges.drain(..gone);
+        if let Some(first) = self.ranges.first_mut() {
+            first.start = first.start.later(position);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BASE: SequenceNumber = SequenceNumber::new(u32::MAX - 50);
+
+    fn range(start: u32, end: u32) -> Range {
+        Range { start: BASE + start, end: BASE + end }
+    }
+
+    fn contents<const N: usize>(set: &RangeSet<N>) -> Vec<(i32, i32)> {
+        set.iter().map(|range| (range.start.offset_from(BASE), range.end.offset_from(BASE))).collect()
+    }
+
+    #[test]
+    fn ranges_that_touch_become_one() {
+        let mut set = RangeSet::<4>::new();
+        assert_eq!(set.insert(range(10, 20)), Ok(10));
+        assert_eq!(set.insert(range(30, 40)), Ok(10));
+        assert_eq!(set.insert(range(20, 30)), Ok(10));
+        assert_eq!(contents(&set), [(10, 40)]);
+    }
+
+    #[test]
+    fn a_range_may_swallow_several() {
+        let mut set = RangeSet::<4>::new();
+        for start in [10, 30, 50, 70] {
+            set.insert(range(start, start + 5)).unwrap();
+        }
+        assert_eq!(set.insert(range(28, 72)), Ok(44 - 12));
+        assert_eq!(contents(&set), [(10, 15), (28, 75)]);
+        assert_eq!(set.bytes(), 52);
+    }
+
+    #[test]
+    fn what_is_covered_already_adds_nothing() {
+        let mut set = RangeSet::<2>::new();
+        set.insert(range(10, 20)).unwrap();
+        assert_eq!(set.insert(range(12, 18)), Ok(0));
+        assert_eq!(set.insert(range(30, 30)), Ok(0));
+        assert_eq!(contents(&set), [(10, 20)]);
+    }
+
+    #[test]
+    fn a_full_set_refuses_a_separate_range_but_extends_one() {
+        let mut set = RangeSet::<2>::new();
+        set.insert(range(10, 20)).unwrap();
+        set.insert(range(40, 50)).unwrap();
+        assert_eq!(set.insert(range(60, 70)), Err(Full));
+        assert_eq!(set.insert(range(50, 60)), Ok(10));
+        assert_eq!(contents(&set), [(10, 20), (40, 60)]);
+    }
+
+    #[test]
+    fn removing_cuts_the_range_at_the_edge() {
+        let mut set = RangeSet::<4>::new();
+        for start in [10, 30, 50] {
+            set.insert(range(start, start + 10)).unwrap();
+        }
+        set.remove_before(BASE + 35);
+        assert_eq!(contents(&set), [(35, 40), (50, 60)]);
+        set.remove_before(BASE + 60);
+        assert!(set.is_empty());
+    }
+
+    #[test]
+    fn bytes_within_counts_only_the_overlap() {
+        let mut set = RangeSet::<4>::new();
+        set.insert(range(10, 20)).unwrap();
+        set.insert(range(40, 60)).unwrap();
+        assert_eq!(set.bytes_within(range(15, 45)), 10);
+        assert_eq!(set.bytes_within(range(20, 40)), 0);
+        assert_eq!(set.find(BASE + 41), Some(range(40, 60)));
+        assert_eq!(set.find(BASE + 20), None);
+        assert_eq!(set.find_after(BASE + 20), Some(range(40, 60)));
+    }
+}

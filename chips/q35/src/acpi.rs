@@ -1,0 +1,278 @@
+//! What the firmware's ACPI tables say about this board: where PCI's memory-mapped configuration space is, and how
+//! interrupts are wired.
+//!
+//! From the RSDP (ACPI 6.5, section 5.2.5) by the XSDT or RSDT (5.2.7, 5.2.8) to the MADT (5.2.12) and the MCFG (PCI
+//! Firmware 3.3, section 4.1.2). No AML is run. Tables are only 2-byte aligned, so they are read byte by byte; a
+//! length is believed only within [`TABLE_MAX`], and a table only when its checksum is right.
+
+use bitfield::bitfield;
+use heapless::Vec;
+
+use crate::ioapic::{Polarity, Trigger};
+
+/// Longest table that is read, in bytes.
+pub const TABLE_MAX: usize = 64 * 1024;
+/// Most I/O APICs that are kept.
+pub const IO_APICS_MAX: usize = 4;
+/// Most interrupt overrides that are kept: ISA has sixteen lines.
+pub const OVERRIDES_MAX: usize = 16;
+
+/// Length of a table's header (ACPI 6.5, table 5.4).
+const HEADER_BYTES: usize = 36;
+/// Offset of the first MADT structure, and of the first MCFG allocation: both follow eight bytes after the header.
+const ENTRIES_OFFSET: usize = HEADER_BYTES + 8;
+
+/// Why the tables could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
+pub enum AcpiError {
+    /// The memory function does not reach these bytes. Map more, or do without ACPI.
+    Unreachable {
+        /// Physical address.
+        address: u64,
+        /// Bytes wanted there.
+        length: usize,
+    },
+    /// What should be a table, or the RSDP, has another signature.
+    Signature {
+        /// The signature that was expected.
+        expected: [u8; 4],
+    },
+    /// The bytes of a table do not add up to zero.
+    Checksum {
+        /// The table.
+        signature: [u8; 4],
+    },
+    /// A length in a table cannot be.
+    Length {
+        /// The table.
+        signature: [u8; 4],
+    },
+    /// There are more entries of a kind than this module keeps.
+    TooMany {
+        /// The table.
+        signature: [u8; 4],
+    },
+}
+
+/// The memory-mapped configuration space of PCI segment 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
+pub struct Ecam {
+    /// Physical address of the configuration space of bus 0 of the segment, which need not be in the range.
+    pub base: u64,
+    /// First bus that it covers.
+    pub first_bus: u8,
+    /// Last bus that it covers.
+    pub last_bus: u8,
+}
+
+impl Ecam {
+    /// Physical address of the first bus's configuration space: what the board maps.
+    pub const fn physical(&self) -> u64 {
+        self.base.wrapping_add((self.first_bus as u64) << 20)
+    }
+
+    /// Size in bytes: one MiB for each bus.
+    pub const fn length(&self) -> u64 {
+        (self.last_bus as u64 - self.first_bus as u64 + 1) << 20
+    }
+}
+
+/// An I/O APIC (ACPI 6.5, section 5.2.12.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
+pub struct IoApicEntry {
+    /// Physical address of its registers.
+    pub address: u64,
+    /// Global system interrupt of its input 0.
+    pub first_gsi: u32,
+}
+
+/// An ISA interrupt that is wired otherwise than one to one (ACPI 6.5, section 5.2.12.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
+pub struct InterruptOverride {
+    /// The ISA interrupt, 0 to 15.
+    pub isa: u8,
+    /// The global system interrupt that it arrives on.
+    pub gsi: u32,
+    /// Level or edge.
+    pub trigger: Trigger,
+    /// High or low.
+    pub polarity: Polarity,
+}
+
+bitfield! {
+    /// MPS INTI flags (ACPI 6.5, table 5.26).
+    #[derive(Clone, Copy)]
+    struct IntiFlags(u16);
+    /// 0 as the bus does, 1 active high, 3 active low.
+    polarity, _: 1, 0;
+    /// 0 as the bus does, 1 edge, 3 level.
+    trigger, _: 3, 2;
+}
+
+/// What the tables say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tables {
+    /// Memory-mapped configuration space; without it, PCI is reached through ports.
+    pub ecam: Option<Ecam>,
+    /// Physical address of the local APICs, where the firmware has a MADT.
+    pub local_apic: Option<u64>,
+    /// The I/O APICs.
+    pub io_apics: Vec<IoApicEntry, IO_APICS_MAX>,
+    /// ISA interrupts that are wired otherwise.
+    pub overrides: Vec<InterruptOverride, OVERRIDES_MAX>,
+}
+
+impl Tables {
+    /// Where an ISA interrupt arrives, and how: one to one, edge and active high, unless the firmware overrides it.
+    pub fn isa(&self, isa: u8) -> InterruptOverride {
+        let plain =
+            || InterruptOverride { isa, gsi: isa.into(), trigger: Trigger::Edge, polarity: Polarity::ActiveHigh };
+        self.overrides.iter().find(|entry| entry.isa == isa).copied().unwrap_or_else(plain)
+    }
+}
+
+/// Reads the tables that the RSDP at a physical address leads to. `memory` gives the bytes at a physical address, or
+/// `None` where it cannot reach all of them. The first MADT and the first MCFG count; other tables are passed over.
+///
+/// # Errors
+/// As [`AcpiError`] says. What a damaged table says is not used in part.
+pub fn discover<'a>(rsdp: u64, memory: impl Fn(u64, usize) -> Option<&'a [u8]>) -> Result<Tables, AcpiError> {
+    let reach = |address: u64, length: usize| memory(address, length).ok_or(AcpiError::Unreachable { address, length });
+    let (root, entry_bytes) = root_table(rsdp, &reach)?;
+    let root_signature = if entry_bytes == 8 { *b"XSDT" } else { *b"RSDT" };
+    let root = table(root, root_signature, &reach)?;
+
+    let mut found = Tables::default();
+    let (mut madt_seen, mut mcfg_seen) = (false, false);
+    for entry in root[HEADER_BYTES..].chunks_exact(entry_bytes) {
+        let address = if entry_bytes == 8 { u64_at(entry, 0) } else { u32_at(entry, 0).into() };
+        match reach(address, 4)? {
+            b"APIC" if !madt_seen => {
+                madt_seen = true;
+                read_madt(table(address, *b"APIC", &reach)?, &mut found)?;
+            }
+            b"MCFG" if !mcfg_seen => {
+                mcfg_seen = true;
+                found.ecam = read_mcfg(table(address, *b"MCFG", &reach)?)?;
+            }
+            _ => {}
+        }
+    }
+    Ok(found)
+}
+
+/// The root table's physical address and the size of its entries in bytes.
+fn root_table<'a>(
+    rsdp: u64,
+    reach: &impl Fn(u64, usize) -> Result<&'a [u8], AcpiError>,
+) -> Result<(u64, usize), AcpiError> {
+    let signature = *b"RSD ";
+    let first = reach(rsdp, 20)?;
+    if !first.starts_with(b"RSD PTR ") {
+        return Err(AcpiError::Signature { expected: signature });
+    }
+    check_sum(first, signature)?;
+    // Revision 0 is ACPI 1.0, which has no XSDT.
+    if first[15] < 2 {
+        return Ok((u32_at(first, 16).into(), 4));
+    }
+    let length = u32_at(reach(rsdp, 24)?, 20) as usize;
+    if !(36..=TABLE_MAX).contains(&length) {
+        return Err(AcpiError::Length { signature });
+    }
+    let whole = reach(rsdp, length)?;
+    check_sum(whole, signature)?;
+    match u64_at(whole, 24) {
+        0 => Ok((u32_at(whole, 16).into(), 4)),
+        xsdt => Ok((xsdt, 8)),
+    }
+}
+
+/// A whole table, its signature, length and checksum verified.
+fn table<'a>(
+    address: u64,
+    signature: [u8; 4],
+    reach: &impl Fn(u64, usize) -> Result<&'a [u8], AcpiError>,
+) -> Result<&'a [u8], AcpiError> {
+    let header = reach(address, HEADER_BYTES)?;
+    if !header.starts_with(&signature) {
+        return Err(AcpiError::Signature { expected: signature });
+    }
+    let length = u32_at(header, 4) as usize;
+    if !(HEADER_BYTES..=TABLE_MAX).contains(&length) {
+        return Err(AcpiError::Length { signature });
+    }
+    let whole = reach(address, length)?;
+    check_sum(whole, signature)?;
+    Ok(whole)
+}
+
+fn check_sum(bytes: &[u8], signature: [u8; 4]) -> Result<(), AcpiError> {
+    match bytes.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte)) {
+        0 => Ok(()),
+        _ => Err(AcpiError::Checksum { signature }),
+    }
+}
+
+fn read_mcfg(mcfg: &[u8]) -> Result<Option<Ecam>, AcpiError> {
+    let signature = *b"MCFG";
+    let allocations = mcfg.get(ENTRIES_OFFSET..).ok_or(AcpiError::Length { signature })?;
+    for allocation in allocations.chunks_exact(16) {
+        let segment = u16::from_le_bytes([allocation[8], allocation[9]]);
+        if segment != 0 {
+            continue;
+        }
+        let ecam = Ecam { base: u64_at(allocation, 0), first_bus: allocation[10], last_bus: allocation[11] };
+        if ecam.last_bus < ecam.first_bus {
+            return Err(AcpiError::Length { signature });
+        }
+        return Ok(Some(ecam));
+    }
+    Ok(None)
+}
+
+fn read_madt(madt: &[u8], found: &mut Tables) -> Result<(), AcpiError> {
+    let signature = *b"APIC";
+    let mut rest = madt.get(ENTRIES_OFFSET..).ok_or(AcpiError::Length { signature })?;
+    let mut local_apic = u64::from(u32_at(madt, HEADER_BYTES));
+    while let [kind, length, ..] = *rest {
+        let entry = rest.get(..usize::from(length)).filter(|_| length >= 2).ok_or(AcpiError::Length { signature })?;
+        rest = &rest[usize::from(length)..];
+        match (kind, entry.len()) {
+            (1, 12..) => {
+                let io_apic = IoApicEntry { address: u32_at(entry, 4).into(), first_gsi: u32_at(entry, 8) };
+                found.io_apics.push(io_apic).map_err(|_| AcpiError::TooMany { signature })?;
+            }
+            // Bus 0 is ISA; the field has no other value.
+            (2, 10..) if entry[2] == 0 => {
+                let flags = IntiFlags(u16::from_le_bytes([entry[8], entry[9]]));
+                let line = InterruptOverride {
+                    isa: entry[3],
+                    gsi: u32_at(entry, 4),
+                    trigger: if flags.trigger() == 3 { Trigger::Level } else { Trigger::Edge },
+                    polarity: if flags.polarity() == 3 { Polarity::ActiveLow } else { Polarity::ActiveHigh },
+                };
+                found.overrides.push(line).map_err(|_| AcpiError::TooMany { signature })?;
+            }
+            (5, 12..) => local_apic = u64_at(entry, 4),
+            (1 | 2 | 5, length) if length < 10 => return Err(AcpiError::Length { signature }),
+            (1 | 5, _) => return Err(AcpiError::Length { signature }),
+            _ => {}
+        }
+    }
+    found.local_apic = Some(local_apic);
+    Ok(())
+}
+
+/// The four bytes at `offset`, which the caller has checked to be there.
+fn u32_at(bytes: &[u8], offset: usize) -> u32 {
+    u32::from_le_bytes(core::array::from_fn(|index| bytes[offset + index]))
+}
+
+/// The eight bytes at `offset`, which the caller has checked to be there.
+fn u64_at(bytes: &[u8], offset: usize) -> u64 {
+    u64::from_le_bytes(core::array::from_fn(|index| bytes[offset + index]))
+}
+
+#[cfg(test)]
+mod tests;

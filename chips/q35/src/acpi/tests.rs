@@ -1,0 +1,189 @@
+//! Tables as q35's firmware writes them, and as a hostile one might.
+
+use super::*;
+
+/// Physical memory with tables in it.
+struct Memory {
+    bytes: Vec<u8>,
+}
+
+type Vec<T> = std::vec::Vec<T>;
+
+/// Odd multiples of two: tables are aligned no better.
+const RSDP: u64 = 0x102;
+const ROOT: u64 = 0x202;
+const MADT: u64 = 0x302;
+const MCFG: u64 = 0x402;
+const OTHER: u64 = 0x502;
+
+fn sealed(mut bytes: Vec<u8>, at: usize) -> Vec<u8> {
+    bytes[at] = 0;
+    bytes[at] = 0_u8.wrapping_sub(bytes.iter().fold(0, |sum, byte| sum.wrapping_add(*byte)));
+    bytes
+}
+
+fn table_of(signature: &[u8; 4], body: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0; HEADER_BYTES];
+    bytes[..4].copy_from_slice(signature);
+    bytes.extend(body);
+    let length = bytes.len() as u32;
+    bytes[4..8].copy_from_slice(&length.to_le_bytes());
+    sealed(bytes, 9)
+}
+
+fn rsdp(revision: u8, rsdt: u32, xsdt: u64) -> Vec<u8> {
+    let mut bytes = b"RSD PTR ".to_vec();
+    bytes.extend([0; 7]);
+    bytes.push(revision);
+    bytes.extend(rsdt.to_le_bytes());
+    let mut bytes = sealed(bytes, 8);
+    if revision >= 2 {
+        bytes.extend(36_u32.to_le_bytes());
+        bytes.extend(xsdt.to_le_bytes());
+        bytes.extend([0; 4]);
+        bytes = sealed(bytes, 32);
+    }
+    bytes
+}
+
+fn madt_body() -> Vec<u8> {
+    let mut body = 0xfee0_0000_u32.to_le_bytes().to_vec();
+    body.extend([1, 0, 0, 0]);
+    body.extend([0, 8, 0, 0, 1, 0, 0, 0]); // A processor's local APIC.
+    body.extend([1, 12, 0, 0]);
+    body.extend(0xfec0_0000_u32.to_le_bytes());
+    body.extend(0_u32.to_le_bytes());
+    body.extend([2, 10, 0, 0, 2, 0, 0, 0, 0, 0]); // Interrupt 0 arrives on 2.
+    body.extend([2, 10, 0, 9, 9, 0, 0, 0, 0x0f, 0]); // Interrupt 9: level, active low.
+    body
+}
+
+fn mcfg_body(first: u8, last: u8) -> Vec<u8> {
+    let mut body = vec![0; 8];
+    body.extend(0xb000_0000_u64.to_le_bytes());
+    body.extend([0, 0, first, last, 0, 0, 0, 0]);
+    body
+}
+
+fn xsdt_of(tables: &[u64]) -> Vec<u8> {
+    table_of(b"XSDT", &tables.iter().flat_map(|address| address.to_le_bytes()).collect::<Vec<u8>>())
+}
+
+impl Memory {
+    fn of(parts: &[(u64, Vec<u8>)]) -> Self {
+        let mut bytes = vec![0; 0x1000];
+        for (address, part) in parts {
+            bytes[*address as usize..][..part.len()].copy_from_slice(part);
+        }
+        Memory { bytes }
+    }
+
+    fn usual() -> Self {
+        Memory::of(&[
+            (RSDP, rsdp(2, 0, ROOT)),
+            (ROOT, xsdt_of(&[OTHER, MADT, MCFG])),
+            (MADT, table_of(b"APIC", &madt_body())),
+            (MCFG, table_of(b"MCFG", &mcfg_body(0, 255))),
+            (OTHER, table_of(b"FACP", &[0; 100])),
+        ])
+    }
+
+    fn discover(&self) -> Result<Tables, AcpiError> {
+        discover(RSDP, |address, length| {
+            let start = usize::try_from(address).ok()?;
+            self.bytes.get(start..start.checked_add(length)?)
+        })
+    }
+}
+
+#[test]
+fn the_boards_tables_are_read() {
+    let tables = Memory::usual().discover().unwrap();
+    let ecam = tables.ecam.unwrap();
+    assert_eq!(ecam, Ecam { base: 0xb000_0000, first_bus: 0, last_bus: 255 });
+    assert_eq!((ecam.physical(), ecam.length()), (0xb000_0000, 256 << 20));
+    assert_eq!(tables.local_apic, Some(0xfee0_0000));
+    assert_eq!(tables.io_apics, [IoApicEntry { address: 0xfec0_0000, first_gsi: 0 }]);
+    assert_eq!(tables.isa(0).gsi, 2);
+    assert_eq!(tables.isa(4).gsi, 4);
+    assert_eq!(tables.isa(4).trigger, Trigger::Edge);
+    assert_eq!((tables.isa(9).trigger, tables.isa(9).polarity), (Trigger::Level, Polarity::ActiveLow));
+}
+
+#[test]
+fn an_acpi_1_rsdp_leads_through_the_rsdt() {
+    let entries: Vec<u8> = [MADT as u32].iter().flat_map(|address| address.to_le_bytes()).collect();
+    let memory = Memory::of(&[
+        (RSDP, rsdp(0, ROOT as u32, 0)),
+        (ROOT, table_of(b"RSDT", &entries)),
+        (MADT, table_of(b"APIC", &madt_body())),
+    ]);
+    let tables = memory.discover().unwrap();
+    assert_eq!(tables.ecam, None);
+    assert_eq!(tables.io_apics.len(), 1);
+}
+
+#[test]
+fn a_local_apic_override_counts() {
+    let mut body = madt_body();
+    body.extend([5, 12, 0, 0]);
+    body.extend(0x1_2345_0000_u64.to_le_bytes());
+    let memory = Memory::of(&[(RSDP, rsdp(2, 0, ROOT)), (ROOT, xsdt_of(&[MADT])), (MADT, table_of(b"APIC", &body))]);
+    assert_eq!(memory.discover().unwrap().local_apic, Some(0x1_2345_0000));
+}
+
+#[test]
+fn every_changed_byte_of_a_used_table_is_noticed() {
+    for (start, length) in [(RSDP, 36), (ROOT, 60), (MADT, 84), (MCFG, 60)] {
+        for offset in start as usize..start as usize + length {
+            let mut memory = Memory::usual();
+            memory.bytes[offset] ^= 0x40;
+            // Another signature in a table makes it one that is passed over: the one change that is not an error.
+            let signature = (start == MADT || start == MCFG) && offset < start as usize + 4;
+            assert_eq!(memory.discover().is_ok(), signature, "byte {offset:#x}");
+        }
+    }
+}
+
+#[test]
+fn lengths_that_cannot_be_are_refused() {
+    let with_madt = |body: &[u8]| {
+        Memory::of(&[(RSDP, rsdp(2, 0, ROOT)), (ROOT, xsdt_of(&[MADT])), (MADT, table_of(b"APIC", body))]).discover()
+    };
+    let refused = Err(AcpiError::Length { signature: *b"APIC" });
+    assert_eq!(with_madt(&[0; 7]), refused);
+    // An entry of no length would never end; one longer than the table would leave it; one too short for its kind.
+    assert_eq!(with_madt(&[0, 0, 0, 0, 0, 0, 0, 0, 9, 0]), refused);
+    assert_eq!(with_madt(&[0, 0, 0, 0, 0, 0, 0, 0, 9, 3]), refused);
+    for kind in [1, 2, 5] {
+        assert_eq!(with_madt(&[0, 0, 0, 0, 0, 0, 0, 0, kind, 4, 0, 0]), refused);
+    }
+
+    let mut memory = Memory::usual();
+    memory.bytes[MADT as usize + 4..][..4].copy_from_slice(&u32::MAX.to_le_bytes());
+    assert_eq!(memory.discover(), refused);
+    memory.bytes[MADT as usize + 4..][..4].copy_from_slice(&8_u32.to_le_bytes());
+    assert_eq!(memory.discover(), refused);
+
+    let backwards =
+        Memory::of(&[(RSDP, rsdp(2, 0, ROOT)), (ROOT, xsdt_of(&[MCFG])), (MCFG, table_of(b"MCFG", &mcfg_body(9, 3)))]);
+    assert_eq!(backwards.discover(), Err(AcpiError::Length { signature: *b"MCFG" }));
+}
+
+#[test]
+fn what_cannot_be_reached_is_an_error() {
+    let memory = Memory::of(&[(RSDP, rsdp(2, 0, ROOT)), (ROOT, xsdt_of(&[u64::MAX]))]);
+    assert_eq!(memory.discover(), Err(AcpiError::Unreachable { address: u64::MAX, length: 4 }));
+    let memory = Memory::of(&[]);
+    assert_eq!(memory.discover(), Err(AcpiError::Signature { expected: *b"RSD " }));
+}
+
+#[test]
+fn more_io_apics_than_are_kept_are_an_error() {
+    let mut body = vec![0; 8];
+    for _ in 0..=IO_APICS_MAX {
+        body.extend([1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    }
+    let memory = Memory::of(&[(RSDP, rsdp(2, 0, ROOT)), (ROOT, xsdt_of(&[MADT])), (MADT, table_of(b"APIC", &body))]);
+    assert_eq!(memory.discover(), Err(AcpiError::TooMany { signature: *b"APIC" }));
+}

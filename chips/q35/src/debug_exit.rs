@@ -1,0 +1,43 @@
+//! QEMU's `isa-debug-exit`: a port that ends QEMU with a status.
+
+use tock_registers::interfaces::Writeable;
+
+use crate::register::{Bus, Hardware, Port};
+
+/// I/O port of the device, as in `-device isa-debug-exit,iobase=0xf4,iosize=0x04`.
+pub const PORT: u16 = 0xf4;
+
+/// The device that ends QEMU.
+pub struct DebugExit<B: Bus = Hardware> {
+    code: Port<u32, (), B>,
+}
+
+impl<B: Bus> DebugExit<B> {
+    /// The device at [`PORT`].
+    ///
+    /// # Safety
+    /// Ports 0xf4 to 0xf7 are the device's or nobody's.
+    pub const unsafe fn new(bus: B) -> Self {
+        // SAFETY: the ports are the caller's, and the device writes no memory.
+        DebugExit { code: unsafe { Port::new(bus, PORT) } }
+    }
+
+    /// Ends QEMU with exit status `code * 2 + 1`. Returns where there is no such device: the caller then halts.
+    pub fn exit(&self, code: u8) {
+        self.code.set(code.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::Fake;
+
+    #[test]
+    fn exit_writes_the_code_once() {
+        let fake = Fake::default();
+        // SAFETY: the bus is a model in this process's memory.
+        unsafe { DebugExit::new(&fake) }.exit(16);
+        assert_eq!(fake.port_log(), [(0xf4, 4, 16)]);
+    }
+}

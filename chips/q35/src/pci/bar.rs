@@ -1,0 +1,131 @@
+//! Base address registers: where a device answers (section 6.2.5.1).
+
+use tock_registers::interfaces::{ReadWriteable, Readable, Writeable};
+use tock_registers::{LocalRegisterCopy, register_bitfields};
+
+use super::device::{Command, Device, offset};
+use crate::register::Bus;
+
+register_bitfields![u32,
+    /// The low bits of a base address register.
+    BarBits [
+        /// I/O space rather than memory.
+        IO OFFSET(0) NUMBITS(1) [],
+        /// Width of a memory address.
+        WIDTH OFFSET(1) NUMBITS(2) [Bits32 = 0, Bits64 = 2],
+        /// Reads have no effects.
+        PREFETCHABLE OFFSET(3) NUMBITS(1) []
+    ]
+];
+
+/// Low bits of a memory BAR that are no address.
+const MEMORY_FLAGS: u32 = 0xf;
+/// Low bits of an I/O BAR that are no address.
+const IO_FLAGS: u32 = 0x3;
+
+/// A place where a device answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
+pub enum Bar {
+    /// In memory space.
+    Memory {
+        /// Physical address.
+        address: u64,
+        /// Size in bytes, a power of two.
+        size: u64,
+        /// Reads have no effects.
+        prefetchable: bool,
+    },
+    /// In I/O space.
+    Io {
+        /// First port.
+        port: u16,
+        /// How many ports, a power of two.
+        size: u32,
+    },
+}
+
+/// Why a base address register cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
+pub enum BarError {
+    /// There are six, fewer where some are 64 bits wide; a bridge's are not looked at.
+    NoSuchBar,
+    /// The device does not use this one.
+    Unused,
+    /// The firmware has given it no address. Nothing to be done: this system places no BARs.
+    Unassigned,
+    /// A type, size or address that the specification does not know.
+    Malformed,
+}
+
+impl<B: Bus> Device<B> {
+    /// The place that base address register `index` names. The device does not answer while it is measured, so this
+    /// belongs before its driver starts.
+    ///
+    /// # Errors
+    /// As [`BarError`] says.
+    pub fn bar(&self, index: u8) -> Result<Bar, BarError> {
+        if index >= 6 || !self.is_ordinary() {
+            return Err(BarError::NoSuchBar);
+        }
+        let place = offset::BAR0 + 4 * u16::from(index);
+        let low = self.register::<u32, BarBits::Register>(place).extract();
+        let wide = !low.is_set(BarBits::IO) && low.matches_all(BarBits::WIDTH::Bits64);
+        if wide && index == 5 {
+            return Err(BarError::Malformed);
+        }
+        let command = self.command().extract();
+        self.command().modify(Command::IO_SPACE::CLEAR + Command::MEMORY_SPACE::CLEAR);
+        let low_mask = self.mask(place);
+        let high_mask = if wide { self.mask(place + 4) } else { u32::MAX };
+        self.command().set(command.get());
+
+        if low_mask == 0 {
+            return Err(BarError::Unused);
+        }
+        if low.is_set(BarBits::IO) { io_bar(low, low_mask) } else { self.memory_bar(low, low_mask, high_mask, place) }
+    }
+
+    /// What sticks of all ones: the bits of the address that the device decodes, and its flags.
+    fn mask(&self, place: u16) -> u32 {
+        let kept: u32 = self.read(place);
+        self.write(place, u32::MAX);
+        let mask = self.read(place);
+        self.write(place, kept);
+        mask
+    }
+
+    fn memory_bar(
+        &self,
+        low: LocalRegisterCopy<u32, BarBits::Register>,
+        low_mask: u32,
+        high_mask: u32,
+        place: u16,
+    ) -> Result<Bar, BarError> {
+        use BarBits::WIDTH::Value;
+        let high = match low.read_as_enum(BarBits::WIDTH) {
+            Some(Value::Bits32) => 0,
+            Some(Value::Bits64) => self.read::<u32>(place + 4),
+            None => return Err(BarError::Malformed),
+        };
+        let address = u64::from(high) << 32 | u64::from(low.get() & !MEMORY_FLAGS);
+        let size = (!(u64::from(high_mask) << 32 | u64::from(low_mask & !MEMORY_FLAGS))).wrapping_add(1);
+        if !size.is_power_of_two() || address.checked_add(size).is_none() {
+            return Err(BarError::Malformed);
+        }
+        if address == 0 {
+            return Err(BarError::Unassigned);
+        }
+        Ok(Bar::Memory { address, size, prefetchable: low.is_set(BarBits::PREFETCHABLE) })
+    }
+}
+
+fn io_bar(low: LocalRegisterCopy<u32, BarBits::Register>, mask: u32) -> Result<Bar, BarError> {
+    // The upper half may be wired to zero: this processor has 16 bits of ports.
+    let size = (!(mask & !IO_FLAGS | 0xffff_0000)).wrapping_add(1);
+    let first = low.get() & !IO_FLAGS;
+    let port = u16::try_from(first).map_err(|_| BarError::Malformed)?;
+    if !size.is_power_of_two() || first + size > 0x1_0000 {
+        return Err(BarError::Malformed);
+    }
+    if port == 0 { Err(BarError::Unassigned) } else { Ok(Bar::Io { port, size }) }
+}

@@ -1,0 +1,23 @@
+//! PCI: configuration space, the devices in it, and their interrupts.
+//!
+//! The firmware has numbered the buses and placed the BARs; this module finds what is there and changes nothing of
+//! it. [`Configuration`] is the way in, [`Configuration::enumerate`] visits each function as a [`Device`].
+//!
+//! Section numbers are those of PCI Local Bus 3.0 unless they say otherwise.
+
+mod bar;
+mod capability;
+mod configuration;
+mod device;
+mod enumerate;
+mod msix;
+
+pub use bar::{Bar, BarError};
+pub use capability::{Capabilities, Capability, VENDOR_SPECIFIC};
+pub use configuration::{Address, Configuration, ConfigurationRegister};
+pub use device::{Class, Device};
+pub use enumerate::EnumerateError;
+pub use msix::{Message, Msix, MsixTable, NoSuchVector};
+
+#[cfg(test)]
+mod tests;

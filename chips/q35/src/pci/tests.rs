@@ -1,0 +1,329 @@
+//! Configuration space as a model: functions with registers, masks of writable bits, and both ways in.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::register::{Bus, Width};
+
+const ECAM: usize = 0xb000_0000;
+const TABLE: u64 = 0xfebd_2000;
+
+/// One function: its bytes, and which bits of them a write changes.
+struct Function {
+    bytes: [u8; 256],
+    writable: [u8; 256],
+}
+
+impl Function {
+    fn new(vendor: u16, device: u16) -> Self {
+        let mut function = Function { bytes: [0; 256], writable: [0; 256] };
+        function.put(0, &vendor.to_le_bytes());
+        function.put(2, &device.to_le_bytes());
+        function.writable[4..6].fill(0xff);
+        function
+    }
+
+    fn put(&mut self, at: usize, bytes: &[u8]) -> &mut Self {
+        self.bytes[at..at + bytes.len()].copy_from_slice(bytes);
+        self
+    }
+
+    /// A base address register: its value and its size.
+    fn bar(&mut self, index: usize, value: u32, size: u32) -> &mut Self {
+        self.put(0x10 + 4 * index, &value.to_le_bytes());
+        self.writable[0x10 + 4 * index..][..4].copy_from_slice(&(!(size - 1) & !0xf).to_le_bytes());
+        self
+    }
+
+    fn bridge(secondary: u8) -> Self {
+        let mut bridge = Function::new(0x1b36, 0x000c);
+        bridge.put(0x0e, &[1]).put(0x19, &[secondary]);
+        bridge
+    }
+}
+
+/// A machine whose only devices are in configuration space, and whose memory is bytes.
+#[derive(Default)]
+struct Machine {
+    functions: RefCell<BTreeMap<(u8, u8, u8), Function>>,
+    selected: RefCell<u32>,
+    memory: RefCell<BTreeMap<usize, u32>>,
+}
+
+impl Machine {
+    fn with(functions: impl IntoIterator<Item = ((u8, u8, u8), Function)>) -> Self {
+        Machine { functions: RefCell::new(functions.into_iter().collect()), ..Machine::default() }
+    }
+
+    fn read_byte(&self, place: (u8, u8, u8), offset: usize) -> u8 {
+        self.functions.borrow().get(&place).and_then(|function| function.bytes.get(offset).copied()).unwrap_or(0xff)
+    }
+
+    fn write_byte(&self, place: (u8, u8, u8), offset: usize, value: u8) {
+        if let Some(function) = self.functions.borrow_mut().get_mut(&place) {
+            let writable = function.writable[offset];
+            function.bytes[offset] = function.bytes[offset] & !writable | value & writable;
+        }
+    }
+
+    fn split(place: usize) -> ((u8, u8, u8), usize) {
+        (((place >> 20) as u8, (place >> 15) as u8 & 31, (place >> 12) as u8 & 7), place & 0xfff)
+    }
+
+    fn port_place(&self, port: u16) -> ((u8, u8, u8), usize) {
+        let selected = *self.selected.borrow() as usize;
+        assert_eq!(selected >> 31, 1, "data port used without an address");
+        let (place, _) = Self::split((selected >> 8 & 0xffff) << 12);
+        (place, (selected & 0xfc) + usize::from(port - 0xcfc))
+    }
+}
+
+impl Bus for &Machine {
+    unsafe fn port_read<T: Width>(self, port: u16) -> T {
+        let (place, offset) = self.port_place(port);
+        T::from_u32((0..T::BYTES).map(|index| u32::from(self.read_byte(place, offset + index)) << (8 * index)).sum())
+    }
+
+    unsafe fn port_write<T: Width>(self, port: u16, value: T) {
+        if port == 0xcf8 {
+            *self.selected.borrow_mut() = value.into();
+            return;
+        }
+        let (place, offset) = self.port_place(port);
+        for (index, byte) in value.into().to_le_bytes().into_iter().enumerate().take(T::BYTES) {
+            self.write_byte(place, offset + index, byte);
+        }
+    }
+
+    unsafe fn memory_read<T: Width>(self, address: usize) -> T {
+        if !(ECAM..ECAM + (256 << 20)).contains(&address) {
+            return T::from_u32(*self.memory.borrow().get(&address).unwrap_or(&0));
+        }
+        let (place, offset) = Machine::split(address - ECAM);
+        T::from_u32((0..T::BYTES).map(|index| u32::from(self.read_byte(place, offset + index)) << (8 * index)).sum())
+    }
+
+    unsafe fn memory_write<T: Width>(self, address: usize, value: T) {
+        if !(ECAM..ECAM + (256 << 20)).contains(&address) {
+            self.memory.borrow_mut().insert(address, value.into());
+            return;
+        }
+        let (place, offset) = Machine::split(address - ECAM);
+        for (index, byte) in value.into().to_le_bytes().into_iter().enumerate().take(T::BYTES) {
+            self.write_byte(place, offset + index, byte);
+        }
+    }
+}
+
+fn ecam(machine: &Machine) -> Configuration<&Machine> {
+    // SAFETY: the bus is a model in this process's memory.
+    unsafe { Configuration::ecam(machine, ECAM, 0, 255) }
+}
+
+fn ports(machine: &Machine) -> Configuration<&Machine> {
+    // SAFETY: the bus is a model in this process's memory.
+    unsafe { Configuration::ports(machine) }
+}
+
+fn found<'a>(configuration: &Configuration<&'a Machine>) -> Vec<Device<&'a Machine>> {
+    let mut devices = Vec::new();
+    assert_eq!(configuration.enumerate(|device| devices.push(device)), Ok(devices.len()));
+    devices
+}
+
+fn place<B: Bus>(device: &Device<B>) -> (u8, u8, u8) {
+    (device.address().bus(), device.address().slot(), device.address().function())
+}
+
+/// A q35 with devices on the root bus, behind a root port, and behind a bridge behind a root port.
+fn board() -> Machine {
+    let mut several = Function::new(0x8086, 0x2922);
+    several.put(0x0e, &[0x80]).put(0x3d, &[1]);
+    let mut third = Function::new(0x8086, 0x2930);
+    third.put(0x3d, &[2]);
+    let with_pin = |pin: u8| {
+        let mut function = Function::new(0x1af4, 0x1041);
+        function.put(0x3d, &[pin]).put(0x08, &[1, 0, 0, 2]);
+        function
+    };
+    Machine::with([
+        ((0, 0, 0), Function::new(0x8086, 0x29c0)),
+        ((0, 2, 0), with_pin(1)),
+        ((0, 3, 0), Function::bridge(1)),
+        ((0, 31, 0), several),
+        ((0, 31, 3), third),
+        ((1, 0, 0), with_pin(1)),
+        ((1, 2, 0), Function::bridge(2)),
+        ((2, 5, 0), with_pin(2)),
+    ])
+}
+
+#[test]
+fn enumerates_through_bridges_both_ways() {
+    let machine = board();
+    let expected = [(0, 0, 0), (0, 2, 0), (0, 3, 0), (0, 31, 0), (0, 31, 3), (1, 0, 0), (1, 2, 0), (2, 5, 0)];
+    for configuration in [ecam(&machine), ports(&machine)] {
+        let devices = found(&configuration);
+        assert_eq!(devices.iter().map(place).collect::<Vec<_>>(), expected);
+        let network = devices[1];
+        assert_eq!((network.vendor(), network.device(), network.revision()), (0x1af4, 0x1041, 1));
+        assert_eq!(network.class(), Class { base: 2, sub: 0, interface: 0 });
+    }
+}
+
+#[test]
+fn pins_reach_the_chipsets_lines() {
+    let machine = board();
+    let lines: Vec<_> = found(&ecam(&machine)).iter().map(Device::interrupt_gsi).collect();
+    // Slot 2 pin A is 22. Slot 31 is the chipset's own: A is 16, B is 17. Bus 1 slot 0 pin A arrives at the port in
+    // slot 3: 23. Bus 2 slot 5 pin B is turned by 5, then by 2, then joins slot 3: (3 + 1 + 5 + 2) mod 4 is 3.
+    assert_eq!(lines, [None, Some(22), None, Some(16), Some(17), Some(23), None, Some(23)]);
+    assert_eq!(
+        found(&ecam(&Machine::with([((0, 30, 0), {
+            let mut function = Function::new(1, 1);
+            function.put(0x3d, &[3]);
+            function
+        })])))[0]
+            .interrupt_gsi(),
+        Some(22)
+    );
+}
+
+#[test]
+fn bridges_in_a_circle_end() {
+    let machine = Machine::with([((0, 1, 0), Function::bridge(1)), ((1, 0, 0), Function::bridge(1))]);
+    let mut visited = 0;
+    let outcome = ecam(&machine).enumerate(|_| visited += 1);
+    assert_eq!((outcome, visited), (Err(EnumerateError::BusTwice { bus: 1 }), 2));
+}
+
+#[test]
+fn every_bus_number_may_be_in_use() {
+    let chain = (0..=254).map(|bus| ((bus, 0, 0), Function::bridge(bus + 1)));
+    assert_eq!(ecam(&Machine::with(chain)).enumerate(|_| ()), Ok(255));
+    let fan = (0..31).flat_map(|slot| (0..8).map(move |function| (slot, function))).map(|(slot, function)| {
+        let mut bridge = Function::bridge(slot * 8 + function + 1);
+        bridge.put(0x0e, &[0x81]);
+        ((0, slot, function), bridge)
+    });
+    assert_eq!(ecam(&Machine::with(fan)).enumerate(|_| ()), Ok(248));
+}
+
+#[test]
+fn what_is_not_there_reads_as_ones() {
+    let machine = board();
+    // SAFETY: the bus is a model in this process's memory.
+    let narrow = unsafe { Configuration::ecam(&machine, ECAM, 0, 1) };
+    assert_eq!(narrow.read::<u16>(Address::new(2, 5, 0).unwrap(), 0), 0xffff);
+    let first = Address::new(0, 0, 0).unwrap();
+    assert_eq!(narrow.read::<u32>(first, 0x1000), u32::MAX);
+    assert_eq!(narrow.read::<u32>(first, 2), u32::MAX);
+    assert_eq!(ports(&machine).read::<u32>(first, 0x100), u32::MAX);
+    assert_eq!(Address::new(0, 32, 0), None);
+    assert_eq!(Address::new(0, 0, 8), None);
+}
+
+fn one(function: Function) -> Machine {
+    Machine::with([((0, 4, 0), function)])
+}
+
+#[test]
+fn bars_of_every_kind_are_measured_and_kept() {
+    let mut function = Function::new(0x1af4, 0x1000);
+    function.put(4, &[0x07, 0x00]);
+    function.bar(0, 0xc041, 0x40).bar(1, 0xfebd_1000, 0x1000).bar(2, 0, 0x1000);
+    function.writable[0x10] = 0xc0;
+    function.bar(4, 0xfe00_000c, 0x4000).bar(5, 0x8, 0x10);
+    function.writable[0x24..0x28].fill(0xff);
+    let machine = one(function);
+    let device = found(&ecam(&machine))[0];
+    assert_eq!(device.bar(0), Ok(Bar::Io { port: 0xc040, size: 0x40 }));
+    assert_eq!(device.bar(1), Ok(Bar::Memory { address: 0xfebd_1000, size: 0x1000, prefetchable: false }));
+    assert_eq!(device.bar(2), Err(BarError::Unassigned));
+    assert_eq!(device.bar(3), Err(BarError::Unused));
+    assert_eq!(device.bar(4), Ok(Bar::Memory { address: 0x8_fe00_0000, size: 0x4000, prefetchable: true }));
+    assert_eq!(device.bar(6), Err(BarError::NoSuchBar));
+    assert_eq!(device.read::<u32>(0x10), 0xc041);
+    assert_eq!(device.read::<u16>(4), 0x07);
+}
+
+#[test]
+fn malformed_bars_are_refused() {
+    let mut function = Function::new(0x1af4, 0x1000);
+    function.bar(0, 0xfebd_1006, 0x1000).bar(5, 0xfebd_1004, 0x1000).bar(1, 0xfebd_0000, 0x1000);
+    function.writable[0x15] = 0x30; // Address bits with a gap: no power of two.
+    let machine = one(function);
+    let device = found(&ecam(&machine))[0];
+    assert_eq!(device.bar(0), Err(BarError::Malformed));
+    assert_eq!(device.bar(1), Err(BarError::Malformed));
+    assert_eq!(device.bar(5), Err(BarError::Malformed));
+}
+
+#[test]
+fn the_capability_walk_ends_in_a_loop() {
+    let mut function = Function::new(1, 1);
+    function.put(6, &[0x10]).put(0x34, &[0x43]).put(0x40, &[9, 0x50]).put(0x50, &[0x11, 0x40]);
+    let machine = one(function);
+    let device = found(&ecam(&machine))[0];
+    assert_eq!(device.capabilities().count(), 48);
+    assert_eq!(device.capability(0x11), Some(Capability { id: 0x11, offset: 0x50 }));
+    assert_eq!(device.capability(0x05), None);
+
+    let mut function = Function::new(1, 1);
+    function.put(0x34, &[0x40]).put(0x40, &[9, 0]);
+    let machine = one(function);
+    assert_eq!(found(&ecam(&machine))[0].capabilities().count(), 0);
+}
+
+#[test]
+fn msix_is_found_set_and_enabled() {
+    let mut function = Function::new(0x1af4, 0x1041);
+    function.put(6, &[0x10]).put(0x34, &[0x98]).bar(1, 0xfebd_0000, 0x4000);
+    function.put(0x98, &[0x11, 0, 3, 0]).put(0x9c, &0x2001_u32.to_le_bytes());
+    function.writable[0x9b] = 0xc0;
+    let machine = one(function);
+    let device = found(&ecam(&machine))[0];
+    let msix = device.msix().unwrap().unwrap();
+    assert_eq!(msix.table(), (TABLE, 64));
+
+    // SAFETY: the bus is a model in this process's memory.
+    let table = unsafe { MsixTable::new(&machine, TABLE as *mut u8, &msix) };
+    let word = |offset: u64| machine.memory.borrow().get(&((TABLE + offset) as usize)).copied();
+    assert!((0..4).all(|vector| word(16 * vector + 12) == Some(1)));
+    assert_eq!(table.set(2, Message { address: 0xfee0_1000, data: 0x51 }), Ok(()));
+    assert_eq!([word(32), word(36), word(40), word(44)], [Some(0xfee0_1000), Some(0), Some(0x51), Some(0)]);
+    assert_eq!(table.set_masked(2, true), Ok(()));
+    assert_eq!(word(44), Some(1));
+    assert_eq!(table.set(4, Message { address: 0, data: 0 }), Err(NoSuchVector));
+
+    device.set_msix_enabled(&msix, true);
+    assert_eq!(device.read::<u16>(0x9a), 0x8003);
+    device.set_msix_enabled(&msix, false);
+    assert_eq!(device.read::<u16>(0x9a), 0x0003);
+}
+
+#[test]
+fn an_msix_table_outside_its_bar_is_refused() {
+    let mut function = Function::new(0x1af4, 0x1041);
+    function.put(6, &[0x10]).put(0x34, &[0x98]).bar(1, 0xfebd_1000, 0x1000);
+    function.put(0x98, &[0x11, 0, 3, 0]).put(0x9c, &0x0fd1_u32.to_le_bytes());
+    let machine = one(function);
+    assert_eq!(found(&ecam(&machine))[0].msix(), Err(BarError::Malformed));
+    let machine = board();
+    assert_eq!(found(&ecam(&machine))[0].msix(), Ok(None));
+}
+
+#[test]
+fn the_command_register_changes_by_bit() {
+    let machine = one(Function::new(1, 1));
+    let device = found(&ports(&machine))[0];
+    device.enable_access();
+    device.set_bus_master(true);
+    assert_eq!(device.read::<u16>(4), 0x007);
+    device.set_interrupt_pin_enabled(false);
+    device.set_bus_master(false);
+    assert_eq!(device.read::<u16>(4), 0x403);
+    device.set_interrupt_pin_enabled(true);
+    assert_eq!(device.read::<u16>(4), 0x003);
+}

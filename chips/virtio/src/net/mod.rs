@@ -1,0 +1,507 @@
+//! The network device (section 5.1): frames in and out of static buffers, without a copy.
+//!
+//! One pass of the board's loop: [`Net::receive`] until it says false or enough is enough, [`Net::transmit_with`]
+//! likewise, then [`Net::flush`]. When there is nothing to do, [`Net::enable_interrupts`]; if that says true, work came
+//! in between and the pass is repeated. A device that [`Net::is_broken`] is brought back by [`Net::recover`].
+
+mod buffers;
+mod features;
+
+use heapless::Vec;
+use slopos_q35::register::{Bus, Hardware};
+
+use buffers::{Buffers, Framing};
+pub use buffers::{FRAME_MIN, FrameBuffer, NetMemory};
+use features::{Agreed, ETHERNET_HEADER, Features};
+
+use crate::Physical;
+use crate::queue::{AddError, DESCRIPTORS_MAX, Queue, QueueFault, SIZE_MAX, Used};
+use crate::transport::{Cause, Doorbell, Interrupts, Messages, Transport, TransportError};
+
+/// Queue numbers (section 5.1.2).
+const RECEIVE_QUEUE: u16 = 0;
+const TRANSMIT_QUEUE: u16 = 1;
+
+/// Offset of `gso_type` in the virtio header (section 5.1.6).
+const GSO_TYPE: usize = 1;
+
+/// What the board decides.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// What the device writes to interrupt, where it can; `None` makes it use its pin.
+    pub messages: Option<Messages>,
+    /// Hardware address for a device that has none: one of the locally administered, unicast.
+    pub fallback_mac: [u8; 6],
+}
+
+/// Why the device did not start. It is off, and marked as failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
+pub enum StartError {
+    /// The transport failed; its error says what to do.
+    Transport(TransportError),
+    /// A modern device that does not offer VIRTIO_F_VERSION_1: it contradicts itself.
+    NotVersion1,
+    /// The device's hardware address is a group's, or zero.
+    BadMac {
+        /// The address.
+        mac: [u8; 6],
+    },
+    /// A queue is too small for even one frame.
+    QueueTooSmall {
+        /// The queue.
+        queue: u16,
+        /// Its size.
+        size: u16,
+    },
+    /// The receive buffers could not be given to the device.
+    NotPosted(AddError),
+}
+
+impl From<TransportError> for StartError {
+    fn from(error: TransportError) -> Self {
+        StartError::Transport(error)
+    }
+}
+
+/// What made the device unusable. [`Net::recover`] may help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
+pub enum Broken {
+    /// The device broke the rules of the receive queue.
+    Receive(QueueFault),
+    /// The device broke the rules of the transmit queue.
+    Transmit(QueueFault),
+    /// The device asks for a reset.
+    NeedsReset,
+    /// A buffer could not be given to the device.
+    NotPosted(AddError),
+    /// The last start did not come to its end.
+    NotStarted(StartError),
+}
+
+/// What has happened since [`Net::start`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, defmt::Format)]
+pub struct Counters {
+    /// Frames received and handed out.
+    pub received: u64,
+    /// Bytes of those.
+    pub received_bytes: u64,
+    /// Frames dropped, shorter than their headers.
+    pub received_short: u64,
+    /// Frames dropped, for they need an offload that was not agreed.
+    pub received_offloaded: u64,
+    /// Frames given to the device.
+    pub transmitted: u64,
+    /// Bytes of those.
+    pub transmitted_bytes: u64,
+    /// Frames refused, for their length was no frame's.
+    pub transmit_refused: u64,
+    /// Notifications of the device.
+    pub notifications: u64,
+    /// Times that the device was found broken.
+    pub faults: u64,
+    /// Times that the device was reset after a fault, and came back.
+    pub recoveries: u64,
+}
+
+/// One direction: a queue, its doorbell and its buffers.
+struct Direction<B: Bus> {
+    queue: Queue,
+    doorbell: Option<Doorbell<B>>,
+    buffers: Buffers,
+}
+
+impl<B: Bus> Direction<B> {
+    /// Shows the device what was added; true where it was notified.
+    fn publish(&mut self) -> bool {
+        match &self.doorbell {
+            Some(doorbell) if self.queue.publish() => {
+                doorbell.ring();
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+/// A network device.
+pub struct Net<B: Bus = Hardware> {
+    transport: Transport<B>,
+    receive: Direction<B>,
+    transmit: Direction<B>,
+    /// Transmit buffers that the device does not have.
+    transmit_free: Vec<u16, DESCRIPTORS_MAX>,
+    fallback_mac: [u8; 6],
+    features: Features,
+    framing: Framing,
+    mac: [u8; 6],
+    mtu: u16,
+    link_up: bool,
+    broken: Option<Broken>,
+    counters: Counters,
+}
+
+impl<B: Bus> Net<B> {
+    /// Starts a network device. On success the receive buffers are with the device, and it may use them.
+    ///
+    /// # Errors
+    /// As [`StartError`] says. The memory is lost then, for a device that does not obey may still hold it.
+    pub fn start<const RX: usize, const TX: usize, const FRAME: usize>(
+        mut transport: Transport<B>,
+        memory: &'static mut NetMemory<RX, TX, FRAME>,
+        physical: Physical,
+        options: Options,
+    ) -> Result<Self, StartError> {
+        let NetMemory { receive_queue, transmit_queue, receive, transmit } = memory;
+        transport.choose_interrupts(options.messages);
+        let direction = |queue, buffers| Direction { queue: Queue::new(queue, physical), doorbell: None, buffers };
+        let mut net = Net {
+            transport,
+            receive: direction(receive_queue, Buffers::new(receive, physical)),
+            transmit: direction(transmit_queue, Buffers::new(transmit, physical)),
+            transmit_free: Vec::new(),
+            fallback_mac: options.fallback_mac,
+            features: Features::default(),
+            framing: Framing { header: 12, separate: false },
+            mac: [0; 6],
+            mtu: 0,
+            link_up: false,
+            broken: None,
+            counters: Counters::default(),
+        };
+        net.initialise()?;
+        Ok(net)
+    }
+
+    /// Resets a device and starts it anew; frames that were with it are lost. The hardware address and the MTU may
+    /// have changed.
+    ///
+    /// # Errors
+    /// As [`Net::start`]; the device stays broken.
+    pub fn recover(&mut self) -> Result<(), StartError> {
+        self.initialise()?;
+        self.counters.recoveries += 1;
+        Ok(())
+    }
+
+    /// The steps of section 3.1.1, with the device marked as failed where one goes wrong.
+    fn initialise(&mut self) -> Result<(), StartError> {
+        let outcome = self.transport.begin().map_err(StartError::from).and_then(|()| self.set_up());
+        match outcome {
+            Ok(()) => self.broken = None,
+            Err(error) => {
+                self.transport.fail();
+                self.broken = Some(Broken::NotStarted(error));
+            }
+        }
+        outcome
+    }
+
+    fn set_up(&mut self) -> Result<(), StartError> {
+        let frame = self.receive.buffers.frame_size();
+        let Agreed { features, mac, mtu, framing } = features::agree(&self.transport, frame, self.fallback_mac)?;
+        self.features = features;
+        self.mac = mac;
+        self.mtu = mtu;
+        self.framing = framing;
+        let receive_size = self.set_queue(RECEIVE_QUEUE)?;
+        let transmit_size = self.set_queue(TRANSMIT_QUEUE)?;
+
+        self.transmit_free.clear();
+        // The count is at most the capacity: `NetMemory` checks it.
+        self.transmit_free.extend((0..self.transmit.buffers.count()).rev());
+        // Before the device runs, so that it drops no frame for want of a buffer.
+        for index in 0..self.receive.buffers.count() {
+            if self.receive.queue.free() < framing.descriptors() {
+                break;
+            }
+            self.post(index).map_err(StartError::NotPosted)?;
+        }
+        // Shown before DRIVER_OK and announced after it: section 3.1.1 forbids a notification before.
+        let notify = self.receive.queue.publish();
+        self.transport.run();
+        if let Some(doorbell) = self.receive.doorbell.as_ref().filter(|_| notify) {
+            doorbell.ring();
+            self.counters.notifications += 1;
+        }
+        self.link_up = features::link_up(&self.transport, features)?;
+        let interrupts = match self.transport.interrupts() {
+            Interrupts::Off => "none",
+            Interrupts::Pin => "intx",
+            Interrupts::Messages => "msix",
+        };
+        defmt::info!(
+            "virtio-net: ready mac={=u8:02x}:{=u8:02x}:{=u8:02x}:{=u8:02x}:{=u8:02x}:{=u8:02x} transport={=str} \
+             queues={=u16}/{=u16} mtu={=u16} interrupts={=str}",
+            mac[0],
+            mac[1],
+            mac[2],
+            mac[3],
+            mac[4],
+            mac[5],
+            self.transport.name(),
+            receive_size,
+            transmit_size,
+            mtu,
+            interrupts
+        );
+        Ok(())
+    }
+
+    /// Sets a queue up and tells the device where it is; gives its size.
+    fn set_queue(&mut self, number: u16) -> Result<u16, StartError> {
+        let offered = self.transport.queue_size(number)?;
+        // A modern device takes any size below its own; a legacy one has only its own.
+        let size = if self.transport.is_modern() { offered.min(SIZE_MAX) } else { offered };
+        if size < self.framing.descriptors() {
+            return Err(StartError::QueueTooSmall { queue: number, size });
+        }
+        let direction = if number == RECEIVE_QUEUE { &mut self.receive } else { &mut self.transmit };
+        direction
+            .queue
+            .set_up(size, self.features.ring_event_idx())
+            .map_err(|_| TransportError::BadQueueSize { queue: number, size })?;
+        direction.doorbell = Some(self.transport.set_queue(number, size, direction.queue.addresses())?);
+        Ok(size)
+    }
+
+    /// Gives a receive buffer to the device, at the next [`Net::flush`].
+    fn post(&mut self, index: u16) -> Result<(), AddError> {
+        let direction = &mut self.receive;
+        let (segments, count) = direction.buffers.segments(index, self.framing, direction.buffers.frame_size(), true);
+        direction.queue.add(index, &segments[..count])
+    }
+
+    /// Hardware address.
+    pub fn mac(&self) -> [u8; 6] {
+        self.mac
+    }
+
+    /// Largest payload of an Ethernet frame, in bytes.
+    pub fn mtu(&self) -> u16 {
+        self.mtu
+    }
+
+    /// Whether the link is up, as of the last [`Net::service_configuration`].
+    pub fn link_up(&self) -> bool {
+        self.link_up
+    }
+
+    /// What has happened so far.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// How the device interrupts.
+    pub fn interrupts(&self) -> Interrupts {
+        self.transport.interrupts()
+    }
+
+    /// The global system interrupt of the device's pin, level-triggered and shared, where it interrupts by that.
+    pub fn interrupt_gsi(&self) -> Option<u32> {
+        self.transport.interrupt_gsi()
+    }
+
+    /// Why the device is of no use at present, if it is.
+    pub fn is_broken(&self) -> Option<Broken> {
+        self.broken
+    }
+
+    /// Whether the device has received a frame or sent one, as far as the rings show.
+    pub fn has_work(&self) -> bool {
+        self.broken.is_none() && (self.receive.queue.has_used() || self.transmit.queue.has_used())
+    }
+
+    /// Takes one frame from the device, hands it to `work` without copying it, and gives the buffer back at the next
+    /// [`Net::flush`]. False where there is none, or the device is broken. A frame that is dropped counts as one, so
+    /// that a bounded number of calls is a bounded amount of work.
+    pub fn receive(&mut self, work: impl FnOnce(&[u8])) -> bool {
+        let Some(Used { token, length }) = self.next_received() else {
+            return false;
+        };
+        if let Some(length) = self.frame_length(token, length) {
+            // SAFETY: the token came back from the used ring, which gives each back once, and the buffer is posted
+            // again only below: the device does not have it while this slice lives.
+            let frame = unsafe { self.receive.buffers.frame(token) };
+            work(&frame[..length]);
+        }
+        if let Err(error) = self.post(token) {
+            self.break_down(Broken::NotPosted(error));
+        }
+        true
+    }
+
+    fn next_received(&mut self) -> Option<Used> {
+        if self.broken.is_some() {
+            return None;
+        }
+        match self.receive.queue.pop()? {
+            Ok(used) => Some(used),
+            Err(fault) => {
+                self.break_down(Broken::Receive(fault));
+                None
+            }
+        }
+    }
+
+    /// Length of the frame in a buffer that the device has filled with `length` bytes, counted; `None`, counted too,
+    /// where there is no frame.
+    fn frame_length(&mut self, token: u16, length: u32) -> Option<usize> {
+        let Some(length) = (length as usize).checked_sub(self.framing.header).filter(|rest| *rest >= ETHERNET_HEADER)
+        else {
+            self.counters.received_short += 1;
+            return None;
+        };
+        // SAFETY: as in `receive`, which has taken the token and not yet posted the buffer again.
+        let header = unsafe { self.receive.buffers.header(token, self.framing) };
+        // VIRTIO_NET_HDR_GSO_NONE is 0. Anything else is a packet to be cut up, or with a checksum left out.
+        if header[GSO_TYPE] != 0 {
+            self.counters.received_offloaded += 1;
+            return None;
+        }
+        self.counters.received += 1;
+        self.counters.received_bytes += length as u64;
+        Some(length)
+    }
+
+    /// When a transmit buffer is free, calls `build` with it (longer than a frame may be; see [`Net::mtu`]), and gives
+    /// the frame of the length that `build` returns to the device at the next [`Net::flush`]. False where no buffer is
+    /// free, `build` has nothing to send, or the device is broken.
+    pub fn transmit_with(&mut self, build: impl FnOnce(&mut [u8]) -> Option<usize>) -> bool {
+        if !self.can_transmit() {
+            return false;
+        }
+        let Some(&token) = self.transmit_free.last() else {
+            return false;
+        };
+        // SAFETY: the buffer is on the free list: its token came back from the used ring, which gives each back once,
+        // or it was never given to the device since the last reset.
+        let frame = unsafe { self.transmit.buffers.frame(token) };
+        match build(frame) {
+            Some(length) => self.send(token, length),
+            None => false,
+        }
+    }
+
+    /// Whether a frame could be given to the device now; reclaims buffers where that is needed.
+    pub fn can_transmit(&mut self) -> bool {
+        let room = |net: &Self| !net.transmit_free.is_empty() && net.transmit.queue.free() >= net.framing.descriptors();
+        if !room(self) {
+            self.reclaim();
+        }
+        self.broken.is_none() && room(self)
+    }
+
+    fn send(&mut self, token: u16, length: usize) -> bool {
+        if !(ETHERNET_HEADER..=usize::from(self.mtu) + ETHERNET_HEADER).contains(&length) {
+            self.counters.transmit_refused += 1;
+            return false;
+        }
+        // SAFETY: as in `transmit_with`; the buffer is still on the free list.
+        unsafe { self.transmit.buffers.header(token, self.framing) }.fill(0);
+        let (segments, count) = self.transmit.buffers.segments(token, self.framing, length, false);
+        match self.transmit.queue.add(token, &segments[..count]) {
+            Ok(()) => {
+                self.transmit_free.pop();
+                self.counters.transmitted += 1;
+                self.counters.transmitted_bytes += length as u64;
+                true
+            }
+            Err(error) => {
+                self.break_down(Broken::NotPosted(error));
+                false
+            }
+        }
+    }
+
+    /// Takes back the transmit buffers whose frames have been sent.
+    pub fn reclaim(&mut self) {
+        while self.broken.is_none() {
+            match self.transmit.queue.pop() {
+                None => break,
+                Some(Ok(used)) => {
+                    // Each token is on the list or with the device, so there is room for it.
+                    let pushed = self.transmit_free.push(used.token);
+                    debug_assert!(pushed.is_ok(), "a token is in one place");
+                }
+                Some(Err(fault)) => self.break_down(Broken::Transmit(fault)),
+            }
+        }
+    }
+
+    /// Shows the device the frames to send and the buffers to fill, with one notification for each direction at most,
+    /// and none where the device looks by itself.
+    pub fn flush(&mut self) {
+        if self.broken.is_some() {
+            return;
+        }
+        self.counters.notifications += u64::from(self.transmit.publish());
+        self.counters.notifications += u64::from(self.receive.publish());
+    }
+
+    /// Asks for an interrupt when a frame arrives and, where no transmit buffer is free, when half of them have been
+    /// sent. True where there is work already, for which none may come.
+    #[must_use = "what is waiting already may never interrupt"]
+    pub fn enable_interrupts(&mut self) -> bool {
+        if self.broken.is_some() {
+            return false;
+        }
+        let received = self.receive.queue.enable_interrupts(1);
+        let room = !self.transmit_free.is_empty() && self.transmit.queue.free() >= self.framing.descriptors();
+        let sent = if room {
+            self.transmit.queue.disable_interrupts();
+            false
+        } else {
+            let half = self.transmit.queue.in_flight().div_ceil(2);
+            self.transmit.queue.enable_interrupts(half)
+        };
+        received || sent
+    }
+
+    /// Asks for no interrupts. One may still come: this is advice to the device.
+    pub fn disable_interrupts(&mut self) {
+        if self.broken.is_none() {
+            self.receive.queue.disable_interrupts();
+            self.transmit.queue.disable_interrupts();
+        }
+    }
+
+    /// To be called for each interrupt of the device: lowers its pin and says why. With messages see
+    /// [`Transport::acknowledge_interrupt`].
+    pub fn acknowledge_interrupt(&mut self) -> Cause {
+        self.transport.acknowledge_interrupt()
+    }
+
+    /// Looks at the device's configuration after it says that it has changed. True where the link went up or down.
+    pub fn service_configuration(&mut self) -> bool {
+        if self.broken.is_some() {
+            return false;
+        }
+        if self.transport.needs_reset() {
+            self.break_down(Broken::NeedsReset);
+            return false;
+        }
+        match features::link_up(&self.transport, self.features) {
+            Ok(link_up) => {
+                let changed = link_up != self.link_up;
+                self.link_up = link_up;
+                if changed {
+                    defmt::info!("virtio-net: link up={=bool}", link_up);
+                }
+                changed
+            }
+            Err(error) => {
+                self.break_down(Broken::NotStarted(error.into()));
+                false
+            }
+        }
+    }
+
+    fn break_down(&mut self, broken: Broken) {
+        defmt::error!("virtio-net: broken: {}", broken);
+        self.broken = Some(broken);
+        self.counters.faults += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,381 @@
+//! The two PCI transports behind one type: what a driver asks of either (section 4.1).
+//!
+//! A driver follows section 3.1.1: [`Transport::begin`], read features, [`Transport::accept`], set up the queues,
+//! [`Transport::run`].
+
+mod legacy;
+mod modern;
+mod probe;
+
+use slopos_q35::pci::{Device, Message, Msix, MsixTable};
+use slopos_q35::register::{Bus, Hardware, Mmio, Port, Width};
+use tock_registers::interfaces::Writeable;
+use tock_registers::register_bitfields;
+
+use legacy::Legacy;
+use modern::Modern;
+pub use probe::{Kind, Probe, ProbeError};
+
+use crate::queue::Addresses;
+
+register_bitfields![u8,
+    /// Device status (section 2.1). Writing 0 resets the device.
+    DeviceStatus [
+        /// The driver has noticed the device.
+        ACKNOWLEDGE OFFSET(0) NUMBITS(1) [],
+        /// The driver knows how to drive it.
+        DRIVER OFFSET(1) NUMBITS(1) [],
+        /// The driver is ready: the device may use the queues.
+        DRIVER_OK OFFSET(2) NUMBITS(1) [],
+        /// Features are agreed; read it back, for the device may refuse.
+        FEATURES_OK OFFSET(3) NUMBITS(1) [],
+        /// The device has met an error that only a reset ends.
+        DEVICE_NEEDS_RESET OFFSET(6) NUMBITS(1) [],
+        /// The driver has given up.
+        FAILED OFFSET(7) NUMBITS(1) []
+    ],
+    /// ISR status (section 4.1.4.5). Reading it clears it and lowers the interrupt pin.
+    IsrStatus [
+        /// A queue has used buffers.
+        QUEUE OFFSET(0) NUMBITS(1) [],
+        /// The device's configuration has changed.
+        CONFIGURATION OFFSET(1) NUMBITS(1) []
+    ]
+];
+
+/// Feature bit VIRTIO_F_VERSION_1 (section 6): the device follows the specification rather than its drafts.
+pub const VERSION_1: u64 = 1 << 32;
+
+/// Vector that means none (section 4.1.5.1.2, VIRTIO_MSI_NO_VECTOR). Read back, it is a refusal.
+const NO_VECTOR: u16 = 0xffff;
+/// MSI-X table entry of configuration changes.
+const CONFIGURATION_VECTOR: u16 = 0;
+/// MSI-X table entry of all queues.
+const QUEUE_VECTOR: u16 = 1;
+
+/// Most times that a reset is looked for. A look is an exit from the guest, so this is a second or more.
+const RESET_POLLS: u32 = 1_000_000;
+/// Most times that a configuration field is read before it counts as never at rest.
+const STABLE_READS: u32 = 16;
+
+/// Why the device cannot be driven. All but the first two are faults of the device, which stays off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
+pub enum TransportError {
+    /// The device refuses the features that the driver can do with. It needs another driver.
+    FeaturesRefused,
+    /// The queue is at an address that a legacy device cannot be told. Place the static memory lower.
+    AddressTooHigh {
+        /// The queue.
+        queue: u16,
+    },
+    /// The device does not finish its reset. It has been cut off from memory.
+    ResetTimeout,
+    /// The device has no such queue.
+    NoSuchQueue {
+        /// The queue.
+        queue: u16,
+    },
+    /// The size of a queue is no power of two, or more than the static memory is for.
+    BadQueueSize {
+        /// The queue.
+        queue: u16,
+        /// The device's size.
+        size: u16,
+    },
+    /// The device does not take the MSI-X vectors that its table has room for.
+    VectorRefused,
+    /// The notification register of a queue is outside its region.
+    BadNotifyOffset {
+        /// The queue.
+        queue: u16,
+    },
+    /// A configuration field is missing, or never at rest.
+    BadConfiguration,
+}
+
+/// What a device with MSI-X writes to interrupt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
+pub struct Messages {
+    /// On a change of its configuration.
+    pub configuration: Message,
+    /// On used buffers in any queue.
+    pub queues: Message,
+}
+
+/// How the device interrupts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
+pub enum Interrupts {
+    /// Not at all.
+    Off,
+    /// By its pin.
+    Pin,
+    /// By messages.
+    Messages,
+}
+
+/// Why the device interrupted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
+pub struct Cause {
+    /// There may be used buffers.
+    pub queues: bool,
+    /// The configuration may have changed.
+    pub configuration: bool,
+}
+
+/// A virtio device on PCI.
+pub struct Transport<B: Bus = Hardware> {
+    registers: Registers<B>,
+    device: Device<B>,
+    msix: Option<(Msix, MsixTable<B>)>,
+    interrupts: Interrupts,
+}
+
+enum Registers<B: Bus> {
+    Modern(Modern<B>),
+    Legacy(Legacy<B>),
+}
+
+impl<B: Bus> Transport<B> {
+    /// Whether the device follows version 1 of the specification.
+    pub fn is_modern(&self) -> bool {
+        matches!(self.registers, Registers::Modern(_))
+    }
+
+    /// The transport's name, for the log.
+    pub fn name(&self) -> &'static str {
+        match self.registers {
+            Registers::Modern(_) => "modern",
+            Registers::Legacy(_) => "legacy",
+        }
+    }
+
+    /// How the device interrupts.
+    pub fn interrupts(&self) -> Interrupts {
+        self.interrupts
+    }
+
+    /// The global system interrupt of the device's pin, where it interrupts by that.
+    pub fn interrupt_gsi(&self) -> Option<u32> {
+        if self.interrupts == Interrupts::Pin { self.device.interrupt_gsi() } else { None }
+    }
+
+    /// Lets the device interrupt: by messages where they are given and it has vectors enough, by its pin where it has
+    /// one, else not at all. To be called once, before [`Transport::begin`]: the place of a legacy device's
+    /// configuration depends on it.
+    pub fn choose_interrupts(&mut self, messages: Option<Messages>) {
+        if let (Some(messages), Some((msix, table))) = (messages, &self.msix) {
+            let set = table.set(CONFIGURATION_VECTOR, messages.configuration);
+            if set.and_then(|()| table.set(QUEUE_VECTOR, messages.queues)).is_ok() {
+                self.device.set_msix_enabled(msix, true);
+                self.interrupts = Interrupts::Messages;
+                return;
+            }
+        }
+        if self.device.interrupt_gsi().is_some() {
+            self.device.set_interrupt_pin_enabled(true);
+            self.interrupts = Interrupts::Pin;
+        }
+    }
+
+    /// Resets the device, then tells it that there is a driver.
+    ///
+    /// # Errors
+    /// [`TransportError::ResetTimeout`], [`TransportError::VectorRefused`].
+    pub fn begin(&self) -> Result<(), TransportError> {
+        self.reset()?;
+        self.device.set_bus_master(true);
+        self.add_status(u8::from(DeviceStatus::ACKNOWLEDGE::SET));
+        self.add_status(u8::from(DeviceStatus::DRIVER::SET));
+        if self.interrupts == Interrupts::Messages {
+            let taken = match &self.registers {
+                Registers::Modern(modern) => modern.set_configuration_vector(CONFIGURATION_VECTOR),
+                Registers::Legacy(legacy) => legacy.set_configuration_vector(CONFIGURATION_VECTOR),
+            };
+            if taken != CONFIGURATION_VECTOR {
+                return Err(TransportError::VectorRefused);
+            }
+        }
+        Ok(())
+    }
+
+    /// Resets the device: afterwards it uses no queue, and memory that it was given is the driver's again. A device
+    /// that does not obey is cut off from memory.
+    ///
+    /// # Errors
+    /// [`TransportError::ResetTimeout`].
+    pub fn reset(&self) -> Result<(), TransportError> {
+        self.set_status(0);
+        // Section 4.1.4.3.2: the reset is done when the status reads 0.
+        for _ in 0..RESET_POLLS {
+            if self.status() == 0 {
+                return Ok(());
+            }
+            core::hint::spin_loop();
+        }
+        self.device.set_bus_master(false);
+        Err(TransportError::ResetTimeout)
+    }
+
+    /// The features that the device offers.
+    pub fn offered(&self) -> u64 {
+        match &self.registers {
+            Registers::Modern(modern) => modern.features(),
+            Registers::Legacy(legacy) => legacy.features(),
+        }
+    }
+
+    /// Agrees on features.
+    ///
+    /// # Errors
+    /// [`TransportError::FeaturesRefused`].
+    pub fn accept(&self, features: u64) -> Result<(), TransportError> {
+        match &self.registers {
+            Registers::Modern(modern) => {
+                modern.accept(features);
+                let agreed = u8::from(DeviceStatus::FEATURES_OK::SET);
+                self.add_status(agreed);
+                if self.status() & agreed == 0 { Err(TransportError::FeaturesRefused) } else { Ok(()) }
+            }
+            Registers::Legacy(legacy) => legacy.accept(features),
+        }
+    }
+
+    /// The largest size that a queue can have.
+    ///
+    /// # Errors
+    /// [`TransportError::NoSuchQueue`].
+    pub fn queue_size(&self, queue: u16) -> Result<u16, TransportError> {
+        let size = match &self.registers {
+            Registers::Modern(modern) => modern.queue_size(queue),
+            Registers::Legacy(legacy) => legacy.queue_size(queue),
+        };
+        if size == 0 { Err(TransportError::NoSuchQueue { queue }) } else { Ok(size) }
+    }
+
+    /// Gives the device a queue of `size` entries, and gives back what to ring when there are buffers in it. On a
+    /// legacy device the size must be [`Transport::queue_size`].
+    ///
+    /// # Errors
+    /// As [`TransportError`] says.
+    pub fn set_queue(&self, queue: u16, size: u16, addresses: Addresses) -> Result<Doorbell<B>, TransportError> {
+        let vector = if self.interrupts == Interrupts::Messages { Some(QUEUE_VECTOR) } else { None };
+        match &self.registers {
+            Registers::Modern(modern) => modern.set_queue(queue, size, addresses, vector),
+            Registers::Legacy(legacy) => legacy.set_queue(queue, addresses, vector),
+        }
+    }
+
+    /// Lets the device use its queues.
+    pub fn run(&self) {
+        self.add_status(u8::from(DeviceStatus::DRIVER_OK::SET));
+    }
+
+    /// Tells the device that the driver has given up.
+    pub fn fail(&self) {
+        self.add_status(u8::from(DeviceStatus::FAILED::SET));
+    }
+
+    /// Whether the device says that only a reset helps. A device that is gone reads as ones and says so too.
+    pub fn needs_reset(&self) -> bool {
+        self.status() & u8::from(DeviceStatus::DEVICE_NEEDS_RESET::SET) != 0
+    }
+
+    /// Reads a field of the device's configuration with the width that it has (section 4.1.3.1).
+    ///
+    /// # Errors
+    /// [`TransportError::BadConfiguration`] where the device has no such field.
+    pub fn configuration<T: Width>(&self, offset: usize) -> Result<T, TransportError> {
+        match &self.registers {
+            Registers::Modern(modern) => modern.configuration(offset),
+            Registers::Legacy(legacy) => {
+                // Section 4.1.4.8: with MSI-X on, two vector registers stand before the configuration.
+                legacy.configuration(offset, self.interrupts == Interrupts::Messages)
+            }
+        }
+        .ok_or(TransportError::BadConfiguration)
+    }
+
+    /// Reads several fields as they were at one time: again, while the device changes them (section 2.5.1). A legacy
+    /// device has no generation, so there two readings must agree.
+    ///
+    /// # Errors
+    /// [`TransportError::BadConfiguration`] where they are missing or never at rest.
+    pub fn at_rest<R: PartialEq>(
+        &self,
+        read: impl Fn(&Self) -> Result<R, TransportError>,
+    ) -> Result<R, TransportError> {
+        for _ in 0..STABLE_READS {
+            let (at_rest, value) = match &self.registers {
+                Registers::Modern(modern) => {
+                    let before = modern.generation();
+                    let value = read(self)?;
+                    (modern.generation() == before, value)
+                }
+                Registers::Legacy(_) => {
+                    let first = read(self)?;
+                    let second = read(self)?;
+                    (first == second, second)
+                }
+            };
+            if at_rest {
+                return Ok(value);
+            }
+        }
+        Err(TransportError::BadConfiguration)
+    }
+
+    /// Why the device interrupted by its pin, which is lowered by this; neither, where another device on the same line
+    /// did. With messages the vector tells, and this says "queues" without asking the device.
+    pub fn acknowledge_interrupt(&self) -> Cause {
+        if self.interrupts == Interrupts::Messages {
+            return Cause { queues: true, configuration: false };
+        }
+        let status = match &self.registers {
+            Registers::Modern(modern) => modern.interrupt_status(),
+            Registers::Legacy(legacy) => legacy.interrupt_status(),
+        };
+        Cause { queues: status.is_set(IsrStatus::QUEUE), configuration: status.is_set(IsrStatus::CONFIGURATION) }
+    }
+
+    fn status(&self) -> u8 {
+        match &self.registers {
+            Registers::Modern(modern) => modern.status(),
+            Registers::Legacy(legacy) => legacy.status(),
+        }
+    }
+
+    fn set_status(&self, status: u8) {
+        match &self.registers {
+            Registers::Modern(modern) => modern.set_status(status),
+            Registers::Legacy(legacy) => legacy.set_status(status),
+        }
+    }
+
+    fn add_status(&self, bits: u8) {
+        self.set_status(self.status() | bits);
+    }
+}
+
+/// What a driver writes to when there are buffers in a queue (section 4.1.5.2).
+pub struct Doorbell<B: Bus = Hardware> {
+    register: DoorbellRegister<B>,
+    queue: u16,
+}
+
+enum DoorbellRegister<B: Bus> {
+    Memory(Mmio<u16, (), B>),
+    Port(Port<u16, (), B>),
+}
+
+impl<B: Bus> Doorbell<B> {
+    /// Tells the device to look at the queue.
+    pub fn ring(&self) {
+        match &self.register {
+            DoorbellRegister::Memory(register) => register.set(self.queue),
+            DoorbellRegister::Port(register) => register.set(self.queue),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

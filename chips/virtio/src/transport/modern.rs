@@ -1,0 +1,182 @@
+//! The registers of a device that follows version 1 (sections 4.1.4.3 to 4.1.4.6): in memory, found by capabilities.
+
+use slopos_q35::register::{Bus, Mmio, Width};
+use tock_registers::LocalRegisterCopy;
+use tock_registers::interfaces::{Readable, Writeable};
+
+use super::{DeviceStatus, Doorbell, DoorbellRegister, IsrStatus, TransportError};
+use crate::queue::Addresses;
+
+/// Size of the common configuration that the driver uses, in bytes.
+pub(super) const COMMON_BYTES: u64 = 0x38;
+
+/// A mapped region of the device's registers.
+#[derive(Clone, Copy)]
+pub(super) struct Window {
+    pub base: usize,
+    pub length: u64,
+}
+
+/// Common configuration structure (section 4.1.4.3). A 64-bit field is written as two halves, as section 4.1.3.1 has
+/// it.
+struct Common<B: Bus> {
+    device_feature_select: Mmio<u32, (), B>,
+    device_feature: Mmio<u32, (), B>,
+    driver_feature_select: Mmio<u32, (), B>,
+    driver_feature: Mmio<u32, (), B>,
+    config_msix_vector: Mmio<u16, (), B>,
+    device_status: Mmio<u8, DeviceStatus::Register, B>,
+    config_generation: Mmio<u8, (), B>,
+    queue_select: Mmio<u16, (), B>,
+    queue_size: Mmio<u16, (), B>,
+    queue_msix_vector: Mmio<u16, (), B>,
+    queue_enable: Mmio<u16, (), B>,
+    queue_notify_off: Mmio<u16, (), B>,
+    queue_desc: [Mmio<u32, (), B>; 2],
+    queue_driver: [Mmio<u32, (), B>; 2],
+    queue_device: [Mmio<u32, (), B>; 2],
+}
+
+/// A modern device's registers.
+pub(super) struct Modern<B: Bus> {
+    bus: B,
+    common: Common<B>,
+    isr: Mmio<u8, IsrStatus::Register, B>,
+    notify: Window,
+    notify_multiplier: u32,
+    configuration: Window,
+}
+
+impl<B: Bus> Modern<B> {
+    /// The registers in these regions.
+    ///
+    /// # Safety
+    /// Each region is mapped as device memory for as long as the value or a doorbell of it lives, and belongs to the
+    /// caller. `common` has at least [`COMMON_BYTES`] and is aligned to 4, `isr` has a byte, `notify` is aligned to 2
+    /// and `configuration` to 4.
+    pub unsafe fn new(
+        bus: B,
+        common: usize,
+        isr: usize,
+        notify: Window,
+        notify_multiplier: u32,
+        configuration: Window,
+    ) -> Self {
+        // SAFETY: the offsets are within the 56 bytes that the caller has checked, each a multiple of its width. What
+        // the device writes by itself are the queues, and they are given to it only by `set_queue`.
+        unsafe {
+            let pair = |offset| [Mmio::new(bus, common + offset), Mmio::new(bus, common + offset + 4)];
+            Modern {
+                bus,
+                common: Common {
+                    device_feature_select: Mmio::new(bus, common),
+                    device_feature: Mmio::new(bus, common + 0x04),
+                    driver_feature_select: Mmio::new(bus, common + 0x08),
+                    driver_feature: Mmio::new(bus, common + 0x0c),
+                    config_msix_vector: Mmio::new(bus, common + 0x10),
+                    device_status: Mmio::new(bus, common + 0x14),
+                    config_generation: Mmio::new(bus, common + 0x15),
+                    queue_select: Mmio::new(bus, common + 0x16),
+                    queue_size: Mmio::new(bus, common + 0x18),
+                    queue_msix_vector: Mmio::new(bus, common + 0x1a),
+                    queue_enable: Mmio::new(bus, common + 0x1c),
+                    queue_notify_off: Mmio::new(bus, common + 0x1e),
+                    queue_desc: pair(0x20),
+                    queue_driver: pair(0x28),
+                    queue_device: pair(0x30),
+                },
+                isr: Mmio::new(bus, isr),
+                notify,
+                notify_multiplier,
+                configuration,
+            }
+        }
+    }
+
+    pub fn status(&self) -> u8 {
+        self.common.device_status.get()
+    }
+
+    pub fn set_status(&self, status: u8) {
+        self.common.device_status.set(status);
+    }
+
+    pub fn features(&self) -> u64 {
+        let half = |select| {
+            self.common.device_feature_select.set(select);
+            u64::from(self.common.device_feature.get())
+        };
+        half(0) | half(1) << 32
+    }
+
+    pub fn accept(&self, features: u64) {
+        for (select, half) in [features as u32, (features >> 32) as u32].into_iter().enumerate() {
+            self.common.driver_feature_select.set(select as u32);
+            self.common.driver_feature.set(half);
+        }
+    }
+
+    /// Sets the vector of configuration changes and gives back what the device took.
+    pub fn set_configuration_vector(&self, vector: u16) -> u16 {
+        self.common.config_msix_vector.set(vector);
+        self.common.config_msix_vector.get()
+    }
+
+    pub fn queue_size(&self, queue: u16) -> u16 {
+        self.common.queue_select.set(queue);
+        self.common.queue_size.get()
+    }
+
+    pub fn set_queue(
+        &self,
+        queue: u16,
+        size: u16,
+        addresses: Addresses,
+        vector: Option<u16>,
+    ) -> Result<Doorbell<B>, TransportError> {
+        let common = &self.common;
+        common.queue_select.set(queue);
+        // Section 4.1.4.4: the register of a queue is at its offset times the multiplier.
+        let offset = u64::from(common.queue_notify_off.get()) * u64::from(self.notify_multiplier);
+        if offset % 2 != 0 || offset + 2 > self.notify.length {
+            return Err(TransportError::BadNotifyOffset { queue });
+        }
+        common.queue_size.set(size);
+        if let Some(vector) = vector {
+            common.queue_msix_vector.set(vector);
+            if common.queue_msix_vector.get() != vector {
+                return Err(TransportError::VectorRefused);
+            }
+        }
+        let places = [
+            (&common.queue_desc, addresses.descriptors),
+            (&common.queue_driver, addresses.available),
+            (&common.queue_device, addresses.used),
+        ];
+        for ([low, high], address) in places {
+            low.set(address as u32);
+            high.set((address >> 32) as u32);
+        }
+        common.queue_enable.set(1);
+        // SAFETY: the offset is within the notification region, which `new` was promised to be mapped and aligned.
+        let register = unsafe { Mmio::new(self.bus, self.notify.base + offset as usize) };
+        Ok(Doorbell { register: DoorbellRegister::Memory(register), queue })
+    }
+
+    pub fn generation(&self) -> u8 {
+        self.common.config_generation.get()
+    }
+
+    pub fn configuration<T: Width>(&self, offset: usize) -> Option<T> {
+        if (offset + T::BYTES) as u64 > self.configuration.length || !offset.is_multiple_of(T::BYTES) {
+            return None;
+        }
+        // SAFETY: the field is within the region and aligned, by the check above and what `new` was promised.
+        let register: Mmio<T, (), B> = unsafe { Mmio::new(self.bus, self.configuration.base + offset) };
+        Some(register.get())
+    }
+
+    pub fn interrupt_status(&self) -> LocalRegisterCopy<u8, IsrStatus::Register> {
+        self.isr.extract()
+    }
+}

@@ -1,0 +1,105 @@
+//! What processes may do and what they may not, and what is in their flash.
+
+use slopos_e2e::{Report, built, run, test_board};
+use slopos_flash::Image;
+use slopos_run::Transport;
+use std::path::{Path, PathBuf};
+
+/// Runs commands on the test board, which needs no network for them.
+fn commands(list: &str) -> Report {
+    run(test_board().network(Transport::None).append(list))
+}
+
+/// What `faults` can do that the kernel has to end it for.
+const FAULTS: [&str; 18] = [
+    "null-read",
+    "kernel-read",
+    "kernel-write",
+    "code-write",
+    "constant-write",
+    "data-execute",
+    "constant-execute",
+    "stack-execute",
+    "beyond-end",
+    "stack-overflow",
+    "divide",
+    "invalid-opcode",
+    "privileged",
+    "port-io",
+    "sse",
+    "x87",
+    "breakpoint",
+    "non-canonical",
+];
+
+#[test]
+fn every_system_call_answers_as_documented() {
+    let report = commands("syscalls one \"two words\"; exit");
+    report.exits(0).shows("syscalls: argument [one]").shows("syscalls: argument [two words]").shows(" checks passed");
+}
+
+#[test]
+fn a_faulting_process_counts_as_110() {
+    for kind in ["null-read", "code-write", "data-execute", "stack-overflow", "privileged", "sse"] {
+        commands(&format!("faults {kind}; exit")).exits(110).shows(&format!("faults: {kind}"));
+    }
+}
+
+#[test]
+fn no_fault_is_survived_and_none_hurts_the_board() {
+    let list: String = FAULTS.iter().map(|kind| format!("faults {kind}; ")).collect();
+    let report = commands(&format!("{list}syscalls; exit"));
+    for kind in FAULTS {
+        report.shows(&format!("faults: {kind}"));
+    }
+    report.exits(0).lacks("survived").lacks("faults: read").lacks("panic: ");
+}
+
+#[test]
+fn an_exit_status_that_cannot_be_reported_counts_as_111() {
+    commands("faults exit-200; exit").exits(111);
+}
+
+/// The test board's flash with one byte changed in the middle of an app's record.
+fn damaged(app: &str, folder: &Path) -> PathBuf {
+    let mut bytes = std::fs::read(built("qemu_q35-test.img")).expect("an image");
+    let image = Image::from_bytes(bytes.clone()).expect("a flash map");
+    let slot = image.slots().iter().find(|slot| slot.name == app).expect("a slot");
+    // Behind the header's sector, so in the program itself.
+    bytes[(slot.start_sector as usize + 1) * 512 + 100] ^= 1;
+    let path = folder.join("damaged.img");
+    std::fs::write(&path, bytes).expect("written");
+    path
+}
+
+#[test]
+fn a_damaged_record_is_rejected_and_the_rest_boots() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let flash = damaged("faults", folder.path());
+    let board = || test_board().flash(&flash).network(Transport::None);
+    let report = run(board().append("syscalls; exit"));
+    report.exits(0).shows(" checks passed");
+    let reason = report.outcome.log.iter().find(|line| line.contains("faults"));
+    assert!(reason.is_some(), "the log does not say that faults is damaged\n{}", report.all());
+
+    let report = run(board().append("faults null-read; exit"));
+    report.lacks("faults: null-read").lacks("panic: ");
+    assert_ne!(report.outcome.code, 33, "a damaged program ran\n{}", report.all());
+}
+
+#[test]
+fn what_is_written_to_a_region_is_there_after_the_next_boot() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let flash = folder.path().join("kept.img");
+    std::fs::copy(built("qemu_q35-test.img"), &flash).expect("copied");
+    let before = std::fs::read(&flash).expect("an image");
+    run(test_board().flash(&flash).keep_flash(true).network(Transport::None).append("syscalls; exit")).exits(0);
+    let after = std::fs::read(&flash).expect("an image");
+    let image = Image::from_bytes(before.clone()).expect("a flash map");
+    let slot = image.slots().iter().find(|slot| slot.name == "scratch").expect("a slot");
+    let start = slot.start_sector as usize * 512;
+    let end = start + slot.sectors as usize * 512;
+    assert_ne!(before[start..end], after[start..end], "syscalls wrote nothing to its region");
+    assert_eq!(before[..start], after[..start], "something before the region changed");
+    assert_eq!(before[end..], after[end..], "something after the region changed");
+}

@@ -1,0 +1,274 @@
+//! The whole flash: its map, and a slot for each app and each data region.
+
+use crate::program::Program;
+use crate::record;
+use anyhow::{Context, Result, bail, ensure};
+use sha2::{Digest, Sha256};
+use slopos_abi::flash::{
+    KIND_APP, KIND_DATA, MAP_ENTRIES, MAP_MAGIC, MAP_SECTORS, MapEntry, MapHeader, SECTOR, VERSION, name_bytes,
+    name_text,
+};
+use slopos_manifest::{Manifest, size};
+use std::path::Path;
+use zerocopy::{FromBytes, IntoBytes};
+
+/// A flash, as bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    bytes: Vec<u8>,
+    slots: Vec<Slot>,
+}
+
+/// A slot as the map describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// The app's or the region's name.
+    pub name: String,
+    /// [`KIND_APP`] or [`KIND_DATA`].
+    pub kind: u32,
+    /// First sector.
+    pub start_sector: u32,
+    /// How many sectors.
+    pub sectors: u32,
+}
+
+impl Slot {
+    /// Bytes of the slot.
+    pub fn size(&self) -> u64 {
+        u64::from(self.sectors) * SECTOR as u64
+    }
+
+    /// Where its bytes are in the image.
+    fn range(&self) -> std::ops::Range<usize> {
+        let start = self.start_sector as usize * SECTOR;
+        start..start + self.sectors as usize * SECTOR
+    }
+}
+
+/// What a slot was found to hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Contents {
+    /// A good record: its bytes, its hash, and the program in it.
+    App {
+        /// Bytes of the record.
+        record_bytes: u64,
+        /// SHA-256 of the record.
+        sha256: [u8; 32],
+        /// The program.
+        program: Program,
+    },
+    /// Data: the hash of the whole region.
+    Data {
+        /// SHA-256 of the region.
+        sha256: [u8; 32],
+    },
+}
+
+impl Image {
+    /// Builds the flash of `manifest`. `program` gives the ELF file of an app, `data` what a file holds.
+    ///
+    /// # Errors
+    /// A program or a file cannot be had, or does not fit its slot, its process's RAM, or the flash.
+    pub fn build(
+        manifest: &Manifest,
+        program: impl Fn(&str) -> Result<Vec<u8>>,
+        data: impl Fn(&Path) -> Result<Vec<u8>>,
+    ) -> Result<Image> {
+        let slots = slots(manifest)?;
+        let entries: Vec<MapEntry> = slots.iter().map(entry).collect::<Result<_>>()?;
+        let header = MapHeader {
+            magic: MAP_MAGIC,
+            version: VERSION,
+            entries: entries.len() as u32,
+            sha256: Sha256::digest(entries.as_bytes()).into(),
+            reserved: [0; 16],
+        };
+        let mut bytes = vec![0; manifest.board.flash_size as usize];
+        let head = size_of::<MapHeader>();
+        bytes[..head].copy_from_slice(header.as_bytes());
+        bytes[head..head + size_of_val(&entries[..])].copy_from_slice(entries.as_bytes());
+        let mut image = Image { bytes, slots };
+        for slot in image.slots.clone() {
+            if slot.kind == KIND_APP {
+                let file = program(&slot.name)?;
+                let program = Program::from_elf(&file).with_context(|| format!("app `{}`", slot.name))?;
+                fits_its_processes(manifest, &slot.name, &program)?;
+                image.replace(&slot.name, &program)?;
+            } else if let Some(region) = manifest.data.iter().find(|region| region.name == slot.name)
+                && let Some(path) = &region.file
+            {
+                let file = data(path)?;
+                ensure!(
+                    file.len() as u64 <= region.size,
+                    "data region `{}`: {} has {} bytes; `size` gives {}",
+                    region.name,
+                    path.display(),
+                    file.len(),
+                    region.size
+                );
+                image.bytes[slot.range()][..file.len()].copy_from_slice(&file);
+            }
+        }
+        Ok(image)
+    }
+
+    /// Reads a flash; its map has to be right, its slots may hold anything.
+    ///
+    /// # Errors
+    /// What is wrong with the map.
+    pub fn from_bytes(bytes: Vec<u8>) -> Result<Image> {
+        ensure!(bytes.len() >= MAP_SECTORS * SECTOR, "{} bytes are too few for a flash map", bytes.len());
+        let (header, rest) = MapHeader::read_from_prefix(&bytes).ok().context("no flash map")?;
+        ensure!(header.magic == MAP_MAGIC, "no flash map: the magic is missing");
+        ensure!(header.version == VERSION, "flash map of version {}, this tool knows {VERSION}", header.version);
+        let count = header.entries as usize;
+        ensure!(count <= MAP_ENTRIES, "flash map of {count} entries; at most {MAP_ENTRIES} fit");
+        let entries = &rest[..count * size_of::<MapEntry>()];
+        ensure!(<[u8; 32]>::from(Sha256::digest(entries)) == header.sha256, "the flash map's SHA-256 does not match");
+        let mut slots: Vec<Slot> = Vec::new();
+        for bytes_of_entry in entries.chunks_exact(size_of::<MapEntry>()) {
+            let entry = MapEntry::read_from_bytes(bytes_of_entry).ok().context("damaged map entry")?;
+            let slot = Slot {
+                name: name_text(&entry.name).context("a map entry has no name")?.to_owned(),
+                kind: entry.kind,
+                start_sector: entry.start_sector,
+                sectors: entry.sectors,
+            };
+            let name = &slot.name;
+            ensure!(matches!(slot.kind, KIND_APP | KIND_DATA), "slot `{name}` is of unknown kind {}", slot.kind);
+            ensure!(slot.start_sector as usize >= MAP_SECTORS, "slot `{name}` overlaps the map");
+            ensure!(slot.sectors > 0, "slot `{name}` is empty");
+            ensure!(slot.range().end <= bytes.len(), "slot `{name}` goes beyond the flash of {} bytes", bytes.len());
+            for other in &slots {
+                ensure!(other.name != *name, "two slots are named `{name}`");
+                let apart = slot.range().end <= other.range().start || other.range().end <= slot.range().start;
+                ensure!(apart, "slots `{}` and `{name}` overlap", other.name);
+            }
+            slots.push(slot);
+        }
+        Ok(Image { bytes, slots })
+    }
+
+    /// The flash as it is written to a disk.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The slots, in the order of the map.
+    pub fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
+    /// Each slot with what it holds, or what is wrong with it.
+    pub fn inspect(&self) -> Vec<(&Slot, Result<Contents>)> {
+        self.slots.iter().map(|slot| (slot, self.contents(slot))).collect()
+    }
+
+    /// What one slot holds.
+    fn contents(&self, slot: &Slot) -> Result<Contents> {
+        let bytes = &self.bytes[slot.range()];
+        if slot.kind == KIND_DATA {
+            return Ok(Contents::Data { sha256: Sha256::digest(bytes).into() });
+        }
+        let (header, program) = record::decode(&slot.name, bytes)?;
+        Ok(Contents::App { record_bytes: header.record_bytes, sha256: header.sha256, program })
+    }
+
+    /// Checks every slot.
+    ///
+    /// # Errors
+    /// The first slot that is bad, by name.
+    pub fn verify(&self) -> Result<()> {
+        for (slot, contents) in self.inspect() {
+            contents.with_context(|| format!("slot `{}`", slot.name))?;
+        }
+        Ok(())
+    }
+
+    /// Puts `program` into the slot of app `name`; the rest of the slot becomes zeros.
+    ///
+    /// # Errors
+    /// There is no such slot, or the program does not fit it.
+    pub fn replace(&mut self, name: &str, program: &Program) -> Result<()> {
+        let slot = self.slots.iter().find(|slot| slot.kind == KIND_APP && slot.name == name);
+        let Some(slot) = slot else {
+            let apps: Vec<_> =
+                self.slots.iter().filter(|slot| slot.kind == KIND_APP).map(|slot| slot.name.as_str()).collect();
+            bail!("the flash has no slot for an app `{name}`; it has slots for {}", apps.join(", "));
+        };
+        // A slot holds the header's sector and the RAM of the largest process that runs the app.
+        let ram = slot.size() - SECTOR as u64;
+        ensure!(
+            program.span() <= ram,
+            "app `{name}` needs {} of RAM ({} bytes); its slot was made for {} ({ram} bytes)",
+            size::show(program.span()),
+            program.span(),
+            size::show(ram)
+        );
+        let record = record::encode(name, program)?;
+        ensure!(
+            record.len() as u64 <= slot.size(),
+            "app `{name}` needs {} bytes of flash; its slot has {}",
+            record.len(),
+            slot.size()
+        );
+        let bytes = &mut self.bytes[slot.range()];
+        bytes[..record.len()].copy_from_slice(&record);
+        bytes[record.len()..].fill(0);
+        Ok(())
+    }
+}
+
+/// Checks a program against the RAM of every process that runs it.
+fn fits_its_processes(manifest: &Manifest, app: &str, program: &Program) -> Result<()> {
+    for process in manifest.processes.iter().filter(|process| process.app == app) {
+        ensure!(
+            program.span() <= process.ram,
+            "process `{}`: app `{app}` needs {} of RAM ({} bytes); `ram` in the entry of line {} gives {}",
+            process.name,
+            size::show(program.span()),
+            program.span(),
+            process.line,
+            size::show(process.ram)
+        );
+    }
+    Ok(())
+}
+
+/// The slots of a manifest: each app once, as large as its largest process, then the data regions.
+fn slots(manifest: &Manifest) -> Result<Vec<Slot>> {
+    let mut sizes: Vec<(&str, u32, u64)> = Vec::new();
+    for process in &manifest.processes {
+        let bytes = SECTOR as u64 + process.ram;
+        match sizes.iter_mut().find(|(name, ..)| *name == process.app) {
+            Some((_, _, most)) => *most = bytes.max(*most),
+            None => sizes.push((&process.app, KIND_APP, bytes)),
+        }
+    }
+    sizes.extend(manifest.data.iter().map(|region| (region.name.as_str(), KIND_DATA, region.size)));
+    ensure!(sizes.len() <= MAP_ENTRIES, "{} apps and data regions; a flash map holds {MAP_ENTRIES}", sizes.len());
+    let need = sizes.iter().fold((MAP_SECTORS * SECTOR) as u64, |sum, (.., bytes)| {
+        sum.saturating_add(bytes.next_multiple_of(SECTOR as u64))
+    });
+    ensure!(
+        need <= manifest.board.flash_size,
+        "map, apps and data need {need} bytes of flash; `flash_size` gives {} ({} bytes)",
+        size::show(manifest.board.flash_size),
+        manifest.board.flash_size
+    );
+    let mut start_sector = MAP_SECTORS as u32;
+    let mut slots = Vec::new();
+    for (name, kind, bytes) in sizes {
+        // The flash's size was checked to count in 32-bit sectors.
+        let sectors = bytes.div_ceil(SECTOR as u64) as u32;
+        slots.push(Slot { name: name.to_owned(), kind, start_sector, sectors });
+        start_sector += sectors;
+    }
+    Ok(slots)
+}
+
+/// The map's entry for a slot.
+fn entry(slot: &Slot) -> Result<MapEntry> {
+    let name = name_bytes(&slot.name).with_context(|| format!("the name `{}` does not fit a map", slot.name))?;
+    Ok(MapEntry { name, kind: slot.kind, start_sector: slot.start_sector, sectors: slot.sectors, reserved: 0 })
+}

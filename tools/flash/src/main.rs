@@ -1,0 +1,146 @@
+//! `flash`: builds, shows, checks and changes the image of the board's flash.
+
+use anyhow::{Context, Result, ensure};
+use clap::{Parser, Subcommand};
+use slopos_flash::{Contents, Image, Program};
+use slopos_manifest::size;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Builds, shows, checks and changes the image of the board's flash.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Writes the flash of a manifest: each app and each data region in its slot.
+    Build {
+        /// The board's manifest.
+        #[arg(long)]
+        manifest: PathBuf,
+        /// The folder with the apps' ELF files, each named as its app.
+        #[arg(long)]
+        apps: PathBuf,
+        /// The image to write.
+        #[arg(long)]
+        output: PathBuf,
+    },
+    /// Lists the slots of an image and what they hold.
+    List {
+        /// The image.
+        image: PathBuf,
+    },
+    /// Checks every record of an image as the kernel does at boot.
+    Verify {
+        /// The image.
+        image: PathBuf,
+    },
+    /// Puts another program into the slot of an app; the kernel needs no rebuilding.
+    Replace {
+        /// The image.
+        image: PathBuf,
+        /// The app whose slot it is.
+        app: String,
+        /// The program's ELF file.
+        elf: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("flash: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Build { manifest, apps, output } => {
+            let manifest = slopos_manifest::load(&manifest)?;
+            let image = Image::build(&manifest, |app| read(&apps.join(app)), read)?;
+            image.verify()?;
+            write(&output, &image)?;
+        }
+        Command::List { image } => {
+            print(&load(&image)?);
+        }
+        Command::Verify { image } => {
+            let bad = print(&load(&image)?);
+            if bad > 0 {
+                eprintln!("flash: {bad} bad slots in {}", image.display());
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+        Command::Replace { image: path, app, elf } => {
+            let mut image = load(&path)?;
+            let program = Program::from_elf(&read(&elf)?).with_context(|| elf.display().to_string())?;
+            image.replace(&app, &program)?;
+            write(&path, &image)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A file's bytes.
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// An image whose map is right.
+fn load(path: &Path) -> Result<Image> {
+    Image::from_bytes(read(path)?).with_context(|| path.display().to_string())
+}
+
+/// Writes an image beside its place, reads it back, checks it, and only then puts it there.
+///
+/// A bad record elsewhere in the image is no reason to refuse: it was there before, and the kernel boots the rest.
+fn write(path: &Path, image: &Image) -> Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = PathBuf::from(beside);
+    std::fs::write(&beside, image.bytes()).with_context(|| format!("cannot write {}", beside.display()))?;
+    let written = load(&beside)?;
+    ensure!(written == *image, "{} does not read back as it was written", beside.display());
+    print(&written);
+    std::fs::rename(&beside, path).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Prints a line for each slot; returns how many are bad.
+fn print(image: &Image) -> usize {
+    let mut bad = 0;
+    println!("{:<16} {:<4} {:>7} {:>7}  contents", "slot", "kind", "sector", "sectors");
+    for (slot, contents) in image.inspect() {
+        let kind = if matches!(contents, Ok(Contents::Data { .. })) { "data" } else { "app" };
+        let text = match contents {
+            Ok(Contents::Data { sha256 }) => format!("{} sha256 {}", size::show(slot.size()), short(&sha256)),
+            Ok(Contents::App { record_bytes, sha256, program }) => {
+                let rights: Vec<_> = program.pieces.iter().map(|piece| piece.rights()).collect();
+                format!(
+                    "{record_bytes} of {} bytes, RAM {}, entry {:#x}, {}, sha256 {}",
+                    slot.size(),
+                    size::show(program.span()),
+                    program.entry,
+                    rights.join(" "),
+                    short(&sha256)
+                )
+            }
+            Err(error) => {
+                bad += 1;
+                format!("bad: {error:#}")
+            }
+        };
+        println!("{:<16} {:<4} {:>7} {:>7}  {text}", slot.name, kind, slot.start_sector, slot.sectors);
+    }
+    bad
+}
+
+/// The first bytes of a hash, enough to tell two builds apart by eye.
+fn short(sha256: &[u8; 32]) -> String {
+    sha256[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+}

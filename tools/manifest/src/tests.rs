@@ -1,0 +1,250 @@
+//! What a manifest may say, and how a wrong one is refused.
+
+use super::*;
+
+/// A manifest that is right, to be made wrong in one place by each test.
+const RIGHT: &str = r#"
+[board]
+name = "board"
+network_budget = "1 MiB"
+max_frame = 1514
+flash_size = "1 MiB"
+
+[[process]]
+name = "webget"
+app = "webget"
+ram = "128 KiB"
+stack = "32 KiB"
+arguments = ["--quiet"]
+flash = ["scratch"]
+
+[process.network]
+sockets = 4
+receive = "64 KiB"
+send = "16 KiB"
+connect = ["10.0.2.0/24:80,8000-8999", "0.0.0.0/0:443"]
+
+[[process]]
+name = "clock"
+app = "clock"
+ram = "4 KiB"
+stack = "4 KiB"
+start = "boot"
+
+[[data]]
+name = "scratch"
+size = "64 KiB"
+file = "scratch.bin"
+"#;
+
+fn parse_text(text: &str) -> Result<Manifest, Error> {
+    parse(text, Path::new("boards/here.toml"))
+}
+
+/// Refuses RIGHT with `old` replaced by `new`; the message has to name the line of the change and hold `reason`.
+#[track_caller]
+fn refused(old: &str, new: &str, reason: &str) {
+    let start = RIGHT.find(old).expect("the test changes a text that is there");
+    let text = RIGHT.replacen(old, new, 1);
+    let error = parse_text(&text).expect_err("a wrong manifest was taken");
+    assert!(error.message.contains(reason), "{error}");
+    let first = 1 + RIGHT[..start].matches('\n').count();
+    let last = first + new.matches('\n').count();
+    assert!((first..=last).contains(&error.line), "line {} not in {first}..={last}: {error}", error.line);
+    assert!(error.to_string().starts_with(&format!("boards/here.toml:{}: ", error.line)), "{error}");
+}
+
+#[test]
+fn a_right_manifest_is_read_in_full() {
+    let manifest = parse_text(RIGHT).expect("a right manifest");
+    assert_eq!(
+        manifest.board,
+        Board { name: "board".into(), network_budget: 1 << 20, max_frame: 1514, selftest: false, flash_size: 1 << 20 }
+    );
+    let [webget, clock] = &manifest.processes[..] else { panic!("two processes") };
+    assert_eq!((webget.name.as_str(), webget.ram, webget.stack), ("webget", 128 << 10, 32 << 10));
+    assert_eq!((webget.start, clock.start), (Start::Command, Start::Boot));
+    assert_eq!(webget.arguments, ["--quiet"]);
+    assert_eq!(webget.flash, ["scratch"]);
+    assert_eq!(RIGHT.lines().nth(webget.line - 1), Some("[[process]]"));
+    let network = webget.network.as_ref().expect("a network");
+    assert_eq!((network.sockets, network.receive, network.send), (4, 64 << 10, 16 << 10));
+    assert_eq!(network.buffer_bytes(), 4 * (80 << 10));
+    assert_eq!(RIGHT.lines().nth(network.line - 1), Some("[process.network]"));
+    assert_eq!(network.connect.len(), 3);
+    assert_eq!(network.connect[1], Remote { address: [10, 0, 2, 0], prefix: 24, first_port: 8000, last_port: 8999 });
+    assert_eq!(clock.network, None);
+    assert_eq!(
+        manifest.data,
+        [Data { name: "scratch".into(), size: 64 << 10, file: Some("boards/scratch.bin".into()) }]
+    );
+}
+
+#[test]
+fn a_file_is_named_whether_it_is_missing_or_wrong() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("board.toml");
+    let missing = load(&path).expect_err("no such file");
+    assert_eq!((missing.line, missing.path.as_path()), (0, path.as_path()));
+    assert!(missing.to_string().contains("board.toml: cannot be read"), "{missing}");
+    std::fs::write(&path, RIGHT).expect("written");
+    assert_eq!(load(&path).expect("right").processes.len(), 2);
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_the_one_that_was_meant() {
+    refused(
+        "network_budget =",
+        "network_buget =",
+        "[board] has no key `network_buget`; did you mean `network_budget`?",
+    );
+    refused("stack =", "stak =", "did you mean `stack`?");
+    refused("sockets =", "socket =", "did you mean `sockets`?");
+    refused("size = \"64", "sise = \"64", "did you mean `size`?");
+    refused("[[data]]", "[[date]]", "did you mean `data`?");
+}
+
+#[test]
+fn a_suggestion_is_not_a_guess() {
+    let error = parse_text(&RIGHT.replacen("start =", "zzzzzz =", 1)).expect_err("unknown");
+    assert!(error.message.ends_with("[[process]] has no key `zzzzzz`"), "{error}");
+}
+
+#[test]
+fn a_missing_key_is_named_at_its_table() {
+    let error = parse_text(&RIGHT.replacen("app = \"clock\"\n", "", 1)).expect_err("no app");
+    assert_eq!(error.message, "[[process]] lacks the key `app`");
+    assert_eq!(RIGHT.lines().nth(error.line - 1), Some("[[process]]"));
+    assert!(parse_text("").expect_err("nothing").message.contains("[board]"));
+}
+
+#[test]
+fn what_is_no_toml_is_refused_with_its_line() {
+    refused("max_frame = 1514", "max_frame = = 1514", "");
+    refused("max_frame = 1514", "max_frame = 1514\nmax_frame = 1514", "duplicate key");
+}
+
+#[test]
+fn names_are_short_plain_and_unique() {
+    refused("name = \"clock\"", "name = \"webget\"", "second process has the name `webget`");
+    refused("name = \"clock\"", "name = \"a_name_of_17_byte\"", "17 bytes; 1 to 16 fit");
+    refused("name = \"clock\"", "name = \"\"", "0 bytes; 1 to 16 fit");
+    refused("name = \"clock\"", "name = \"Clock\"", "holds 'C'");
+    refused("app = \"clock\"", "app = \"clock.elf\"", "holds '.'");
+    refused("name = \"board\"", "name = \"../board\"", "holds '.'");
+    let twice = format!("{RIGHT}\n[[data]]\nname = \"scratch\"\nsize = \"512 B\"\n");
+    assert!(parse_text(&twice).expect_err("twice").message.contains("second data region has the name `scratch`"));
+    refused(
+        "[[process]]\nname = \"clock\"\napp = \"clock\"",
+        "[[process]]\nname = \"clock\"\napp = \"scratch\"",
+        "share",
+    );
+}
+
+#[test]
+fn a_size_has_a_unit() {
+    refused("ram = \"128 KiB\"", "ram = 131072", "needs a unit; did you mean \"131072 B\"");
+    refused("ram = \"128 KiB\"", "ram = \"128 KB\"", "not a size");
+    refused("ram = \"128 KiB\"", "ram = true", "not a boolean");
+}
+
+#[test]
+fn memory_is_whole_pages_inside_the_window() {
+    refused("ram = \"4 KiB\"", "ram = \"5 KiB\"", "whole pages of 4 KiB, 8 KiB say");
+    refused("ram = \"4 KiB\"", "ram = \"0 KiB\"", "whole pages");
+    refused("stack = \"4 KiB\"", "stack = \"1 B\"", "whole pages");
+    // 2 MiB less two guard pages and 4 KiB of stack is 2036 KiB: the last that fits.
+    assert!(parse_text(&RIGHT.replacen("ram = \"4 KiB\"", "ram = \"2036 KiB\"", 1)).is_ok());
+    refused("ram = \"4 KiB\"", "ram = \"2040 KiB\"", "more than the 2 MiB of a process's addresses");
+    refused("ram = \"4 KiB\"", "ram = \"17179869183 GiB\"", "more than the 2 MiB");
+}
+
+#[test]
+fn arguments_fit_the_block_that_carries_them() {
+    let long = |length: usize| format!("arguments = [\"{}\"]", "a".repeat(length));
+    // `webget` and its NUL take 7 bytes, the argument's NUL one more.
+    assert!(parse_text(&RIGHT.replacen("arguments = [\"--quiet\"]", &long(504), 1)).is_ok());
+    refused("arguments = [\"--quiet\"]", &long(505), "need 513 bytes; a process is started with at most 512");
+    refused("\"--quiet\"", "\"\\u0000\"", "NUL");
+    refused("[\"--quiet\"]", "\"--quiet\"", "list of texts");
+    refused("[\"--quiet\"]", "[3]", "text in quotes");
+}
+
+#[test]
+fn a_process_starts_at_boot_or_by_command() {
+    refused("start = \"boot\"", "start = \"bot\"", "did you mean `boot`?");
+}
+
+#[test]
+fn a_process_opens_regions_that_exist() {
+    refused("flash = [\"scratch\"]", "flash = [\"scrach\"]", "no data region `scrach`; did you mean `scratch`?");
+    refused("flash = [\"scratch\"]", "flash = [\"scratch\", \"scratch\"]", "named twice");
+}
+
+#[test]
+fn network_numbers_have_limits() {
+    refused("sockets = 4", "sockets = 0", "`sockets` is 0; it has to be 1 to 29");
+    refused("sockets = 4", "sockets = 30", "`sockets` is 30; it has to be 1 to 29");
+    refused("sockets = 4", "sockets = -1", "`sockets` is -1");
+    refused("sockets = 4", "sockets = \"4\"", "`sockets` is a string");
+    refused("receive = \"64 KiB\"", "receive = \"1023 B\"", "it has to be 1 KiB to 1 GiB");
+    refused("send = \"16 KiB\"", "send = \"2 GiB\"", "it has to be 1 KiB to 1 GiB");
+    refused("0.0.0.0/0:443", "0.0.0.0/33:443", "prefix 33");
+    refused("0.0.0.0/0:443", "0.0.0.0/0:443-80", "443-80 is empty");
+}
+
+#[test]
+fn the_network_stays_within_its_budget() {
+    // Four sockets of 64 KiB and 16 KiB are 320 KiB.
+    assert!(parse_text(&RIGHT.replacen("network_budget = \"1 MiB\"", "network_budget = \"320 KiB\"", 1)).is_ok());
+    let error = parse_text(&RIGHT.replacen("network_budget = \"1 MiB\"", "network_budget = \"319 KiB\"", 1))
+        .expect_err("too little");
+    assert!(error.message.contains("needs 320 KiB (327680 bytes); `network_budget` allows 319 KiB"), "{error}");
+    assert_eq!(RIGHT.lines().nth(error.line - 1), Some("[[process]]"));
+}
+
+#[test]
+fn the_largest_frame_has_limits() {
+    refused("max_frame = 1514", "max_frame = 589", "`max_frame` is 589; it has to be 590 to 9018");
+    refused("max_frame = 1514", "max_frame = 9019", "it has to be 590 to 9018");
+}
+
+#[test]
+fn the_flash_is_whole_sectors() {
+    refused("flash_size = \"1 MiB\"", "flash_size = \"1000 B\"", "whole sectors");
+    refused("flash_size = \"1 MiB\"", "flash_size = \"1 KiB\"", "at least 2 KiB for its map");
+    refused("flash_size = \"1 MiB\"", "flash_size = \"4096 GiB\"", "its map can count");
+    refused("size = \"64 KiB\"", "size = \"100 B\"", "whole sectors of 512 bytes");
+}
+
+#[test]
+fn sixty_four_processes_fit_and_no_more() {
+    let head = &RIGHT[..RIGHT.find("[[process]]").expect("a process")];
+    let with = |count: usize| {
+        let processes: String = (0..count)
+            .map(|n| format!("[[process]]\nname = \"p{n}\"\napp = \"p\"\nram = \"4 KiB\"\nstack = \"4 KiB\"\n"))
+            .collect();
+        parse_text(&format!("{head}{processes}"))
+    };
+    assert_eq!(with(64).expect("64 fit").processes.len(), 64);
+    assert!(with(65).expect_err("65").message.contains("at most 64"));
+    assert!(with(0).expect_err("none").message.contains("nothing to run"));
+}
+
+#[test]
+fn tables_are_told_from_lists() {
+    assert!(
+        parse_text("board = 3").expect_err("a number").message.contains("[board] has to be a table, not an integer")
+    );
+    refused("[[data]]", "[data]", "write [[data]]");
+}
+
+#[test]
+fn the_boards_of_this_tree_are_right() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../boards/qemu_q35");
+    let board = load(folder.join("board.toml")).unwrap_or_else(|error| panic!("{error}"));
+    assert!(!board.board.selftest);
+    let test = load(folder.join("test.toml")).unwrap_or_else(|error| panic!("{error}"));
+    assert!(test.board.selftest);
+    assert_ne!(board.board.name, test.board.name, "one image would overwrite the other");
+}

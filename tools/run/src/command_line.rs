@@ -1,0 +1,200 @@
+//! The options that `run` and `fetch` share, and how they end.
+
+use crate::accelerator::Accelerator;
+use crate::machine::{Builder, Event, Machine, Outcome, Transport};
+use crate::printer::{Printer, Style};
+use crate::status::{TIMED_OUT, Verdict, verdict};
+use crate::terminal::RawMode;
+use anyhow::{Context, Result};
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{Write, stdout};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The exit code where QEMU ended without a word from the guest and the guest's status was asked for.
+pub const NO_WORD: i32 = 125;
+
+/// Options that describe the board.
+#[derive(clap::Args)]
+pub struct Options {
+    /// The board's files without their endings: IMAGE.elf is the kernel, IMAGE.img the flash.
+    #[arg(long, value_name = "IMAGE", default_value = "build/qemu_q35")]
+    pub image: PathBuf,
+    /// How the network device is reached.
+    #[arg(long, value_enum, default_value = "modern")]
+    net: Transport,
+    /// How the flash's device is reached.
+    #[arg(long, value_enum, default_value = "transitional")]
+    disk: Transport,
+    /// More properties of the network device, `vectors=0,host_mtu=1400` for instance.
+    #[arg(long, value_name = "PROPERTIES", default_value = "")]
+    device_args: String,
+    /// Puts the network device behind a PCI Express root port.
+    #[arg(long)]
+    root_port: bool,
+    /// The board's memory.
+    #[arg(long, value_name = "SIZE", default_value = "16M")]
+    memory: String,
+    /// The accelerator: auto takes KVM where the processor really has it.
+    #[arg(long, value_enum, default_value = "auto")]
+    accelerator: Accelerator,
+    /// Writes every frame of the network to this file.
+    #[arg(long, value_name = "FILE")]
+    pcap: Option<PathBuf>,
+    /// Stops the board after this time, with exit code 124.
+    #[arg(long, value_name = "SECONDS")]
+    pub timeout: Option<u64>,
+    /// Writes the log to this file too.
+    #[arg(long, value_name = "FILE")]
+    transcript: Option<PathBuf>,
+    /// Begins each line of the kernel's log with its time and level.
+    #[arg(long)]
+    pub times: bool,
+}
+
+impl Options {
+    /// The kernel's ELF.
+    pub fn kernel(&self) -> PathBuf {
+        with_ending(&self.image, ".elf")
+    }
+
+    /// The board that the options describe.
+    pub fn machine(&self) -> Builder {
+        let mut machine = Machine::builder(self.kernel())
+            .flash(with_ending(&self.image, ".img"))
+            .network(self.net)
+            .disk(self.disk)
+            .network_properties(&self.device_args)
+            .root_port(self.root_port)
+            .memory(&self.memory)
+            .accelerator(self.accelerator);
+        if let Some(file) = &self.pcap {
+            machine = machine.capture(file);
+        }
+        if let Some(seconds) = self.timeout {
+            machine = machine.timeout(Duration::from_secs(seconds));
+        }
+        machine
+    }
+
+    /// Boots `machine` and prints its log to standard output, and to the transcript where one is wanted.
+    ///
+    /// # Errors
+    /// QEMU cannot be started, or the transcript cannot be written.
+    pub fn boot(&self, machine: Builder, interactive: bool) -> Result<Outcome> {
+        let terminal = if interactive { Some(RawMode::enter().context("the terminal")?) } else { None };
+        let style = if interactive { Style::Terminal } else { Style::Lines };
+        let mut screen = Printer::new(stdout(), style, self.times);
+        let mut transcript = match &self.transcript {
+            None => None,
+            Some(path) => {
+                let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+                Some(Printer::new(file, Style::Lines, self.times))
+            }
+        };
+        let listener = |event: &Event| {
+            screen.event(event).context("standard output")?;
+            match &mut transcript {
+                Some(transcript) => transcript.event(event).context("the transcript"),
+                None => Ok(()),
+            }
+        };
+        let outcome = machine.run_with(listener)?;
+        let mut last_words = None;
+        if outcome.code == TIMED_OUT {
+            last_words = Some(format!("run: stopped after {} s, the board did not exit", self.timeout.unwrap_or(0)));
+        }
+        finish(screen, last_words.as_deref()).context("standard output")?;
+        if let Some(transcript) = transcript {
+            finish(transcript, last_words.as_deref()).context("the transcript")?;
+        }
+        drop(terminal);
+        Ok(outcome)
+    }
+}
+
+/// Writes what is left of a log, and then a line of our own.
+fn finish(printer: Printer<impl Write>, last_words: Option<&str>) -> std::io::Result<()> {
+    let mut output = printer.finish()?;
+    if let Some(text) = last_words {
+        writeln!(output, "{text}")?;
+    }
+    output.flush()
+}
+
+/// The status of the guest's last command as an exit code, with a word on what else may have happened.
+pub fn status(code: i32) -> i32 {
+    match verdict(code) {
+        Verdict::Exit(status) => i32::from(status),
+        Verdict::TimedOut => TIMED_OUT,
+        Verdict::Panic => {
+            eprintln!("run: the kernel panicked");
+            NO_WORD
+        }
+        Verdict::NoWord => {
+            eprintln!("run: QEMU ended with code {code} before the board exited");
+            NO_WORD
+        }
+    }
+}
+
+/// The path with more letters at its end; [`Path::with_extension`] would take a dot in the name for an ending.
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+/// Options of webget that take the next word as their value.
+const VALUED: [&str; 5] = ["-o", "--output", "-n", "--count", "--timeout"];
+
+/// Whether these arguments of webget hold options alone, and no address.
+pub fn lacks_address(words: &[String]) -> bool {
+    let mut rest = words.iter();
+    while let Some(word) = rest.next() {
+        if VALUED.contains(&word.as_str()) {
+            // The value is no address. That it is missing is for webget to say.
+            let _value = rest.next();
+        } else if !word.starts_with('-') {
+            return false;
+        }
+    }
+    true
+}
+
+/// A word as the board's command line takes it: in quotes where a blank or a semicolon would end it; `None` where no
+/// quotes help, for there is no way to write a quote or a control character.
+pub fn quote(word: &str) -> Option<String> {
+    if word.contains('"') || word.contains(char::is_control) {
+        return None;
+    }
+    let plain = !word.is_empty() && !word.contains([';', ' ']);
+    Some(if plain { word.to_owned() } else { format!("\"{word}\"") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_option_is_no_address() {
+        let lacks = |line: &str| lacks_address(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+        for line in ["", "-I", "--sha256 -o null", "--count 3", "--timeout", "-n 2 --timeout 5"] {
+            assert!(lacks(line), "{line}");
+        }
+        for line in ["http://10.0.2.2/", "nonsense", "-o null http://10.0.2.2/", "http://10.0.2.2/ --count 3"] {
+            assert!(!lacks(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn words_that_would_end_early_are_quoted() {
+        assert_eq!(quote("http://10.0.2.2/a?b=c").as_deref(), Some("http://10.0.2.2/a?b=c"));
+        assert_eq!(quote("http://10.0.2.2/a;b").as_deref(), Some("\"http://10.0.2.2/a;b\""));
+        assert_eq!(quote("two words").as_deref(), Some("\"two words\""));
+        assert_eq!(quote("").as_deref(), Some("\"\""));
+        assert_eq!(quote("a\"b"), None);
+        assert_eq!(quote("a\nb"), None);
+    }
+}

@@ -1,0 +1,105 @@
+//! The kernel's log: `defmt` frames from COM2, turned into text with the kernel's ELF.
+
+use anyhow::{Context, Result};
+use defmt_decoder::{DecodeError, StreamDecoder, Table};
+use std::path::Path;
+
+/// One line of the kernel's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// The kernel's time stamp, where it has one.
+    pub time: Option<String>,
+    /// `info`, `warn` and so on; `None` for a line without a level.
+    pub level: Option<&'static str>,
+    /// What the kernel says.
+    pub text: String,
+}
+
+impl Line {
+    /// The line as a log shows it.
+    ///
+    /// An ordinary line is its bare text, because scripts look for these lines; warnings and errors say that they are.
+    /// With `times`, each line begins with its time and level instead.
+    pub fn show(&self, times: bool) -> String {
+        let level = self.level.unwrap_or("");
+        match (times, level) {
+            (true, _) => format!("{:>12} {level:<5} {}", self.time.as_deref().unwrap_or(""), self.text),
+            (false, "warn") => format!("warning: {}", self.text),
+            (false, "error") => format!("error: {}", self.text),
+            (false, _) => self.text.clone(),
+        }
+    }
+}
+
+/// What a kernel's ELF says about its log.
+pub struct Decoder {
+    /// `None` where the ELF has no `defmt` data at all.
+    table: Option<Table>,
+}
+
+impl Decoder {
+    /// Reads the `defmt` data of the ELF file at `path`.
+    ///
+    /// # Errors
+    /// The file cannot be read, is no ELF, or has `defmt` data of a version that this tool does not know.
+    pub fn from_elf(path: &Path) -> Result<Decoder> {
+        let elf = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let table = Table::parse(&elf).with_context(|| format!("the log's format in {}", path.display()))?;
+        Ok(Decoder { table })
+    }
+
+    /// A stream of frames, at its beginning.
+    pub fn stream(&self) -> Stream<'_> {
+        Stream { frames: self.table.as_ref().map(Table::new_stream_decoder), undecoded: 0, malformed: 0 }
+    }
+}
+
+/// A stream of frames, fed piece by piece.
+pub struct Stream<'t> {
+    frames: Option<Box<dyn StreamDecoder + Send + Sync + 't>>,
+    /// Bytes since the last whole frame.
+    undecoded: usize,
+    malformed: usize,
+}
+
+impl Stream<'_> {
+    /// Takes the next bytes of the stream and returns the lines that they complete.
+    pub fn push(&mut self, bytes: &[u8]) -> Vec<Line> {
+        let mut lines = Vec::new();
+        let Some(frames) = &mut self.frames else {
+            self.undecoded += bytes.len();
+            return lines;
+        };
+        frames.received(bytes);
+        // A zero ends a frame; what comes after the last one waits for more.
+        match bytes.iter().rposition(|&byte| byte == 0) {
+            Some(zero) => self.undecoded = bytes.len() - zero - 1,
+            None => self.undecoded += bytes.len(),
+        }
+        loop {
+            match frames.decode() {
+                Ok(frame) => lines.push(Line {
+                    time: frame.display_timestamp().map(|time| time.to_string()),
+                    level: frame.level().map(|level| level.as_str()),
+                    text: frame.display_message().to_string(),
+                }),
+                Err(DecodeError::UnexpectedEof) => return lines,
+                Err(DecodeError::Malformed) => {
+                    self.malformed += 1;
+                    let text = format!("run: frame {} on COM2 that this ELF does not explain", self.malformed);
+                    lines.push(Line { time: None, level: Some("error"), text });
+                }
+            }
+        }
+    }
+
+    /// What is left over at the stream's end, as a line; `None` where every byte was decoded.
+    pub fn finish(self) -> Option<Line> {
+        let why = match self.frames {
+            Some(_) => "after the last whole frame",
+            None => "and no defmt data in the ELF to decode them with",
+        };
+        let text = format!("run: {} bytes on COM2 {why}", self.undecoded);
+        (self.undecoded > 0).then_some(Line { time: None, level: Some("error"), text })
+    }
+}

@@ -1,0 +1,80 @@
+//! `fetch`: boots the board, has it fetch with its webget, and exits with webget's status.
+//!
+//! Without an address it fetches a page from a small server of its own, so that one command shows the whole path from
+//! reset to HTTP without anything else being set up.
+
+use anyhow::{Result, anyhow};
+use clap::Parser;
+use slopos_run::command_line::{Options, lacks_address, quote, status};
+use std::process::ExitCode;
+use std::thread;
+use tiny_http::{Response, Server};
+
+/// The page of the small server.
+const PAGE: &str = "SlopOS fetched this page from its host, one sans-IO step at a time.\n";
+
+/// Where QEMU's user networking puts the host's loopback.
+const HOST: &str = "10.0.2.2";
+
+/// How long a fetch from the small server may take, the board's boot included.
+const PAGE_SECONDS: u64 = 180;
+
+/// Boots the board, runs `webget ARGUMENTS`, and exits with its status.
+///
+/// Without an address, webget fetches a page from a small server on this machine.
+#[derive(Parser)]
+#[command(name = "fetch")]
+struct Arguments {
+    #[command(flatten)]
+    options: Options,
+    /// Arguments of webget: its options and addresses. The host is 10.0.2.2.
+    #[arg(last = true)]
+    webget: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    match fetch(Arguments::parse()) {
+        Ok(code) => ExitCode::from(code as u8),
+        Err(error) => {
+            eprintln!("fetch: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn fetch(mut arguments: Arguments) -> Result<i32> {
+    let mut words = arguments.webget;
+    if lacks_address(&words) {
+        words.push(format!("http://{HOST}:{}/", serve()?));
+        arguments.options.timeout.get_or_insert(PAGE_SECONDS);
+    }
+    let mut commands = "webget".to_owned();
+    for word in &words {
+        commands.push(' ');
+        match quote(word) {
+            Some(quoted) => commands.push_str(&quoted),
+            None => {
+                eprintln!("fetch: the board's command line cannot hold {word:?}");
+                return Ok(2);
+            }
+        }
+    }
+    let machine = arguments.options.machine().append(commands + "; exit");
+    let outcome = arguments.options.boot(machine, false)?;
+    Ok(status(outcome.code))
+}
+
+/// Serves the page on a free port of the loopback until the tool ends; returns the port.
+fn serve() -> Result<u16> {
+    let server = Server::http("127.0.0.1:0").map_err(|why| anyhow!("cannot serve the page: {why}"))?;
+    let port = server.server_addr().to_ip().ok_or_else(|| anyhow!("the server has no port"))?.port();
+    thread::spawn(move || {
+        for request in server.incoming_requests() {
+            let url = request.url().to_owned();
+            if let Err(why) = request.respond(Response::from_string(PAGE)) {
+                eprintln!("fetch: the page for {url} was not taken: {why}");
+            }
+        }
+    });
+    Ok(port)
+}

@@ -1,0 +1,473 @@
+//! A run of the board in QEMU, from its command line to its exit code.
+
+use crate::accelerator::Accelerator;
+use crate::decoder::{Decoder, Line};
+use crate::ports::{Ports, escape};
+use crate::status::{KILLED, TIMED_OUT};
+use anyhow::{Context, Result, anyhow, bail};
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+/// Which of its PCI transports a virtio device offers (VIRTIO 1.2 section 4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Transport {
+    /// VIRTIO 1.0 and later alone.
+    Modern,
+    /// That of before VIRTIO 1.0 alone.
+    Legacy,
+    /// Both; the driver chooses.
+    Transitional,
+    /// There is no such device.
+    None,
+}
+
+impl Transport {
+    /// The device's properties, each with a comma in front; `None` where there is to be no device.
+    fn properties(self) -> Option<&'static str> {
+        match self {
+            Transport::Modern => Some(",disable-legacy=on,disable-modern=off"),
+            Transport::Legacy => Some(",disable-legacy=off,disable-modern=on"),
+            Transport::Transitional => Some(",disable-legacy=off,disable-modern=off"),
+            Transport::None => None,
+        }
+    }
+}
+
+/// What happens while the board runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Bytes from COM1.
+    Console(Vec<u8>),
+    /// A line of the kernel's log from COM2.
+    Log(Line),
+    /// A line that QEMU itself says.
+    Qemu(String),
+}
+
+/// How a run went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// QEMU's exit code; [`TIMED_OUT`] where the time was up; [`KILLED`] where a signal ended QEMU.
+    /// [`verdict`](crate::verdict) reads it.
+    pub code: i32,
+    /// All of COM1; bytes that are not UTF-8 are replaced.
+    pub console: String,
+    /// All of the kernel's log.
+    pub log: Vec<String>,
+    /// What QEMU itself said.
+    pub qemu: Vec<String>,
+}
+
+impl Outcome {
+    /// Whether a line of the kernel's log, or of the console, contains `text`.
+    pub fn says(&self, text: &str) -> bool {
+        self.log.iter().any(|line| line.contains(text)) || self.console.contains(text)
+    }
+}
+
+/// A board that can be booted.
+pub struct Machine;
+
+impl Machine {
+    /// A board with this kernel, 16 MiB of memory, a modern network device and no flash.
+    pub fn builder(kernel: impl Into<PathBuf>) -> Builder {
+        Builder {
+            kernel: kernel.into(),
+            flash: None,
+            keep_flash: false,
+            append: String::new(),
+            network: Transport::Modern,
+            disk: Transport::Transitional,
+            network_properties: String::new(),
+            root_port: false,
+            memory: "16M".to_owned(),
+            accelerator: Accelerator::Auto,
+            capture: None,
+            timeout: None,
+            typing: VecDeque::new(),
+            interactive: false,
+            arguments: Vec::new(),
+        }
+    }
+}
+
+/// A board as it will be booted.
+pub struct Builder {
+    kernel: PathBuf,
+    flash: Option<PathBuf>,
+    keep_flash: bool,
+    append: String,
+    network: Transport,
+    disk: Transport,
+    network_properties: String,
+    root_port: bool,
+    memory: String,
+    accelerator: Accelerator,
+    capture: Option<PathBuf>,
+    timeout: Option<Duration>,
+    typing: VecDeque<(String, String)>,
+    interactive: bool,
+    arguments: Vec<OsString>,
+}
+
+impl Builder {
+    /// Puts this image into the flash. What the board writes is lost at the end, so that runs can share an image.
+    pub fn flash(mut self, image: impl Into<PathBuf>) -> Self {
+        self.flash = Some(image.into());
+        self.keep_flash = false;
+        self
+    }
+
+    /// Whether what the board writes to its flash stays in the image. QEMU then locks the image.
+    pub fn keep_flash(mut self, keep: bool) -> Self {
+        self.keep_flash = keep;
+        self
+    }
+
+    /// The kernel's command line: console commands separated by `;`.
+    pub fn append(mut self, commands: impl Into<String>) -> Self {
+        self.append = commands.into();
+        self
+    }
+
+    /// How the network device is reached, or that there is none.
+    pub fn network(mut self, transport: Transport) -> Self {
+        self.network = transport;
+        self
+    }
+
+    /// How the flash's device is reached, or that there is none.
+    pub fn disk(mut self, transport: Transport) -> Self {
+        self.disk = transport;
+        self
+    }
+
+    /// More properties of the network device, `vectors=0,host_mtu=1400` for instance.
+    pub fn network_properties(mut self, properties: impl Into<String>) -> Self {
+        self.network_properties = properties.into();
+        self
+    }
+
+    /// Whether the network device sits behind a PCI Express root port instead of on the root bus.
+    pub fn root_port(mut self, behind: bool) -> Self {
+        self.root_port = behind;
+        self
+    }
+
+    /// The board's memory, as QEMU writes it: `16M`.
+    pub fn memory(mut self, size: impl Into<String>) -> Self {
+        self.memory = size.into();
+        self
+    }
+
+    /// The accelerator.
+    pub fn accelerator(mut self, accelerator: Accelerator) -> Self {
+        self.accelerator = accelerator;
+        self
+    }
+
+    /// Writes every frame of the network to this file, in pcap format.
+    pub fn capture(mut self, file: impl Into<PathBuf>) -> Self {
+        self.capture = Some(file.into());
+        self
+    }
+
+    /// Stops the board after this time.
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.timeout = Some(limit);
+        self
+    }
+
+    /// Types `keys` on COM1 once the console has said `prompt` after what was typed before.
+    pub fn when(mut self, prompt: impl Into<String>, keys: impl Into<String>) -> Self {
+        self.typing.push_back((prompt.into(), keys.into()));
+        self
+    }
+
+    /// Copies standard input to COM1; Ctrl-A x stops the board.
+    pub fn interactive(mut self, interactive: bool) -> Self {
+        self.interactive = interactive;
+        self
+    }
+
+    /// More arguments for QEMU.
+    pub fn arguments(mut self, arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
+        self.arguments.extend(arguments.into_iter().map(Into::into));
+        self
+    }
+
+    /// Boots the board and waits for its end.
+    ///
+    /// # Errors
+    /// QEMU is not there or cannot be started, or the kernel's ELF cannot be read.
+    pub fn run(self) -> Result<Outcome> {
+        self.run_with(|_| Ok(()))
+    }
+
+    /// Boots the board, tells `listener` what happens, and waits for the end.
+    ///
+    /// # Errors
+    /// As [`run`](Builder::run), and what `listener` returns; the board is stopped then.
+    pub fn run_with(mut self, mut listener: impl FnMut(&Event) -> Result<()>) -> Result<Outcome> {
+        let decoder = Decoder::from_elf(&self.kernel)?;
+        let ports = Ports::new()?;
+        let deadline = self.timeout.map(|limit| Instant::now() + limit);
+        let mut qemu = Qemu(self.spawn(&ports)?);
+        let stderr = qemu.0.stderr.take().context("QEMU's standard error is a pipe")?;
+        let mut outcome = Outcome { code: 0, console: String::new(), log: Vec::new(), qemu: Vec::new() };
+        let mut console = Vec::new();
+
+        let timed_out = std::thread::scope(|scope| -> Result<bool> {
+            let (sender, events) = channel();
+            let from_qemu = sender.clone();
+            scope.spawn(move || read_lines(stderr, &from_qemu));
+            let streams = connect(&ports, &mut qemu, deadline)?;
+            let quit = Arc::new(AtomicBool::new(false));
+            let mut keyboard = None;
+            if let Some([com1, com2]) = streams {
+                keyboard = Some(com1.try_clone().context("COM1")?);
+                if self.interactive {
+                    let board = com1.try_clone().context("COM1")?;
+                    let quit = Arc::clone(&quit);
+                    // Not of this scope: it waits for a key, and the run must be able to end without one.
+                    std::thread::spawn(move || {
+                        if crate::terminal::forward(std::io::stdin(), board) {
+                            quit.store(true, Ordering::Relaxed);
+                        }
+                    });
+                }
+                let from_com1 = sender.clone();
+                scope.spawn(move || read_console(com1, &from_com1));
+                scope.spawn(|| read_log(com2, &decoder, sender));
+            } else {
+                drop(sender);
+            }
+            // From here to the end of the run the readers hold the senders, so the events end when QEMU does.
+            let mut typed_up_to = 0;
+            let mut stopped = false;
+            let mut timed_out = false;
+            loop {
+                let event = match events.recv_timeout(Duration::from_millis(20)) {
+                    Ok(event) => Some(event),
+                    Err(RecvTimeoutError::Timeout) => None,
+                    Err(RecvTimeoutError::Disconnected) => return Ok(timed_out),
+                };
+                let late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+                if !stopped && (late || quit.load(Ordering::Relaxed)) {
+                    qemu.stop();
+                    stopped = true;
+                    timed_out = late;
+                }
+                let Some(event) = event else { continue };
+                if let Err(why) = listener(&event) {
+                    qemu.stop();
+                    return Err(why);
+                }
+                match event {
+                    Event::Console(bytes) => console.extend_from_slice(&bytes),
+                    Event::Log(line) => outcome.log.push(line.text),
+                    Event::Qemu(text) => outcome.qemu.push(text),
+                }
+                while let (Some((prompt, _)), Some(board)) = (self.typing.front(), &mut keyboard) {
+                    let Some(found) = find(&console[typed_up_to..], prompt.as_bytes()) else { break };
+                    typed_up_to += found + prompt.len();
+                    if let Some((_, keys)) = self.typing.pop_front()
+                        && let Err(why) = board.write_all(keys.as_bytes())
+                    {
+                        // The board ended before the key arrived; its exit code tells the rest.
+                        outcome.qemu.push(format!("run: {keys:?} could not be typed: {why}"));
+                    }
+                }
+            }
+        })?;
+        let status = qemu.0.wait().context("QEMU")?;
+        outcome.console = String::from_utf8_lossy(&console).into_owned();
+        outcome.code = match (timed_out, status.code()) {
+            (true, _) => TIMED_OUT,
+            (false, Some(code)) => code,
+            (false, None) => {
+                outcome.qemu.push(format!("run: QEMU was ended: {status}"));
+                KILLED
+            }
+        };
+        Ok(outcome)
+    }
+
+    /// Starts QEMU.
+    fn spawn(&self, ports: &Ports) -> Result<Child> {
+        let program = std::env::var_os("QEMU").unwrap_or_else(|| "qemu-system-x86_64".into());
+        let mut command = match guard() {
+            Some(guard) => {
+                // A killed tool takes its QEMU along: a board nobody listens to would run for ever.
+                let mut command = Command::new(guard);
+                command.args(["--pdeathsig", "KILL", "--"]).arg(&program);
+                command
+            }
+            None => Command::new(&program),
+        };
+        if !runs(&program) {
+            bail!(
+                "{} is not installed; run ./just setup, or install the package qemu-system-x86",
+                program.to_string_lossy()
+            );
+        }
+        command.args(self.command_line(ports)?);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.spawn().map_err(|why| anyhow!("cannot start {}: {why}", program.to_string_lossy()))
+    }
+
+    /// QEMU's arguments.
+    fn command_line(&self, ports: &Ports) -> Result<Vec<OsString>> {
+        let mut line: Vec<OsString> = Vec::new();
+        let mut add = |words: &[&str]| line.extend(words.iter().map(OsString::from));
+        add(&["-M", "q35", "-accel", self.accelerator.qemu_name(), "-cpu", "max", "-m", &self.memory]);
+        add(&["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
+        add(&["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"]);
+        add(&["-kernel", &self.kernel.to_string_lossy(), "-append", &self.append]);
+        if let (Some(flash), Some(transport)) = (&self.flash, self.disk.properties()) {
+            if !flash.is_file() {
+                bail!("there is no flash image {}; run ./just build", flash.display());
+            }
+            let file = escape(flash.clone());
+            let snapshot = if self.keep_flash { "off" } else { "on" };
+            add(&["-drive", &format!("if=none,id=flash,format=raw,snapshot={snapshot},file={file}")]);
+            add(&["-device", &format!("virtio-blk-pci,drive=flash{transport}")]);
+        }
+        if let Some(transport) = self.network.properties() {
+            add(&["-netdev", "user,id=net0"]);
+            // Without an option ROM the firmware has nothing to boot from the network, and starts faster.
+            let mut device = "virtio-net-pci,netdev=net0,romfile=".to_owned();
+            if self.root_port {
+                add(&["-device", "pcie-root-port,id=port0,slot=1"]);
+                device.push_str(",bus=port0");
+            }
+            device.push_str(transport);
+            if !self.network_properties.is_empty() {
+                device.push(',');
+                device.push_str(&self.network_properties);
+            }
+            add(&["-device", &device]);
+            if let Some(capture) = &self.capture {
+                let file = escape(capture.clone());
+                add(&["-object", &format!("filter-dump,id=capture0,netdev=net0,file={file}")]);
+            }
+        }
+        line.extend(ports.arguments().into_iter().map(OsString::from));
+        line.extend(self.arguments.iter().cloned());
+        Ok(line)
+    }
+}
+
+/// A running QEMU; it does not outlive this value.
+struct Qemu(Child);
+
+impl Qemu {
+    /// Ends QEMU. That it has ended by itself already is as good.
+    fn stop(&mut self) {
+        if let Err(why) = self.0.kill() {
+            eprintln!("run: cannot stop QEMU: {why}");
+        }
+    }
+}
+
+impl Drop for Qemu {
+    fn drop(&mut self) {
+        if let Ok(None) = self.0.try_wait() {
+            self.stop();
+            if let Err(why) = self.0.wait() {
+                eprintln!("run: cannot wait for QEMU: {why}");
+            }
+        }
+    }
+}
+
+/// Waits until QEMU has connected both ports; `None` where it ended, or the time was up, before that.
+fn connect(ports: &Ports, qemu: &mut Qemu, deadline: Option<Instant>) -> Result<Option<[UnixStream; 2]>> {
+    let mut waiting = Vec::new();
+    loop {
+        if let Some(streams) = ports.accept(&mut waiting).inspect_err(|_| qemu.stop())? {
+            return Ok(Some(streams));
+        }
+        if qemu.0.try_wait().context("QEMU")?.is_some() {
+            return Ok(None);
+        }
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            qemu.stop();
+            return Ok(None);
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Whether a program of this name can be started.
+fn runs(program: &OsString) -> bool {
+    let version = Command::new(program).arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).status();
+    version.is_ok_and(|status| status.success())
+}
+
+/// A program of util-linux that ends its child when its parent ends, where it is installed.
+fn guard() -> Option<OsString> {
+    let name = OsString::from("setpriv");
+    runs(&name).then_some(name)
+}
+
+/// Sends QEMU's own words, line by line, until it ends.
+fn read_lines(stream: impl Read, events: &Sender<Event>) {
+    for line in BufReader::new(stream).lines() {
+        let text = line.unwrap_or_else(|why| format!("unreadable: {why}"));
+        if events.send(Event::Qemu(text)).is_err() {
+            return;
+        }
+    }
+}
+
+/// Sends the bytes of COM1 until QEMU ends.
+fn read_console(mut stream: UnixStream, events: &Sender<Event>) {
+    let mut bytes = [0; 65_536];
+    while let Ok(count @ 1..) = stream.read(&mut bytes) {
+        if events.send(Event::Console(bytes[..count].to_vec())).is_err() {
+            break;
+        }
+    }
+    // A thread may still copy the keyboard to the other end of this connection; this ends its writing. That the
+    // connection is gone already is what is wanted.
+    if let Err(why) = stream.shutdown(Shutdown::Both)
+        && why.kind() != std::io::ErrorKind::NotConnected
+    {
+        eprintln!("run: COM1: {why}");
+    }
+}
+
+/// Sends the lines of COM2 until QEMU ends.
+fn read_log(mut stream: UnixStream, decoder: &Decoder, events: Sender<Event>) {
+    let mut frames = decoder.stream();
+    let mut bytes = [0; 4096];
+    while let Ok(count @ 1..) = stream.read(&mut bytes) {
+        for line in frames.push(&bytes[..count]) {
+            if events.send(Event::Log(line)).is_err() {
+                return;
+            }
+        }
+    }
+    if let Some(rest) = frames.finish() {
+        // Nobody listens any more only where the run has failed already.
+        let _told = events.send(Event::Log(rest));
+    }
+}
+
+/// Where `needle` begins in `bytes`.
+fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
+    if needle.is_empty() {
+        return Some(0);
+    }
+    bytes.windows(needle.len()).position(|window| window == needle)
+}

@@ -1,0 +1,109 @@
+//! The person's terminal as the board's serial line.
+
+use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcsetattr};
+use std::io::{Read, Stdin, Write, stdin};
+
+/// A terminal in raw mode: every key is a byte, and none is a signal. Dropping it restores the terminal.
+pub struct RawMode {
+    before: Option<Termios>,
+    input: Stdin,
+}
+
+impl RawMode {
+    /// Puts standard input into raw mode. Where it is no terminal there is nothing to do.
+    ///
+    /// # Errors
+    /// The terminal does not let itself be changed.
+    pub fn enter() -> std::io::Result<RawMode> {
+        let input = stdin();
+        if !isatty(&input) {
+            return Ok(RawMode { before: None, input });
+        }
+        let before = tcgetattr(&input)?;
+        let mut raw = before.clone();
+        raw.make_raw();
+        tcsetattr(&input, OptionalActions::Now, &raw)?;
+        Ok(RawMode { before: Some(before), input })
+    }
+}
+
+impl Drop for RawMode {
+    fn drop(&mut self) {
+        if let Some(before) = &self.before
+            && let Err(why) = tcsetattr(&self.input, OptionalActions::Now, before)
+        {
+            eprintln!("run: the terminal stays raw, type `reset`: {why}");
+        }
+    }
+}
+
+/// The byte that Ctrl-A sends; it begins an escape, as in QEMU's own console.
+const ESCAPE: u8 = 1;
+
+/// Tells what the person types for the board from what is meant for this tool.
+#[derive(Debug, Default)]
+pub struct Keys {
+    escaped: bool,
+}
+
+impl Keys {
+    /// Takes typed bytes; the bytes for the board go to `board`. Returns whether the person wants to quit.
+    ///
+    /// Ctrl-A x quits, Ctrl-A Ctrl-A is one Ctrl-A for the board, Ctrl-A and anything else is dropped.
+    pub fn type_bytes(&mut self, typed: &[u8], board: &mut Vec<u8>) -> bool {
+        for &byte in typed {
+            match (std::mem::take(&mut self.escaped), byte) {
+                (false, ESCAPE) => self.escaped = true,
+                (false, _) | (true, ESCAPE) => board.push(byte),
+                (true, b'x' | b'X') => return true,
+                (true, _) => {}
+            }
+        }
+        false
+    }
+}
+
+/// Copies `input` to the board until the person quits (`true`), or until either side ends (`false`).
+pub fn forward(mut input: impl Read, mut board: impl Write) -> bool {
+    let mut keys = Keys::default();
+    let mut typed = [0; 256];
+    loop {
+        let count = match input.read(&mut typed) {
+            Ok(0) | Err(_) => return false,
+            Ok(count) => count,
+        };
+        let mut bytes = Vec::new();
+        if keys.type_bytes(&typed[..count], &mut bytes) {
+            return true;
+        }
+        if board.write_all(&bytes).is_err() {
+            return false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_a_is_an_escape() {
+        let typed = |pieces: &[&[u8]]| {
+            let (mut keys, mut board) = (Keys::default(), Vec::new());
+            let quit = pieces.iter().any(|piece| keys.type_bytes(piece, &mut board));
+            (quit, board)
+        };
+        assert_eq!(typed(&[b"help\r"]), (false, b"help\r".to_vec()));
+        assert_eq!(typed(&[b"a\x01", b"xb"]), (true, b"a".to_vec()));
+        assert_eq!(typed(&[b"a\x01\x01x"]), (false, b"a\x01x".to_vec()));
+        assert_eq!(typed(&[b"a\x01cx\x03"]), (false, b"ax\x03".to_vec()));
+    }
+
+    #[test]
+    fn the_end_of_the_input_is_no_wish_to_quit() {
+        let mut board = Vec::new();
+        assert!(!forward(&b"reset\n"[..], &mut board));
+        assert_eq!(board, b"reset\n");
+        assert!(forward(&b"\x01x"[..], &mut board));
+    }
+}

@@ -1,0 +1,146 @@
+//! Frames decoded with an ELF that is made here, as the kernel's linker makes one.
+
+use object::write::{Object, StandardSegment, Symbol, SymbolSection};
+use object::{Architecture, BinaryFormat, Endianness, SectionKind, SymbolFlags, SymbolKind, SymbolScope};
+use slopos_run::{Decoder, Line};
+use std::path::PathBuf;
+use std::process::Command;
+
+/// The text of a log message's symbol: `defmt` keeps format strings in symbol names.
+fn message(tag: &str, format: &str) -> String {
+    format!(r#"{{"package":"p","tag":"{tag}","data":"{format}","disambiguator":"1","crate_name":"c"}}"#)
+}
+
+/// An ELF with these messages, the first at index 1.
+fn elf(messages: &[String], encoding: &str) -> Vec<u8> {
+    let mut object = Object::new(BinaryFormat::Elf, Architecture::X86_64, Endianness::Little);
+    let segment = object.segment_name(StandardSegment::Data).to_vec();
+    let section = object.add_section(segment, b".defmt".to_vec(), SectionKind::ReadOnlyData);
+    object.append_section_data(section, &[0; 64], 1);
+    let mut symbol = |name: &str, value, section| {
+        object.add_symbol(Symbol {
+            name: name.as_bytes().to_vec(),
+            value,
+            size: 1,
+            kind: SymbolKind::Data,
+            scope: SymbolScope::Linkage,
+            weak: false,
+            section,
+            flags: SymbolFlags::None,
+        });
+    };
+    symbol("_defmt_version_ = 4", 0, SymbolSection::Absolute);
+    symbol(&format!("_defmt_encoding_ = {encoding}"), 0, SymbolSection::Absolute);
+    for (index, name) in (1..).zip(messages) {
+        symbol(name, index, SymbolSection::Section(section));
+    }
+    object.write().expect("an ELF file")
+}
+
+/// Encodes a frame with rzCOBS: groups of seven bytes lose their zeros and gain a byte that says where they were.
+fn rzcobs(frame: &[u8]) -> Vec<u8> {
+    let mut encoded = Vec::new();
+    for group in frame.chunks(7) {
+        let mut zeros = 0;
+        for place in 0..7 {
+            match group.get(place) {
+                Some(&byte) if byte != 0 => encoded.push(byte),
+                _ => zeros |= 1 << place,
+            }
+        }
+        assert_ne!(zeros, 0, "a group without zeros is encoded in another way, which these tests do not need");
+        encoded.push(zeros);
+    }
+    encoded.push(0);
+    encoded
+}
+
+struct Folder {
+    folder: tempfile::TempDir,
+}
+
+impl Folder {
+    fn new() -> Folder {
+        Folder { folder: tempfile::tempdir().expect("a folder") }
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, bytes).expect("written");
+        path
+    }
+}
+
+/// Messages 1 and 2 of the tests, and a time stamp in milliseconds.
+fn messages() -> [String; 3] {
+    [
+        message("defmt_info", "arp: gateway {=u8} is-at {=u8}"),
+        message("defmt_warn", "short"),
+        message("defmt_timestamp", "{=u8:ms}"),
+    ]
+}
+
+fn line(time: &str, level: &'static str, text: &str) -> Line {
+    Line { time: Some(time.into()), level: Some(level), text: text.into() }
+}
+
+#[test]
+fn frames_become_lines_however_they_are_cut() {
+    let folder = Folder::new();
+    let kernel = folder.write("kernel.elf", &elf(&messages(), "rzcobs"));
+    let decoder = Decoder::from_elf(&kernel).expect("a decoder");
+    let bytes = [rzcobs(&[1, 0, 250, 2, 42]), rzcobs(&[2, 0, 251])].concat();
+    let expected = [line("0.250", "info", "arp: gateway 2 is-at 42"), line("0.251", "warn", "short")];
+    for size in 1..=bytes.len() {
+        let mut stream = decoder.stream();
+        let lines: Vec<_> = bytes.chunks(size).flat_map(|piece| stream.push(piece)).collect();
+        assert_eq!(lines, expected, "cut into pieces of {size}");
+        assert_eq!(stream.finish(), None);
+    }
+}
+
+#[test]
+fn what_cannot_be_decoded_is_told_and_the_rest_goes_on() {
+    let folder = Folder::new();
+    let kernel = folder.write("kernel.elf", &elf(&messages(), "rzcobs"));
+    let decoder = Decoder::from_elf(&kernel).expect("a decoder");
+    let mut stream = decoder.stream();
+    let lines = stream.push(&[rzcobs(&[9, 0, 1]), rzcobs(&[2, 0, 7]), vec![5, 5]].concat());
+    let texts: Vec<_> = lines.iter().map(|line| line.text.as_str()).collect();
+    assert_eq!(texts, ["run: frame 1 on COM2 that this ELF does not explain", "short"]);
+    let rest = stream.finish().expect("two bytes are left");
+    assert_eq!(rest.text, "run: 2 bytes on COM2 after the last whole frame");
+    assert_eq!(rest.level, Some("error"));
+}
+
+#[test]
+fn an_elf_without_log_data_says_so_once() {
+    let folder = Folder::new();
+    let object = Object::new(BinaryFormat::Elf, Architecture::X86_64, Endianness::Little);
+    let kernel = folder.write("kernel.elf", &object.write().expect("an ELF file"));
+    let decoder = Decoder::from_elf(&kernel).expect("a decoder");
+    let mut stream = decoder.stream();
+    assert_eq!(stream.push(b"any"), []);
+    assert_eq!(
+        stream.finish().map(|line| line.text),
+        Some("run: 3 bytes on COM2 and no defmt data in the ELF to decode them with".into())
+    );
+    assert_eq!(decoder.stream().finish(), None);
+}
+
+#[test]
+fn a_saved_com2_is_decoded_by_the_command() {
+    let folder = Folder::new();
+    folder.write("board.elf", &elf(&messages(), "rzcobs"));
+    let saved = folder.write("com2", &[rzcobs(&[1, 0, 250, 2, 42]), rzcobs(&[2, 0, 251])].concat());
+    let decode = |more: &[&str]| {
+        let image = folder.folder.path().join("board");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_run"));
+        command.arg("--image").arg(image).arg("--decode").arg(&saved).args(more);
+        let output = command.output().expect("run runs");
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text")
+    };
+    assert_eq!(decode(&[]), "arp: gateway 2 is-at 42\nwarning: short\n");
+    assert_eq!(decode(&["--times"]), "       0.250 info  arp: gateway 2 is-at 42\n       0.251 warn  short\n");
+}

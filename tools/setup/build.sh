@@ -1,0 +1,23 @@
+#!/bin/sh
+# Builds the kernel, the apps and the flash image of each manifest: build.sh MANIFEST...
+#
+# build/NAME.elf and build/NAME.img are the result, NAME being the board's name in the manifest.
+set -eu
+cd "$(dirname "$0")/../.."
+. tools/setup/bare.sh
+
+cargo build -p slopos-manifest -p slopos-flash -p slopos-run
+build_apps
+for manifest; do
+    manifest=$(realpath "$manifest")
+    name=$("$output/debug/manifest" "$manifest")
+    # One folder for each board: the kernels differ, and one would rebuild over the other each time.
+    SLOPOS_MANIFEST=$manifest DEFMT_LOG=${DEFMT_LOG:-info} build_bare "$name" -p slopos-board-qemu-q35
+    cp "$output/bare-$name/$bare_target/release/qemu_q35" "build/$name.elf"
+    # What a board wrote to its flash is kept for as long as neither an app nor a file beside the manifest is newer.
+    image=build/$name.img
+    if ! [ -f "$image" ] || [ -n "$(find "$(dirname "$manifest")" -type f -newer "$image")" ] ||
+        [ -n "$(find "$apps" -maxdepth 1 -type f -executable -newer "$image")" ]; then
+        "$output/debug/flash" build --manifest "$manifest" --apps "$apps" --output "$image" >&2
+    fi
+done

@@ -1,0 +1,21 @@
+#!/bin/sh
+# Builds the apps and puts them into the board's flash: flash.sh [APP...]; all that have a slot, unless named.
+set -eu
+cd "$(dirname "$0")/../.."
+. tools/setup/bare.sh
+
+image=build/qemu_q35.img
+if ! [ -f "$image" ]; then
+    echo "flash: there is no $image yet; run ./just build" >&2
+    exit 1
+fi
+cargo build --quiet -p slopos-flash
+build_apps
+if [ $# = 0 ]; then
+    # The second column of the list is the slot's kind.
+    set -- $("$output/debug/flash" list "$image" | awk '$2 == "app" { print $1 }')
+fi
+for app; do
+    "$output/debug/flash" replace "$image" "$app" "$apps/$app" >/dev/null
+done
+"$output/debug/flash" verify "$image"

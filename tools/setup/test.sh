@@ -1,0 +1,29 @@
+#!/bin/sh
+# Every check there is: format, lints, the tests on this machine, then those on the board in QEMU.
+#
+# A failed stage does not keep the later ones from running; the exit status is that of them all.
+set -eu
+cd "$(dirname "$0")/../.."
+failed=
+
+stage() {
+    name=$1
+    shift
+    echo "test: $name" >&2
+    "$@" || failed="$failed; $name"
+}
+
+# All that defmt could log is compiled in, so that a log line which does not link is found here.
+export DEFMT_LOG=trace
+# The board's crate is tested by booting it.
+host="--workspace --exclude slopos-e2e --exclude slopos-board-qemu-q35"
+stage format cargo fmt --all --check
+stage lints cargo clippy --workspace --all-targets -- -D warnings
+# shellcheck disable=SC2086 # the list is meant to be split
+stage "tests on this machine" cargo test --no-fail-fast $host
+# Each test is a board of its own and takes a processor.
+stage "tests on the board" cargo test --no-fail-fast -p slopos-e2e -- --test-threads="$(nproc)"
+if [ -n "$failed" ]; then
+    echo "test: failed:${failed#;}" >&2
+    exit 1
+fi

@@ -1,0 +1,48 @@
+//! What a process without network authority gets from the network's calls.
+
+use libslop::abi::info::{GrantInfo, NetInfo};
+use libslop::abi::{Errno, socket, syscall};
+use libslop::{Flags, Socket, call, hazard};
+
+use crate::check::{Checks, Failed};
+
+pub fn run(checks: &mut Checks) -> Result<(), Failed> {
+    for flags in [Flags::default(), Flags { nonblock: true, nodelay: true, keepalive: true }] {
+        let errno = Socket::stream(flags).map(|_| ()).map_err(|error| error.errno());
+        checks.equal("a socket without authority", errno, Err(Errno::Access))?;
+    }
+    let before = checks.succeeds("ask for the grant", call::grant_info())?.denials;
+    let none = call::socket(socket::KIND_STREAM, 0);
+    checks.fails("a socket without authority stays denied", none, Errno::Access)?;
+    checks.fails("a kind that does not exist", call::socket(2, 0), Errno::Invalid)?;
+    checks.fails("a flag that does not exist", call::socket(1, socket::ALL_FLAGS + 1), Errno::Invalid)?;
+    let after = checks.succeeds("ask for the grant", call::grant_info())?.denials;
+    checks.equal("each denial is counted, and nothing else", after - before, 1)?;
+
+    let info = checks.succeeds("ask for the network", call::net_info())?;
+    checks.holds("a prefix has at most 32 bits", info.prefix <= 32)?;
+    checks.holds("the link is up or down", info.link <= 1)?;
+    checks.equal("nobody connected", info.ledger, 0)?;
+
+    let grant = checks.succeeds("ask for the grant", call::grant_info())?;
+    checks.equal("no grant has no bytes", (grant.bytes, grant.in_use, grant.high_water), (0, 0, 0))?;
+    checks.equal("no grant has no sockets", (grant.sockets, grant.sockets_in_use, grant.recycled), (0, 0, 0))?;
+    lengths(checks)
+}
+
+/// The kernel fills what room there is, and writes nothing beyond the structure or the room.
+fn lengths(checks: &mut Checks) -> Result<(), Failed> {
+    for (what, number, size) in [
+        ("the length of net_info", syscall::NET_INFO, size_of::<NetInfo>()),
+        ("the length of grant_info", syscall::GRANT_INFO, size_of::<GrantInfo>()),
+    ] {
+        for (room, expected) in [(256, size), (size, size), (size - 1, size - 1), (9, 9), (0, 0)] {
+            let mut buffer = [0xa5; 256];
+            let address = hazard::address_mut(&mut buffer);
+            checks.raw(what, number, [address, room as u64, 0, 0], expected as i64)?;
+            let buffer = core::hint::black_box(&buffer);
+            checks.holds(what, buffer[expected..].iter().all(|&byte| byte == 0xa5))?;
+        }
+    }
+    Ok(())
+}

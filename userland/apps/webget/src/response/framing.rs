@@ -1,0 +1,71 @@
+//! How long a body is (RFC 9112 section 6.3).
+
+use super::{Broken, Head};
+use crate::chunked::Decoder;
+use crate::request::Method;
+
+/// Where a body ends.
+#[derive(Debug)]
+pub(super) enum Framing {
+    /// After this many more bytes.
+    Length(u64),
+    /// Where the chunked coding says so.
+    Chunked(Decoder),
+    /// Where the server closes the connection.
+    UntilClose,
+}
+
+impl Framing {
+    /// The framing that a head announces. Content-Length is checked even where Transfer-Encoding wins: a server
+    /// that contradicts itself there is not to be trusted with the rest.
+    pub(super) fn of(method: Method, head: &Head<'_>) -> Result<Framing, Broken> {
+        let length = content_length(head)?;
+        if method == Method::Head || matches!(head.status, 204 | 304) {
+            return Ok(Framing::Length(0));
+        }
+        Ok(match (last_coding(head), length) {
+            (Some(coding), _) if coding.eq_ignore_ascii_case(b"chunked") => Framing::Chunked(Decoder::new()),
+            (Some(_), _) | (None, None) => Framing::UntilClose,
+            (None, Some(length)) => Framing::Length(length),
+        })
+    }
+}
+
+/// The values of the header fields of this name, each cut at its commas and stripped of blanks.
+fn values<'a>(head: &Head<'a>, name: &'static str) -> impl Iterator<Item = &'a [u8]> {
+    head.headers
+        .iter()
+        .filter(move |header| header.name.eq_ignore_ascii_case(name))
+        .flat_map(|header| header.value.split(|&byte| byte == b','))
+        .map(<[u8]>::trim_ascii)
+}
+
+/// The one length that all Content-Length fields agree on.
+fn content_length(head: &Head<'_>) -> Result<Option<u64>, Broken> {
+    let mut agreed = None;
+    for value in values(head, "content-length") {
+        let length = decimal(value).ok_or(Broken::Length)?;
+        if agreed.is_some_and(|agreed| agreed != length) {
+            return Err(Broken::Length);
+        }
+        agreed = Some(length);
+    }
+    Ok(agreed)
+}
+
+/// Digits only: no sign, no blanks, no overflow.
+fn decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0u64, |number, digit| {
+        let value = char::from(*digit).to_digit(10)?;
+        number.checked_mul(10)?.checked_add(u64::from(value))
+    })
+}
+
+/// The transfer coding that was applied last, without its parameters.
+fn last_coding<'a>(head: &Head<'a>) -> Option<&'a [u8]> {
+    let coding = values(head, "transfer-encoding").filter(|value| !value.is_empty()).last()?;
+    coding.split(|&byte| byte == b';').next().map(<[u8]>::trim_ascii)
+}

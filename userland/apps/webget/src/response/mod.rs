@@ -1,0 +1,228 @@
+//! The response, from its first byte to its last (RFC 9112 sections 4 to 6, 8).
+//!
+//! [`receive`] reads from any stream into one buffer and hands what it finds to a [`Sink`].
+
+mod framing;
+#[cfg(test)]
+mod tests;
+
+use core::fmt;
+
+use httparse::{Header, Status};
+use libslop::io::Read;
+
+use crate::request::Method;
+use framing::Framing;
+
+/// Most bytes of a response's head: its status line and its header fields.
+pub const HEAD: usize = 8 * 1024;
+
+/// Most header fields.
+const HEADERS: usize = 64;
+
+/// Most interim responses (RFC 9110 section 15.2) before the final one: more would be a server that plays with us.
+const INTERIM: usize = 8;
+
+/// The head of a response.
+#[derive(Clone, Copy, Debug)]
+pub struct Head<'a> {
+    /// The second number of the protocol's version: 0 or 1.
+    pub minor_version: u8,
+    /// The status code, 100 to 999.
+    pub status: u16,
+    /// The words behind it; may be empty.
+    pub reason: &'a str,
+    /// The header fields, in the server's order.
+    pub headers: &'a [Header<'a>],
+}
+
+/// Who takes a response.
+pub trait Sink {
+    /// Why it could not.
+    type Error;
+
+    /// Takes the head of the final response.
+    ///
+    /// # Errors
+    /// End the exchange.
+    fn head(&mut self, head: &Head<'_>) -> Result<(), Self::Error>;
+
+    /// Takes the next piece of the body.
+    ///
+    /// # Errors
+    /// End the exchange.
+    fn body(&mut self, piece: &[u8]) -> Result<(), Self::Error>;
+}
+
+/// What is wrong with a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// The server closed the connection before the response was complete.
+    CutOff,
+    /// This is no head of an HTTP/1 response.
+    Head(httparse::Error),
+    /// The head is longer than [`HEAD`] bytes.
+    LongHead,
+    /// Too many interim responses, or one that nobody asked for.
+    Interim,
+    /// The Content-Length fields make no sense or contradict each other.
+    Length,
+    /// The chunked transfer coding is violated.
+    Chunk,
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Broken::CutOff => formatter.write_str("the response was cut off"),
+            Broken::Head(error) => write!(formatter, "the response is not HTTP: {error}"),
+            Broken::LongHead => write!(formatter, "the response's head is longer than {HEAD} bytes"),
+            Broken::Interim => formatter.write_str("the server sends one interim response after another"),
+            Broken::Length => formatter.write_str("the response's Content-Length makes no sense"),
+            Broken::Chunk => formatter.write_str("the response's chunks are broken"),
+        }
+    }
+}
+
+/// Why an exchange ended early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure<R, S> {
+    /// The response is broken.
+    Broken(Broken),
+    /// The stream failed.
+    Stream(R),
+    /// The sink failed.
+    Sink(S),
+}
+
+impl<R, S> From<Broken> for Failure<R, S> {
+    fn from(broken: Broken) -> Self {
+        Failure::Broken(broken)
+    }
+}
+
+/// How far an exchange came, whether it failed or not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The final response's status; 0 before there is one.
+    pub status: u16,
+    /// Bytes of the body so far.
+    pub body_bytes: u64,
+}
+
+/// Receives one response to a request with this method.
+///
+/// `buffer` bounds a single read; it must hold at least [`HEAD`] bytes. `progress` is kept up to date all the while.
+///
+/// # Errors
+/// [`Failure`] says who failed.
+///
+/// # Panics
+/// Where `buffer` is too short.
+pub fn receive<R: Read, S: Sink>(
+    stream: &mut R,
+    method: Method,
+    buffer: &mut [u8],
+    sink: &mut S,
+    progress: &mut Progress,
+) -> Result<(), Failure<R::Error, S::Error>> {
+    assert!(buffer.len() >= HEAD);
+    let mut filled = 0;
+    let mut interim = 0;
+    let (framing, head_length) = loop {
+        let mut headers = [httparse::EMPTY_HEADER; HEADERS];
+        let mut response = httparse::Response::new(&mut headers);
+        // The head is parsed from its beginning with each piece that comes. It is short, and mostly comes in one.
+        match response.parse(&buffer[..filled]).map_err(Broken::Head)? {
+            Status::Complete(length) if length > HEAD => return Err(Broken::LongHead.into()),
+            Status::Complete(length) => {
+                let head = head_of(&response)?;
+                if head.status >= 200 {
+                    progress.status = head.status;
+                    let framing = Framing::of(method, &head)?;
+                    sink.head(&head).map_err(Failure::Sink)?;
+                    break (framing, length);
+                }
+                interim += 1;
+                // 101 answers a request to change the protocol, which nobody made.
+                if interim > INTERIM || head.status == 101 {
+                    return Err(Broken::Interim.into());
+                }
+                buffer.copy_within(length..filled, 0);
+                filled -= length;
+            }
+            Status::Partial if filled >= HEAD => return Err(Broken::LongHead.into()),
+            Status::Partial => {
+                let count = stream.read(&mut buffer[filled..]).map_err(Failure::Stream)?;
+                if count == 0 {
+                    return Err(Broken::CutOff.into());
+                }
+                filled += count;
+            }
+        }
+    };
+    let mut body = Body { framing, sink, progress };
+    body.take(&buffer[head_length..filled])?;
+    while !body.is_complete() {
+        let count = stream.read(buffer).map_err(Failure::Stream)?;
+        if count == 0 {
+            return body.end_of_stream();
+        }
+        body.take(&buffer[..count])?;
+    }
+    Ok(())
+}
+
+/// The fields of a head that httparse found complete.
+fn head_of<'a>(response: &'a httparse::Response<'_, 'a>) -> Result<Head<'a>, Broken> {
+    let missing = Broken::Head(httparse::Error::Status);
+    let status = response.code.filter(|&code| code >= 100).ok_or(missing)?;
+    let minor_version = response.version.ok_or(missing)?;
+    Ok(Head { minor_version, status, reason: response.reason.unwrap_or(""), headers: response.headers })
+}
+
+/// A body on its way to the sink.
+struct Body<'a, S> {
+    framing: Framing,
+    sink: &'a mut S,
+    progress: &'a mut Progress,
+}
+
+impl<S: Sink> Body<'_, S> {
+    fn is_complete(&self) -> bool {
+        match &self.framing {
+            Framing::Length(left) => *left == 0,
+            Framing::Chunked(decoder) => decoder.is_done(),
+            Framing::UntilClose => false,
+        }
+    }
+
+    /// Takes bytes from the stream. What lies beyond the end of the body is none of our business.
+    fn take<E>(&mut self, mut bytes: &[u8]) -> Result<(), Failure<E, S::Error>> {
+        while !bytes.is_empty() && !self.is_complete() {
+            let (used, piece) = match &mut self.framing {
+                Framing::Length(left) => {
+                    let count = usize::try_from(*left).map_or(bytes.len(), |left| left.min(bytes.len()));
+                    *left -= count as u64;
+                    (count, &bytes[..count])
+                }
+                Framing::Chunked(decoder) => decoder.decode(bytes)?,
+                Framing::UntilClose => (bytes.len(), bytes),
+            };
+            if !piece.is_empty() {
+                self.progress.body_bytes += piece.len() as u64;
+                self.sink.body(piece).map_err(Failure::Sink)?;
+            }
+            bytes = &bytes[used..];
+        }
+        Ok(())
+    }
+
+    /// The server has closed the connection: only a body without a length may end so.
+    fn end_of_stream<E>(&self) -> Result<(), Failure<E, S::Error>> {
+        match self.framing {
+            Framing::UntilClose => Ok(()),
+            Framing::Length(_) | Framing::Chunked(_) => Err(Broken::CutOff.into()),
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! URLs of the one form that webget knows: `http://A.B.C.D[:port][/path][?query]` (RFC 3986, RFC 9110 section 4.2.1).
+
+use core::fmt;
+use core::net::Ipv4Addr;
+
+/// A URL taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Url<'a> {
+    /// All of it, as it was given.
+    pub text: &'a str,
+    /// The address of the server.
+    pub address: Ipv4Addr,
+    /// Its port.
+    pub port: u16,
+    /// Path and query, without a fragment; empty or with the query first where the URL has no path.
+    target: &'a str,
+}
+
+/// What is wrong with a URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UrlError {
+    /// It does not begin with `http://`.
+    Scheme,
+    /// What follows is not an IPv4 address. There is no DNS here.
+    Address,
+    /// The port is not a number from 1 to 65535.
+    Port,
+    /// It contains a space, a control character or something beyond ASCII; these have to be percent-encoded.
+    Character,
+}
+
+impl fmt::Display for UrlError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            UrlError::Scheme => "the URL does not begin with http://",
+            UrlError::Address => "the URL's host is not an IPv4 address, and names cannot be resolved here",
+            UrlError::Port => "the URL's port is not a number from 1 to 65535",
+            UrlError::Character => "the URL has a character that must be percent-encoded",
+        })
+    }
+}
+
+impl<'a> Url<'a> {
+    /// Takes a URL apart.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it.
+    pub fn parse(text: &'a str) -> Result<Url<'a>, UrlError> {
+        const SCHEME: &str = "http://";
+        if !text.get(..SCHEME.len()).is_some_and(|scheme| scheme.eq_ignore_ascii_case(SCHEME)) {
+            return Err(UrlError::Scheme);
+        }
+        // What goes into the request must not be able to end a line of it.
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(UrlError::Character);
+        }
+        let rest = &text[SCHEME.len()..];
+        let (rest, _fragment) = rest.split_once('#').unwrap_or((rest, ""));
+        let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        let (host, port) = authority.split_once(':').unwrap_or((authority, ""));
+        Ok(Url {
+            text,
+            address: host.parse().map_err(|_| UrlError::Address)?,
+            port: if port.is_empty() { 80 } else { number(port).ok_or(UrlError::Port)? },
+            target,
+        })
+    }
+
+    /// The request target, beginning with a slash.
+    pub fn target(&self) -> impl fmt::Display {
+        Target(self.target)
+    }
+}
+
+struct Target<'a>(&'a str);
+
+impl fmt::Display for Target<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.0.starts_with('/') {
+            formatter.write_str("/")?;
+        }
+        formatter.write_str(self.0)
+    }
+}
+
+/// A port: digits only, not 0.
+fn number(text: &str) -> Option<u16> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|&port| digits && port != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken_apart(text: &str) -> (String, u16, String) {
+        let url = Url::parse(text).expect(text);
+        (url.address.to_string(), url.port, url.target().to_string())
+    }
+
+    #[test]
+    fn the_parts_are_found() {
+        for (text, address, port, target) in [
+            ("http://10.0.2.2", "10.0.2.2", 80, "/"),
+            ("http://10.0.2.2/", "10.0.2.2", 80, "/"),
+            ("HTTP://10.0.2.2:8000/a/b?c=d:e", "10.0.2.2", 8000, "/a/b?c=d:e"),
+            ("http://10.0.2.2:65535?q=/x", "10.0.2.2", 65535, "/?q=/x"),
+            ("http://10.0.2.2:/x#part", "10.0.2.2", 80, "/x"),
+            ("http://255.255.255.255#part", "255.255.255.255", 80, "/"),
+        ] {
+            assert_eq!(taken_apart(text), (address.into(), port, target.into()));
+        }
+    }
+
+    #[test]
+    fn what_is_no_such_url_is_refused() {
+        for (text, error) in [
+            ("", UrlError::Scheme),
+            ("10.0.2.2", UrlError::Scheme),
+            ("https://10.0.2.2/", UrlError::Scheme),
+            ("http:/10.0.2.2/", UrlError::Scheme),
+            ("http:/é", UrlError::Scheme),
+            ("http://", UrlError::Address),
+            ("http:///path", UrlError::Address),
+            ("http://example.org/", UrlError::Address),
+            ("http://10.0.2/", UrlError::Address),
+            ("http://10.0.2.256/", UrlError::Address),
+            ("http://010.0.2.2/", UrlError::Address),
+            ("http://user@10.0.2.2/", UrlError::Address),
+            ("http://[::1]/", UrlError::Address),
+            ("http://10.0.2.2:0/", UrlError::Port),
+            ("http://10.0.2.2:65536/", UrlError::Port),
+            ("http://10.0.2.2:+80/", UrlError::Port),
+            ("http://10.0.2.2:80:80/", UrlError::Port),
+            ("http://10.0.2.2:http/", UrlError::Port),
+            ("http://10.0.2.2/a b", UrlError::Character),
+            ("http://10.0.2.2/\r\nX: y", UrlError::Character),
+            ("http://10.0.2.2/ä", UrlError::Character),
+        ] {
+            assert_eq!(Url::parse(text), Err(error), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The system calls, one function each, with borrowed memory instead of addresses.
+//!
+//! This is the only file, beside the entry stub, that needs `unsafe` in an ordinary program: everything else of
+//! this library is written in terms of these functions. `kernel/abi/README.md` documents each call.
+
+use slopos_abi::Errno;
+use slopos_abi::info::{GrantInfo, NetInfo};
+use slopos_abi::poll::Entry;
+use slopos_abi::syscall;
+
+use crate::Error;
+use crate::raw;
+
+/// Gives up the rest of the time slice.
+pub fn yield_now() {
+    // SAFETY: no argument of this call is an address. Its one result is 0, which says nothing.
+    unsafe { raw::call(syscall::YIELD, [0; 4]) };
+}
+
+/// Ends the process with this status.
+pub fn exit(status: i32) -> ! {
+    loop {
+        // SAFETY: no argument of this call is an address.
+        unsafe { raw::call(syscall::EXIT, [status as u64, 0, 0, 0]) };
+    }
+}
+
+/// Sleeps for at least `ms` milliseconds.
+///
+/// # Errors
+/// None that the kernel documents.
+pub fn sleep_ms(ms: u64) -> Result<(), Error> {
+    // SAFETY: no argument of this call is an address.
+    result(unsafe { raw::call(syscall::SLEEP_MS, [ms, 0, 0, 0]) })?;
+    Ok(())
+}
+
+/// Milliseconds since boot, never running backwards.
+///
+/// # Errors
+/// None that the kernel documents.
+pub fn time_ms() -> Result<u64, Error> {
+    // SAFETY: this call has no arguments.
+    result(unsafe { raw::call(syscall::GET_TIME_MS, [0; 4]) })
+}
+
+/// Opens the flash region of this name and returns its descriptor.
+///
+/// # Errors
+/// ENOENT where the manifest grants the process no such region; EMFILE where the descriptor table is full.
+pub fn open(name: &str) -> Result<i32, Error> {
+    // SAFETY: the kernel reads `name.len()` bytes, all of which `name` lends.
+    let value = unsafe { raw::call(syscall::FS_OPEN, [address(name.as_ptr()), name.len() as u64, 0, 0]) };
+    descriptor(value)
+}
+
+/// Closes a descriptor.
+///
+/// # Errors
+/// EBADF where it is not open.
+pub fn close(descriptor: i32) -> Result<(), Error> {
+    // SAFETY: no argument of this call is an address.
+    result(unsafe { raw::call(syscall::FS_CLOSE, [descriptor as u64, 0, 0, 0]) })?;
+    Ok(())
+}
+
+/// Reads into `buffer` and returns the number of bytes; 0 is the end of the stream.
+///
+/// # Errors
+/// EBADF, EAGAIN, EIO; ECONNRESET and ETIMEDOUT on a socket.
+pub fn read(descriptor: i32, buffer: &mut [u8]) -> Result<usize, Error> {
+    let arguments = [descriptor as u64, address_mut(buffer.as_mut_ptr()), buffer.len() as u64, 0];
+    // SAFETY: the kernel writes at most `buffer.len()` bytes, all of which `buffer` lends for writing; any byte is
+    // valid there.
+    let value = result(unsafe { raw::call(syscall::FS_READ, arguments) })?;
+    within(value, buffer.len())
+}
+
+/// Writes from `bytes` and returns how many were taken, at least one unless there are none.
+///
+/// # Errors
+/// EBADF, EAGAIN, EIO; EPIPE, ECONNRESET and ETIMEDOUT on a socket.
+pub fn write(descriptor: i32, bytes: &[u8]) -> Result<usize, Error> {
+    let arguments = [descriptor as u64, address(bytes.as_ptr()), bytes.len() as u64, 0];
+    // SAFETY: the kernel reads at most `bytes.len()` bytes, all of which `bytes` lends.
+    let value = result(unsafe { raw::call(syscall::FS_WRITE, arguments) })?;
+    within(value, bytes.len())
+}
+
+/// A descriptor for a new socket; for the arguments see [`slopos_abi::socket`].
+///
+/// # Errors
+/// EACCES without network authority; EMFILE where the table or the grant is full; EINVAL for an unknown kind or
+/// flag.
+pub fn socket(kind: u64, flags: u64) -> Result<i32, Error> {
+    // SAFETY: no argument of this call is an address.
+    descriptor(unsafe { raw::call(syscall::SOCKET, [kind, flags, 0, 0]) })
+}
+
+/// Connects a socket to an IPv4 address, given as a number, and a port. A `timeout_ms` of 0 leaves the limit to
+/// the protocol.
+///
+/// # Errors
+/// EACCES where the manifest does not cover the remote; ECONNREFUSED; ETIMEDOUT; EAGAIN on a non-blocking socket
+/// until it is decided; EBADF; EINVAL for port 0 or a socket in the wrong state.
+pub fn connect(descriptor: i32, address: u32, port: u16, timeout_ms: u64) -> Result<(), Error> {
+    let arguments = [descriptor as u64, u64::from(address), u64::from(port), timeout_ms];
+    // SAFETY: no argument of this call is a memory address.
+    result(unsafe { raw::call(syscall::CONNECT, arguments) })?;
+    Ok(())
+}
+
+/// Waits until an entry of `set` is ready and returns how many are; 0 once `timeout_ms` have passed.
+///
+/// # Errors
+/// EINVAL where the set has more entries than a descriptor table.
+pub fn poll(set: &mut [Entry], timeout_ms: u64) -> Result<usize, Error> {
+    let arguments = [address_mut(set.as_mut_ptr()), set.len() as u64, timeout_ms, 0];
+    // SAFETY: the kernel reads and writes `set.len()` entries, all of which `set` lends for writing; an entry is
+    // made of plain numbers, so it is valid whatever the kernel writes.
+    let value = result(unsafe { raw::call(syscall::POLL, arguments) })?;
+    within(value, set.len())
+}
+
+/// What the kernel tells about the network.
+///
+/// # Errors
+/// None that the kernel documents for memory which is the process's own.
+pub fn net_info() -> Result<NetInfo, Error> {
+    let mut info = NetInfo::default();
+    let arguments = [address_mut(&raw mut info), size_of::<NetInfo>() as u64, 0, 0];
+    // SAFETY: the kernel writes at most the size of `info`, which is ours and valid whatever its bytes are.
+    result(unsafe { raw::call(syscall::NET_INFO, arguments) })?;
+    Ok(info)
+}
+
+/// What the kernel tells about the process's own network grant.
+///
+/// # Errors
+/// None that the kernel documents for memory which is the process's own.
+pub fn grant_info() -> Result<GrantInfo, Error> {
+    let mut info = GrantInfo::default();
+    let arguments = [address_mut(&raw mut info), size_of::<GrantInfo>() as u64, 0, 0];
+    // SAFETY: the kernel writes at most the size of `info`, which is ours and valid whatever its bytes are.
+    result(unsafe { raw::call(syscall::GRANT_INFO, arguments) })?;
+    Ok(info)
+}
+
+/// Keeps only these [rights](slopos_abi::rights) of a descriptor and returns those that are left; without WRITE a
+/// connected socket sends FIN.
+///
+/// # Errors
+/// EBADF where it is not open; EINVAL for a right that does not exist.
+pub fn restrict(descriptor: i32, rights: u64) -> Result<u64, Error> {
+    // SAFETY: no argument of this call is an address.
+    result(unsafe { raw::call(syscall::RESTRICT, [descriptor as u64, rights, 0, 0]) })
+}
+
+fn address<T>(pointer: *const T) -> u64 {
+    pointer.expose_provenance() as u64
+}
+
+fn address_mut<T>(pointer: *mut T) -> u64 {
+    pointer.expose_provenance() as u64
+}
+
+fn result(value: i64) -> Result<u64, Error> {
+    Errno::from_return(value).map_err(Error::from)
+}
+
+fn descriptor(value: i64) -> Result<i32, Error> {
+    i32::try_from(result(value)?).map_err(|_| Error::from(Errno::Invalid))
+}
+
+/// The kernel cannot have handled more than was offered; checked, so that no slice index relies on it.
+fn within(value: u64, limit: usize) -> Result<usize, Error> {
+    usize::try_from(value).ok().filter(|&count| count <= limit).ok_or(Error::from(Errno::Invalid))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_beyond_what_was_offered_is_an_error() {
+        assert_eq!(within(8, 8), Ok(8));
+        assert_eq!(within(9, 8), Err(Error::from(Errno::Invalid)));
+        assert_eq!(within(u64::MAX, 8), Err(Error::from(Errno::Invalid)));
+    }
+
+    #[test]
+    fn a_descriptor_is_a_small_number() {
+        assert_eq!(descriptor(31), Ok(31));
+        assert_eq!(descriptor(1 << 32), Err(Error::from(Errno::Invalid)));
+        assert_eq!(descriptor(Errno::TooManyOpen.to_return()), Err(Error::from(Errno::TooManyOpen)));
+    }
+}
