@@ -86,6 +86,7 @@ pub struct Process {
     entry: u64,
     fresh: bool,
     status: Option<i32>,
+    fault: Option<Fault>,
     waiting: Option<Waiting>,
 }
 
@@ -110,6 +111,7 @@ impl Process {
             entry: 0,
             fresh: false,
             status: None,
+            fault: None,
             waiting: None,
         }
     }
@@ -122,6 +124,11 @@ impl Process {
     /// How its last run ended.
     pub fn status(&self) -> Option<i32> {
         self.status
+    }
+
+    /// What ended its last run, where that was a fault.
+    pub fn fault(&self) -> Option<&Fault> {
+        self.fault.as_ref()
     }
 
     /// How many descriptors it has open.
@@ -201,6 +208,7 @@ impl Kernel {
         process.descriptors.open_console();
         process.fresh = false;
         process.status = None;
+        process.fault = None;
         process.starts = process.starts.saturating_add(1);
         process.state = State::Ready;
         Ok(())
@@ -270,6 +278,7 @@ impl Kernel {
                 }
                 Trap::Fault(fault) => {
                     report(process.configuration.name, &fault);
+                    process.fault = Some(fault);
                     self.end_at_once(id, objects, now());
                     return true;
                 }
@@ -389,6 +398,7 @@ mod tests {
         kernel.run_next(&mut cpu, &mut objects, at(0));
         let ended = kernel.process(ProcessId::new(0)).unwrap();
         assert_eq!((ended.status(), ended.state()), (Some(STATUS_KILLED), State::Stopped));
+        assert_eq!(ended.fault().map(|fault| fault.name), Some("#PF"));
         assert_eq!(ended.open_descriptors(), 0);
         assert_eq!(objects.abandoned, [0]);
         assert!(kernel.run_next(&mut cpu, &mut objects, at(0)));

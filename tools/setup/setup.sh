@@ -80,6 +80,11 @@ if [ -n "$missing" ]; then
     install_packages $missing
 fi
 
+# rustup's smallest profile has neither, and the tests need both.
+if ! cargo fmt --version >/dev/null 2>&1 || ! cargo clippy --version >/dev/null 2>&1; then
+    rustup component add rustfmt clippy >&2 </dev/null
+fi
+
 if [ "$mode" != debian ] && by_rustup; then
     way=rustup
     echo "BARE_TOOLCHAIN=" >build/toolchain.env

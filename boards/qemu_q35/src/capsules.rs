@@ -92,8 +92,7 @@ impl Objects for Capsules {
     }
 
     fn socket(&mut self, process: ProcessId, flags: u64, _: Instant) -> Result<Object, Errno> {
-        let flags =
-            SocketFlags { nodelay: flags & socket::NODELAY != 0, keepalive: flags & socket::KEEPALIVE != 0 };
+        let flags = SocketFlags { nodelay: flags & socket::NODELAY != 0, keepalive: flags & socket::KEEPALIVE != 0 };
         match self.stack.socket(process, flags) {
             Ok(SocketIndex(index)) => Ok(Object::Socket(index)),
             Err(SocketError::NotAuthorised) => Err(Errno::Access),

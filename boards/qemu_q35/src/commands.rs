@@ -64,14 +64,7 @@ impl Board {
             self.say(format_args!("{name}: no such command or process; help lists them"));
             return self.monitor.finished(STATUS_UNKNOWN);
         };
-        let mut started = self.kernel.start(id, arguments.iter().copied(), &mut self.cpu, &self.token);
-        if started == Err(StartError::Used)
-            && let Some(flash) = &mut self.capsules.flash
-        {
-            flash.load(&mut self.kernel, id, &mut self.cpu);
-            started = self.kernel.start(id, arguments.iter().copied(), &mut self.cpu, &self.token);
-        }
-        match started {
+        match self.launch(id, arguments) {
             Ok(()) => self.monitor.run_in_foreground(id),
             Err(error) => {
                 let reason = match error {
@@ -84,6 +77,18 @@ impl Board {
                 let status = if error == StartError::NoImage { STATUS_UNKNOWN } else { STATUS_FAILED };
                 self.monitor.finished(status);
             }
+        }
+    }
+
+    /// Starts a process, with a new image of its app where it has run before.
+    pub fn launch(&mut self, id: ProcessId, arguments: &[&str]) -> Result<(), StartError> {
+        let started = self.kernel.start(id, arguments.iter().copied(), &mut self.cpu, &self.token);
+        match &mut self.capsules.flash {
+            Some(flash) if started == Err(StartError::Used) => {
+                flash.load(&mut self.kernel, id, &mut self.cpu);
+                self.kernel.start(id, arguments.iter().copied(), &mut self.cpu, &self.token)
+            }
+            _ => started,
         }
     }
 

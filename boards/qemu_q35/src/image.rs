@@ -51,8 +51,7 @@ pub fn guards() -> [u64; INTERRUPT_STACKS + 1] {
 /// Builds the kernel's page tables and makes them the ones in use. The loader's mapping of low memory is gone then.
 pub fn map() -> KernelSpace {
     // SAFETY: the linker script defines the symbols; only their addresses are used.
-    let [start, text, rodata, end] =
-        unsafe { [&__image_start, &__text_end, &__rodata_end, &__image_end] }.map(address);
+    let [start, text, rodata, end] = unsafe { [&__image_start, &__text_end, &__rodata_end, &__image_end] }.map(address);
     let sections = [
         Section { start, end: text, access: Access::Execute },
         Section { start: text, end: rodata, access: Access::Read },

@@ -114,8 +114,7 @@ pub unsafe fn bring_up(start_info: u32) -> Machine {
 fn calibrate(apic: &mut LocalApic) {
     apic.start_calibration();
     // SAFETY: nobody else uses the interval timer.
-    let measured =
-        unsafe { Pit::new(Hardware) }.measure(CALIBRATION_US, || (time_stamp(), apic.calibration_ticks()));
+    let measured = unsafe { Pit::new(Hardware) }.measure(CALIBRATION_US, || (time_stamp(), apic.calibration_ticks()));
     let measured = match measured {
         Ok(measured) => measured,
         Err(error) => panic!("no interval timer to set the clocks by: {error:?}"),

@@ -95,7 +95,8 @@ impl Serial {
         }
     }
 
-    fn set_sending(&mut self, sending: bool) {
+    /// Has the port interrupt when it has room, or no longer.
+    pub fn set_sending(&mut self, sending: bool) {
         if self.present && self.sending != sending {
             self.sending = sending;
             self.port.interrupts(true, sending);

@@ -6,13 +6,17 @@
 
 use heapless::Vec;
 use slopos_abi::info::GrantInfo;
-use slopos_kernel::time::Instant;
+use slopos_kernel::time::{Duration, Instant};
 
 use crate::Ipv4Address;
 use crate::tcp::{self, Endpoint, ResetReply, SocketFlags, State};
 
 /// Denied remotes that a process's set remembers, so that each is logged once. Beyond them denials are counted only.
 pub const DENIALS_REMEMBERED: usize = 8;
+
+/// How long a connection with something to send outlives a neighbour that does not answer: RFC 1122 4.2.3.5 asks for at
+/// least 100 s before a connection is given up. TCP's own timers cannot tell, for what never left was never unanswered.
+pub const UNREACHABLE_LIMIT: Duration = Duration::from_secs(120);
 
 /// Which socket of a process: an index into its set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, defmt::Format)]
@@ -62,13 +66,15 @@ pub struct Socket<'a> {
     pub(crate) tcp: tcp::Socket<'a>,
     pub(crate) phase: Phase,
     buffer_bytes: usize,
+    /// Since when it has had something to send and no neighbour to hand it to.
+    unreachable_since: Option<Instant>,
 }
 
 impl<'a> Socket<'a> {
     /// A free socket with these two buffers, which are charged to the process that the set belongs to.
     pub fn new(receive: &'a mut [u8], send: &'a mut [u8]) -> Self {
         let buffer_bytes = receive.len() + send.len();
-        Socket { tcp: tcp::Socket::new(receive, send), phase: Phase::Free, buffer_bytes }
+        Socket { tcp: tcp::Socket::new(receive, send), phase: Phase::Free, buffer_bytes, unreachable_since: None }
     }
 
     /// Bytes of the grant that it takes, in use or not.
@@ -92,6 +98,7 @@ impl<'a> Socket<'a> {
     /// Ends everything at once and wipes it; the reset to be sent, if the peer would otherwise wait.
     pub(crate) fn destroy(&mut self) -> Option<ResetReply> {
         self.phase = Phase::Free;
+        self.unreachable_since = None;
         self.tcp.abort()
     }
 
@@ -125,6 +132,39 @@ impl<'a> Socket<'a> {
             }
             _ => false,
         }
+    }
+
+    /// The other end of the connection that TCP has.
+    pub(crate) fn remote(&self) -> Option<Endpoint> {
+        match self.phase {
+            Phase::Started { remote } | Phase::Orphan { remote, .. } => Some(remote),
+            Phase::Free | Phase::Fresh | Phase::Waiting { .. } | Phase::Failed { .. } => None,
+        }
+    }
+
+    /// A segment was handed to a neighbour.
+    pub(crate) fn note_sent(&mut self) {
+        self.unreachable_since = None;
+    }
+
+    /// The neighbour on the way to the peer does not answer. A connection in the making fails, any other one when this
+    /// has gone on for [`UNREACHABLE_LIMIT`]. Whether it was given up.
+    pub(crate) fn neighbour_failed(&mut self, now: Instant, counters: &mut tcp::Counters) -> bool {
+        self.tcp.neighbour_failed(counters);
+        if !self.tcp.wants_transmit(now) {
+            return false;
+        }
+        let since = *self.unreachable_since.get_or_insert(now);
+        if now.since(since) < UNREACHABLE_LIMIT {
+            return false;
+        }
+        let phase = self.phase;
+        // The reset has nowhere to go.
+        self.destroy();
+        if let Phase::Started { remote } = phase {
+            self.phase = Phase::Failed { remote, error: tcp::Error::TimedOut };
+        }
+        true
     }
 
     /// When time alone would change something.

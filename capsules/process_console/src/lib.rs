@@ -59,6 +59,8 @@ enum Mode {
     AwaitingNetwork,
     /// The next command may begin.
     Idle,
+    /// A command is being carried out.
+    Busy,
     /// `sleep` until then.
     Sleeping(Instant),
     /// A process runs that was started from here.
@@ -134,7 +136,7 @@ impl<'a> Console<'a> {
         if let Some(script) = self.script {
             let (command, rest) = split_script(script);
             self.script = rest;
-            return Some(self.bounded(command));
+            return Some(self.begin(command));
         }
         if self.typed.is_empty() {
             if !self.prompted {
@@ -147,16 +149,13 @@ impl<'a> Console<'a> {
         }
         let line = core::mem::take(&mut self.typed);
         let (command, rest) = split_script(&line);
-        self.typed = self.bounded(rest.unwrap_or(""));
-        Some(self.bounded(command))
+        self.typed = bounded(rest.unwrap_or(""));
+        Some(self.begin(command))
     }
 
-    /// The text as a line; one that is too long becomes a command that does not exist.
-    fn bounded(&self, text: &str) -> Line {
-        Line::try_from(text.trim()).unwrap_or_else(|_| {
-            defmt::warn!("console: a command of {=usize} bytes is longer than {=usize}", text.len(), LINE_MAX);
-            Line::try_from("<too-long>").unwrap_or_default()
-        })
+    fn begin(&mut self, command: &str) -> Line {
+        self.mode = Mode::Busy;
+        bounded(command)
     }
 
     /// The command that [`Console::next`] gave has ended with this status.
@@ -210,6 +209,14 @@ impl<'a> Console<'a> {
     }
 }
 
+/// The text as a line; one that is too long becomes a command that does not exist.
+fn bounded(text: &str) -> Line {
+    Line::try_from(text.trim()).unwrap_or_else(|_| {
+        defmt::warn!("console: a command of {=usize} bytes is longer than {=usize}", text.len(), LINE_MAX);
+        Line::try_from("<too-long>").unwrap_or_default()
+    })
+}
+
 /// The word for how a process ended, for the line that the monitor prints where it did not end by itself.
 pub fn ending(status: i32) -> Option<&'static str> {
     (status == STATUS_KILLED).then_some("killed")
@@ -250,6 +257,7 @@ mod tests {
         let mut console = Console::new("a; b");
         console.network_ready(true, Instant::BOOT);
         assert_eq!(next(&mut console, 0).as_deref(), Some("a"));
+        assert_eq!(next(&mut console, 0), None, "nothing begins while a command is carried out");
         console.run_in_foreground(ProcessId::new(0));
         assert_eq!(next(&mut console, 1), None);
         console.finished(3);

@@ -39,6 +39,9 @@ pub fn physical(pointer: *const u8) -> u64 {
     (windows.len() << WINDOW_BITS | in_page) as u64
 }
 
+/// Feature bit VIRTIO_F_VERSION_1 (section 6).
+pub const VERSION_1: u64 = 1 << 32;
+
 /// What the driver did, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {

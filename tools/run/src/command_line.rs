@@ -3,7 +3,7 @@
 use crate::accelerator::Accelerator;
 use crate::machine::{Builder, Event, Machine, Outcome, Transport};
 use crate::printer::{Printer, Style};
-use crate::status::{TIMED_OUT, Verdict, verdict};
+use crate::status::{KILLED, TIMED_OUT, Verdict, verdict};
 use crate::terminal::RawMode;
 use anyhow::{Context, Result};
 use std::ffi::OsString;
@@ -101,10 +101,11 @@ impl Options {
             }
         };
         let outcome = machine.run_with(listener)?;
-        let mut last_words = None;
-        if outcome.code == TIMED_OUT {
-            last_words = Some(format!("run: stopped after {} s, the board did not exit", self.timeout.unwrap_or(0)));
-        }
+        let last_words = match outcome.code {
+            TIMED_OUT => Some(format!("run: stopped after {} s, the board did not exit", self.timeout.unwrap_or(0))),
+            KILLED if !outcome.quit => Some("run: a signal ended QEMU".to_owned()),
+            _ => None,
+        };
         finish(screen, last_words.as_deref()).context("standard output")?;
         if let Some(transcript) = transcript {
             finish(transcript, last_words.as_deref()).context("the transcript")?;

@@ -59,6 +59,8 @@ pub struct Outcome {
     /// QEMU's exit code; [`TIMED_OUT`] where the time was up; [`KILLED`] where a signal ended QEMU.
     /// [`verdict`](crate::verdict) reads it.
     pub code: i32,
+    /// Whether the person at the terminal ended the run; the code says nothing then.
+    pub quit: bool,
     /// All of COM1; bytes that are not UTF-8 are replaced.
     pub console: String,
     /// All of the kernel's log.
@@ -223,7 +225,7 @@ impl Builder {
         let deadline = self.timeout.map(|limit| Instant::now() + limit);
         let mut qemu = Qemu(self.spawn(&ports)?);
         let stderr = qemu.0.stderr.take().context("QEMU's standard error is a pipe")?;
-        let mut outcome = Outcome { code: 0, console: String::new(), log: Vec::new(), qemu: Vec::new() };
+        let mut outcome = Outcome { code: 0, quit: false, console: String::new(), log: Vec::new(), qemu: Vec::new() };
         let mut console = Vec::new();
 
         let timed_out = std::thread::scope(|scope| -> Result<bool> {
@@ -262,7 +264,8 @@ impl Builder {
                     Err(RecvTimeoutError::Disconnected) => return Ok(timed_out),
                 };
                 let late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
-                if !stopped && (late || quit.load(Ordering::Relaxed)) {
+                outcome.quit |= quit.load(Ordering::Relaxed);
+                if !stopped && (late || outcome.quit) {
                     qemu.stop();
                     stopped = true;
                     timed_out = late;

@@ -62,6 +62,9 @@ fn run(arguments: Arguments) -> Result<i32> {
         .interactive(arguments.interactive)
         .arguments(arguments.qemu);
     let outcome = options.boot(machine, arguments.interactive)?;
+    if outcome.quit {
+        return Ok(0);
+    }
     Ok(if arguments.status { status(outcome.code) } else { outcome.code })
 }
 

@@ -53,9 +53,9 @@ impl<W: Write> Printer<W> {
         match self.style {
             Style::Lines => writeln!(self.output, "{text}"),
             Style::Terminal => {
-                let first = if self.partial.is_empty() { "" } else { "\r\n" };
+                let first = if self.partial.is_empty() { "" } else { "\n" };
                 self.partial.clear();
-                write!(self.output, "{first}{text}\r\n")
+                writeln!(self.output, "{first}{text}")
             }
         }
     }
@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn console_text_reaches_a_terminal_at_once_and_unchanged() {
         let events = [console("slop> "), log("info", "link up"), console("he"), console("lp\r\n"), log("info", "x")];
-        assert_eq!(printed(Style::Terminal, false, &events), "slop> \r\nlink up\r\nhelp\r\nx\r\n");
+        assert_eq!(printed(Style::Terminal, false, &events), "slop> \nlink up\nhelp\r\nx\n");
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! The person's terminal as the board's serial line.
 
-use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcsetattr};
+use rustix::termios::{OptionalActions, OutputModes, Termios, isatty, tcgetattr, tcsetattr};
 use std::io::{Read, Stdin, Write, stdin};
 
-/// A terminal in raw mode: every key is a byte, and none is a signal. Dropping it restores the terminal.
+/// A terminal whose input is raw: every key is a byte, and none is a signal. Dropping it restores the terminal.
 pub struct RawMode {
     before: Option<Termios>,
     input: Stdin,
@@ -22,6 +22,8 @@ impl RawMode {
         let before = tcgetattr(&input)?;
         let mut raw = before.clone();
         raw.make_raw();
+        // The board ends its lines with LF alone; what is shown is still the terminal's to arrange.
+        raw.output_modes |= OutputModes::OPOST | OutputModes::ONLCR;
         tcsetattr(&input, OptionalActions::Now, &raw)?;
         Ok(RawMode { before: Some(before), input })
     }

@@ -145,6 +145,18 @@ fn a_flood_of_askers_replaces_neither_the_gateway_nor_what_we_asked_for() {
 }
 
 #[test]
+fn a_stranger_finds_no_place_where_all_are_wanted() {
+    let mut cache = Cache::new();
+    for last in 100..100 + CAPACITY {
+        cache.lookup(neighbour(last), at(0));
+        cache.request(at(0));
+        cache.learn(neighbour(last), OTHER, Evidence::Reply, at(0));
+    }
+    assert_eq!(cache.learn(neighbour(9), MAC, Evidence::RequestForUs, at(10)), Learnt::Ignored);
+    assert!((100..100 + CAPACITY).all(|last| cache.peek(neighbour(last)) == Some(OTHER)));
+}
+
+#[test]
 fn our_own_lookups_replace_the_least_recently_used_but_never_the_gateway() {
     let mut cache = reachable();
     cache.pin(GATEWAY, at(0));

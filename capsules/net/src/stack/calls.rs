@@ -94,11 +94,15 @@ impl Stack<'_> {
     ) -> Result<Progress, ConnectError> {
         match self.phase(process, socket) {
             Phase::Free | Phase::Orphan { .. } => return Err(ConnectError::NoSocket),
-            Phase::Waiting { remote: earlier, .. }
-            | Phase::Started { remote: earlier }
-            | Phase::Failed { remote: earlier, .. } => {
-                return if earlier == remote { Ok(self.progress(process, socket)) } else { Err(ConnectError::Invalid) };
+            Phase::Waiting { remote: earlier, deadline } if earlier == remote => {
+                // There may be a free port by now.
+                self.begin(process, socket, remote, deadline, now);
+                return Ok(self.progress(process, socket));
             }
+            Phase::Started { remote: earlier } | Phase::Failed { remote: earlier, .. } if earlier == remote => {
+                return Ok(self.progress(process, socket));
+            }
+            Phase::Waiting { .. } | Phase::Started { .. } | Phase::Failed { .. } => return Err(ConnectError::Invalid),
             Phase::Fresh => {}
         }
         // The socket is open, so the region exists; a denial costs only this process's memory and one line.

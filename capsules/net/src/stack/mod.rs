@@ -5,7 +5,8 @@
 //! ```text
 //! for each frame that arrived   stack.receive(frame, now)
 //! when the deadline passed      stack.poll(now)
-//! while the device has room     stack.transmit(buffer, now), until it returns None
+//! after these, and after each system call on a socket, while the device has room:
+//!                               stack.transmit(buffer, now), until it returns None
 //! then                          wake the processes in stack.take_ready(), sleep until stack.next_deadline()
 //! ```
 //!
@@ -353,11 +354,10 @@ impl<'a> Stack<'a> {
         let (counters, ready) = (&mut self.counters, &mut self.ready);
         for (process, set) in self.grant.each() {
             set.with_each(|_, socket| {
-                if let Phase::Started { remote } = socket.phase
-                    && Self::next_hop(&lease, remote.address) == Some(address)
-                {
-                    socket.tcp.neighbour_failed(&mut counters.tcp);
-                    if socket.tcp.take_event() {
+                let hop = socket.remote().and_then(|remote| Self::next_hop(&lease, remote.address));
+                if hop == Some(address) {
+                    let given_up = socket.neighbour_failed(now, &mut counters.tcp);
+                    if socket.tcp.take_event() || given_up {
                         ready.insert(process);
                     }
                 }

@@ -10,7 +10,7 @@ use crate::arp::{Operation, Packet};
 use crate::dhcp::client::{Due, Lease};
 use crate::ethernet::{EtherType, HEADER_BYTES, Header};
 use crate::ipv4::{self, Protocol};
-use crate::socket::{Phase, Socket, SocketIndex, SocketSet};
+use crate::socket::{Socket, SocketIndex, SocketSet};
 use crate::{Ipv4Address, MacAddress, dhcp, udp};
 
 /// The ends of an IPv4 packet, and the station that it is handed to.
@@ -186,6 +186,9 @@ impl Stack<'_> {
                     let length = ipv4_frame(frame, mac, path, Protocol::TCP, |out| {
                         socket.tcp.transmit(out, now, &mut counters.tcp)
                     });
+                    if length.is_some() {
+                        socket.note_sent();
+                    }
                     if socket.tcp.take_event() {
                         ready.insert(at.process);
                     }
@@ -251,12 +254,8 @@ impl Turn {
 
 /// Where a socket wants to send something to now.
 fn wants(socket: &Socket<'_>, now: Instant) -> Option<Ipv4Address> {
-    match socket.phase {
-        Phase::Started { remote } | Phase::Orphan { remote, .. } if socket.tcp.wants_transmit(now) => {
-            Some(remote.address)
-        }
-        _ => None,
-    }
+    let remote = socket.remote().filter(|_| socket.tcp.wants_transmit(now))?;
+    Some(remote.address)
 }
 
 /// Builds a frame around an ARP packet.

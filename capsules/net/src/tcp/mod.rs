@@ -41,6 +41,8 @@ mod socket;
 mod timers;
 mod transmit;
 
+#[cfg(test)]
+mod tests;
 
 use core::fmt;
 

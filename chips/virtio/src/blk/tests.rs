@@ -3,8 +3,7 @@
 use std::cell::Cell;
 
 use super::*;
-use crate::fake::{Fake, State, physical};
-use crate::transport::VERSION_1;
+use crate::fake::{Fake, State, VERSION_1, physical};
 
 const READ_ONLY: u64 = 1 << 5;
 const FLUSH: u64 = 1 << 9;

@@ -72,6 +72,8 @@ pub enum Broken {
     Transmit(QueueFault),
     /// The device asks for a reset.
     NeedsReset,
+    /// The device's configuration can no longer be read.
+    Configuration(TransportError),
     /// A buffer could not be given to the device.
     NotPosted(AddError),
     /// The last start did not come to its end.
@@ -490,7 +492,7 @@ impl<B: Bus> Net<B> {
                 changed
             }
             Err(error) => {
-                self.break_down(Broken::NotStarted(error.into()));
+                self.break_down(Broken::Configuration(error));
                 false
             }
         }

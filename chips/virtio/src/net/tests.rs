@@ -3,8 +3,7 @@
 use slopos_q35::pci::Message;
 
 use super::*;
-use crate::fake::{Event, Fake, physical};
-use crate::transport::VERSION_1;
+use crate::fake::{Event, Fake, VERSION_1, physical};
 
 const MTU: u64 = 1 << 3;
 const MAC: u64 = 1 << 5;
@@ -376,6 +375,9 @@ fn the_link_goes_down_and_up() {
     assert!(!net.link_up());
     fake.state().configuration[6] = 3;
     assert!(net.service_configuration() && net.link_up());
+    fake.state().restless = u32::MAX;
+    assert!(!net.service_configuration());
+    assert_eq!(net.is_broken(), Some(Broken::Configuration(TransportError::BadConfiguration)));
 }
 
 #[test]

@@ -43,9 +43,6 @@ register_bitfields![u8,
     ]
 ];
 
-/// Feature bit VIRTIO_F_VERSION_1 (section 6): the device follows the specification rather than its drafts.
-pub const VERSION_1: u64 = 1 << 32;
-
 /// Vector that means none (section 4.1.5.1.2, VIRTIO_MSI_NO_VECTOR). Read back, it is a refusal.
 const NO_VECTOR: u16 = 0xffff;
 /// MSI-X table entry of configuration changes.

@@ -1,7 +1,7 @@
 //! Probing, negotiation and registers of both transports against the model of a device.
 
 use super::*;
-use crate::fake::{Event, Fake, NOTIFY, capability, physical};
+use crate::fake::{Event, Fake, NOTIFY, VERSION_1, capability, physical};
 use crate::queue::{Queue, QueueMemory};
 
 const MESSAGES: Messages = Messages {

@@ -108,6 +108,47 @@ fn a_neighbour_that_does_not_answer_arp_is_a_timeout_after_three_seconds() {
 }
 
 #[test]
+fn a_gateway_that_stays_away_ends_connections_with_something_to_send_and_no_others() {
+    let mut network = Network::up();
+    network.router.server = Server::Sink;
+    let idle = network.connect(APP, FAR);
+    let writer = network.connect(APP, FAR);
+    let orphan = network.connect(OTHER_APP, FAR);
+    network.run(seconds(100));
+    network.router.server = Server::Silent;
+    network.router.answers_arp = false;
+    network.stack.write(APP, writer, b"lost", network.now).unwrap();
+    network.stack.close(OTHER_APP, orphan, network.now);
+    network.run(seconds(200));
+    assert_eq!(network.stack.read(APP, writer, &mut [0; 1]), Err(tcp::Error::WouldBlock), "it may come back");
+    assert_eq!(network.stack.grant_info(OTHER_APP).sockets_in_use, 1);
+    network.stack.take_ready();
+    network.run(seconds(300));
+    assert!(network.stack.take_ready().contains(APP));
+    assert_eq!(network.stack.read(APP, writer, &mut [0; 1]), Err(tcp::Error::TimedOut));
+    assert_eq!(network.stack.grant_info(OTHER_APP).sockets_in_use, 0);
+    assert_eq!(network.stack.read(APP, idle, &mut [0; 1]), Err(tcp::Error::WouldBlock));
+}
+
+#[test]
+fn a_gateway_that_comes_back_in_time_costs_no_connection_however_often() {
+    let mut network = Network::up();
+    network.router.server = Server::Sink;
+    let socket = network.connect(APP, FAR);
+    for outage in [100, 300] {
+        network.run(seconds(outage));
+        network.router.answers_arp = false;
+        network.router.server = Server::Silent;
+        network.stack.write(APP, socket, b"late", network.now).unwrap();
+        network.run(seconds(outage + 80));
+        network.router.answers_arp = true;
+        network.router.server = Server::Sink;
+    }
+    network.run(seconds(480));
+    assert_eq!(network.router.received(), [b"latelate"]);
+}
+
+#[test]
 fn a_refused_connect_says_so_every_time() {
     let mut network = Network::up();
     network.router.server = Server::Refuses;

@@ -1,0 +1,78 @@
+//! Interrupts arrive: the timer's when it was asked for, the console's and the network's when they have work.
+
+use super::Tally;
+use crate::board::Board;
+use crate::machine::{NETWORK_VECTOR, UART_VECTOR, now};
+use slopos_kernel::time::{Duration, Instant};
+use slopos_virtio::transport::Interrupts;
+use slopos_x86_64::control::wait_for_interrupt;
+use slopos_x86_64::trap::{TIMER_VECTOR, interrupts_of};
+
+/// How long to wait for what must come: an emulator on a busy machine may take its time.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Lets the board work until the condition holds or patience ends.
+pub fn work_until(board: &mut Board, mut holds: impl FnMut(&mut Board) -> bool) -> bool {
+    let end = now() + PATIENCE;
+    while now() < end {
+        if holds(board) {
+            return true;
+        }
+        if !board.pass() {
+            board.alarm.set(Some(now() + Duration::from_millis(5)), now());
+            wait_for_interrupt();
+        }
+    }
+    false
+}
+
+pub fn run(tally: &mut Tally, board: &mut Board) {
+    timer(tally, board);
+    let before = interrupts_of(UART_VECTOR);
+    board.serial.set_sending(true);
+    let interrupted = wait_for(UART_VECTOR, before).is_some();
+    board.serial.acknowledge();
+    board.serial.set_sending(false);
+    tally.check("the console's port interrupts when it has room", interrupted);
+
+    let Some(device) = &board.network else { return };
+    let mode = device.interrupts();
+    tally.check("the network device interrupts", mode != Interrupts::Off);
+    tally.check("the network's interrupts have arrived", interrupts_of(NETWORK_VECTOR) > 0);
+}
+
+fn timer(tally: &mut Tally, board: &mut Board) {
+    let before = interrupts_of(TIMER_VECTOR);
+    let start = now();
+    let deadline = start + Duration::from_millis(5);
+    board.alarm.rang();
+    board.alarm.set(Some(deadline), start);
+    let rang = wait_for(TIMER_VECTOR, before);
+    tally.check("the timer interrupts", rang.is_some());
+    tally.check("the timer does not interrupt early", rang.is_some_and(|at| at + Duration::from_millis(1) >= deadline));
+    let count = interrupts_of(TIMER_VECTOR);
+    let start = now();
+    while now() < start + Duration::from_millis(20) {}
+    board.pass();
+    tally.check("the timer interrupts once", interrupts_of(TIMER_VECTOR) <= count + 1);
+    let mut last = Instant::BOOT;
+    let monotonic = (0..10_000).all(|_| {
+        let time = now();
+        let forwards = time >= last;
+        last = time;
+        forwards
+    });
+    tally.check("the clock never runs backwards", monotonic);
+}
+
+/// Waits for one more interrupt of a vector; tells when it had arrived.
+fn wait_for(vector: u8, before: u64) -> Option<Instant> {
+    let end = now() + PATIENCE;
+    while now() < end {
+        wait_for_interrupt();
+        if interrupts_of(vector) > before {
+            return Some(now());
+        }
+    }
+    None
+}

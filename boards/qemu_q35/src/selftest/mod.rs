@@ -1,0 +1,58 @@
+//! The board's own tests, built in where the manifest says `selftest = true`.
+//!
+//! The command `test` runs them: first what concerns the kernel alone, then whole processes. Each check is a line of
+//! the log; `Interrupt tests passed.` is the last one if all held. The command `panic` panics.
+
+mod devices;
+mod exceptions;
+mod interrupts;
+mod processes;
+mod protection;
+
+use crate::board::Board;
+
+/// Counts what held and what did not.
+#[derive(Default)]
+pub struct Tally {
+    passed: u32,
+    failed: u32,
+}
+
+impl Tally {
+    /// Notes one check.
+    fn check(&mut self, name: &str, held: bool) {
+        if held {
+            self.passed += 1;
+            defmt::info!("test: {=str} ok", name);
+        } else {
+            self.failed += 1;
+            defmt::error!("test: {=str} FAILED", name);
+        }
+    }
+}
+
+/// Carries out a test command; `None` where the name is none.
+// Apart, so that the tests' buffers are not part of the stack frame of the board's loop.
+#[inline(never)]
+pub fn command(board: &mut Board, name: &str) -> Option<i32> {
+    match name {
+        "test" => Some(run(board)),
+        "panic" => panic!("as asked on the console"),
+        _ => None,
+    }
+}
+
+fn run(board: &mut Board) -> i32 {
+    let mut tally = Tally::default();
+    exceptions::run(&mut tally);
+    protection::run(&mut tally);
+    interrupts::run(&mut tally, board);
+    devices::run(&mut tally, board);
+    processes::run(&mut tally, board);
+    defmt::info!("test: {=u32} passed, {=u32} failed", tally.passed, tally.failed);
+    if tally.failed > 0 {
+        return 1;
+    }
+    defmt::info!("Interrupt tests passed.");
+    0
+}

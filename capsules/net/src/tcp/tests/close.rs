@@ -1,0 +1,260 @@
+//! How connections end (RFC 9293 section 3.6).
+
+use super::*;
+
+fn closing() -> Connection {
+    let mut connection = established();
+    connection.socket.close(at(0));
+    let sent = connection.sent_one(at(0));
+    assert_eq!(sent.flags, Flags::FIN.with(Flags::ACK));
+    connection
+}
+
+#[test]
+fn closing_first_ends_in_time_wait_for_a_minute() {
+    let mut connection = closing();
+    assert_eq!(connection.state(), State::FinWait1);
+    assert_eq!(connection.socket.orphaned_since(), Some(at(0)));
+    connection.receive(ack().acking(SEND_NEXT + 1), at(10));
+    assert_eq!(connection.state(), State::FinWait2);
+    connection.receive(fin().acking(SEND_NEXT + 1), at(20));
+    assert_eq!(connection.state(), State::TimeWait);
+    assert_eq!(connection.sent_one(at(20)).acknowledgement, RECEIVE_NEXT + 1);
+    assert_eq!(connection.socket.time_wait_since(), Some(at(20)));
+    assert_eq!(connection.socket.orphaned_since(), None);
+    assert!(connection.sent(at(60_019)).is_empty());
+    assert!(!connection.socket.is_free());
+    connection.sent(at(60_020));
+    assert!(connection.socket.is_free());
+    assert_eq!(connection.socket.next_deadline(), None);
+}
+
+#[test]
+fn in_time_wait_a_repeated_fin_is_acknowledged_and_starts_the_minute_again() {
+    let mut connection = closing();
+    connection.receive(fin().acking(SEND_NEXT + 1), at(20));
+    connection.sent(at(20));
+    connection.receive(fin().acking(SEND_NEXT + 1), at(30_000));
+    assert_eq!(connection.sent_one(at(30_000)).acknowledgement, RECEIVE_NEXT + 1);
+    assert_eq!(connection.deadline(), at(90_000));
+}
+
+#[test]
+fn in_time_wait_a_reset_is_ignored() {
+    let mut connection = closing();
+    connection.receive(fin().acking(SEND_NEXT + 1), at(20));
+    connection.receive(rst().seq(RECEIVE_NEXT + 1), at(30));
+    assert_eq!(connection.state(), State::TimeWait);
+}
+
+#[test]
+fn closing_second_ends_with_the_last_acknowledgement() {
+    let mut connection = established();
+    connection.receive(fin(), at(0));
+    assert_eq!(connection.state(), State::CloseWait);
+    assert!(connection.socket.take_event());
+    assert_eq!(connection.read(), Ok(vec![]));
+    assert!(connection.socket.readiness().hangup);
+    connection.write(b"last words", at(0));
+    connection.socket.close(at(1));
+    assert_eq!(connection.state(), State::LastAck);
+    let last = connection.sent_one(at(1));
+    assert_eq!(last.payload, b"last words");
+    assert!(last.flags.fin());
+    assert!(!connection.socket.is_free());
+    connection.receive(ack().seq(RECEIVE_NEXT + 1).acking(SEND_NEXT + 11), at(10));
+    assert!(connection.socket.is_free());
+}
+
+#[test]
+fn both_sides_may_close_at_once() {
+    let mut connection = closing();
+    connection.receive(fin(), at(10));
+    assert_eq!(connection.state(), State::Closing);
+    assert_eq!(connection.sent_one(at(10)).acknowledgement, RECEIVE_NEXT + 1);
+    connection.receive(ack().seq(RECEIVE_NEXT + 1).acking(SEND_NEXT + 1), at(20));
+    assert_eq!(connection.state(), State::TimeWait);
+}
+
+#[test]
+fn after_a_half_close_the_peer_may_still_send() {
+    let mut connection = established();
+    connection.write(b"request", at(0));
+    connection.socket.shutdown_write();
+    connection.socket.shutdown_write();
+    assert_eq!(connection.socket.write(b"more", at(0)), Err(Error::Closed));
+    assert!(!connection.socket.readiness().writable);
+    connection.sent(at(0));
+    connection.receive(data(b"answer").acking(SEND_NEXT + 8), at(10));
+    assert_eq!(connection.state(), State::FinWait2);
+    assert_eq!(connection.read().unwrap(), b"answer");
+    assert_eq!(connection.deadline(), at(50), "nothing but the delayed acknowledgement: no limit while it is held");
+    connection.receive(fin().seq(RECEIVE_NEXT + 6).acking(SEND_NEXT + 8), at(500_000));
+    assert_eq!(connection.state(), State::TimeWait);
+    assert_eq!(connection.read(), Ok(vec![]));
+    assert_eq!(connection.socket.time_wait_since(), None, "the process holds it still");
+    connection.socket.close(at(500_001));
+    assert_eq!(connection.socket.time_wait_since(), Some(at(500_000)));
+    connection.sent(at(560_000));
+    assert!(connection.socket.is_free());
+}
+
+#[test]
+fn a_descriptor_kept_beyond_time_wait_reads_the_end_and_is_freed_by_its_close() {
+    let mut connection = established();
+    connection.socket.shutdown_write();
+    connection.sent(at(0));
+    connection.receive(data(b"tail").and(Flags::FIN).acking(SEND_NEXT + 1), at(10));
+    connection.sent(at(60_010));
+    assert_eq!(connection.state(), State::Closed);
+    assert!(!connection.socket.is_free());
+    assert_eq!(connection.read().unwrap(), b"tail");
+    assert_eq!(connection.read().unwrap(), b"");
+    assert_eq!(connection.socket.connect_result(), Some(Ok(())));
+    connection.socket.close(at(70_000));
+    assert!(connection.socket.is_free());
+}
+
+#[test]
+fn closing_with_unread_data_resets_and_wipes_it() {
+    let mut connection = established();
+    connection.receive(data(b"secret"), at(0));
+    let empty = established().socket.in_use_bytes();
+    connection.socket.close(at(1));
+    assert_eq!(connection.socket.in_use_bytes(), empty);
+    assert!(!connection.socket.is_free(), "the reset has not left");
+    let reset = connection.sent_one(at(1));
+    assert_eq!(reset.flags, Flags::RST.with(Flags::ACK));
+    assert_eq!((reset.sequence, reset.acknowledgement), (SEND_NEXT, RECEIVE_NEXT + 6));
+    assert!(connection.socket.is_free());
+    assert_eq!(connection.counters.resets_sent, 1);
+}
+
+#[test]
+fn data_that_nobody_will_read_is_answered_with_a_reset() {
+    let mut connection = closing();
+    connection.receive(ack().acking(SEND_NEXT + 1), at(10));
+    connection.receive(data(b"more").acking(SEND_NEXT + 1), at(20));
+    let reset = connection.sent_one(at(20));
+    assert!(reset.flags.reset());
+    assert_eq!(reset.sequence, SEND_NEXT + 1);
+    assert!(connection.socket.is_free());
+}
+
+#[test]
+fn an_orphan_waits_a_minute_for_the_peers_fin() {
+    let mut connection = closing();
+    connection.receive(ack().acking(SEND_NEXT + 1), at(1_000));
+    connection.sent(at(60_999));
+    assert_eq!(connection.state(), State::FinWait2);
+    connection.sent(at(61_000));
+    assert!(connection.socket.is_free());
+
+    let mut connection = established();
+    connection.socket.shutdown_write();
+    connection.sent(at(0));
+    connection.receive(ack().acking(SEND_NEXT + 1), at(10));
+    connection.socket.close(at(5_000));
+    assert_eq!(connection.deadline(), at(65_000));
+}
+
+#[test]
+fn an_orphan_whose_peer_is_gone_is_given_up_sooner() {
+    let mut connection = closing();
+    let mut sent = 0;
+    while !connection.socket.is_free() {
+        sent += connection.sent(connection.deadline()).len();
+    }
+    assert_eq!(sent, 8);
+}
+
+#[test]
+fn what_was_written_still_goes_out_after_the_close() {
+    let stream = pattern(30_000);
+    let mut connection = established();
+    connection.write(&stream, at(0));
+    connection.socket.close(at(0));
+    let mut received = Vec::new();
+    for round in 0..10u64 {
+        for packet in connection.sent(at(round * 10)) {
+            received.extend(packet.payload);
+        }
+        let taken = received.len() as u32;
+        let done = u32::from(taken == 30_000);
+        connection.receive(ack().acking(SEND_NEXT + taken + done), at(round * 10 + 5));
+    }
+    assert_eq!(received, stream);
+    assert_eq!(connection.state(), State::FinWait2);
+}
+
+#[test]
+fn closing_while_connecting_frees_at_once() {
+    let mut connection = connecting();
+    connection.sent(at(0));
+    connection.socket.close(at(1));
+    assert!(connection.socket.is_free());
+    assert!(connection.sent(at(1)).is_empty());
+}
+
+#[test]
+fn aborting_wipes_and_gives_one_reset() {
+    let mut connection = established();
+    connection.receive(data(b"unread"), at(0));
+    connection.write(b"unsent", at(0));
+    let reset = connection.socket.abort().unwrap();
+    assert!(connection.socket.is_free());
+    assert_eq!(connection.socket.in_use_bytes(), 0);
+    assert_eq!((reset.sequence, reset.acknowledgement), (SEND_NEXT, Some(RECEIVE_NEXT + 6)));
+    assert_eq!((reset.local, reset.remote), (LOCAL, REMOTE));
+    assert_eq!(connection.socket.abort(), None);
+    assert_eq!(connecting().socket.abort(), None, "nobody knows of a SYN that was not answered");
+}
+
+#[test]
+fn a_recycled_slot_can_be_opened_again() {
+    let mut connection = closing();
+    connection.socket.recycle();
+    assert!(connection.socket.is_free());
+    assert!(connection.sent(at(1)).is_empty());
+    connection.socket.open(SocketFlags::default());
+    assert_eq!(connection.read(), Err(Error::NotConnected));
+}
+
+#[test]
+fn half_closing_while_connecting_takes_effect_once_connected() {
+    let mut connection = connecting();
+    connection.sent(at(0));
+    connection.socket.shutdown_write();
+    connection.receive(syn_ack(), at(10));
+    assert_eq!(connection.state(), State::FinWait1);
+    assert!(connection.sent(at(10)).iter().any(|packet| packet.flags.fin()));
+}
+
+#[test]
+fn wiping_leaves_nothing_of_the_stream_in_memory() {
+    let mut receive = vec![0; 4_000];
+    let mut send = vec![0; 4_000];
+    {
+        let mut socket = Socket::new(&mut receive, &mut send);
+        socket.open(SocketFlags::default());
+        let parameters = ConnectParameters {
+            local: LOCAL,
+            remote: REMOTE,
+            initial_sequence: OUR_INITIAL,
+            timestamp_offset: 0,
+            maximum_segment: 1_460,
+            deadline: at(1_000),
+        };
+        socket.connect(parameters, at(0)).unwrap();
+        let mut counters = Counters::default();
+        for packet in [syn_ack(), data(&[1; 1_000]), data(&[2; 1_000]).seq(RECEIVE_NEXT + 1_500)] {
+            let bytes = packet.bytes(REMOTE, LOCAL);
+            let segment = Segment::parse(REMOTE.address, LOCAL.address, &bytes).unwrap();
+            socket.receive(&segment, at(0), &mut counters);
+        }
+        socket.read(&mut [0; 500]).unwrap();
+        socket.write(&[3; 2_000], at(0)).unwrap();
+        assert!(socket.abort().is_some());
+    }
+    assert!(receive.iter().chain(&send).all(|byte| *byte == 0));
+}

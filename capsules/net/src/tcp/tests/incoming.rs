@@ -1,0 +1,239 @@
+//! Data comes in: order, acknowledgements, SACK, timestamps.
+
+use super::*;
+
+#[test]
+fn data_in_order_is_read_as_it_came() {
+    let mut connection = established();
+    assert_eq!(connection.read(), Err(Error::WouldBlock));
+    connection.receive(data(b"hello "), at(0));
+    connection.receive(data(b"world").seq(RECEIVE_NEXT + 6), at(0));
+    assert!(connection.socket.take_event());
+    assert!(connection.socket.readiness().readable);
+    assert_eq!(connection.read_up_to(8).unwrap(), b"hello wo");
+    assert_eq!(connection.read().unwrap(), b"rld");
+    assert!(!connection.socket.readiness().readable);
+    assert_eq!(connection.counters.bytes_received, 11);
+}
+
+#[test]
+fn an_acknowledgement_waits_forty_milliseconds_for_more() {
+    let mut connection = established();
+    connection.receive(data(b"hello"), at(100));
+    assert!(connection.sent(at(139)).is_empty());
+    assert_eq!(connection.deadline(), at(140));
+    assert_eq!(connection.sent_one(at(140)).acknowledgement, RECEIVE_NEXT + 5);
+    assert_eq!(connection.socket.next_deadline(), None);
+}
+
+#[test]
+fn every_second_full_segment_is_acknowledged_at_once() {
+    let mut connection = established();
+    connection.receive(data(&pattern(1_460)), at(0));
+    assert!(connection.sent(at(0)).is_empty());
+    connection.receive(data(&pattern(1_460)).seq(RECEIVE_NEXT + 1_460), at(0));
+    assert_eq!(connection.sent_one(at(0)).acknowledgement, RECEIVE_NEXT + 2_920);
+}
+
+#[test]
+fn data_of_ours_carries_the_acknowledgement() {
+    let mut connection = established();
+    connection.receive(data(b"hello"), at(0));
+    connection.write(b"hi", at(10));
+    assert_eq!(connection.sent_one(at(10)).acknowledgement, RECEIVE_NEXT + 5);
+    assert!(connection.sent(at(45)).is_empty());
+}
+
+#[test]
+fn data_behind_a_gap_is_acknowledged_at_once_and_kept() {
+    let mut connection = established();
+    connection.receive(data(b"world").seq(RECEIVE_NEXT + 6), at(0));
+    assert_eq!(connection.sent_one(at(0)).acknowledgement, RECEIVE_NEXT);
+    assert_eq!(connection.read(), Err(Error::WouldBlock));
+    connection.receive(data(b"hello "), at(1));
+    assert_eq!(connection.sent_one(at(1)).acknowledgement, RECEIVE_NEXT + 11);
+    assert_eq!(connection.read().unwrap(), b"hello world");
+}
+
+#[test]
+fn filling_one_of_two_gaps_is_acknowledged_at_once() {
+    let mut connection = established();
+    connection.receive(data(b"cc").seq(RECEIVE_NEXT + 4), at(0));
+    connection.sent(at(0));
+    connection.receive(data(b"a"), at(1));
+    assert_eq!(connection.sent_one(at(1)).acknowledgement, RECEIVE_NEXT + 1);
+}
+
+#[test]
+fn overlapping_segments_give_each_byte_once() {
+    let stream = pattern(2_000);
+    let mut connection = established();
+    for (start, end) in [(1_500, 2_000), (300, 700), (600, 1_600), (0, 350), (100, 400)] {
+        connection.receive(data(&stream[start..end]).seq(RECEIVE_NEXT + start as u32), at(0));
+    }
+    assert_eq!(connection.read().unwrap(), stream);
+    assert_eq!(connection.counters.duplicates, 1);
+}
+
+#[test]
+fn what_came_before_is_cut_off_the_front() {
+    let mut connection = established();
+    connection.receive(data(b"abc"), at(0));
+    connection.receive(data(b"abcdef"), at(0));
+    assert_eq!(connection.read().unwrap(), b"abcdef");
+}
+
+#[test]
+fn what_is_beyond_the_window_is_cut_off_and_asked_for_again() {
+    let mut connection = established().receive_window(1_000);
+    let stream = pattern(1_200);
+    connection.receive(data(&stream).and(Flags::FIN), at(0));
+    assert_eq!(connection.state(), State::Established);
+    let answer = connection.sent_one(at(0));
+    assert_eq!((answer.acknowledgement, answer.window), (RECEIVE_NEXT + 1_000, 0));
+    assert_eq!(connection.read().unwrap(), stream[..1_000]);
+}
+
+#[test]
+fn a_repeated_segment_is_acknowledged_again_at_once() {
+    let mut connection = established();
+    connection.receive(data(b"hello"), at(0));
+    connection.sent(at(40));
+    for time in 41..70 {
+        connection.receive(data(b"hello"), at(time));
+        assert_eq!(connection.sent_one(at(time)).acknowledgement, RECEIVE_NEXT + 5);
+    }
+    assert_eq!(connection.read().unwrap(), b"hello");
+    assert_eq!(connection.counters.duplicates, 29);
+}
+
+#[test]
+fn sack_reports_the_latest_range_first() {
+    let mut connection = established().selective();
+    connection.receive(data(&pattern(100)).seq(RECEIVE_NEXT + 100), at(0));
+    assert_eq!(connection.sent_one(at(0)).blocks(), [(100, 200)]);
+    connection.receive(data(&pattern(100)).seq(RECEIVE_NEXT + 500), at(0));
+    assert_eq!(connection.sent_one(at(0)).blocks(), [(500, 600), (100, 200)]);
+    connection.receive(data(&pattern(100)).seq(RECEIVE_NEXT + 200), at(0));
+    assert_eq!(connection.sent_one(at(0)).blocks(), [(100, 300), (500, 600)]);
+    connection.receive(data(&pattern(100)), at(0));
+    let answer = connection.sent_one(at(0));
+    assert_eq!((answer.acknowledgement, answer.blocks()), (RECEIVE_NEXT + 300, vec![(500, 600)]));
+}
+
+#[test]
+fn sack_reports_a_duplicate_once() {
+    let mut connection = established().selective();
+    connection.receive(data(b"hello"), at(0));
+    connection.sent(at(40));
+    connection.receive(data(b"hello"), at(50));
+    assert_eq!(connection.sent_one(at(50)).blocks(), [(0, 5)]);
+    connection.receive(data(b"!").seq(RECEIVE_NEXT + 5), at(60));
+    assert_eq!(connection.sent_one(at(100)).blocks(), []);
+}
+
+#[test]
+fn with_timestamps_three_sack_blocks_fit() {
+    let mut connection = established().selective().timestamps();
+    for start in [100, 300, 500, 700] {
+        connection.receive(data(&pattern(100)).seq(RECEIVE_NEXT + start).stamped(500, 0), at(0));
+    }
+    assert_eq!(connection.sent_one(at(0)).blocks(), [(700, 800), (500, 600), (300, 400)]);
+}
+
+#[test]
+fn without_agreement_nothing_is_reported() {
+    let mut connection = established();
+    connection.receive(data(b"x").seq(RECEIVE_NEXT + 10), at(0));
+    assert_eq!(connection.sent_one(at(0)).options, Options::default());
+}
+
+#[test]
+fn too_many_gaps_drop_data_that_comes_again() {
+    let mut connection = established();
+    for i in 0..40u32 {
+        connection.receive(data(b"x").seq(RECEIVE_NEXT + 1 + 2 * i), at(0));
+    }
+    assert_eq!(connection.counters.out_of_order, 32);
+    assert_eq!(connection.counters.reassembly_full, 8);
+    let stream = vec![b'x'; 80];
+    connection.receive(data(&stream), at(1));
+    assert_eq!(connection.read().unwrap(), stream);
+}
+
+#[test]
+fn timestamps_are_echoed_from_the_segment_that_is_acknowledged() {
+    let mut connection = established().timestamps();
+    connection.receive(data(b"a").stamped(600, 0), at(0));
+    connection.receive(data(b"b").seq(RECEIVE_NEXT + 1).stamped(610, 0), at(1));
+    let answer = connection.sent_one(at(40));
+    assert_eq!(answer.options.timestamps, Some(Timestamps { value: TIMESTAMP_OFFSET + 40, echo: 600 }));
+    connection.receive(data(b"d").seq(RECEIVE_NEXT + 3).stamped(620, 0), at(50));
+    assert_eq!(connection.sent_one(at(50)).options.timestamps.unwrap().echo, 600, "the gap is older");
+}
+
+#[test]
+fn an_old_timestamp_is_refused_and_answered() {
+    let mut connection = established().timestamps();
+    connection.receive(data(b"a").stamped(600, 0), at(0));
+    connection.sent(at(40));
+    connection.receive(data(b"b").seq(RECEIVE_NEXT + 1).stamped(599, 0), at(50));
+    assert_eq!(connection.counters.old_timestamps, 1);
+    assert_eq!(connection.sent_one(at(50)).acknowledgement, RECEIVE_NEXT + 1);
+    assert_eq!(connection.read().unwrap(), b"a");
+}
+
+#[test]
+fn after_twenty_four_days_an_old_timestamp_is_believed() {
+    let mut connection = established().timestamps();
+    connection.receive(data(b"a").stamped(600, 0), at(0));
+    let later = at(0) + seconds(25 * 24 * 3_600);
+    connection.receive(data(b"b").seq(RECEIVE_NEXT + 1).stamped(599, 0), later);
+    assert_eq!(connection.read().unwrap(), b"ab");
+}
+
+#[test]
+fn a_segment_without_the_agreed_timestamp_is_dropped() {
+    let mut connection = established().timestamps();
+    connection.receive(data(b"a"), at(0));
+    assert_eq!(connection.read(), Err(Error::WouldBlock));
+    assert_eq!(connection.counters.missing_timestamps, 1);
+    connection.receive(rst(), at(0));
+    assert_eq!(connection.read(), Err(Error::Reset), "a reset needs none");
+}
+
+#[test]
+fn a_fin_behind_a_gap_waits_for_it() {
+    let mut connection = established();
+    connection.receive(data(b"def").seq(RECEIVE_NEXT + 3).and(Flags::FIN), at(0));
+    assert_eq!(connection.state(), State::Established);
+    connection.sent(at(0));
+    connection.receive(data(b"abc"), at(1));
+    assert_eq!(connection.state(), State::CloseWait);
+    assert_eq!(connection.sent_one(at(1)).acknowledgement, RECEIVE_NEXT + 7);
+    assert_eq!(connection.read().unwrap(), b"abcdef");
+    assert_eq!(connection.read().unwrap(), b"");
+}
+
+#[test]
+fn data_behind_the_fin_is_not_taken() {
+    let mut connection = established();
+    connection.receive(fin().seq(RECEIVE_NEXT + 3), at(0));
+    connection.receive(data(b"abcdef"), at(1));
+    assert_eq!(connection.read().unwrap(), b"abc");
+    assert_eq!(connection.state(), State::CloseWait);
+    connection.receive(data(b"xyz").seq(RECEIVE_NEXT + 4), at(2));
+    assert_eq!(connection.read().unwrap(), b"");
+}
+
+#[test]
+fn memory_in_use_is_the_control_block_and_what_the_rings_hold() {
+    let mut connection = established();
+    let empty = connection.socket.in_use_bytes();
+    assert!(empty > 0);
+    connection.receive(data(b"hello"), at(0));
+    connection.receive(data(b"x").seq(RECEIVE_NEXT + 10), at(0));
+    connection.write(b"abc", at(0));
+    assert_eq!(connection.socket.in_use_bytes(), empty + 9);
+    assert_eq!(Socket::new(&mut [], &mut []).in_use_bytes(), 0);
+}

@@ -1,0 +1,267 @@
+//! Whole connections over a link that loses, delays, reorders, duplicates and damages by a seed, in virtual time. Both
+//! streams must arrive exactly, and the slot must become free. A failing seed fails the same way again.
+
+use super::peer::{Habits, Peer};
+use super::*;
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % bound
+    }
+
+    fn percent(&mut self, chance: u64) -> bool {
+        self.below(100) < chance
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Link {
+    /// In percent.
+    loss: u64,
+    duplication: u64,
+    damage: u64,
+    /// Each packet takes so long, and up to so much longer, in milliseconds.
+    delay: u64,
+    jitter: u64,
+}
+
+const CLEAN: Link = Link { loss: 0, duplication: 0, damage: 0, delay: 10, jitter: 0 };
+const REORDERING: Link = Link { loss: 0, duplication: 2, damage: 0, delay: 10, jitter: 15 };
+const LOSSY: Link = Link { loss: 3, duplication: 1, damage: 1, delay: 20, jitter: 3 };
+const TERRIBLE: Link = Link { loss: 20, duplication: 5, damage: 3, delay: 30, jitter: 40 };
+
+const HABITS: Habits = Habits { selective: true, timestamps: true, scale: Some(2), mss: Some(1_460), buffer: 100_000 };
+
+struct Scenario {
+    seed: u64,
+    link: Link,
+    habits: Habits,
+    receive_bytes: usize,
+    send_bytes: usize,
+    upload: usize,
+    download: usize,
+    /// In how many of 100 ticks of 3 ms each application does something.
+    diligence: u64,
+}
+
+struct Outcome {
+    finished_ms: u64,
+    counters: Counters,
+}
+
+/// The packets under way: by arrival, then by departure.
+type Flights = std::collections::BTreeMap<(u64, u64), (bool, Vec<u8>)>;
+
+fn launch(flights: &mut Flights, random: &mut Random, link: Link, now: u64, to_peer: bool, bytes: Vec<u8>) {
+    if random.percent(link.loss) {
+        return;
+    }
+    let copies = 1 + u64::from(random.percent(link.duplication));
+    for _ in 0..copies {
+        let mut bytes = bytes.clone();
+        if random.percent(link.damage) {
+            let bit = random.below(bytes.len() as u64 * 8) as usize;
+            bytes[bit / 8] ^= 1 << (bit % 8);
+        }
+        let arrival = now + link.delay + random.below(link.jitter + 1);
+        let departure = flights.len() as u64 + (now << 20) + random.below(1 << 10);
+        let departure = if link.jitter == 0 { (now << 20) + flights.len() as u64 } else { departure };
+        flights.insert((arrival, departure), (to_peer, bytes));
+    }
+}
+
+fn run(scenario: &Scenario) -> Outcome {
+    let Scenario { seed, link, habits, .. } = *scenario;
+    let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let upload: Vec<u8> = (0..scenario.upload).map(|_| random.below(256) as u8).collect();
+    let download: Vec<u8> = (0..scenario.download).map(|_| random.below(256) as u8).collect();
+    let mut peer = Peer::new(habits, download.clone());
+    let (mut receive, mut send) = (vec![0; scenario.receive_bytes], vec![0; scenario.send_bytes]);
+    let mut socket = Socket::new(&mut receive, &mut send);
+    let mut counters = Counters::default();
+    socket.open(SocketFlags { nodelay: seed % 2 == 0, keepalive: false });
+    let parameters = ConnectParameters {
+        local: LOCAL,
+        remote: REMOTE,
+        initial_sequence: OUR_INITIAL,
+        timestamp_offset: TIMESTAMP_OFFSET,
+        maximum_segment: 1_460,
+        deadline: at(180_000),
+    };
+    socket.connect(parameters, at(0)).unwrap();
+
+    let mut flights = Flights::new();
+    let (mut written, mut read) = (0, Vec::new());
+    let (mut half_closed, mut ended, mut closed_at) = (false, false, None);
+    let mut now = 0;
+    let mut out = [0; 1_480];
+    loop {
+        // The applications.
+        if now % 3 == 0 && closed_at.is_none() {
+            if random.percent(scenario.diligence) && !half_closed {
+                let most = 1 + random.below(9_000) as usize;
+                let end = upload.len().min(written + most);
+                match socket.write(&upload[written..end], at(now)) {
+                    Ok(count) => written += count,
+                    Err(error) => assert_eq!(error, Error::WouldBlock),
+                }
+                if written == upload.len() && socket.connect_result() == Some(Ok(())) {
+                    socket.shutdown_write();
+                    half_closed = true;
+                }
+            }
+            if random.percent(scenario.diligence) && !ended {
+                let mut buffer = vec![0; 1 + random.below(9_000) as usize];
+                match socket.read(&mut buffer) {
+                    Ok(0) => ended = true,
+                    Ok(count) => {
+                        read.extend(&buffer[..count]);
+                        assert!(download.starts_with(&read), "seed {seed}: bytes out of order");
+                    }
+                    Err(error) => assert_eq!(error, Error::WouldBlock, "seed {seed} at {now} ms"),
+                }
+            }
+            if random.percent(scenario.diligence) {
+                peer.application_reads(random.below(9_000) as usize);
+            }
+            if ended && half_closed {
+                socket.close(at(now));
+                closed_at = Some(now);
+            }
+        }
+        if closed_at.is_some() {
+            peer.application_reads(usize::MAX / 2);
+        }
+        // The link delivers.
+        while let Some(entry) = flights.first_entry()
+            && entry.key().0 <= now
+        {
+            let (to_peer, bytes) = entry.remove();
+            if to_peer {
+                if let Ok(packet) = Packet::parse(LOCAL, REMOTE, &bytes) {
+                    peer.receive(&packet, now);
+                    assert!(upload.starts_with(&peer.received), "seed {seed}: bytes out of order at the peer");
+                }
+            } else if let Ok(segment) = Segment::parse(REMOTE.address, LOCAL.address, &bytes) {
+                socket.receive(&segment, at(now), &mut counters);
+            }
+        }
+        socket.poll(at(now), &mut counters);
+        while let Some(length) = socket.transmit(&mut out, at(now), &mut counters) {
+            launch(&mut flights, &mut random, link, now, true, out[..length].to_vec());
+        }
+        while let Some(packet) = peer.transmit(now) {
+            launch(&mut flights, &mut random, link, now, false, packet.bytes(REMOTE, LOCAL));
+        }
+        if socket.is_free() && (peer.is_done() || peer.was_reset) {
+            break;
+        }
+        // The next thing to happen.
+        let tick = if closed_at.is_none() { Some((now / 3 + 1) * 3) } else { None };
+        let arrival = flights.first_key_value().map(|((time, _), _)| *time);
+        let timers = socket.next_deadline().map(|deadline| deadline.as_micros().div_ceil(1_000));
+        let next = [tick, arrival, timers, peer.timer()].into_iter().flatten().min();
+        let Some(next) = next else { break };
+        now = next.max(now + 1);
+        assert!(
+            now < 3_600_000,
+            "seed {seed} does not end: {:?}, {} read, {written} written",
+            socket.state(),
+            read.len()
+        );
+    }
+    assert_eq!(read, download, "seed {seed}");
+    assert_eq!(peer.received, upload, "seed {seed}");
+    assert!(peer.has_fin(), "seed {seed}");
+    assert!(socket.is_free(), "seed {seed}");
+    assert_eq!(socket.in_use_bytes(), 0);
+    drop(socket);
+    assert!(receive.iter().chain(&send).all(|byte| *byte == 0), "seed {seed}: bytes are left in memory");
+    Outcome { finished_ms: closed_at.unwrap_or(now), counters }
+}
+
+fn scenario(seed: u64, link: Link, habits: Habits) -> Scenario {
+    Scenario {
+        seed,
+        link,
+        habits,
+        receive_bytes: 64_000,
+        send_bytes: 64_000,
+        upload: 150_000,
+        download: 150_000,
+        diligence: 90,
+    }
+}
+
+#[test]
+fn over_a_clean_link_nothing_is_sent_twice() {
+    for seed in 1..10 {
+        let outcome = run(&scenario(seed, CLEAN, HABITS));
+        assert_eq!(outcome.counters.retransmits, 0, "seed {seed}");
+        assert!(outcome.finished_ms < 2_000, "seed {seed} took {} ms", outcome.finished_ms);
+    }
+}
+
+#[test]
+fn streams_survive_reordering() {
+    for seed in 1..20 {
+        run(&scenario(seed, REORDERING, HABITS));
+    }
+}
+
+#[test]
+fn streams_survive_loss() {
+    for seed in 1..30 {
+        let outcome = run(&scenario(seed, LOSSY, HABITS));
+        assert!(outcome.counters.retransmits > 0, "seed {seed}");
+    }
+}
+
+#[test]
+fn streams_survive_loss_without_any_option() {
+    let habits = Habits { selective: false, timestamps: false, scale: None, mss: None, buffer: 60_000 };
+    for seed in 1..30 {
+        run(&scenario(seed, LOSSY, habits));
+    }
+}
+
+#[test]
+fn streams_survive_a_terrible_link() {
+    for seed in 1..30 {
+        let selective = seed % 3 != 0;
+        let habits = Habits { selective, timestamps: seed % 2 == 0, ..HABITS };
+        run(&Scenario { upload: 30_000, download: 30_000, ..scenario(seed, TERRIBLE, habits) });
+    }
+}
+
+#[test]
+fn streams_survive_tiny_buffers_and_lazy_readers() {
+    for seed in 1..20 {
+        let habits = Habits { buffer: 3_000, scale: None, ..HABITS };
+        run(&Scenario {
+            receive_bytes: 2_000,
+            send_bytes: 1_500,
+            upload: 40_000,
+            download: 40_000,
+            diligence: 15,
+            ..scenario(seed, LOSSY, habits)
+        });
+    }
+}
+
+#[test]
+fn sack_repairs_most_losses_without_the_timer() {
+    let mut timeouts = 0;
+    let mut fast = 0;
+    for seed in 1..20 {
+        let counters = run(&scenario(seed, Link { jitter: 0, ..LOSSY }, HABITS)).counters;
+        timeouts += counters.retransmission_timeouts;
+        fast += counters.fast_retransmits;
+    }
+    assert!(fast > 2 * timeouts, "{fast} fast, {timeouts} by the timer");
+}
