@@ -170,7 +170,7 @@ fn check_header(header: &AppHeader, slot: &MapEntry, ram: u64) -> Result<Vec<Seg
     let slot_bytes = u64::from(slot.sectors) * SECTOR as u64;
     if header.record_bytes > slot_bytes
         || header.record_bytes < SECTOR as u64
-        || header.record_bytes % SECTOR as u64 != 0
+        || !header.record_bytes.is_multiple_of(SECTOR as u64)
     {
         return Err(AppError::Length);
     }

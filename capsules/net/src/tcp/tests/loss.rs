@@ -214,3 +214,18 @@ fn an_acknowledgement_restarts_the_timer() {
     connection.receive(ack().acking(SEND_NEXT + 1_460), at(150));
     assert!(connection.deadline() > at(340), "{:?}", connection.deadline());
 }
+
+#[test]
+fn a_fast_retransmission_is_not_measured() {
+    let mut connection = established();
+    connection.write(&pattern(14_600), at(0));
+    connection.sent(at(0));
+    for _ in 0..3 {
+        connection.receive(ack(), at(20));
+    }
+    connection.sent(at(20));
+    connection.receive(ack().acking(SEND_NEXT + 14_600), at(219));
+    connection.write(b"x", at(300));
+    connection.sent(at(300));
+    assert_eq!(connection.deadline(), at(500));
+}

@@ -195,9 +195,9 @@ fn a_window_taken_back_sends_no_more_than_the_first_segment_again() {
 #[test]
 fn an_old_segment_does_not_bring_back_its_window() {
     let mut connection = established();
-    connection.receive(data(b"x").window(2_000), at(0));
+    connection.receive(data(b"x").seq(RECEIVE_NEXT + 10).window(2_000), at(0));
     connection.receive(ack().window(5_000), at(1));
-    connection.sent(at(40));
+    connection.sent(at(1));
     connection.write(&pattern(3_000), at(50));
     assert_eq!(places(&connection.sent(at(50))), [(0, 1_460)]);
 }
