@@ -306,7 +306,8 @@ mod tests {
 
     #[test]
     fn a_hostile_header_is_rejected_even_with_a_right_digest() {
-        let cases: [(&str, fn(&mut AppHeader), AppError); 8] = [
+        type Case = (&'static str, fn(&mut AppHeader), AppError);
+        let cases: [Case; 8] = [
             ("writable code", |h| h.segments[0].flags |= WRITE, AppError::Segment(0)),
             ("shared page", |h| h.segments[1].address = USER_BASE + 4096, AppError::Segment(1)),
             ("below the window", |h| h.segments[0].address = 0, AppError::Segment(0)),

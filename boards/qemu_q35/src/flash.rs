@@ -67,7 +67,7 @@ impl Flash {
         let size = entry.sectors as usize * SECTOR;
         let start = (position as usize).min(size);
         let count = length.min(size - start);
-        if start % SECTOR != 0 || count % SECTOR != 0 {
+        if !start.is_multiple_of(SECTOR) || !count.is_multiple_of(SECTOR) {
             return Err(Errno::Invalid);
         }
         Ok((u64::from(entry.start_sector) + (start / SECTOR) as u64, count))

@@ -2,6 +2,10 @@
 #![no_std]
 #![no_main]
 
+// Lints look at the board as a program of this machine, where the standard library brings the panic handler.
+#[cfg(not(target_os = "none"))]
+extern crate std as _;
+
 mod board;
 mod capsules;
 mod commands;

@@ -7,6 +7,7 @@ use slopos_kernel::time::Duration;
 pub const ARGUMENTS_MAX: usize = 32;
 
 /// A command, its words borrowed from the line.
+#[expect(clippy::large_enum_variant, reason = "one lives on the stack for a moment, and there is no heap to box it in")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command<'a> {
     /// An empty line.

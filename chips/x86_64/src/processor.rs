@@ -30,8 +30,10 @@ impl UserSpace {
     /// fit between [`USER_BASE`] and [`USER_END`], as the manifest's checks make sure.
     pub fn new(ram: &'static mut [u8], stack: &'static mut [u8], tables: &'static UserTables) -> UserSpace {
         let context = Context::new();
-        assert!(ram.as_ptr().addr() as u64 % PAGE == 0 && ram.len() as u64 % PAGE == 0);
-        assert!(stack.as_ptr().addr() as u64 % PAGE == 0 && stack.len() as u64 % PAGE == 0);
+        for memory in [&*ram, &*stack] {
+            let whole_pages = |number: usize| (number as u64).is_multiple_of(PAGE);
+            assert!(whole_pages(memory.as_ptr().addr()) && whole_pages(memory.len()));
+        }
         assert!(ram.len() as u64 + stack.len() as u64 + 2 * PAGE <= USER_END - USER_BASE);
         UserSpace { context, tables, ram, stack }
     }
