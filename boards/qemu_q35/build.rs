@@ -91,7 +91,7 @@ pub static CONFIGURATIONS: [Configuration; PROCESSES] = [{configurations}];
 /// Hands out the memory of each process. To be called once: a second call panics.
 pub fn user_spaces() -> [UserSpace; PROCESSES] {{ [{spaces}] }}
 /// Hands out the network grants. To be called once: a second call panics.
-pub fn network_grants() -> [Option<SocketSet<'static>>; PROCESSES] {{ [{grants}] }}
+pub fn network_grants() -> [Option<&'static mut SocketSet<'static>>; PROCESSES] {{ [{grants}] }}
 {modules}"
     )
     .expect("a String grows");
@@ -100,7 +100,8 @@ pub fn network_grants() -> [Option<SocketSet<'static>>; PROCESSES] {{ [{grants}]
 
 fn configuration(process: &Process) -> String {
     format!(
-        "Configuration {{ name: {:?}, app: {:?}, arguments: &{:?}, start_at_boot: {}, flash: &{:?} }},\n",
+        "Configuration {{ name: {:?}, app: {:?}, arguments: &{:?}, start_at_boot: {}, flash: &{:?}, \
+         restart: Restart::Never, priority: 3 }},\n",
         process.name,
         process.app,
         process.arguments,
@@ -145,18 +146,20 @@ pub fn space() -> UserSpace {{
             "#[unsafe(link_section = \".grant.{name}.net\")]
 static CONTROL: StaticCell<[Socket<'static>; {sockets}]> = StaticCell::new();
 #[unsafe(link_section = \".grant.{name}.net\")]
+static SET: StaticCell<SocketSet<'static>> = StaticCell::new();
+#[unsafe(link_section = \".grant.{name}.net\")]
 static RECEIVE: ConstStaticCell<[[u8; {receive}]; {sockets}]> = ConstStaticCell::new([[0; {receive}]; {sockets}]);
 #[unsafe(link_section = \".grant.{name}.net\")]
 static SEND: ConstStaticCell<[[u8; {send}]; {sockets}]> = ConstStaticCell::new([[0; {send}]; {sockets}]);
 static AUTHORITY: [Remote; {}] = [{remotes}];
-pub fn sockets() -> SocketSet<'static> {{
+pub fn sockets() -> &'static mut SocketSet<'static> {{
     let mut receive = RECEIVE.take().iter_mut();
     let mut send = SEND.take().iter_mut();
     let control = CONTROL.init_with(|| core::array::from_fn(|_| {{
         let (Some(receive), Some(send)) = (receive.next(), send.next()) else {{ unreachable!(\"as many buffers as sockets\") }};
         Socket::new(receive, send)
     }}));
-    SocketSet::new(control, &AUTHORITY)
+    SET.init_with(|| SocketSet::new(\"{name}\", control, &AUTHORITY))
 }}
 ",
             network.connect.len()

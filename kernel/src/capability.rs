@@ -28,3 +28,15 @@ pub unsafe trait ManageProcesses {}
 /// # Safety
 /// Only the board implements this, for tokens that it hands to what it trusts with every process's memory.
 pub unsafe trait EnterProcessMemory {}
+
+/// May hand frames of the wire to the network stack and take frames from it.
+///
+/// # Safety
+/// Only the board implements this, for tokens that it hands to what drives a network device.
+pub unsafe trait HandFrames {}
+
+/// May read what the grants of any process hold, and change nothing.
+///
+/// # Safety
+/// Only the board implements this, for tokens that it hands to what reports on the whole system.
+pub unsafe trait ReadGrants {}

@@ -1,10 +1,50 @@
 //! The descriptor table: how a process names what it was given.
 //!
-//! A descriptor is an index; its entry names the object, the rights to it and a generation that counts how often
-//! the entry was given out, so that two uses of one index can be told apart.
+//! A descriptor is an index into a table of 32 entries; an entry names the object, the rights to it and a 32-bit
+//! generation, which counts how often the entry was given out. A descriptor's number is the index in its low five bits
+//! and the low 26 bits of the generation above them, so a number that was closed stays bad when its index is used
+//! again, until the same index has been given out 2^26 times more. The first uses are 0, 1, 2 and so on.
 
 use crate::objects::Object;
+use bitfield::bitfield;
 use slopos_abi::{DESCRIPTORS, Errno, rights};
+
+bitfield! {
+    /// A descriptor's number, never negative as an `i32`.
+    #[derive(Clone, Copy)]
+    struct Number(u32);
+    u32;
+    /// Index into the table.
+    index_bits, set_index: 4, 0;
+    /// Low bits of the entry's generation.
+    generation, set_generation: 30, 5;
+}
+
+const _: () = assert!(DESCRIPTORS == 1 << 5, "an index fills five bits");
+
+impl Number {
+    fn new(index: usize, generation: u32) -> Number {
+        let mut number = Number(0);
+        number.set_index(index as u32);
+        number.set_generation(generation);
+        number
+    }
+
+    /// What a process passes; `None` where it cannot be a descriptor.
+    fn read(number: u64) -> Option<Number> {
+        i32::try_from(number).ok().map(|number| Number(number as u32))
+    }
+
+    fn index(self) -> usize {
+        self.index_bits() as usize
+    }
+}
+
+impl From<Number> for u64 {
+    fn from(number: Number) -> u64 {
+        number.0.into()
+    }
+}
 
 /// An open descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,16 +73,16 @@ impl DescriptorTable {
         DescriptorTable { entries: [None; DESCRIPTORS], generations: [0; DESCRIPTORS] }
     }
 
-    /// Gives out the lowest free index.
+    /// Gives out the lowest free index, as a descriptor's number.
     ///
     /// # Errors
     /// [`Errno::TooManyOpen`] where all are in use.
     pub fn insert(&mut self, object: Object, rights: u64, nonblocking: bool) -> Result<u64, Errno> {
         let index = self.entries.iter().position(Option::is_none).ok_or(Errno::TooManyOpen)?;
-        let generation = self.generations[index].wrapping_add(1);
-        self.generations[index] = generation;
+        let generation = self.generations[index];
+        self.generations[index] = generation.wrapping_add(1);
         self.entries[index] = Some(Descriptor { object, rights, nonblocking, connect_booked: false, generation });
-        Ok(index as u64)
+        Ok(Number::new(index, generation).into())
     }
 
     /// Whether another descriptor can be given out.
@@ -55,11 +95,18 @@ impl DescriptorTable {
     /// # Errors
     /// [`Errno::BadDescriptor`] where it is not open or lacks a right.
     pub fn get(&mut self, number: u64, needed: u64) -> Result<&mut Descriptor, Errno> {
-        let entry = usize::try_from(number).ok().and_then(|index| self.entries.get_mut(index));
-        match entry {
+        match self.slot(number) {
             Some(Some(descriptor)) if descriptor.rights & needed == needed => Ok(descriptor),
             _ => Err(Errno::BadDescriptor),
         }
+    }
+
+    /// The entry that a number names; `None` where it names an earlier use of its index.
+    fn slot(&mut self, number: u64) -> Option<&mut Option<Descriptor>> {
+        let number = Number::read(number)?;
+        let slot = self.entries.get_mut(number.index())?;
+        let current = slot.as_ref()?.generation;
+        (number.generation() == Number::new(0, current).generation()).then_some(slot)
     }
 
     /// Takes an entry out of the table.
@@ -67,8 +114,7 @@ impl DescriptorTable {
     /// # Errors
     /// [`Errno::BadDescriptor`] where it is not open.
     pub fn remove(&mut self, number: u64) -> Result<Descriptor, Errno> {
-        let entry = usize::try_from(number).ok().and_then(|index| self.entries.get_mut(index));
-        entry.and_then(Option::take).ok_or(Errno::BadDescriptor)
+        self.slot(number).and_then(Option::take).ok_or(Errno::BadDescriptor)
     }
 
     /// Takes any entry out; `None` when the table is empty.
@@ -106,10 +152,36 @@ mod tests {
         table.open_console();
         let first = table.insert(Object::Socket(0), rights::ALL, false).unwrap();
         assert_eq!(first, 3);
-        let generation = table.get(3, 0).unwrap().generation;
-        table.remove(3).unwrap();
-        assert_eq!(table.insert(Object::Socket(1), rights::ALL, false), Ok(3));
-        assert_eq!(table.get(3, 0).unwrap().generation, generation + 1);
+        table.remove(first).unwrap();
+        let second = table.insert(Object::Socket(1), rights::ALL, false).unwrap();
+        assert_eq!(second, 3 | 1 << 5);
+        assert_eq!(table.get(second, 0).unwrap().object, Object::Socket(1));
+    }
+
+    #[test]
+    fn a_number_that_was_closed_stays_bad_when_its_index_is_used_again() {
+        let mut table = DescriptorTable::new();
+        let mut stale = Vec::new();
+        for _ in 0..100 {
+            let number = table.insert(Object::Socket(0), rights::ALL, false).unwrap();
+            for &old in &stale {
+                assert_eq!(table.get(old, 0), Err(Errno::BadDescriptor));
+                assert_eq!(table.remove(old), Err(Errno::BadDescriptor));
+            }
+            table.remove(number).unwrap();
+            stale.push(number);
+        }
+    }
+
+    #[test]
+    fn numbers_are_never_negative_even_when_the_generation_wraps() {
+        let mut table = DescriptorTable::new();
+        table.generations[0] = u32::MAX;
+        let number = table.insert(Object::Console, rights::READ, false).unwrap();
+        assert!(i32::try_from(number).is_ok_and(|number| number > 0));
+        assert!(table.get(number, 0).is_ok());
+        table.remove(number).unwrap();
+        assert_eq!(table.insert(Object::Console, rights::READ, false), Ok(0));
     }
 
     #[test]

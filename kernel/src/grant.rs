@@ -6,8 +6,10 @@
 use crate::process::ProcessId;
 
 /// A capsule's regions, one for each process that the manifest gives one.
+///
+/// What is here are only the ways to the regions: a region lies in its process's own section of the image.
 pub struct Grant<'a, T> {
-    regions: &'a mut [Option<T>],
+    regions: &'a mut [Option<&'a mut T>],
 }
 
 /// The manifest gives this process no region in this grant.
@@ -16,7 +18,7 @@ pub struct NoGrant;
 
 impl<'a, T> Grant<'a, T> {
     /// A grant of these regions, indexed by process.
-    pub fn new(regions: &'a mut [Option<T>]) -> Self {
+    pub fn new(regions: &'a mut [Option<&'a mut T>]) -> Self {
         Grant { regions }
     }
 
@@ -38,7 +40,10 @@ impl<'a, T> Grant<'a, T> {
 
     /// Each region with the process that it is charged to.
     pub fn each(&mut self) -> impl Iterator<Item = (ProcessId, &mut T)> {
-        (0..).map(ProcessId::new).zip(self.regions.iter_mut()).filter_map(|(id, region)| Some((id, region.as_mut()?)))
+        (0..)
+            .map(ProcessId::new)
+            .zip(self.regions.iter_mut())
+            .filter_map(|(id, region)| Some((id, &mut **region.as_mut()?)))
     }
 }
 
@@ -48,7 +53,8 @@ mod tests {
 
     #[test]
     fn a_process_without_a_region_has_none() {
-        let mut regions = [Some(1), None];
+        let mut region = 1;
+        let mut regions = [Some(&mut region), None];
         let mut grant = Grant::new(&mut regions);
         assert_eq!(
             grant.enter(ProcessId::new(0), |n| {

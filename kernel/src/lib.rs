@@ -21,6 +21,3 @@ pub mod process;
 pub mod processor;
 pub mod scheduler;
 pub mod time;
-
-#[cfg(test)]
-mod fakes;

@@ -6,7 +6,7 @@
 use crate::process::ProcessId;
 use crate::time::Instant;
 use slopos_abi::Errno;
-use slopos_abi::info::{GrantInfo, NetInfo};
+use slopos_abi::info::{GrantInfo, NetInfo, SocketInfo};
 
 /// What a descriptor names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
@@ -31,6 +31,19 @@ pub struct Remote {
     pub address: [u8; 4],
     /// TCP port.
     pub port: u16,
+}
+
+/// A network and a range of its ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
+pub struct RemoteRange {
+    /// An address of the network.
+    pub address: [u8; 4],
+    /// How many of its leading bits count, at most 32.
+    pub prefix: u8,
+    /// Lowest port, at least 1.
+    pub first_port: u16,
+    /// Highest port, not below the lowest.
+    pub last_port: u16,
 }
 
 /// What the board's capsules do for descriptors.
@@ -67,10 +80,16 @@ pub trait Objects {
     fn shutdown_write(&mut self, process: ProcessId, object: &Object, now: Instant);
     /// The process let go of this object, in good order.
     fn close(&mut self, process: ProcessId, object: &Object, now: Instant);
+    /// From now on the process connects only to what lies in this range as well, until it has ended.
+    fn restrict_connect(&mut self, process: ProcessId, range: RemoteRange);
+    /// The process ended by itself; each of its descriptors has been closed.
+    fn exited(&mut self, process: ProcessId);
     /// The process was ended by a fault or a kill: all that it held is reset and wiped before anything else runs.
     fn abandon(&mut self, process: ProcessId, now: Instant);
     /// The state of the network; the kernel adds the ledger.
     fn net_info(&mut self, now: Instant) -> NetInfo;
     /// The process's own network grant; the kernel adds the denials that it made itself.
     fn grant_info(&mut self, process: ProcessId) -> GrantInfo;
+    /// One socket of the process's network grant; `None` beyond the last.
+    fn socket_info(&mut self, process: ProcessId, index: u16) -> Option<SocketInfo>;
 }

@@ -1,6 +1,6 @@
 //! The process table, and who runs next.
 //!
-//! Round robin over processes that can run. A process that waits keeps the system call it made; when it is woken,
+//! Of the processes that can run, those of the most important priority take turns. A process that waits keeps the system call it made; when it is woken,
 //! or its deadline passes, the call is made again from the start ([`crate::dispatch`]), so no call leaves anything
 //! half done and a process needs no stack in the kernel.
 
@@ -12,7 +12,7 @@ use crate::loader::Image;
 use crate::objects::Objects;
 use crate::process::{ProcessId, ProcessSet};
 use crate::processor::{Call, Fault, Processor, Trap};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use heapless::Vec;
 use slopos_abi::{ARGUMENTS_MAX, STATUS_KILLED};
 
@@ -29,6 +29,25 @@ pub struct Configuration {
     pub start_at_boot: bool,
     /// Regions of the flash that it may open.
     pub flash: &'static [&'static str],
+    /// What happens when it ends.
+    pub restart: Restart,
+    /// 0 runs first; a process runs only while none with a lower number can.
+    pub priority: u8,
+}
+
+/// What happens when a process ends by itself or by a fault. One that was killed stays down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restart {
+    /// Nothing.
+    Never,
+    /// It starts again with the manifest's arguments: first after `first`, then after twice the time before, up to
+    /// `maximum`. A run of at least `maximum` makes the next wait `first` again.
+    Backoff {
+        /// The first wait.
+        first: Duration,
+        /// The longest wait.
+        maximum: Duration,
+    },
 }
 
 /// Whether a process runs.
@@ -88,6 +107,10 @@ pub struct Process {
     status: Option<i32>,
     fault: Option<Fault>,
     waiting: Option<Waiting>,
+    started: Instant,
+    /// How long the last restart was waited for.
+    backoff: Duration,
+    restart_at: Option<Instant>,
 }
 
 /// The call that a process waits for.
@@ -113,6 +136,9 @@ impl Process {
             status: None,
             fault: None,
             waiting: None,
+            started: Instant::BOOT,
+            backoff: Duration::ZERO,
+            restart_at: None,
         }
     }
 
@@ -136,8 +162,28 @@ impl Process {
         self.descriptors.open()
     }
 
-    fn is_running(&self) -> bool {
+    /// Whether it has begun and not ended.
+    pub fn is_running(&self) -> bool {
         matches!(self.state, State::Ready | State::Waiting)
+    }
+
+    /// When it starts again by itself, if it does.
+    pub fn restart_at(&self) -> Option<Instant> {
+        self.restart_at
+    }
+
+    /// Ends the run, and says when the next begins.
+    fn end(&mut self, status: i32, now: Instant) {
+        self.state = State::Stopped;
+        self.waiting = None;
+        self.status = Some(status);
+        if let Restart::Backoff { first, maximum } = self.configuration.restart {
+            let steady = now.since(self.started) >= maximum;
+            let wait =
+                if steady || self.backoff == Duration::ZERO { first } else { self.backoff.times(2).min(maximum) };
+            self.backoff = wait;
+            self.restart_at = Some(now + wait);
+        }
     }
 }
 
@@ -193,6 +239,7 @@ impl Kernel {
         &mut self,
         id: ProcessId,
         arguments: impl Iterator<Item = &'a str>,
+        now: Instant,
         cpu: &mut impl Processor,
         _: &impl ManageProcesses,
     ) -> Result<(), StartError> {
@@ -209,14 +256,29 @@ impl Kernel {
         process.fresh = false;
         process.status = None;
         process.fault = None;
+        process.started = now;
+        process.restart_at = None;
         process.starts = process.starts.saturating_add(1);
         process.state = State::Ready;
         Ok(())
     }
 
-    /// Ends a process at once; its connections are reset and its network memory is wiped.
+    /// Ends a process at once; its connections are reset and its network memory is wiped. It does not start again by
+    /// itself.
     pub fn kill(&mut self, id: ProcessId, objects: &mut impl Objects, now: Instant, _: &impl ManageProcesses) {
         self.end_at_once(id, objects, now);
+        if let Some(process) = self.processes.get_mut(id.index()) {
+            process.restart_at = None;
+            process.backoff = Duration::ZERO;
+        }
+    }
+
+    /// A process whose time has come to start again; the caller loads and starts it.
+    pub fn take_due_restart(&mut self, now: Instant) -> Option<ProcessId> {
+        let due = |process: &Process| process.restart_at.is_some_and(|at| at <= now);
+        let index = self.processes.iter().position(due)?;
+        self.processes[index].restart_at = None;
+        Some(ProcessId::new(index as u8))
     }
 
     /// Makes the waiting processes of the set try their calls again.
@@ -237,10 +299,14 @@ impl Kernel {
         }
     }
 
-    /// The earliest deadline of a waiting process.
+    /// The earliest deadline of a waiting process, or restart of one that has ended.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let waiting = self.processes.iter().filter(|process| process.state == State::Waiting);
-        waiting.filter_map(|process| process.waiting?.deadline).min()
+        let deadline = |process: &Process| match process.state {
+            State::Waiting => process.waiting?.deadline,
+            State::Ready => None,
+            State::Stopped | State::NoImage => process.restart_at,
+        };
+        self.processes.iter().filter_map(deadline).min()
     }
 
     /// How many processes can run.
@@ -258,7 +324,9 @@ impl Kernel {
     ) -> bool {
         let count = self.processes.len();
         let turn = (0..count).map(|step| (self.next + step) % count);
-        let Some(index) = turn.into_iter().find(|&index| self.processes[index].state == State::Ready) else {
+        let ready = turn.filter(|&index| self.processes[index].state == State::Ready);
+        // Of equals the first in turn.
+        let Some(index) = ready.min_by_key(|&index| self.processes[index].configuration.priority) else {
             return false;
         };
         self.next = index;
@@ -295,25 +363,16 @@ impl Kernel {
                 process.state = State::Waiting;
                 self.next = (index + 1) % count;
             }
-            Outcome::Exit(status) => self.end(id, status),
+            Outcome::Exit(status) => process.end(status, now()),
         }
         true
-    }
-
-    /// Ends a process whose descriptors are closed already.
-    fn end(&mut self, id: ProcessId, status: i32) {
-        if let Some(process) = self.processes.get_mut(id.index()) {
-            process.state = State::Stopped;
-            process.waiting = None;
-            process.status = Some(status);
-        }
     }
 
     fn end_at_once(&mut self, id: ProcessId, objects: &mut impl Objects, now: Instant) {
         let Some(process) = self.processes.get_mut(id.index()).filter(|process| process.is_running()) else { return };
         while process.descriptors.remove_any().is_some() {}
+        process.end(STATUS_KILLED, now);
         objects.abandon(id, now);
-        self.end(id, STATUS_KILLED);
     }
 }
 
@@ -346,86 +405,4 @@ fn report(name: &str, fault: &Fault) {
         fault.instruction,
         fault.stack
     );
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fakes::{FakeObjects, FakeProcessor, Token, kernel};
-    use slopos_abi::syscall;
-
-    fn call(number: u64, arguments: [u64; 6]) -> Trap {
-        Trap::SystemCall(Call { number, arguments })
-    }
-
-    fn at(millis: u64) -> impl Fn() -> Instant {
-        move || Instant::from_millis(millis)
-    }
-
-    #[test]
-    fn processes_take_turns_when_interrupted() {
-        let (mut kernel, mut cpu, mut objects) = (kernel(3), FakeProcessor::new(3), FakeObjects::default());
-        cpu.start_all(&mut kernel);
-        for _ in 0..6 {
-            assert!(kernel.run_next(&mut cpu, &mut objects, at(0)));
-        }
-        assert_eq!(cpu.runs, [0, 1, 2, 0, 1, 2]);
-    }
-
-    #[test]
-    fn a_sleeper_wakes_at_its_deadline_and_not_before() {
-        let (mut kernel, mut cpu, mut objects) = (kernel(1), FakeProcessor::new(1), FakeObjects::default());
-        cpu.start_all(&mut kernel);
-        cpu.traps[0].push_back(call(syscall::SLEEP_MS, [10, 0, 0, 0, 0, 0]));
-        kernel.run_next(&mut cpu, &mut objects, at(5));
-        assert_eq!(kernel.next_deadline(), Some(Instant::from_millis(15)));
-        // Woken early, the call is made again and its deadline stays where it was.
-        kernel.wake(ProcessSet::ALL);
-        kernel.run_next(&mut cpu, &mut objects, at(9));
-        assert_eq!(kernel.next_deadline(), Some(Instant::from_millis(15)));
-        kernel.wake_expired(Instant::from_millis(14));
-        assert_eq!(kernel.runnable(), 0);
-        kernel.wake_expired(Instant::from_millis(15));
-        kernel.run_next(&mut cpu, &mut objects, at(15));
-        assert_eq!(cpu.results, [(0, 0)]);
-    }
-
-    #[test]
-    fn a_fault_ends_the_process_and_the_others_go_on() {
-        let (mut kernel, mut cpu, mut objects) = (kernel(2), FakeProcessor::new(2), FakeObjects::default());
-        cpu.start_all(&mut kernel);
-        cpu.traps[0].push_back(Trap::Fault(Fault { name: "#PF", error: 4, address: 0, instruction: 1, stack: 2 }));
-        kernel.run_next(&mut cpu, &mut objects, at(0));
-        let ended = kernel.process(ProcessId::new(0)).unwrap();
-        assert_eq!((ended.status(), ended.state()), (Some(STATUS_KILLED), State::Stopped));
-        assert_eq!(ended.fault().map(|fault| fault.name), Some("#PF"));
-        assert_eq!(ended.open_descriptors(), 0);
-        assert_eq!(objects.abandoned, [0]);
-        assert!(kernel.run_next(&mut cpu, &mut objects, at(0)));
-        assert_eq!(cpu.runs, [0, 1]);
-    }
-
-    #[test]
-    fn a_process_that_ran_must_be_loaded_before_it_starts_again() {
-        let (mut kernel, mut cpu, mut objects) = (kernel(1), FakeProcessor::new(1), FakeObjects::default());
-        let id = ProcessId::new(0);
-        assert_eq!(kernel.start(id, [].into_iter(), &mut cpu, &Token), Err(StartError::NoImage));
-        cpu.start_all(&mut kernel);
-        assert_eq!(kernel.start(id, [].into_iter(), &mut cpu, &Token), Err(StartError::Running));
-        kernel.kill(id, &mut objects, Instant::BOOT, &Token);
-        assert_eq!(kernel.start(id, [].into_iter(), &mut cpu, &Token), Err(StartError::Used));
-    }
-
-    #[test]
-    fn arguments_that_do_not_fit_start_nothing() {
-        let (mut kernel, mut cpu) = (kernel(1), FakeProcessor::new(1));
-        cpu.load_all(&mut kernel);
-        let long = "x".repeat(ARGUMENTS_MAX);
-        let id = ProcessId::new(0);
-        let result = kernel.start(id, [long.as_str()].into_iter(), &mut cpu, &Token);
-        assert_eq!(result, Err(StartError::ArgumentsTooLong));
-        assert_eq!(kernel.process(id).unwrap().state(), State::Stopped);
-        kernel.start(id, ["a", "b c"].into_iter(), &mut cpu, &Token).unwrap();
-        assert_eq!(cpu.blocks[0], b"p0\0a\0b c\0");
-    }
 }

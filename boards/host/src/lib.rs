@@ -26,3 +26,15 @@ unsafe impl defmt::Logger for Logger {
 }
 
 defmt::timestamp!("{=u64:us}", 0);
+
+/// Every capability, for tests: on this machine the tests are the board.
+pub struct Token;
+
+// SAFETY: this crate is the board of tests, and no image of a real board links it.
+unsafe impl slopos_kernel::capability::ManageProcesses for Token {}
+// SAFETY: as above.
+unsafe impl slopos_kernel::capability::EnterProcessMemory for Token {}
+// SAFETY: as above.
+unsafe impl slopos_kernel::capability::HandFrames for Token {}
+// SAFETY: as above.
+unsafe impl slopos_kernel::capability::ReadGrants for Token {}

@@ -43,6 +43,8 @@ pub struct Board {
     pub alarm: Alarm,
     /// The authority to manage processes.
     pub token: tokens::Console,
+    /// The authority over the network device's frames.
+    pub wire: tokens::Wire,
     /// When a broken network device is started again.
     pub recovery: Option<Instant>,
 }
@@ -79,13 +81,13 @@ impl Board {
         let frames = self.serve_network(pending, now);
         self.serial.send(&mut self.capsules.console);
         self.wake(now);
+        self.restart_due(now);
         self.watch_foreground();
         self.run_monitor(now);
 
-        if self.kernel.runnable() > 1 {
-            self.alarm.set(Some(now + TIME_SLICE), now);
-        } else if self.kernel.runnable() == 1 {
-            self.alarm.set(self.next_deadline(), now);
+        let slice = (self.kernel.runnable() > 1).then(|| now + TIME_SLICE);
+        if self.kernel.runnable() > 0 {
+            self.alarm.set([slice, self.next_deadline()].into_iter().flatten().min(), now);
         }
         // A process that only computes must not keep frames waiting: the device is to interrupt it.
         let waiting = self.kernel.runnable() > 0 && self.network.as_mut().is_some_and(Net::enable_interrupts);
@@ -122,7 +124,7 @@ impl Board {
     /// Takes frames in, lets the stack's timers run, and sends what it has. Answers whether a bound was reached.
     fn serve_network(&mut self, pending: u64, now: Instant) -> bool {
         let Some(device) = &mut self.network else { return false };
-        let stack = &mut *self.capsules.stack;
+        let (stack, wire) = (&mut *self.capsules.stack, &self.wire);
         if pending & (pending_bit(NETWORK_VECTOR) | pending_bit(NETWORK_CONFIGURATION_VECTOR)) != 0 {
             device.disable_interrupts();
             let cause = device.acknowledge_interrupt();
@@ -131,12 +133,12 @@ impl Board {
             }
         }
         let mut received = 0;
-        while received < FRAMES_PER_PASS && device.receive(|frame| stack.receive(frame, now)) {
+        while received < FRAMES_PER_PASS && device.receive(|frame| stack.receive(frame, now, wire)) {
             received += 1;
         }
         stack.poll(now);
         let mut sent = 0;
-        while sent < FRAMES_PER_PASS && device.transmit_with(|buffer| stack.transmit(buffer, now)) {
+        while sent < FRAMES_PER_PASS && device.transmit_with(|buffer| stack.transmit(buffer, now, wire)) {
             sent += 1;
         }
         if received > 0 || sent > 0 {
@@ -158,6 +160,15 @@ impl Board {
             }
         }
         received == FRAMES_PER_PASS || sent == FRAMES_PER_PASS
+    }
+
+    /// Starts processes again whose back-off has passed.
+    fn restart_due(&mut self, now: Instant) {
+        while let Some(id) = self.kernel.take_due_restart(now) {
+            if let Err(error) = self.launch(id, &[]) {
+                defmt::error!("process {=usize} cannot be started again: {}", id.index(), error);
+            }
+        }
     }
 
     fn wake(&mut self, now: Instant) {

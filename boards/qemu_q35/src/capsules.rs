@@ -1,14 +1,14 @@
 //! The seam between the kernel and the capsules: a match on the kind of object.
 
 use crate::flash::Flash;
-use slopos_abi::info::{GrantInfo, NetInfo};
+use slopos_abi::info::{GrantInfo, NetInfo, SocketInfo};
 use slopos_abi::{Errno, poll, socket};
 use slopos_console::Console;
-use slopos_kernel::objects::{Object, Objects, Remote};
+use slopos_kernel::objects::{Object, Objects, Remote, RemoteRange};
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::time::Instant;
 use slopos_net::ipv4::Ipv4Address;
-use slopos_net::socket::SocketIndex;
+use slopos_net::socket::{self as sockets, SocketIndex};
 use slopos_net::stack::{ConnectError, Progress, SocketError, Stack};
 use slopos_net::tcp::{self, Endpoint, SocketFlags};
 
@@ -132,6 +132,16 @@ impl Objects for Capsules {
         }
     }
 
+    fn restrict_connect(&mut self, process: ProcessId, range: RemoteRange) {
+        let RemoteRange { address, prefix, first_port, last_port } = range;
+        let range = sockets::Remote { address: Ipv4Address(address), prefix, first_port, last_port };
+        self.stack.narrow_connect(process, &range);
+    }
+
+    fn exited(&mut self, process: ProcessId) {
+        self.stack.exited(process);
+    }
+
     fn abandon(&mut self, process: ProcessId, _: Instant) {
         self.stack.kill(process);
     }
@@ -142,5 +152,9 @@ impl Objects for Capsules {
 
     fn grant_info(&mut self, process: ProcessId) -> GrantInfo {
         self.stack.grant_info(process)
+    }
+
+    fn socket_info(&mut self, process: ProcessId, index: u16) -> Option<SocketInfo> {
+        self.stack.socket_info(process, SocketIndex(index))
     }
 }

@@ -5,8 +5,10 @@ use crate::machine::now;
 use crate::panic::leave;
 use crate::serial::Terminal;
 use core::fmt::Write;
+use slopos_abi::info::GrantInfo;
 use slopos_kernel::process::ProcessId;
-use slopos_kernel::scheduler::{StartError, State};
+use slopos_kernel::scheduler::{Process, StartError};
+use slopos_net::stack::Connection;
 use slopos_process_console::{self as monitor, Command, ParseError, STATUS_UNKNOWN};
 
 /// Status of a built-in command that was used wrongly.
@@ -20,7 +22,7 @@ impl Board {
         match Command::parse(line) {
             Ok(Command::Exit) => self.exit(),
             Ok(Command::Sleep(span)) => self.monitor.sleep_until(now() + span),
-            Ok(Command::Start { name, arguments }) => self.start(name, &arguments),
+            Ok(Command::Start { name, arguments, background }) => self.start(name, &arguments, background),
             Ok(Command::Empty) => self.monitor.finished(self.monitor.status()),
             Ok(command) => {
                 let status = self.report(&command);
@@ -49,13 +51,14 @@ impl Board {
             }
             Command::Processes => monitor::processes(&self.kernel, &mut terminal),
             Command::Network => monitor::network(&self.capsules.stack.info(now()), &mut terminal),
+            Command::Grants => self.grants(),
             Command::Kill(name) => return self.kill_by_name(name),
             Command::Empty | Command::Exit | Command::Sleep(_) | Command::Start { .. } => Ok(()),
         };
         if written.is_ok() { 0 } else { STATUS_FAILED }
     }
 
-    fn start(&mut self, name: &str, arguments: &[&str]) {
+    fn start(&mut self, name: &str, arguments: &[&str], background: bool) {
         #[cfg(selftest)]
         if let Some(status) = crate::selftest::command(self, name) {
             return self.monitor.finished(status);
@@ -65,6 +68,7 @@ impl Board {
             return self.monitor.finished(STATUS_UNKNOWN);
         };
         match self.launch(id, arguments) {
+            Ok(()) if background => self.monitor.finished(0),
             Ok(()) => self.monitor.run_in_foreground(id),
             Err(error) => {
                 let reason = match error {
@@ -82,11 +86,11 @@ impl Board {
 
     /// Starts a process, with a new image of its app where it has run before.
     pub fn launch(&mut self, id: ProcessId, arguments: &[&str]) -> Result<(), StartError> {
-        let started = self.kernel.start(id, arguments.iter().copied(), &mut self.cpu, &self.token);
+        let started = self.kernel.start(id, arguments.iter().copied(), now(), &mut self.cpu, &self.token);
         match &mut self.capsules.flash {
             Some(flash) if started == Err(StartError::Used) => {
                 flash.load(&mut self.kernel, id, &mut self.cpu);
-                self.kernel.start(id, arguments.iter().copied(), &mut self.cpu, &self.token)
+                self.kernel.start(id, arguments.iter().copied(), now(), &mut self.cpu, &self.token)
             }
             _ => started,
         }
@@ -94,7 +98,7 @@ impl Board {
 
     fn kill_by_name(&mut self, name: &str) -> i32 {
         match self.kernel.find(name) {
-            Some(id) if self.is_running(id) => {
+            Some(id) if self.is_running(id) || self.will_restart(id) => {
                 self.kill(id);
                 0
             }
@@ -106,7 +110,27 @@ impl Board {
     }
 
     fn is_running(&self, id: ProcessId) -> bool {
-        self.kernel.process(id).is_some_and(|process| matches!(process.state(), State::Ready | State::Waiting))
+        self.kernel.process(id).is_some_and(Process::is_running)
+    }
+
+    fn will_restart(&self, id: ProcessId) -> bool {
+        self.kernel.process(id).is_some_and(|process| process.restart_at().is_some())
+    }
+
+    /// What each process holds of the network, and each connection that is not free.
+    fn grants(&mut self) -> core::fmt::Result {
+        let mut terminal = Terminal { console: &mut self.capsules.console, serial: &mut self.serial };
+        let stack = &mut *self.capsules.stack;
+        for (id, process) in self.kernel.processes() {
+            let info = GrantInfo { denials: process.denials, ..stack.grant_info(id) };
+            monitor::grant(process.configuration.name, &info, &mut terminal)?;
+            let mut shown = Ok(());
+            stack.each_connection(id, &self.token, |connection| {
+                shown = shown.and_then(|()| show_connection(&connection, &mut terminal));
+            });
+            shown?;
+        }
+        Ok(())
     }
 
     /// Ends a process at once.
@@ -142,4 +166,17 @@ impl Board {
         // The terminal waits for the line, so writing to it cannot fail.
         let _ = writeln!(self.terminal(), "{text}");
     }
+}
+
+/// A line of `grants` for one connection.
+fn show_connection(connection: &Connection, out: &mut impl Write) -> core::fmt::Result {
+    write!(out, "    socket {} {:?}", connection.socket.0, connection.state)?;
+    if let Some(local) = connection.local {
+        write!(out, " {}:{}", local.address, local.port)?;
+    }
+    if let Some(remote) = connection.remote {
+        write!(out, " -> {}:{}", remote.address, remote.port)?;
+    }
+    let orphaned = if connection.orphaned { " orphaned" } else { "" };
+    writeln!(out, " in_use={}{orphaned}", connection.in_use)
 }

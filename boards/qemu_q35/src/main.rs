@@ -56,7 +56,7 @@ static PROCESS_TABLE: StaticCell<[Process; PROCESSES]> = StaticCell::new();
 #[unsafe(link_section = ".owner.kernel")]
 static SPACES: StaticCell<[UserSpace; PROCESSES]> = StaticCell::new();
 #[unsafe(link_section = ".shared.net")]
-static GRANTS: StaticCell<[Option<SocketSet<'static>>; PROCESSES]> = StaticCell::new();
+static GRANTS: StaticCell<[Option<&'static mut SocketSet<'static>>; PROCESSES]> = StaticCell::new();
 #[unsafe(link_section = ".shared.net")]
 static STACK: StaticCell<Stack<'static>> = StaticCell::new();
 
@@ -111,7 +111,7 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
         }
         let configuration = &CONFIGURATIONS[id.index()];
         if configuration.start_at_boot
-            && let Err(error) = kernel.start(id, core::iter::empty(), &mut cpu, &token)
+            && let Err(error) = kernel.start(id, core::iter::empty(), now(), &mut cpu, &token)
         {
             defmt::error!("boot: process {=str} cannot be started: {}", configuration.name, error);
         }
@@ -125,6 +125,7 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
         network: devices.network,
         alarm: machine.alarm,
         token,
+        wire: tokens::Wire::mint(),
         recovery: None,
     }
     .run()

@@ -14,6 +14,8 @@ pub struct Serial {
     present: bool,
     held: heapless::Vec<u8, FIFO>,
     sending: bool,
+    /// Whether the port may hold input: asking costs an exit from the virtual machine.
+    input_waits: bool,
 }
 
 impl Serial {
@@ -27,11 +29,12 @@ impl Serial {
         } else {
             defmt::warn!("console: no serial port");
         }
-        Serial { port, present, held: heapless::Vec::new(), sending: false }
+        Serial { port, present, held: heapless::Vec::new(), sending: false, input_waits: present }
     }
 
     /// Acknowledges what the port interrupted for.
     pub fn acknowledge(&mut self) {
+        self.input_waits = self.present;
         // Each reason is read at most a few times: a line that never falls must not hold the kernel.
         for _ in 0..4 {
             if self.port.interrupt().is_none() {
@@ -42,7 +45,7 @@ impl Serial {
 
     /// The next byte that a person typed.
     pub fn read(&mut self) -> Option<u8> {
-        if !self.present {
+        if !self.input_waits {
             return None;
         }
         // A byte that the line garbled is passed over, as if it had not been typed.
@@ -51,6 +54,7 @@ impl Serial {
                 return Some(byte);
             }
         }
+        self.input_waits = false;
         None
     }
 

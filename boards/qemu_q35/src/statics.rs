@@ -2,7 +2,7 @@
 
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use slopos_kernel::scheduler::Configuration;
+use slopos_kernel::scheduler::{Configuration, Restart};
 use slopos_net::ipv4::Ipv4Address;
 use slopos_net::socket::{Remote, Socket, SocketSet};
 use slopos_x86_64::paging::UserTables;

@@ -1,6 +1,6 @@
 //! The capabilities that this board mints, and whom it hands them to.
 
-use slopos_kernel::capability::{EnterProcessMemory, ManageProcesses};
+use slopos_kernel::capability::{EnterProcessMemory, HandFrames, ManageProcesses, ReadGrants};
 
 /// Held by the event loop, which carries out the console's commands.
 pub struct Console(());
@@ -8,6 +8,13 @@ pub struct Console(());
 /// Held by the flash, which loads apps into processes.
 pub struct Loader(());
 
+/// Held by the event loop, which moves frames between the network device and the stack.
+pub struct Wire(());
+
+// SAFETY: the board's event loop hands over what the network device received, and nothing else.
+unsafe impl HandFrames for Wire {}
+// SAFETY: the board trusts the console's reports, which a person at the serial line asks for.
+unsafe impl ReadGrants for Console {}
 // SAFETY: the board trusts its event loop to start and kill what a person at the console names.
 unsafe impl ManageProcesses for Console {}
 // SAFETY: the board trusts its loader, which writes the memory of processes that do not run.
@@ -24,5 +31,12 @@ impl Loader {
     /// The token. Only `main` makes one.
     pub const fn mint() -> Self {
         Loader(())
+    }
+}
+
+impl Wire {
+    /// The token. Only `main` makes one.
+    pub const fn mint() -> Self {
+        Wire(())
     }
 }

@@ -5,7 +5,7 @@
 //! connections that are closing after the process let go, and what was denied.
 
 use heapless::Vec;
-use slopos_abi::info::GrantInfo;
+use slopos_abi::info::{GrantInfo, SocketInfo, SocketState};
 use slopos_kernel::time::{Duration, Instant};
 
 use crate::Ipv4Address;
@@ -36,6 +36,24 @@ pub struct Remote {
 }
 
 impl Remote {
+    /// Every remote.
+    pub const ANY: Remote = Remote { address: Ipv4Address::UNSPECIFIED, prefix: 0, first_port: 1, last_port: u16::MAX };
+    /// No remote: a range of ports that is empty.
+    const NONE: Remote = Remote { first_port: u16::MAX, last_port: 0, ..Remote::ANY };
+
+    /// What lies in both. Of two networks one holds the other, or they share nothing.
+    fn intersection(&self, other: &Remote) -> Remote {
+        let (wide, narrow) = if self.prefix <= other.prefix { (self, other) } else { (other, self) };
+        if !narrow.address.is_in(wide.address, wide.prefix) {
+            return Remote::NONE;
+        }
+        Remote {
+            first_port: self.first_port.max(other.first_port),
+            last_port: self.last_port.min(other.last_port),
+            ..*narrow
+        }
+    }
+
     /// Whether the authority to connect to this covers `remote`.
     pub const fn covers(&self, remote: Endpoint) -> bool {
         remote.address.is_in(self.address, self.prefix)
@@ -66,6 +84,10 @@ pub struct Socket<'a> {
     pub(crate) tcp: tcp::Socket<'a>,
     pub(crate) phase: Phase,
     buffer_bytes: usize,
+    /// The largest use since boot, in bytes.
+    high_water: u64,
+    /// Segments of its connections that were dropped since boot.
+    pub(crate) drops: u64,
     /// Since when it has had something to send and no neighbour to hand it to.
     unreachable_since: Option<Instant>,
 }
@@ -74,7 +96,14 @@ impl<'a> Socket<'a> {
     /// A free socket with these two buffers, which are charged to the process that the set belongs to.
     pub fn new(receive: &'a mut [u8], send: &'a mut [u8]) -> Self {
         let buffer_bytes = receive.len() + send.len();
-        Socket { tcp: tcp::Socket::new(receive, send), phase: Phase::Free, buffer_bytes, unreachable_since: None }
+        Socket {
+            tcp: tcp::Socket::new(receive, send),
+            phase: Phase::Free,
+            buffer_bytes,
+            high_water: 0,
+            drops: 0,
+            unreachable_since: None,
+        }
     }
 
     /// Bytes of the grant that it takes, in use or not.
@@ -88,6 +117,47 @@ impl<'a> Socket<'a> {
             return 0;
         }
         (size_of::<Self>() - size_of::<tcp::Socket<'_>>() + self.tcp.in_use_bytes()) as u64
+    }
+
+    /// What the process is told about it.
+    fn info(&self) -> SocketInfo {
+        let unconnected = Endpoint { address: Ipv4Address::UNSPECIFIED, port: 0 };
+        let (local, remote) = (self.tcp.local(), self.wanted().unwrap_or(unconnected));
+        let state = match (self.phase, self.tcp.state()) {
+            (Phase::Free, _) => SocketState::Free,
+            (_, State::Closed) => SocketState::Closed,
+            (_, State::SynSent) => SocketState::SynSent,
+            (_, State::SynReceived) => SocketState::SynReceived,
+            (_, State::Established) => SocketState::Established,
+            (_, State::FinWait1) => SocketState::FinWait1,
+            (_, State::FinWait2) => SocketState::FinWait2,
+            (_, State::CloseWait) => SocketState::CloseWait,
+            (_, State::Closing) => SocketState::Closing,
+            (_, State::LastAck) => SocketState::LastAck,
+            (_, State::TimeWait) => SocketState::TimeWait,
+        };
+        SocketInfo {
+            bytes: self.bytes(),
+            in_use: self.in_use(),
+            high_water: self.high_water,
+            drops: self.drops,
+            remote: remote.address.0,
+            remote_port: remote.port,
+            local_port: local.port,
+            state: state as u32,
+            reserved: 0,
+        }
+    }
+
+    /// The peer, once it was asked for.
+    pub(crate) fn wanted(&self) -> Option<Endpoint> {
+        match self.phase {
+            Phase::Waiting { remote, .. }
+            | Phase::Started { remote }
+            | Phase::Failed { remote, .. }
+            | Phase::Orphan { remote, .. } => Some(remote),
+            Phase::Free | Phase::Fresh => None,
+        }
     }
 
     /// Whether a process has it open.
@@ -193,8 +263,12 @@ pub(crate) struct Opened {
 
 /// One process's sockets: its region of the network grant.
 pub struct SocketSet<'a> {
+    /// The process, for the log.
+    name: &'static str,
     sockets: &'a mut [Socket<'a>],
     authority: &'a [Remote],
+    /// What the process has narrowed its authority to.
+    limit: Remote,
     /// The socket whose turn to send it is.
     pub(crate) next: usize,
     in_use: u64,
@@ -205,11 +279,27 @@ pub struct SocketSet<'a> {
 }
 
 impl<'a> SocketSet<'a> {
-    /// The sockets that the manifest gives a process, and the remotes that it may connect to.
+    /// The sockets that the manifest gives the process `name`, and the remotes that it may connect to.
     ///
     /// More than 65535 sockets cannot be named; the rest stays unused.
-    pub fn new(sockets: &'a mut [Socket<'a>], authority: &'a [Remote]) -> Self {
-        SocketSet { sockets, authority, next: 0, in_use: 0, high_water: 0, denials: 0, recycled: 0, denied: Vec::new() }
+    pub fn new(name: &'static str, sockets: &'a mut [Socket<'a>], authority: &'a [Remote]) -> Self {
+        SocketSet {
+            name,
+            sockets,
+            authority,
+            limit: Remote::ANY,
+            next: 0,
+            in_use: 0,
+            high_water: 0,
+            denials: 0,
+            recycled: 0,
+            denied: Vec::new(),
+        }
+    }
+
+    /// The process's name.
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
     }
 
     /// How many there are.
@@ -235,7 +325,9 @@ impl<'a> SocketSet<'a> {
         if matches!(socket.phase, Phase::Orphan { .. }) && socket.tcp.is_free() {
             socket.phase = Phase::Free;
         }
-        self.in_use = self.in_use - before + socket.in_use();
+        let after = socket.in_use();
+        socket.high_water = socket.high_water.max(after);
+        self.in_use = self.in_use - before + after;
         self.high_water = self.high_water.max(self.in_use);
         Some(result)
     }
@@ -280,7 +372,22 @@ impl<'a> SocketSet<'a> {
 
     /// Whether the process may connect to `remote`.
     pub(crate) fn permits(&self, remote: Endpoint) -> bool {
-        self.authority.iter().any(|authority| authority.covers(remote))
+        self.limit.covers(remote) && self.authority.iter().any(|authority| authority.covers(remote))
+    }
+
+    /// The process gives up all remotes that do not lie in this range as well.
+    pub(crate) fn narrow(&mut self, range: &Remote) {
+        self.limit = self.limit.intersection(range);
+    }
+
+    /// The process has ended: the next one with this set begins with all that the manifest gives.
+    pub(crate) fn lift_limit(&mut self) {
+        self.limit = Remote::ANY;
+    }
+
+    /// What the process is told about one socket.
+    pub(crate) fn socket_info(&self, socket: SocketIndex) -> Option<SocketInfo> {
+        self.get(socket).map(Socket::info)
     }
 
     /// Counts a denial; whether it is the first one of this remote that can be remembered, and so worth a log line.
@@ -297,13 +404,14 @@ impl<'a> SocketSet<'a> {
     /// What the process is told about its grant.
     pub(crate) fn info(&self) -> GrantInfo {
         GrantInfo {
-            bytes: self.sockets.iter().map(Socket::bytes).sum(),
+            bytes: size_of::<Self>() as u64 + self.sockets.iter().map(Socket::bytes).sum::<u64>(),
             in_use: self.in_use,
             high_water: self.high_water,
             denials: self.denials,
             sockets: self.sockets.len() as u32,
             sockets_in_use: self.sockets.iter().filter(|socket| socket.phase != Phase::Free).count() as u32,
             recycled: self.recycled,
+            drops: self.sockets.iter().map(|socket| socket.drops).sum(),
         }
     }
 }
@@ -332,9 +440,28 @@ mod tests {
     }
 
     #[test]
+    fn narrowing_keeps_what_both_cover_and_never_widens() {
+        let anyone = [Remote::ANY];
+        let mut sockets = [];
+        let mut set = SocketSet::new("app", &mut sockets, &anyone);
+        set.narrow(&Remote { address: Ipv4Address::new(10, 0, 0, 0), prefix: 8, first_port: 80, last_port: 9_000 });
+        set.narrow(&REMOTE);
+        assert!(set.permits(end([10, 0, 2, 2], 8_000)));
+        for beyond in [end([10, 0, 3, 2], 8_000), end([10, 0, 2, 2], 80), end([10, 0, 2, 2], 9_000)] {
+            assert!(!set.permits(beyond), "{beyond:?}");
+        }
+        set.narrow(&Remote::ANY);
+        assert!(!set.permits(end([10, 0, 3, 2], 8_000)));
+        set.narrow(&Remote { address: Ipv4Address::new(10, 0, 3, 0), ..REMOTE });
+        assert!(!set.permits(end([10, 0, 2, 2], 8_000)) && !set.permits(end([10, 0, 3, 2], 8_000)));
+        set.lift_limit();
+        assert!(set.permits(end([10, 0, 3, 2], 1)));
+    }
+
+    #[test]
     fn each_denied_remote_is_worth_one_line_as_long_as_there_is_memory() {
         let mut sockets = [];
-        let mut set = SocketSet::new(&mut sockets, &[]);
+        let mut set = SocketSet::new("app", &mut sockets, &[]);
         assert!(set.deny(end([1, 1, 1, 1], 80)));
         assert!(!set.deny(end([1, 1, 1, 1], 80)));
         for port in 0..7 {
@@ -348,9 +475,9 @@ mod tests {
     fn what_is_in_use_is_charged_and_its_peak_remembered() {
         let (mut receive, mut send) = ([0; 1_000], [0; 500]);
         let mut sockets = [Socket::new(&mut receive, &mut send)];
-        let mut set = SocketSet::new(&mut sockets, &[]);
+        let mut set = SocketSet::new("app", &mut sockets, &[]);
         let whole = set.info();
-        assert_eq!(whole.bytes, (size_of::<Socket<'_>>() + 1_500) as u64);
+        assert_eq!(whole.bytes, (size_of::<SocketSet<'_>>() + size_of::<Socket<'_>>() + 1_500) as u64);
         assert_eq!((whole.in_use, whole.sockets, whole.sockets_in_use), (0, 1, 0));
         let Ok(opened) = set.open(SocketFlags::default()) else { panic!("there is a free one") };
         let open = set.info().in_use;
@@ -360,5 +487,7 @@ mod tests {
         let after = set.info();
         assert_eq!((after.in_use, after.sockets_in_use), (0, 0));
         assert_eq!(after.high_water, open);
+        let socket = set.socket_info(opened.socket);
+        assert_eq!(socket.map(|socket| (socket.in_use, socket.high_water)), Some((0, open)));
     }
 }

@@ -18,6 +18,8 @@ pub enum Command<'a> {
     Processes,
     /// `net`
     Network,
+    /// `grants`
+    Grants,
     /// `exit`
     Exit,
     /// `sleep SECONDS`
@@ -30,6 +32,8 @@ pub enum Command<'a> {
         name: &'a str,
         /// Its arguments, without quotes.
         arguments: Vec<&'a str, ARGUMENTS_MAX>,
+        /// Whether the console goes on without waiting for its end: `start APP ARGUMENTS`.
+        background: bool,
     },
 }
 
@@ -56,16 +60,22 @@ impl<'a> Command<'a> {
             ("help", []) => Ok(Command::Help),
             ("ps", []) => Ok(Command::Processes),
             ("net", []) => Ok(Command::Network),
+            ("grants", []) => Ok(Command::Grants),
+            ("start", [name, arguments @ ..]) => {
+                Ok(Command::Start { name, arguments: arguments.iter().copied().collect(), background: true })
+            }
             ("exit", []) => Ok(Command::Exit),
             ("sleep", [seconds]) => duration(seconds).map(Command::Sleep).ok_or(ParseError::Usage("sleep SECONDS")),
             ("kill", [process]) => Ok(Command::Kill(process)),
             ("help", _) => Err(ParseError::Usage("help")),
             ("ps", _) => Err(ParseError::Usage("ps")),
             ("net", _) => Err(ParseError::Usage("net")),
+            ("grants", _) => Err(ParseError::Usage("grants")),
+            ("start", _) => Err(ParseError::Usage("start APP [ARGUMENT...]")),
             ("exit", _) => Err(ParseError::Usage("exit")),
             ("sleep", _) => Err(ParseError::Usage("sleep SECONDS")),
             ("kill", _) => Err(ParseError::Usage("kill APP")),
-            _ => Ok(Command::Start { name, arguments: words.into_iter().collect() }),
+            _ => Ok(Command::Start { name, arguments: words.into_iter().collect(), background: false }),
         }
     }
 }
@@ -108,13 +118,21 @@ mod tests {
     use super::*;
 
     fn start<'a>(name: &'a str, arguments: &[&'a str]) -> Result<Command<'a>, ParseError> {
-        Ok(Command::Start { name, arguments: arguments.iter().copied().collect() })
+        Ok(Command::Start { name, arguments: arguments.iter().copied().collect(), background: false })
     }
 
     #[test]
     fn any_other_name_starts_a_process() {
         assert_eq!(Command::parse("webget -o null  http://a/"), start("webget", &["-o", "null", "http://a/"]));
         assert_eq!(Command::parse("say \"two words; one\" x"), start("say", &["two words; one", "x"]));
+    }
+
+    #[test]
+    fn start_runs_a_process_in_the_background() {
+        let arguments = ["--every", "1"].into_iter().collect();
+        let expected = Command::Start { name: "monitor", arguments, background: true };
+        assert_eq!(Command::parse("start monitor --every 1"), Ok(expected));
+        assert_eq!(Command::parse("start"), Err(ParseError::Usage("start APP [ARGUMENT...]")));
     }
 
     #[test]

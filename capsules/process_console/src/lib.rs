@@ -10,6 +10,8 @@
 //! | `ps` | the processes: state, status, calls, ledger | 0 |
 //! | `net` | address, gateway, lease and counters | 0 |
 //! | `APP [ARGUMENT...]` | runs a process and waits for it | its own; 110 where it was killed |
+//! | `grants` | what each process holds of the network, and its connections | 0 |
+//! | `start APP [ARGUMENT...]` | runs a process in the background | 0 |
 //! | `kill APP` | ends a process at once | 0, or 1 where it does not run |
 //! | `sleep SECONDS` | waits | 0, or 2 where that is no number |
 //! | `exit` | leaves QEMU with `16 + status of the last command` | |
@@ -28,7 +30,7 @@ mod script;
 
 pub use command::{Command, ParseError};
 pub use editor::Key;
-pub use report::{HELP, SELF_TEST_HELP, network, processes};
+pub use report::{HELP, SELF_TEST_HELP, grant, network, processes};
 pub use script::split_script;
 
 use core::fmt::Write;
@@ -320,6 +322,9 @@ mod tests {
         let mut console = Console::new(&long);
         console.network_ready(true, Instant::BOOT);
         let line = next(&mut console, 0).unwrap();
-        assert_eq!(Command::parse(&line), Ok(Command::Start { name: "<too-long>", arguments: heapless::Vec::new() }));
+        assert_eq!(
+            Command::parse(&line),
+            Ok(Command::Start { name: "<too-long>", arguments: heapless::Vec::new(), background: false })
+        );
     }
 }

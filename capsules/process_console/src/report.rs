@@ -1,7 +1,7 @@
 //! What `help`, `ps` and `net` print.
 
 use core::fmt::{Result, Write};
-use slopos_abi::info::NetInfo;
+use slopos_abi::info::{GrantInfo, NetInfo};
 use slopos_kernel::scheduler::Kernel;
 
 /// The text of `help`.
@@ -9,7 +9,9 @@ pub const HELP: &str = "\
 help                  this list
 ps                    processes: state, last status, calls, descriptors, denials, ledger
 net                   address, gateway, lease, counters
+grants                what each process holds of the network
 APP [ARGUMENT...]     run a process and wait for it; ^C kills it
+start APP [ARG...]    run a process in the background
 kill APP              end a process at once
 sleep SECONDS         wait
 exit                  leave, with the status of the last command
@@ -47,6 +49,16 @@ pub fn processes(kernel: &Kernel, out: &mut impl Write) -> Result {
     Ok(())
 }
 
+/// A line of `grants`: one process.
+pub fn grant(name: &str, info: &GrantInfo, out: &mut impl Write) -> Result {
+    let GrantInfo { bytes, in_use, high_water, denials, drops, recycled, sockets, sockets_in_use } = info;
+    writeln!(
+        out,
+        "{name} bytes={bytes} in_use={in_use} high_water={high_water} denials={denials} drops={drops} \
+         recycled={recycled} sockets={sockets_in_use}/{sockets}"
+    )
+}
+
 /// The text of `net`.
 pub fn network(info: &NetInfo, out: &mut impl Write) -> Result {
     let [a, b, c, d] = info.address;
@@ -75,6 +87,15 @@ pub fn network(info: &NetInfo, out: &mut impl Write) -> Result {
 mod tests {
     use super::*;
     use std::string::String;
+
+    #[test]
+    fn a_grant_is_one_line_that_scripts_can_read() {
+        let info =
+            GrantInfo { bytes: 9, in_use: 2, high_water: 5, sockets: 4, sockets_in_use: 1, ..GrantInfo::default() };
+        let mut text = String::new();
+        grant("webget", &info, &mut text).unwrap();
+        assert_eq!(text, "webget bytes=9 in_use=2 high_water=5 denials=0 drops=0 recycled=0 sockets=1/4\n");
+    }
 
     #[test]
     fn the_network_report_says_when_there_is_no_lease() {

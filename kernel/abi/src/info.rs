@@ -54,4 +54,51 @@ pub struct GrantInfo {
     pub sockets_in_use: u32,
     /// TIME-WAIT records and orphans that were ended early to make room.
     pub recycled: u64,
+    /// Segments for the process's connections that were dropped: outside the window, or no room to keep them.
+    pub drops: u64,
+}
+
+/// What `grant_info` says of one socket; these follow the [`GrantInfo`], one for each socket of the grant, as far as
+/// the caller's memory has room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct SocketInfo {
+    /// Bytes of the socket's control block and buffers.
+    pub bytes: u64,
+    /// Bytes of them that are in use; 0 for a free socket.
+    pub in_use: u64,
+    /// The largest `in_use` since boot.
+    pub high_water: u64,
+    /// Segments that were dropped.
+    pub drops: u64,
+    /// The peer's address; 0.0.0.0 without one.
+    pub remote: [u8; 4],
+    /// The peer's port; 0 without one.
+    pub remote_port: u16,
+    /// Our port; 0 without one.
+    pub local_port: u16,
+    /// One of [`SocketState`]'s numbers.
+    pub state: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// The states of a socket, as numbers of [`SocketInfo::state`]: RFC 9293 section 3.3.2, and those outside TCP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+#[expect(missing_docs, reason = "the names are the specification's")]
+pub enum SocketState {
+    /// In no use.
+    Free = 0,
+    /// Open, not connected, or no longer.
+    Closed = 1,
+    SynSent = 2,
+    SynReceived = 3,
+    Established = 4,
+    FinWait1 = 5,
+    FinWait2 = 6,
+    CloseWait = 7,
+    Closing = 8,
+    LastAck = 9,
+    TimeWait = 10,
 }

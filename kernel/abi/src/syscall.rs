@@ -31,6 +31,9 @@ pub const NET_INFO: u64 = 123;
 pub const GRANT_INFO: u64 = 124;
 /// `restrict(fd, rights)`: keeps only these [`crate::rights`]; on a socket, giving up WRITE sends FIN.
 pub const RESTRICT: u64 = 125;
+/// `restrict_connect(address, prefix, first_port, last_port)`: from now on the process connects only to remotes that
+/// lie in this network and range of ports as well. Nothing widens it again but a restart.
+pub const RESTRICT_CONNECT: u64 = 126;
 
 /// Entries of the system-call table.
 pub const TABLE_ENTRIES: usize = 256;

@@ -5,7 +5,7 @@ use crate::board::Board;
 use crate::machine::now;
 use slopos_abi::{STATUS_KILLED, STATUS_MAX};
 use slopos_kernel::process::ProcessId;
-use slopos_kernel::scheduler::State;
+use slopos_kernel::scheduler::Process;
 use slopos_kernel::time::Duration;
 use slopos_x86_64::control::wait_for_interrupt;
 
@@ -65,7 +65,7 @@ fn process(board: &Board, name: &str) -> Option<ProcessId> {
 }
 
 fn is_running(board: &Board, id: ProcessId) -> bool {
-    board.kernel.process(id).is_some_and(|process| matches!(process.state(), State::Ready | State::Waiting))
+    board.kernel.process(id).is_some_and(Process::is_running)
 }
 
 fn begin(board: &mut Board, name: &str, arguments: &[&str]) -> Option<ProcessId> {

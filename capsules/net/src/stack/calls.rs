@@ -2,12 +2,13 @@
 //! reaches nothing of another's.
 
 use defmt::warn;
-use slopos_abi::info::GrantInfo;
+use slopos_abi::info::{GrantInfo, SocketInfo};
+use slopos_kernel::capability::ReadGrants;
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::time::Instant;
 
 use super::Stack;
-use crate::socket::{Phase, Socket, SocketIndex};
+use crate::socket::{Phase, Remote, Socket, SocketIndex, SocketSet};
 use crate::tcp::{self, Endpoint, Readiness, SocketFlags, State};
 
 /// Why `socket` gave none.
@@ -67,10 +68,6 @@ impl Stack<'_> {
     pub fn socket(&mut self, process: ProcessId, flags: SocketFlags) -> Result<SocketIndex, SocketError> {
         let Ok(opened) = self.grant.enter(process, |set| set.open(flags).inspect_err(|_| set.deny_socket())) else {
             self.counters.events.sockets_denied += 1;
-            if !self.denied.contains(process) {
-                self.denied.insert(process);
-                warn!("net: process {=usize} has no network", process.index());
-            }
             return Err(SocketError::NotAuthorised);
         };
         let opened = opened.map_err(|_| SocketError::GrantExhausted)?;
@@ -106,16 +103,11 @@ impl Stack<'_> {
             Phase::Fresh => {}
         }
         // The socket is open, so the region exists; a denial costs only this process's memory and one line.
-        let first_denial = self.grant.enter(process, |set| (!set.permits(remote)).then(|| set.deny(remote)));
-        if let Ok(Some(first)) = first_denial {
+        let denied = self.grant.enter(process, |set| (!set.permits(remote)).then(|| (set.deny(remote), set.name())));
+        if let Ok(Some((first, name))) = denied {
             self.counters.events.connects_denied += 1;
             if first {
-                warn!(
-                    "net: process {=usize} may not connect to {}:{=u16}",
-                    process.index(),
-                    remote.address,
-                    remote.port
-                );
+                warn!("net: process {=str} may not connect to {}:{=u16}", name, remote.address, remote.port);
             }
             return Err(ConnectError::Denied);
         }
@@ -220,6 +212,7 @@ impl Stack<'_> {
 
     /// Ends all of a process's sockets at once, orphans included: connections are reset, everything is wiped.
     pub fn kill(&mut self, process: ProcessId) {
+        self.exited(process);
         for number in 0..=u16::MAX {
             let ended = self.grant.enter(process, |set| {
                 set.with(
@@ -252,18 +245,28 @@ impl Stack<'_> {
         self.grant.enter(process, |set| set.info()).unwrap_or_default()
     }
 
+    /// What a process is told about one socket of its grant; `None` beyond the last.
+    pub fn socket_info(&mut self, process: ProcessId, socket: SocketIndex) -> Option<SocketInfo> {
+        self.grant.enter(process, |set| set.socket_info(socket)).ok().flatten()
+    }
+
+    /// A process gives up all remotes that do not lie in this range as well. Nothing happens where it has no network.
+    pub fn narrow_connect(&mut self, process: ProcessId, range: &Remote) {
+        // Without a region there is no authority that could be narrowed.
+        let _: Result<(), _> = self.grant.enter(process, |set| set.narrow(range));
+    }
+
+    /// A process has ended by itself and closed its sockets. What it had given up is the next one's again.
+    pub fn exited(&mut self, process: ProcessId) {
+        let _: Result<(), _> = self.grant.enter(process, SocketSet::lift_limit);
+    }
+
     /// Shows each socket of a process that is not free.
-    pub fn each_connection(&mut self, process: ProcessId, mut show: impl FnMut(Connection)) {
+    pub fn each_connection(&mut self, process: ProcessId, _: &impl ReadGrants, mut show: impl FnMut(Connection)) {
         // A process without a region has no connections to show.
         let _: Result<(), _> = self.grant.enter(process, |set| {
             for (index, socket) in set.each().filter(|(_, socket)| socket.phase != Phase::Free) {
-                let remote = match socket.phase {
-                    Phase::Waiting { remote, .. }
-                    | Phase::Started { remote }
-                    | Phase::Failed { remote, .. }
-                    | Phase::Orphan { remote, .. } => Some(remote),
-                    Phase::Free | Phase::Fresh => None,
-                };
+                let remote = socket.wanted();
                 show(Connection {
                     socket: index,
                     state: socket.tcp.state(),

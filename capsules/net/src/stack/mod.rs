@@ -82,8 +82,6 @@ pub struct Stack<'a> {
     /// The socket that the last segment was for: the next one probably is for it as well.
     last_receiver: Option<(ProcessId, SocketIndex)>,
     ready: ProcessSet,
-    /// Processes without network authority that were logged.
-    denied: ProcessSet,
     counters: Counters,
     /// No timer runs out before this; it may be earlier than the first one that does.
     deadline: Option<Instant>,
@@ -113,7 +111,6 @@ impl<'a> Stack<'a> {
             next_process: 0,
             last_receiver: None,
             ready: ProcessSet::EMPTY,
-            denied: ProcessSet::EMPTY,
             counters: Counters::default(),
             deadline: Some(now),
         }

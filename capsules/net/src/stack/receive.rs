@@ -1,6 +1,7 @@
 //! Frames that arrive. Nothing in them is trusted: each is checked layer by layer, and dropped and counted by the
 //! first check that it fails.
 
+use slopos_kernel::capability::HandFrames;
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::time::Instant;
 
@@ -18,7 +19,7 @@ use crate::{Ipv4Address, MacAddress, dhcp, ipv4, udp};
 
 impl Stack<'_> {
     /// Takes in one Ethernet frame, without its frame check sequence.
-    pub fn receive(&mut self, frame: &[u8], now: Instant) {
+    pub fn receive(&mut self, frame: &[u8], now: Instant, _: &impl HandFrames) {
         self.counters.traffic.receive_frames += 1;
         self.counters.traffic.receive_bytes += frame.len() as u64;
         let drops = &mut self.counters.ethernet;
@@ -203,7 +204,9 @@ impl Stack<'_> {
         let (counters, ready) = (&mut self.counters, &mut self.ready);
         let entered = self.grant.enter(process, |set| {
             set.with(socket, |socket| {
+                let before = counters.tcp.dropped();
                 socket.tcp.receive(&segment, now, &mut counters.tcp);
+                socket.drops += counters.tcp.dropped() - before;
                 if socket.tcp.take_event() {
                     ready.insert(process);
                 }

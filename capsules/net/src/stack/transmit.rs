@@ -1,5 +1,6 @@
 //! Frames that leave, built one at a time where the device will read them.
 
+use slopos_kernel::capability::HandFrames;
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::time::Instant;
 
@@ -28,7 +29,7 @@ impl Stack<'_> {
     /// First go probes for our own address, then replies that belong to no socket, then ARP requests, then DHCP, then
     /// the sockets: the turn goes round over the processes, and within each over its sockets. A buffer shorter than
     /// the board's `max_frame` gets shorter segments; one too short for a frame counts as nothing to send.
-    pub fn transmit(&mut self, frame: &mut [u8], now: Instant) -> Option<usize> {
+    pub fn transmit(&mut self, frame: &mut [u8], now: Instant, _: &impl HandFrames) -> Option<usize> {
         if !self.link_up {
             return None;
         }

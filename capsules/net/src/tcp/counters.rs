@@ -60,3 +60,16 @@ pub struct Counters {
     /// Connections given up because the peer does not answer.
     pub timed_out: u64,
 }
+
+impl Counters {
+    /// Segments for a connection that were dropped, for whatever reason.
+    pub const fn dropped(&self) -> u64 {
+        self.out_of_window
+            + self.duplicates
+            + self.reassembly_full
+            + self.old_timestamps
+            + self.missing_timestamps
+            + self.without_acknowledgement
+            + self.unacceptable_acknowledgements
+    }
+}

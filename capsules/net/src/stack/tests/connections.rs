@@ -7,6 +7,7 @@ use crate::socket::SocketIndex;
 use crate::stack::{ConnectError, Progress, SocketError};
 use crate::tcp::{self, Endpoint, Flags, SocketFlags, State};
 use crate::{MacAddress, stack::Connection};
+use slopos_host_log::Token;
 
 fn resets(sent: &[Sent]) -> usize {
     sent.iter().filter(|sent| matches!(sent, Sent::Tcp { flags, .. } if flags.reset())).count()
@@ -14,7 +15,7 @@ fn resets(sent: &[Sent]) -> usize {
 
 fn connections(network: &mut Network) -> Vec<Connection> {
     let mut found = Vec::new();
-    network.stack.each_connection(APP, |connection| found.push(connection));
+    network.stack.each_connection(APP, &Token, |connection| found.push(connection));
     found
 }
 
@@ -293,7 +294,7 @@ fn the_turn_to_send_goes_round_over_processes_then_sockets() {
     network.sent.clear();
     let mut order = String::new();
     let mut frame = [0; 1_514];
-    while let Some(length) = network.stack.transmit(&mut frame, network.now) {
+    while let Some(length) = network.stack.transmit(&mut frame, network.now, &Token) {
         order.push(char::from(frame[length - 1]));
     }
     let first: String = order.chars().take(4).collect();

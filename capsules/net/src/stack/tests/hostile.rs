@@ -10,6 +10,7 @@ use crate::stack::CONTROL_REPLIES;
 use crate::tcp::options::Options;
 use crate::tcp::{Flags, Segment, SequenceNumber};
 use crate::{MacAddress, checksum};
+use slopos_host_log::Token;
 
 fn request(sender: Ipv4Address, target: Ipv4Address) -> Packet {
     Packet { operation: Operation::Request, sender_mac: OTHER_MAC, sender, target_mac: MacAddress::ZERO, target }
@@ -49,7 +50,7 @@ fn a_flood_of_questions_fills_the_ring_and_is_counted() {
     let mut network = Network::up();
     let question = arp_frame(MAC, OTHER_MAC, &request(OTHER, ADDRESS));
     for _ in 0..CONTROL_REPLIES + 5 {
-        network.stack.receive(&question, network.now);
+        network.stack.receive(&question, network.now, &Token);
     }
     assert_eq!(network.stack.counters().events.control_dropped, 5);
     network.sent.clear();
@@ -150,7 +151,7 @@ fn each_bad_frame_counts_for_its_own_reason() {
 fn a_frame_on_a_link_that_is_down_is_dropped() {
     let mut network = Network::up();
     network.stack.set_link(false, network.now);
-    network.stack.receive(&arp_frame(MAC, OTHER_MAC, &request(OTHER, ADDRESS)), network.now);
+    network.stack.receive(&arp_frame(MAC, OTHER_MAC, &request(OTHER, ADDRESS)), network.now, &Token);
     assert_eq!(network.stack.counters().ethernet.link_down, 1);
 }
 
@@ -175,7 +176,7 @@ fn no_damage_to_any_frame_stops_the_stack() {
         if random.below(4) == 0 {
             bytes.truncate(random.below(bytes.len() as u32) as usize);
         }
-        network.stack.receive(&bytes, network.now);
+        network.stack.receive(&bytes, network.now, &Token);
         if round % 100 == 0 {
             network.settle();
         }

@@ -1,6 +1,7 @@
 //! A link with one router on it, which is gateway, DHCP server and TCP server in one, built by hand from the wire
 //! formats. Time is virtual: it jumps from one deadline of the stack's to the next.
 
+use slopos_host_log::Token;
 use slopos_kernel::grant::Grant;
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::time::{Duration, Instant};
@@ -86,12 +87,12 @@ fn set(sockets: usize) -> SocketSet<'static> {
         .map(|_| Socket::new(leak([0_u8; 4_096]).as_mut_slice(), leak([0_u8; 4_096]).as_mut_slice()))
         .collect();
     let anyone = Remote { address: Ipv4Address::UNSPECIFIED, prefix: 0, first_port: 8_000, last_port: 8_000 };
-    SocketSet::new(sockets.leak(), leak([anyone]))
+    SocketSet::new("app", sockets.leak(), leak([anyone]))
 }
 
 impl Network {
     pub fn new() -> Self {
-        let regions = leak([Some(set(2)), None, Some(set(2))]);
+        let regions = leak([Some(leak(set(2))), None, Some(leak(set(2)))]);
         Network {
             stack: Stack::new(MAC, Config { max_frame: 1_514 }, [42; 32], Grant::new(regions), seconds(0)),
             now: seconds(0),
@@ -134,7 +135,7 @@ impl Network {
         loop {
             let mut frame = [0; 1_514];
             let wants = self.stack.wants_transmit(self.now);
-            let Some(length) = self.stack.transmit(&mut frame, self.now) else { return };
+            let Some(length) = self.stack.transmit(&mut frame, self.now, &Token) else { return };
             assert!(wants, "what is sent was wanted");
             self.look_at(&frame[..length]);
         }
@@ -153,7 +154,7 @@ impl Network {
 
     /// A frame arrives, and all that it leads to at once happens.
     pub fn deliver(&mut self, frame: &[u8]) {
-        self.stack.receive(frame, self.now);
+        self.stack.receive(frame, self.now, &Token);
         self.settle();
     }
 
@@ -203,7 +204,7 @@ impl Network {
                 target_mac: packet.sender_mac,
                 target: packet.sender,
             };
-            self.stack.receive(&arp_frame(MAC, self.router.mac, &reply), self.now);
+            self.stack.receive(&arp_frame(MAC, self.router.mac, &reply), self.now, &Token);
         }
     }
 
@@ -217,7 +218,7 @@ impl Network {
         };
         if let Some(answer) = answer.filter(|_| self.router.answers_dhcp) {
             let frame = dhcp_frame(answer, &message[4..8], self.router.lease_seconds);
-            self.stack.receive(&frame, self.now);
+            self.stack.receive(&frame, self.now, &Token);
         }
         Sent::Dhcp { kind, source: packet.source, destination: packet.destination }
     }
@@ -234,7 +235,7 @@ impl Network {
         }
         for reply in self.router.serve(&segment) {
             let frame = tcp_frame(packet.destination, packet.source, &reply);
-            self.stack.receive(&frame, self.now);
+            self.stack.receive(&frame, self.now, &Token);
         }
         sent
     }

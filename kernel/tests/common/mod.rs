@@ -1,41 +1,52 @@
 //! A processor and objects that tests script.
 
-use crate::capability::{EnterProcessMemory, ManageProcesses};
-use crate::loader::Image;
-use crate::objects::{Object, Objects, Remote};
-use crate::process::ProcessId;
-use crate::processor::{Processor, Trap};
-use crate::scheduler::{Configuration, Kernel, Process};
-use crate::time::Instant;
-use slopos_abi::Errno;
-use slopos_abi::info::{GrantInfo, NetInfo};
-use std::boxed::Box;
-use std::collections::VecDeque;
-use std::vec::Vec;
+// Each test file is a program of its own and uses its part of this.
+#![allow(dead_code, reason = "see above")]
 
-/// The authority of tests.
-pub struct Token;
-#[allow(unsafe_code, reason = "tests are their own board")]
-// SAFETY: the tests of this crate stand in for the board.
-unsafe impl ManageProcesses for Token {}
-#[allow(unsafe_code, reason = "tests are their own board")]
-// SAFETY: as above.
-unsafe impl EnterProcessMemory for Token {}
+pub use slopos_host_log::Token;
+
+use slopos_abi::Errno;
+use slopos_abi::info::{GrantInfo, NetInfo, SocketInfo};
+use slopos_kernel::loader::Image;
+use slopos_kernel::objects::{Object, Objects, Remote, RemoteRange};
+use slopos_kernel::process::ProcessId;
+use slopos_kernel::processor::{Processor, Trap};
+use slopos_kernel::scheduler::{Configuration, Kernel, Process, Restart};
+use slopos_kernel::time::Instant;
+use std::collections::VecDeque;
 
 /// Address of the one page that a fake process has.
 pub const MEMORY: u64 = 0x40_0000;
 
 static CONFIGURATIONS: [Configuration; 3] = {
     const fn named(name: &'static str) -> Configuration {
-        Configuration { name, app: "app", arguments: &[], start_at_boot: false, flash: &["scratch"] }
+        Configuration {
+            name,
+            app: "app",
+            arguments: &[],
+            start_at_boot: false,
+            flash: &["scratch"],
+            restart: Restart::Never,
+            priority: 3,
+        }
     }
     [named("p0"), named("p1"), named("p2")]
 };
 
-/// A kernel of that many processes.
+/// A kernel of that many processes, all alike.
 pub fn kernel(count: usize) -> Kernel {
-    let processes: Vec<Process> = CONFIGURATIONS[..count].iter().map(Process::new).collect();
+    kernel_of(&CONFIGURATIONS[..count])
+}
+
+/// A kernel of processes with these configurations.
+pub fn kernel_of(configurations: &'static [Configuration]) -> Kernel {
+    let processes: Vec<Process> = configurations.iter().map(Process::new).collect();
     Kernel::new(Box::leak(processes.into_boxed_slice()))
+}
+
+/// A configuration with this restart policy and priority.
+pub const fn configuration(name: &'static str, restart: Restart, priority: u8) -> Configuration {
+    Configuration { name, app: "app", arguments: &[], start_at_boot: false, flash: &[], restart, priority }
 }
 
 /// Runs nothing: hands out the traps that a test has queued, interrupts when there are none.
@@ -68,7 +79,7 @@ impl FakeProcessor {
     pub fn start_all(&mut self, kernel: &mut Kernel) {
         self.load_all(kernel);
         for index in 0..self.memory.len() {
-            kernel.start(ProcessId::new(index as u8), [].into_iter(), self, &Token).unwrap();
+            kernel.start(ProcessId::new(index as u8), [].into_iter(), Instant::BOOT, self, &Token).unwrap();
         }
     }
 
@@ -119,6 +130,8 @@ pub struct FakeObjects {
     pub closed: usize,
     pub shut_down: usize,
     pub abandoned: Vec<usize>,
+    pub exited: Vec<usize>,
+    pub restricted: Vec<RemoteRange>,
 }
 
 impl Objects for FakeObjects {
@@ -162,6 +175,14 @@ impl Objects for FakeObjects {
         self.closed += 1;
     }
 
+    fn restrict_connect(&mut self, _: ProcessId, range: RemoteRange) {
+        self.restricted.push(range);
+    }
+
+    fn exited(&mut self, process: ProcessId) {
+        self.exited.push(process.index());
+    }
+
     fn abandon(&mut self, process: ProcessId, _: Instant) {
         self.abandoned.push(process.index());
     }
@@ -171,6 +192,10 @@ impl Objects for FakeObjects {
     }
 
     fn grant_info(&mut self, _: ProcessId) -> GrantInfo {
-        GrantInfo::default()
+        GrantInfo { sockets: 2, ..GrantInfo::default() }
+    }
+
+    fn socket_info(&mut self, _: ProcessId, index: u16) -> Option<SocketInfo> {
+        (index < 2).then(|| SocketInfo { local_port: 1_000 + index, ..SocketInfo::default() })
     }
 }

@@ -1,0 +1,229 @@
+//! What each system call does, and what it refuses.
+
+mod common;
+
+use common::{FakeObjects, FakeProcessor, MEMORY, kernel};
+use slopos_abi::info::{GrantInfo, SocketInfo};
+use slopos_abi::poll::{self, Entry};
+use slopos_abi::{DESCRIPTORS, Errno, rights, socket, syscall};
+use slopos_kernel::objects::RemoteRange;
+use slopos_kernel::process::ProcessId;
+use slopos_kernel::process::ProcessSet;
+use slopos_kernel::processor::Call;
+use slopos_kernel::processor::Trap;
+use slopos_kernel::scheduler::Kernel;
+use slopos_kernel::time::Instant;
+use zerocopy::{FromBytes, IntoBytes};
+
+struct Fixture {
+    kernel: Kernel,
+    cpu: FakeProcessor,
+    objects: FakeObjects,
+}
+
+fn fixture() -> Fixture {
+    let mut fixture = Fixture { kernel: kernel(1), cpu: FakeProcessor::new(1), objects: FakeObjects::default() };
+    fixture.cpu.start_all(&mut fixture.kernel);
+    fixture
+}
+
+impl Fixture {
+    /// Makes a call; `None` where it blocks.
+    fn call(&mut self, number: u64, arguments: &[u64]) -> Option<Result<u64, Errno>> {
+        let mut all = [0; 6];
+        all[..arguments.len()].copy_from_slice(arguments);
+        self.cpu.traps[0].push_back(Trap::SystemCall(Call { number, arguments: all }));
+        self.step(0)
+    }
+
+    fn step(&mut self, millis: u64) -> Option<Result<u64, Errno>> {
+        self.cpu.results.clear();
+        self.kernel.run_next(&mut self.cpu, &mut self.objects, || Instant::from_millis(millis));
+        self.cpu.results.first().map(|&(_, value)| Errno::from_return(value))
+    }
+
+    fn ledger(&self) -> i64 {
+        self.kernel.process(ProcessId::new(0)).unwrap().ledger.balance()
+    }
+}
+
+#[test]
+fn unknown_numbers_are_enosys() {
+    let mut fixture = fixture();
+    for number in [2, 127, 255, 256, u64::MAX] {
+        assert_eq!(fixture.call(number, &[]), Some(Err(Errno::NoSuchCall)));
+    }
+}
+
+#[test]
+fn bad_pointers_are_efault_and_nothing_is_consumed() {
+    let mut fixture = fixture();
+    fixture.objects.input = b"data".to_vec();
+    for (address, length) in [(0, 1), (MEMORY, 4097), (MEMORY + 4000, 100), (u64::MAX, 2), (MEMORY, u64::MAX)] {
+        assert_eq!(fixture.call(syscall::FS_READ, &[0, address, length]), Some(Err(Errno::Fault)));
+        assert_eq!(fixture.call(syscall::FS_WRITE, &[1, address, length]), Some(Err(Errno::Fault)));
+    }
+    assert_eq!(fixture.objects.input, b"data");
+    assert!(fixture.objects.output.is_empty());
+}
+
+#[test]
+fn a_read_without_data_blocks_until_woken() {
+    let mut fixture = fixture();
+    assert_eq!(fixture.call(syscall::FS_READ, &[0, MEMORY, 10]), None);
+    fixture.kernel.wake(ProcessSet::ALL);
+    assert_eq!(fixture.step(1), None);
+    fixture.objects.input = b"hello".to_vec();
+    fixture.kernel.wake(ProcessSet::ALL);
+    assert_eq!(fixture.step(2), Some(Ok(5)));
+    assert_eq!(&fixture.cpu.memory[0][..5], b"hello");
+}
+
+#[test]
+fn a_connect_is_booked_once_whether_it_wins_or_times_out() {
+    let mut fixture = fixture();
+    let descriptor = fixture.call(syscall::SOCKET, &[1, socket::NONBLOCK]).unwrap().unwrap();
+    let connect = [descriptor, 0x0a00_0202, 80, 0];
+    fixture.objects.connect = vec![Err(Errno::Again), Ok(()), Ok(())];
+    assert_eq!(fixture.call(syscall::CONNECT, &connect), Some(Err(Errno::Again)));
+    assert_eq!(fixture.ledger(), 0);
+    assert_eq!(fixture.call(syscall::CONNECT, &connect), Some(Ok(0)));
+    assert_eq!(fixture.call(syscall::CONNECT, &connect), Some(Ok(0)));
+    assert_eq!(fixture.ledger(), 10);
+    let second = fixture.call(syscall::SOCKET, &[1, 0]).unwrap().unwrap();
+    fixture.objects.connect = vec![Err(Errno::TimedOut)];
+    assert_eq!(fixture.call(syscall::CONNECT, &[second, 1, 80, 0]), Some(Err(Errno::TimedOut)));
+    assert_eq!(fixture.ledger(), 0);
+}
+
+#[test]
+fn a_denied_connect_counts_as_denial_and_not_in_the_ledger() {
+    let mut fixture = fixture();
+    let descriptor = fixture.call(syscall::SOCKET, &[1, 0]).unwrap().unwrap();
+    fixture.objects.connect = vec![Err(Errno::Access)];
+    assert_eq!(fixture.call(syscall::CONNECT, &[descriptor, 1, 80, 0]), Some(Err(Errno::Access)));
+    assert_eq!(fixture.ledger(), 0);
+    assert_eq!(fixture.kernel.process(ProcessId::new(0)).unwrap().denials, 1);
+}
+
+#[test]
+fn connect_refuses_numbers_that_are_no_address_or_port() {
+    let mut fixture = fixture();
+    let descriptor = fixture.call(syscall::SOCKET, &[1, 0]).unwrap().unwrap();
+    for (address, port) in [(1 << 32, 80), (1, 0), (1, 65_536)] {
+        assert_eq!(fixture.call(syscall::CONNECT, &[descriptor, address, port, 0]), Some(Err(Errno::Invalid)));
+    }
+}
+
+#[test]
+fn giving_up_writing_is_a_half_close_and_cannot_be_taken_back() {
+    let mut fixture = fixture();
+    let descriptor = fixture.call(syscall::SOCKET, &[1, 0]).unwrap().unwrap();
+    assert_eq!(fixture.call(syscall::RESTRICT, &[descriptor, rights::READ]), Some(Ok(rights::READ)));
+    assert_eq!(fixture.objects.shut_down, 1);
+    assert_eq!(fixture.call(syscall::RESTRICT, &[descriptor, rights::ALL]), Some(Ok(rights::READ)));
+    assert_eq!(fixture.call(syscall::FS_WRITE, &[descriptor, MEMORY, 1]), Some(Err(Errno::BadDescriptor)));
+    assert_eq!(fixture.call(syscall::RESTRICT, &[descriptor, 8]), Some(Err(Errno::Invalid)));
+}
+
+#[test]
+fn exit_closes_every_descriptor() {
+    let mut fixture = fixture();
+    fixture.call(syscall::SOCKET, &[1, 0]);
+    assert_eq!(fixture.call(syscall::EXIT, &[7]), None);
+    let process = fixture.kernel.process(ProcessId::new(0)).unwrap();
+    assert_eq!((process.status(), process.open_descriptors()), (Some(7), 0));
+    assert_eq!(fixture.objects.closed, 4);
+    assert!(fixture.objects.abandoned.is_empty());
+    assert_eq!(fixture.objects.exited, [0]);
+}
+
+fn poll_set(entries: &[Entry]) -> Vec<u8> {
+    entries.iter().flat_map(|entry| entry.as_bytes().to_vec()).collect()
+}
+
+#[test]
+fn poll_reports_what_is_ready_and_flags_what_is_not_open() {
+    let mut fixture = fixture();
+    let entries = [
+        Entry { descriptor: 1, interest: poll::WRITABLE, ready: 0 },
+        Entry { descriptor: 9, interest: poll::READABLE, ready: 0 },
+        Entry { descriptor: -1, interest: poll::READABLE, ready: 7 },
+    ];
+    fixture.cpu.memory[0][..24].copy_from_slice(&poll_set(&entries));
+    fixture.objects.ready = poll::WRITABLE | poll::READABLE;
+    assert_eq!(fixture.call(syscall::POLL, &[MEMORY, 3, poll::FOREVER]), Some(Ok(2)));
+    let ready = |index: usize| Entry::read_from_bytes(&fixture.cpu.memory[0][index * 8..][..8]).unwrap().ready;
+    assert_eq!((ready(0), ready(1), ready(2)), (poll::WRITABLE, poll::INVALID, 0));
+    assert_eq!(fixture.call(syscall::POLL, &[MEMORY, 33, 0]), Some(Err(Errno::Invalid)));
+}
+
+#[test]
+fn poll_times_out_with_zero() {
+    let mut fixture = fixture();
+    fixture.cpu.memory[0][..8].copy_from_slice(&poll_set(&[Entry {
+        descriptor: 0,
+        interest: poll::READABLE,
+        ready: 0,
+    }]));
+    assert_eq!(fixture.call(syscall::POLL, &[MEMORY, 1, 20]), None);
+    fixture.kernel.wake_expired(Instant::from_millis(20));
+    assert_eq!(fixture.step(20), Some(Ok(0)));
+}
+
+#[test]
+fn only_regions_of_the_manifest_can_be_opened() {
+    let mut fixture = fixture();
+    fixture.cpu.memory[0][..7].copy_from_slice(b"scratch");
+    fixture.cpu.memory[0][8..14].copy_from_slice(b"secret");
+    assert_eq!(fixture.call(syscall::FS_OPEN, &[MEMORY, 7]), Some(Ok(3)));
+    assert_eq!(fixture.call(syscall::FS_OPEN, &[MEMORY + 8, 6]), Some(Err(Errno::NotFound)));
+    assert_eq!(fixture.call(syscall::FS_OPEN, &[MEMORY, 4000]), Some(Err(Errno::NotFound)));
+}
+
+#[test]
+fn a_full_descriptor_table_asks_nothing_of_the_network() {
+    let mut fixture = fixture();
+    while let Some(Ok(_)) = fixture.call(syscall::SOCKET, &[1, 0]) {}
+    assert_eq!(fixture.objects.sockets, DESCRIPTORS as u16 - 3);
+    assert_eq!(fixture.call(syscall::SOCKET, &[1, 0]), Some(Err(Errno::TooManyOpen)));
+    assert_eq!(fixture.objects.sockets, DESCRIPTORS as u16 - 3);
+}
+
+#[test]
+fn the_connect_list_is_narrowed_to_a_range_that_makes_sense() {
+    let mut fixture = fixture();
+    let network = 0x0a00_0200;
+    assert_eq!(fixture.call(syscall::RESTRICT_CONNECT, &[network, 24, 80, 90]), Some(Ok(0)));
+    let range = RemoteRange { address: [10, 0, 2, 0], prefix: 24, first_port: 80, last_port: 90 };
+    assert_eq!(fixture.objects.restricted, [range]);
+    for bad in [
+        [1 << 32, 24, 80, 90],
+        [network, 33, 80, 90],
+        [network, 256, 80, 90],
+        [network, 24, 0, 90],
+        [network, 24, 90, 80],
+        [network, 24, 80, 65_536],
+    ] {
+        assert_eq!(fixture.call(syscall::RESTRICT_CONNECT, &bad), Some(Err(Errno::Invalid)), "{bad:?}");
+    }
+    assert_eq!(fixture.objects.restricted.len(), 1);
+}
+
+#[test]
+fn grant_info_is_followed_by_as_many_sockets_as_there_is_room_for() {
+    let mut fixture = fixture();
+    let (grant, socket) = (size_of::<GrantInfo>() as u64, size_of::<SocketInfo>() as u64);
+    for (room, written) in [
+        (0, 0),
+        (8, 8),
+        (grant, grant),
+        (grant + socket - 1, grant),
+        (grant + socket, grant + socket),
+        (grant + 5 * socket, grant + 2 * socket),
+    ] {
+        assert_eq!(fixture.call(syscall::GRANT_INFO, &[MEMORY, room]), Some(Ok(written)), "room for {room}");
+    }
+    let second = SocketInfo::read_from_bytes(&fixture.cpu.memory[0][(grant + socket) as usize..][..socket as usize]);
+    assert_eq!(second.unwrap().local_port, 1_001);
+}

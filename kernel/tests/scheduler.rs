@@ -1,0 +1,155 @@
+//! Who runs when, and what happens to those that end.
+
+mod common;
+
+use common::{FakeObjects, FakeProcessor, Token, configuration, kernel, kernel_of};
+use slopos_abi::syscall;
+use slopos_abi::{ARGUMENTS_MAX, STATUS_KILLED};
+use slopos_kernel::process::{ProcessId, ProcessSet};
+use slopos_kernel::processor::{Call, Fault, Trap};
+use slopos_kernel::scheduler::{Configuration, Restart, StartError, State};
+use slopos_kernel::time::{Duration, Instant};
+
+fn call(number: u64, arguments: [u64; 6]) -> Trap {
+    Trap::SystemCall(Call { number, arguments })
+}
+
+fn at(millis: u64) -> impl Fn() -> Instant {
+    move || Instant::from_millis(millis)
+}
+
+#[test]
+fn processes_take_turns_when_interrupted() {
+    let (mut kernel, mut cpu, mut objects) = (kernel(3), FakeProcessor::new(3), FakeObjects::default());
+    cpu.start_all(&mut kernel);
+    for _ in 0..6 {
+        assert!(kernel.run_next(&mut cpu, &mut objects, at(0)));
+    }
+    assert_eq!(cpu.runs, [0, 1, 2, 0, 1, 2]);
+}
+
+#[test]
+fn a_sleeper_wakes_at_its_deadline_and_not_before() {
+    let (mut kernel, mut cpu, mut objects) = (kernel(1), FakeProcessor::new(1), FakeObjects::default());
+    cpu.start_all(&mut kernel);
+    cpu.traps[0].push_back(call(syscall::SLEEP_MS, [10, 0, 0, 0, 0, 0]));
+    kernel.run_next(&mut cpu, &mut objects, at(5));
+    assert_eq!(kernel.next_deadline(), Some(Instant::from_millis(15)));
+    // Woken early, the call is made again and its deadline stays where it was.
+    kernel.wake(ProcessSet::ALL);
+    kernel.run_next(&mut cpu, &mut objects, at(9));
+    assert_eq!(kernel.next_deadline(), Some(Instant::from_millis(15)));
+    kernel.wake_expired(Instant::from_millis(14));
+    assert_eq!(kernel.runnable(), 0);
+    kernel.wake_expired(Instant::from_millis(15));
+    kernel.run_next(&mut cpu, &mut objects, at(15));
+    assert_eq!(cpu.results, [(0, 0)]);
+}
+
+#[test]
+fn a_fault_ends_the_process_and_the_others_go_on() {
+    let (mut kernel, mut cpu, mut objects) = (kernel(2), FakeProcessor::new(2), FakeObjects::default());
+    cpu.start_all(&mut kernel);
+    cpu.traps[0].push_back(Trap::Fault(Fault { name: "#PF", error: 4, address: 0, instruction: 1, stack: 2 }));
+    kernel.run_next(&mut cpu, &mut objects, at(0));
+    let ended = kernel.process(ProcessId::new(0)).unwrap();
+    assert_eq!((ended.status(), ended.state()), (Some(STATUS_KILLED), State::Stopped));
+    assert_eq!(ended.fault().map(|fault| fault.name), Some("#PF"));
+    assert_eq!(ended.open_descriptors(), 0);
+    assert_eq!(objects.abandoned, [0]);
+    assert!(kernel.run_next(&mut cpu, &mut objects, at(0)));
+    assert_eq!(cpu.runs, [0, 1]);
+}
+
+#[test]
+fn a_process_that_ran_must_be_loaded_before_it_starts_again() {
+    let (mut kernel, mut cpu, mut objects) = (kernel(1), FakeProcessor::new(1), FakeObjects::default());
+    let id = ProcessId::new(0);
+    assert_eq!(kernel.start(id, [].into_iter(), Instant::BOOT, &mut cpu, &Token), Err(StartError::NoImage));
+    cpu.start_all(&mut kernel);
+    assert_eq!(kernel.start(id, [].into_iter(), Instant::BOOT, &mut cpu, &Token), Err(StartError::Running));
+    kernel.kill(id, &mut objects, Instant::BOOT, &Token);
+    assert_eq!(kernel.start(id, [].into_iter(), Instant::BOOT, &mut cpu, &Token), Err(StartError::Used));
+}
+
+#[test]
+fn arguments_that_do_not_fit_start_nothing() {
+    let (mut kernel, mut cpu) = (kernel(1), FakeProcessor::new(1));
+    cpu.load_all(&mut kernel);
+    let long = "x".repeat(ARGUMENTS_MAX);
+    let id = ProcessId::new(0);
+    let result = kernel.start(id, [long.as_str()].into_iter(), Instant::BOOT, &mut cpu, &Token);
+    assert_eq!(result, Err(StartError::ArgumentsTooLong));
+    assert_eq!(kernel.process(id).unwrap().state(), State::Stopped);
+    kernel.start(id, ["a", "b c"].into_iter(), Instant::BOOT, &mut cpu, &Token).unwrap();
+    assert_eq!(cpu.blocks[0], b"p0\0a\0b c\0");
+}
+
+static PRIORITIES: [Configuration; 3] = [
+    configuration("low", Restart::Never, 5),
+    configuration("high", Restart::Never, 1),
+    configuration("high too", Restart::Never, 1),
+];
+
+#[test]
+fn the_most_important_priority_runs_and_equals_take_turns() {
+    let (mut kernel, mut cpu, mut objects) = (kernel_of(&PRIORITIES), FakeProcessor::new(3), FakeObjects::default());
+    cpu.start_all(&mut kernel);
+    for _ in 0..4 {
+        kernel.run_next(&mut cpu, &mut objects, at(0));
+    }
+    assert_eq!(cpu.runs, [1, 2, 1, 2]);
+    for index in [1, 2] {
+        cpu.traps[index].push_back(call(syscall::SLEEP_MS, [10, 0, 0, 0, 0, 0]));
+    }
+    for _ in 0..3 {
+        kernel.run_next(&mut cpu, &mut objects, at(0));
+    }
+    assert_eq!(cpu.runs.last(), Some(&0), "the others wait");
+}
+
+static RESTARTING: [Configuration; 1] = [configuration(
+    "restarting",
+    Restart::Backoff { first: Duration::from_millis(100), maximum: Duration::from_millis(350) },
+    3,
+)];
+
+#[test]
+fn a_process_that_keeps_ending_is_started_again_ever_later() {
+    let (mut kernel, mut cpu, mut objects) = (kernel_of(&RESTARTING), FakeProcessor::new(1), FakeObjects::default());
+    let id = ProcessId::new(0);
+    let mut now = 0;
+    for wait in [100, 200, 350, 350] {
+        cpu.load_all(&mut kernel);
+        kernel.start(id, [].into_iter(), Instant::from_millis(now), &mut cpu, &Token).unwrap();
+        cpu.traps[0].push_back(call(syscall::EXIT, [1, 0, 0, 0, 0, 0]));
+        kernel.run_next(&mut cpu, &mut objects, at(now));
+        assert_eq!(kernel.next_deadline(), Some(Instant::from_millis(now + wait)));
+        assert_eq!(kernel.take_due_restart(Instant::from_millis(now + wait - 1)), None);
+        now += wait;
+        assert_eq!(kernel.take_due_restart(Instant::from_millis(now)), Some(id));
+        assert_eq!(kernel.take_due_restart(Instant::from_millis(now)), None, "once");
+    }
+    // A run that lasts makes the next wait short again.
+    cpu.load_all(&mut kernel);
+    kernel.start(id, [].into_iter(), Instant::from_millis(now), &mut cpu, &Token).unwrap();
+    cpu.traps[0].push_back(Trap::Fault(Fault { name: "#PF", error: 0, address: 0, instruction: 0, stack: 0 }));
+    kernel.run_next(&mut cpu, &mut objects, at(now + 350));
+    assert_eq!(kernel.next_deadline(), Some(Instant::from_millis(now + 450)));
+}
+
+#[test]
+fn a_process_that_was_killed_stays_down() {
+    let (mut kernel, mut cpu, mut objects) = (kernel_of(&RESTARTING), FakeProcessor::new(1), FakeObjects::default());
+    cpu.start_all(&mut kernel);
+    kernel.kill(ProcessId::new(0), &mut objects, Instant::BOOT, &Token);
+    assert_eq!(kernel.next_deadline(), None);
+    assert_eq!(objects.abandoned, [0]);
+    // Nor does one start that was killed while it waited for its restart.
+    cpu.start_all(&mut kernel);
+    cpu.traps[0].push_back(call(syscall::EXIT, [0; 6]));
+    kernel.run_next(&mut cpu, &mut objects, at(0));
+    assert!(kernel.next_deadline().is_some());
+    kernel.kill(ProcessId::new(0), &mut objects, Instant::BOOT, &Token);
+    assert_eq!(kernel.next_deadline(), None);
+}
