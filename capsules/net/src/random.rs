@@ -7,18 +7,22 @@
 use siphasher::sip::SipHasher24;
 use slopos_kernel::time::Instant;
 
+use crate::Ipv4Address;
 use crate::tcp::Endpoint;
 
-/// First port of those that connections are made from: the dynamic ports, RFC 6335 section 6.
-pub const FIRST_PORT: u16 = 49_152;
+/// First port of those that connections are made from: as many as can be, RFC 6056 section 3.2.
+pub const FIRST_PORT: u16 = 1_024;
 /// How many there are, up to port 65535.
 pub const PORTS: u16 = u16::MAX - FIRST_PORT + 1;
+/// Counters that ports are drawn from. Remotes that share one can tell how many connections went to the other.
+const PORT_COUNTERS: usize = 8;
 
 /// The generator.
 pub struct Random {
     generator: SipHasher24,
     drawn: u64,
     sequence_secret: SipHasher24,
+    ports_drawn: [u16; PORT_COUNTERS],
 }
 
 impl Random {
@@ -27,11 +31,14 @@ impl Random {
         let (mut generator, mut secret) = ([0; 16], [0; 16]);
         generator.copy_from_slice(&seed[..16]);
         secret.copy_from_slice(&seed[16..]);
-        Random {
+        let mut random = Random {
             generator: SipHasher24::new_with_key(&generator),
             drawn: 0,
             sequence_secret: SipHasher24::new_with_key(&secret),
-        }
+            ports_drawn: [0; PORT_COUNTERS],
+        };
+        random.ports_drawn = core::array::from_fn(|_| random.next_u32() as u16);
+        random
     }
 
     /// The next 64 bits.
@@ -75,21 +82,26 @@ impl Random {
         self.sequence_secret.hash(&ends)
     }
 
-    /// A local port that `in_use` does not name, RFC 6056 algorithm 1: a random start, then the next free one.
+    /// A local port for a connection to `remote` that `in_use` does not name, RFC 6056 algorithm 4.
     ///
-    /// `None` where all of them are in use.
-    pub fn port(&mut self, mut in_use: impl FnMut(u16) -> bool) -> Option<u16> {
-        let start = self.below(u32::from(PORTS)) as u16;
-        (0..PORTS)
-            .map(|step| FIRST_PORT + ((u32::from(start) + u32::from(step)) % u32::from(PORTS)) as u16)
-            .find(|&port| !in_use(port))
+    /// From a secret offset for each remote, ports are taken in turn. So each port comes again only after all others
+    /// have, when the peer's TIME-WAIT record of the connection before is long gone: with ports drawn at random, a few
+    /// hundred connections in quick succession would meet one. `None` where all of them are in use.
+    pub fn port(&mut self, local: Ipv4Address, remote: Endpoint, mut in_use: impl FnMut(u16) -> bool) -> Option<u16> {
+        // No connection has port 0, so this is no other secret's input.
+        let secret = self.connection_secret(Endpoint { address: local, port: 0 }, remote);
+        let drawn = self.ports_drawn.get_mut((secret >> 32) as usize % PORT_COUNTERS)?;
+        (0..PORTS).find_map(|_| {
+            *drawn = drawn.wrapping_add(1) % PORTS;
+            let place = (secret % u64::from(PORTS) + u64::from(*drawn)) % u64::from(PORTS);
+            Some(FIRST_PORT + place as u16).filter(|&port| !in_use(port))
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Ipv4Address;
 
     fn end(last: u8, port: u16) -> Endpoint {
         Endpoint { address: Ipv4Address::new(10, 0, 2, last), port }
@@ -129,13 +141,26 @@ mod tests {
     }
 
     #[test]
-    fn ports_are_dynamic_and_random_and_free() {
+    fn ports_to_one_remote_repeat_only_after_all_others() {
         let mut random = Random::new([5; 32]);
-        let first = random.port(|_| false).unwrap();
-        let second = random.port(|_| false).unwrap();
-        assert!(first >= FIRST_PORT && second >= FIRST_PORT);
-        assert_ne!(first, second, "two draws of 16384 ports with this seed");
-        assert_eq!(random.port(|port| port != 50_123), Some(50_123), "the only free one is found");
-        assert_eq!(random.port(|_| true), None);
+        let local = Ipv4Address::new(10, 0, 2, 15);
+        let mut seen = vec![false; 65_536];
+        for _ in 0..PORTS {
+            let port = random.port(local, end(2, 80), |_| false).unwrap();
+            assert!(port >= FIRST_PORT && !core::mem::replace(&mut seen[usize::from(port)], true), "{port}");
+        }
+        assert!(random.port(local, end(2, 80), |_| false).is_some());
+    }
+
+    #[test]
+    fn ports_are_free_and_start_elsewhere_for_each_remote_and_seed() {
+        let local = Ipv4Address::new(10, 0, 2, 15);
+        let first = |seed, remote| Random::new([seed; 32]).port(local, remote, |_| false).unwrap();
+        assert_ne!(first(5, end(2, 80)), first(5, end(3, 80)));
+        assert_ne!(first(5, end(2, 80)), first(5, end(2, 81)));
+        assert_ne!(first(5, end(2, 80)), first(6, end(2, 80)));
+        let mut random = Random::new([5; 32]);
+        assert_eq!(random.port(local, end(2, 80), |port| port != 50_123), Some(50_123), "the only free one is found");
+        assert_eq!(random.port(local, end(2, 80), |_| true), None);
     }
 }

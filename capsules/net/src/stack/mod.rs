@@ -387,7 +387,7 @@ impl<'a> Stack<'a> {
         let reachable = !nobody && Self::next_hop(&lease, remote.address).is_some();
         let local = |port| Endpoint { address: lease.address, port };
         let grant = &mut self.grant;
-        let port = self.random.port(|port| {
+        let port = self.random.port(lease.address, remote, |port| {
             grant.each().any(|(_, set)| set.each().any(|(_, socket)| socket.tcp.matches(local(port), remote)))
         });
         let Some(local) = port.map(local) else { return };

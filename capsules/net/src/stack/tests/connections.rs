@@ -311,5 +311,5 @@ fn each_connection_has_a_port_of_its_own() {
     let ports: Vec<_> = connections(&mut network).iter().filter_map(|connection| connection.local).collect();
     assert_eq!(ports.len(), 2);
     assert_ne!(ports[0].port, ports[1].port);
-    assert!(ports.iter().all(|local| local.address == ADDRESS && local.port >= 49_152));
+    assert!(ports.iter().all(|local| local.address == ADDRESS && local.port >= 1_024));
 }
