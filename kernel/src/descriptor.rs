@@ -122,8 +122,10 @@ impl DescriptorTable {
         self.entries.iter_mut().find_map(Option::take)
     }
 
-    /// Opens the console as descriptors 0 (to read), 1 and 2 (to write) of an empty table.
-    pub fn open_console(&mut self) {
+    /// Begins a run: the table is empty but for the console as descriptors 0 (to read), 1 and 2 (to write). No number
+    /// of an earlier run can have survived, for the process's memory is new.
+    pub fn begin(&mut self) {
+        *self = DescriptorTable::new();
         for needed in [rights::READ, rights::WRITE, rights::WRITE] {
             // The table is empty, so there is room and these become 0, 1 and 2.
             let _ = self.insert(Object::Console, needed, false);
@@ -149,7 +151,7 @@ mod tests {
     #[test]
     fn the_lowest_free_index_is_given_out_with_a_new_generation() {
         let mut table = DescriptorTable::new();
-        table.open_console();
+        table.begin();
         let first = table.insert(Object::Socket(0), rights::ALL, false).unwrap();
         assert_eq!(first, 3);
         table.remove(first).unwrap();
@@ -170,6 +172,17 @@ mod tests {
             }
             table.remove(number).unwrap();
             stale.push(number);
+        }
+    }
+
+    #[test]
+    fn each_run_begins_with_the_same_numbers() {
+        let mut table = DescriptorTable::new();
+        for _ in 0..3 {
+            table.begin();
+            assert!(table.get(0, rights::READ).is_ok() && table.get(2, rights::WRITE).is_ok());
+            table.remove(1).unwrap();
+            assert_eq!(table.insert(Object::Socket(0), rights::ALL, false), Ok(1 | 1 << 5));
         }
     }
 
@@ -197,7 +210,7 @@ mod tests {
     #[test]
     fn numbers_that_are_not_open_are_bad_descriptors() {
         let mut table = DescriptorTable::new();
-        table.open_console();
+        table.begin();
         for number in [3, 31, 32, u64::MAX, 1 << 32] {
             assert_eq!(table.get(number, 0), Err(Errno::BadDescriptor));
             assert_eq!(table.remove(number), Err(Errno::BadDescriptor));
@@ -207,7 +220,7 @@ mod tests {
     #[test]
     fn a_missing_right_is_a_bad_descriptor() {
         let mut table = DescriptorTable::new();
-        table.open_console();
+        table.begin();
         assert_eq!(table.get(0, rights::WRITE), Err(Errno::BadDescriptor));
         assert!(table.get(1, rights::WRITE).is_ok());
     }

@@ -252,7 +252,7 @@ impl Kernel {
         }
         let block = argument_block(process.configuration, arguments).ok_or(StartError::ArgumentsTooLong)?;
         cpu.begin(id, process.entry, &block);
-        process.descriptors.open_console();
+        process.descriptors.begin();
         process.fresh = false;
         process.status = None;
         process.fault = None;

@@ -144,7 +144,12 @@ impl Socket<'_> {
         }
         if !self.is_in_window(&incoming) {
             self.reject(&incoming, now, counters);
-            return;
+            if !self.is_repetition(&incoming) {
+                return;
+            }
+            // Its stream is known, but its acknowledgement may be news: where both sides close at once, the peer's FIN
+            // often comes again with the acknowledgement of ours.
+            incoming = Incoming { sequence: self.control.receive.next, payload: &[], fin: false };
         }
         if !flags.ack() {
             counters.without_acknowledgement += 1;
@@ -261,6 +266,14 @@ impl Socket<'_> {
         }
         let begins = if free == 0 { !incoming.sequence.is_after(next) } else { incoming.sequence.is_before(edge) };
         begins && incoming.end().is_after(next)
+    }
+
+    /// Whether a segment that does not lie in the window says again what was received not long ago, on a connection
+    /// that both sides have agreed upon.
+    fn is_repetition(&self, incoming: &Incoming<'_>) -> bool {
+        let behind = self.control.receive.next.offset_from(incoming.end());
+        let recent = usize::try_from(behind).is_ok_and(|behind| behind <= self.receive_ring.capacity());
+        recent && incoming.length() > 0 && self.control.state.is_synchronized()
     }
 
     /// Nothing of it lies in the window: it is dropped, and the peer told where we are. Data is answered at once, for

@@ -77,6 +77,29 @@ fn both_sides_may_close_at_once() {
 }
 
 #[test]
+fn a_repeated_fin_that_acknowledges_ours_ends_a_close_by_both_sides() {
+    let mut connection = closing();
+    connection.receive(fin(), at(10));
+    connection.sent(at(10));
+    // The peer had not seen our acknowledgement of its FIN when it sent that again.
+    connection.receive(fin().acking(SEND_NEXT + 1), at(20));
+    assert_eq!(connection.state(), State::TimeWait);
+    assert_eq!(connection.sent_one(at(20)).acknowledgement, RECEIVE_NEXT + 1);
+}
+
+#[test]
+fn repeated_data_may_acknowledge_something_new() {
+    let mut connection = established();
+    connection.receive(data(b"abc"), at(0));
+    connection.sent(at(0));
+    connection.write(b"answer", at(1));
+    connection.sent(at(1));
+    connection.receive(data(b"abc").acking(SEND_NEXT + 6), at(10));
+    assert_eq!(connection.sent_one(at(10)).acknowledgement, RECEIVE_NEXT + 3);
+    assert_eq!(connection.socket.next_deadline(), None, "nothing is left to be sent again");
+}
+
+#[test]
 fn after_a_half_close_the_peer_may_still_send() {
     let mut connection = established();
     connection.write(b"request", at(0));

@@ -1,2 +1,0 @@
-//! slopos-board-qemu-q35
-#![no_std]
