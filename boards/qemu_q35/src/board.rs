@@ -24,6 +24,8 @@ const KEYS_PER_PASS: usize = 32;
 const TIME_SLICE: Duration = Duration::from_millis(10);
 /// How long a broken network device is left alone before it is started again.
 const RECOVERY_PAUSE: Duration = Duration::from_millis(100);
+/// How long the last frames may take before the board is left.
+const FAREWELL: Duration = Duration::from_millis(100);
 
 /// All parts of the running system.
 pub struct Board {
@@ -160,6 +162,21 @@ impl Board {
             }
         }
         received == FRAMES_PER_PASS || sent == FRAMES_PER_PASS
+    }
+
+    /// Gives the lease back and ends connections, as far as the network takes the frames for that in a moment.
+    pub fn leave_network(&mut self) {
+        let Some(device) = &mut self.network else { return };
+        let (stack, wire, start) = (&mut *self.capsules.stack, &self.wire, now());
+        stack.release(start);
+        while now() < start + FAREWELL {
+            while device.transmit_with(|buffer| stack.transmit(buffer, start, wire)) {}
+            device.flush();
+            device.reclaim();
+            if device.transmitting() == 0 || device.is_broken().is_some() {
+                return;
+            }
+        }
     }
 
     /// Starts processes again whose back-off has passed.

@@ -154,6 +154,7 @@ impl Board {
     }
 
     fn exit(&mut self) -> ! {
+        self.leave_network();
         self.serial.flush(&mut self.capsules.console);
         leave(self.monitor.exit_code())
     }

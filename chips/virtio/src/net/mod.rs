@@ -415,6 +415,11 @@ impl<B: Bus> Net<B> {
         }
     }
 
+    /// Frames that were given to the device and are not known to be sent; see [`Net::reclaim`].
+    pub fn transmitting(&self) -> u16 {
+        self.transmit.queue.in_flight()
+    }
+
     /// Takes back the transmit buffers whose frames have been sent.
     pub fn reclaim(&mut self) {
         while self.broken.is_none() {
