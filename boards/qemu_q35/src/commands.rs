@@ -30,7 +30,7 @@ impl Board {
             }
             Err(error) => {
                 let mut terminal = self.terminal();
-                // The terminal waits for the line, so writing to it cannot fail.
+                // Where nobody reads the line there is nobody to tell.
                 let _ = match error {
                     ParseError::Quote => writeln!(terminal, "quotes do not match in: {line}"),
                     ParseError::TooManyArguments => writeln!(terminal, "too many arguments"),
@@ -155,7 +155,8 @@ impl Board {
 
     fn exit(&mut self) -> ! {
         self.leave_network();
-        self.serial.flush(&mut self.capsules.console);
+        // The board is left even where nobody reads the line.
+        let _: bool = self.serial.flush(&mut self.capsules.console);
         leave(self.monitor.exit_code())
     }
 
@@ -164,7 +165,7 @@ impl Board {
     }
 
     fn say(&mut self, text: core::fmt::Arguments<'_>) {
-        // The terminal waits for the line, so writing to it cannot fail.
+        // Where nobody reads the line there is nobody to tell.
         let _ = writeln!(self.terminal(), "{text}");
     }
 }

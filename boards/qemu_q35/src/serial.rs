@@ -85,16 +85,16 @@ impl Serial {
         }
     }
 
-    /// Sends everything, waiting for the line: before the board is left.
-    pub fn flush(&mut self, console: &mut Console<'_>) {
+    /// Sends everything, waiting for the line: before the board is left. Answers whether the line took it all.
+    pub fn flush(&mut self, console: &mut Console<'_>) -> bool {
         loop {
             if self.present && self.port.write_all(&self.held).is_err() {
-                return;
+                return false;
             }
             self.held.clear();
             self.send(console);
             if self.held.is_empty() && !console.has_output() {
-                return;
+                return true;
             }
         }
     }
@@ -123,8 +123,9 @@ impl core::fmt::Write for Terminal<'_> {
         while !rest.is_empty() {
             let taken = self.console.write(rest);
             rest = rest.get(taken..).unwrap_or_default();
-            if taken == 0 {
-                self.serial.flush(self.console);
+            if taken == 0 && !self.serial.flush(self.console) {
+                // Nobody reads the line; what was to be written is lost.
+                return Err(core::fmt::Error);
             }
         }
         Ok(())

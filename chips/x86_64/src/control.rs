@@ -78,8 +78,6 @@ pub const MSR_STAR: u32 = 0xc000_0081;
 pub const MSR_LSTAR: u32 = 0xc000_0082;
 /// IA32_FMASK: flags that `syscall` clears.
 pub const MSR_FMASK: u32 = 0xc000_0084;
-/// IA32_APIC_BASE: where the local APIC is.
-pub const MSR_APIC_BASE: u32 = 0x1b;
 
 /// What `syscall` clears of the flags: interrupts, direction, single step, alignment check, nested task.
 pub fn syscall_flag_mask() -> u64 {
