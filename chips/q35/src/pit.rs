@@ -44,18 +44,21 @@ register_bitfields![u8,
 pub enum PitError {
     /// Asked for zero, or for more than [`MEASUREMENT_MAX_US`]. Ask for less.
     BadSpan,
+    /// The output was never seen low: either nothing counts, or the machine stood still for the whole span. Try again;
+    /// where it never changes, there is no timer.
+    NotSeenRunning,
     /// The output does not do what a timer's does: the board has none. Use another clock.
     Absent,
 }
 
-/// Two samples with a known time between them.
+/// Samples at both ends of a known time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Measurement<T> {
-    /// The sample at the start.
-    pub before: T,
-    /// The sample at the end.
-    pub after: T,
-    /// Time between them, in nanoseconds.
+    /// The last sample before the start, and the first after it.
+    pub start: [T; 2],
+    /// The last sample before the end, and the first after it.
+    pub end: [T; 2],
+    /// Time from the start to the end, in nanoseconds.
     pub elapsed_ns: u64,
 }
 
@@ -76,12 +79,12 @@ impl<B: Bus> Pit<B> {
         unsafe { Pit { counter2: Port::new(bus, 0x42), control: Port::new(bus, 0x43), status: Port::new(bus, 0x61) } }
     }
 
-    /// Takes a sample, waits `span_us` microseconds, and takes another. The wait is bounded even where there is no
-    /// timer.
+    /// Waits `span_us` microseconds and takes samples on both sides of the start and of the end. The wait is bounded
+    /// even where there is no timer.
     ///
     /// # Errors
     /// As [`PitError`] says.
-    pub fn measure<T>(&self, span_us: u32, mut sample: impl FnMut() -> T) -> Result<Measurement<T>, PitError> {
+    pub fn measure<T: Copy>(&self, span_us: u32, mut sample: impl FnMut() -> T) -> Result<Measurement<T>, PitError> {
         if span_us == 0 || span_us > MEASUREMENT_MAX_US {
             return Err(PitError::BadSpan);
         }
@@ -95,18 +98,22 @@ impl<B: Bus> Pit<B> {
         );
         let [low, high] = ticks.to_le_bytes();
         self.counter2.set(low);
-        self.counter2.set(high);
         let before = sample();
-        // In this mode the output goes low when the count is loaded. Where it is high already, nothing counts: ports
-        // without a device read as ones. A span of a few ticks may be over before the look, and is not judged.
-        if self.status.is_set(NmiStatus::TIMER2_OUTPUT) && ticks > 256 {
-            return Err(PitError::Absent);
+        self.counter2.set(high);
+        let begun = sample();
+        // In this mode the output goes low when the count is loaded. Where it is high already, nothing counts (ports
+        // without a device read as ones), or the look comes so late that the span is over.
+        if self.status.is_set(NmiStatus::TIMER2_OUTPUT) {
+            return Err(PitError::NotSeenRunning);
         }
+        let mut running = begun;
         for _ in 0..u64::from(span_us) * POLLS_PER_US {
+            let now = sample();
             if self.status.is_set(NmiStatus::TIMER2_OUTPUT) {
-                let after = sample();
-                return Ok(Measurement { before, after, elapsed_ns: u64::from(ticks) * 1_000_000_000 / FREQUENCY_HZ });
+                let elapsed_ns = u64::from(ticks) * 1_000_000_000 / FREQUENCY_HZ;
+                return Ok(Measurement { start: [before, begun], end: [running, sample()], elapsed_ns });
             }
+            running = now;
             core::hint::spin_loop();
         }
         Err(PitError::Absent)
@@ -124,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn measures_between_two_samples() {
+    fn samples_lie_on_both_sides_of_start_and_end() {
         let fake = Fake::default();
         fake.set_port(0x61, 0x20);
         fake.script(0x61, &[0x02, 0x01, 0x01, 0x21]);
@@ -133,7 +140,8 @@ mod tests {
             clock += 500;
             clock
         });
-        assert_eq!(measured, Ok(Measurement { before: 500, after: 1_000, elapsed_ns: 10_000_150 }));
+        // Two looks while it runs: the second one sees the end.
+        assert_eq!(measured, Ok(Measurement { start: [500, 1_000], end: [1_500, 2_500], elapsed_ns: 10_000_150 }));
         // 10 ms are 11,932 ticks: 0x2e9c.
         assert_eq!(fake.port_log(), [(0x61, 1, 0x01), (0x43, 1, 0xb0), (0x42, 1, 0x9c), (0x42, 1, 0x2e)]);
     }
@@ -141,7 +149,7 @@ mod tests {
     #[test]
     fn an_absent_timer_does_not_hang() {
         let ones = Fake::reacting(Some(|ports, port, _| ports.retain(|number, _| *number != port)), None);
-        assert_eq!(pit(&ones).measure(10_000, || ()), Err(PitError::Absent));
+        assert_eq!(pit(&ones).measure(10_000, || ()), Err(PitError::NotSeenRunning));
         let zeros = Fake::default();
         zeros.set_port(0x61, 0);
         assert_eq!(pit(&zeros).measure(1_000, || ()), Err(PitError::Absent));
