@@ -92,8 +92,8 @@ impl Accumulator {
     /// shorter one counts.
     pub fn add_copy(&mut self, destination: &mut [u8], source: &[u8]) {
         let length = source.len().min(destination.len());
-        let (source, _) = source.split_at(length);
-        let (destination, _) = destination.split_at_mut(length);
+        let source = source.get(..length).unwrap_or_default();
+        let destination = destination.get_mut(..length).unwrap_or_default();
         let (mut low, mut high) = (0u64, 0u64);
         let (source_blocks, source_rest) = source.as_chunks::<32>();
         let (destination_blocks, destination_rest) = destination.as_chunks_mut::<32>();

@@ -6,6 +6,18 @@
 //! a simulated network. What a process's sockets need lies in that process's [`SocketSet`], a region of its grant.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
+// No packet may stop the kernel: what may be missing or out of range says so in its type.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::todo
+    )
+)]
 
 #[cfg(test)]
 use slopos_host_log as _;
@@ -17,6 +29,8 @@ pub mod dhcp;
 pub mod ethernet;
 pub mod ipv4;
 pub mod random;
+#[cfg(test)]
+mod rfc;
 pub mod socket;
 pub mod stack;
 pub mod tcp;

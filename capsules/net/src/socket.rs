@@ -204,6 +204,19 @@ impl<'a> Socket<'a> {
         }
     }
 
+    /// The system shuts down: the connection ends, and its peer is told while there still is an address to do it from.
+    /// Whether there was one.
+    pub(crate) fn shut_down(&mut self) -> bool {
+        match self.phase {
+            Phase::Started { .. } | Phase::Orphan { .. } => self.tcp.shut_down(),
+            Phase::Waiting { remote, .. } => {
+                self.phase = Phase::Failed { remote, error: tcp::Error::TimedOut };
+                true
+            }
+            Phase::Free | Phase::Fresh | Phase::Failed { .. } => false,
+        }
+    }
+
     /// The other end of the connection that TCP has.
     pub(crate) fn remote(&self) -> Option<Endpoint> {
         match self.phase {
@@ -327,7 +340,7 @@ impl<'a> SocketSet<'a> {
         }
         let after = socket.in_use();
         socket.high_water = socket.high_water.max(after);
-        self.in_use = self.in_use - before + after;
+        self.in_use = self.in_use.saturating_sub(before).saturating_add(after);
         self.high_water = self.high_water.max(self.in_use);
         Some(result)
     }
@@ -417,77 +430,5 @@ impl<'a> SocketSet<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const REMOTE: Remote =
-        Remote { address: Ipv4Address::new(10, 0, 2, 0), prefix: 24, first_port: 8_000, last_port: 8_080 };
-
-    fn end(last: [u8; 4], port: u16) -> Endpoint {
-        Endpoint { address: Ipv4Address(last), port }
-    }
-
-    #[test]
-    fn authority_covers_a_network_and_a_range_of_ports_and_nothing_else() {
-        for covered in [end([10, 0, 2, 2], 8_000), end([10, 0, 2, 255], 8_080)] {
-            assert!(REMOTE.covers(covered), "{covered:?}");
-        }
-        for beyond in [end([10, 0, 3, 2], 8_000), end([10, 0, 2, 2], 7_999), end([10, 0, 2, 2], 8_081)] {
-            assert!(!REMOTE.covers(beyond), "{beyond:?}");
-        }
-        let anyone = Remote { prefix: 0, first_port: 0, last_port: u16::MAX, ..REMOTE };
-        assert!(anyone.covers(end([203, 0, 113, 7], 443)));
-    }
-
-    #[test]
-    fn narrowing_keeps_what_both_cover_and_never_widens() {
-        let anyone = [Remote::ANY];
-        let mut sockets = [];
-        let mut set = SocketSet::new("app", &mut sockets, &anyone);
-        set.narrow(&Remote { address: Ipv4Address::new(10, 0, 0, 0), prefix: 8, first_port: 80, last_port: 9_000 });
-        set.narrow(&REMOTE);
-        assert!(set.permits(end([10, 0, 2, 2], 8_000)));
-        for beyond in [end([10, 0, 3, 2], 8_000), end([10, 0, 2, 2], 80), end([10, 0, 2, 2], 9_000)] {
-            assert!(!set.permits(beyond), "{beyond:?}");
-        }
-        set.narrow(&Remote::ANY);
-        assert!(!set.permits(end([10, 0, 3, 2], 8_000)));
-        set.narrow(&Remote { address: Ipv4Address::new(10, 0, 3, 0), ..REMOTE });
-        assert!(!set.permits(end([10, 0, 2, 2], 8_000)) && !set.permits(end([10, 0, 3, 2], 8_000)));
-        set.lift_limit();
-        assert!(set.permits(end([10, 0, 3, 2], 1)));
-    }
-
-    #[test]
-    fn each_denied_remote_is_worth_one_line_as_long_as_there_is_memory() {
-        let mut sockets = [];
-        let mut set = SocketSet::new("app", &mut sockets, &[]);
-        assert!(set.deny(end([1, 1, 1, 1], 80)));
-        assert!(!set.deny(end([1, 1, 1, 1], 80)));
-        for port in 0..7 {
-            assert!(set.deny(end([1, 1, 1, 1], port)));
-        }
-        assert!(!set.deny(end([1, 1, 1, 1], 99)), "eight are remembered");
-        assert_eq!(set.info().denials, 10);
-    }
-
-    #[test]
-    fn what_is_in_use_is_charged_and_its_peak_remembered() {
-        let (mut receive, mut send) = ([0; 1_000], [0; 500]);
-        let mut sockets = [Socket::new(&mut receive, &mut send)];
-        let mut set = SocketSet::new("app", &mut sockets, &[]);
-        let whole = set.info();
-        assert_eq!(whole.bytes, (size_of::<SocketSet<'_>>() + size_of::<Socket<'_>>() + 1_500) as u64);
-        assert_eq!((whole.in_use, whole.sockets, whole.sockets_in_use), (0, 1, 0));
-        let Ok(opened) = set.open(SocketFlags::default()) else { panic!("there is a free one") };
-        let open = set.info().in_use;
-        assert!(open > 0 && open <= size_of::<Socket<'_>>() as u64, "{open}");
-        assert!(set.open(SocketFlags::default()).is_err(), "a held socket is not recycled");
-        set.with(opened.socket, |socket| socket.close(Instant::BOOT));
-        let after = set.info();
-        assert_eq!((after.in_use, after.sockets_in_use), (0, 0));
-        assert_eq!(after.high_water, open);
-        let socket = set.socket_info(opened.socket);
-        assert_eq!(socket.map(|socket| (socket.in_use, socket.high_water)), Some((0, open)));
-    }
-}
+#[path = "socket_tests.rs"]
+mod tests;

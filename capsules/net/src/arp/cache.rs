@@ -11,6 +11,7 @@
 //! | PROBE | asked by unicast whether it is still there | 3 requests, 1 s apart, then FAILED |
 //! | FAILED | did not answer | INCOMPLETE when it is wanted again |
 //!
+//! A neighbour whose receivers acknowledge nothing any more goes to PROBE from any of the three states before it.
 //! No destination is asked more than once a second, whoever wants it. Upper layers do not confirm neighbours: one
 //! unicast exchange in 35 s is cheaper than telling TCP's progress from an attacker's.
 //!
@@ -99,6 +100,9 @@ pub enum Evidence {
     Reply,
     /// In a request for our address.
     RequestForUs,
+    /// In a packet that announces a host's own address: sender and target are the same (RFC 5227 section 3). A gateway
+    /// that moves to another station says so in this way, so it counts even right after a confirmation.
+    Announcement,
     /// In anything else that passed by.
     Overheard,
 }
@@ -160,14 +164,11 @@ impl Cache {
         }
         // The table was full of neighbours being asked for; the gateway goes before any of them.
         if self.lookup(address, now) == Lookup::Full {
-            self.entries.swap_remove(0);
+            self.entries.pop();
             self.lookup(address, now);
         }
-        if let Some(place) = self.entries.iter().position(|entry| entry.address == address) {
-            self.entries.swap(0, place);
-            if let Some(entry) = self.entries.first_mut() {
-                entry.pinned = true;
-            }
+        if let Some(entry) = self.find(address) {
+            entry.pinned = true;
         }
     }
 
@@ -236,7 +237,8 @@ impl Cache {
             }
             return Learnt::Same;
         }
-        if entry.known_mac().is_some() && now.since(entry.confirmed_at) < LOCK_TIME {
+        let locked = entry.known_mac().is_some() && now.since(entry.confirmed_at) < LOCK_TIME;
+        if locked && evidence != Evidence::Announcement {
             return Learnt::Locked;
         }
         // Only an answer to a question of ours makes a new pair certain; any other is used, but probed soon.
@@ -246,6 +248,16 @@ impl Cache {
         entry.state = if certain { State::Reachable } else { State::Stale };
         entry.timer = now + REACHABLE_TIME;
         Learnt::Changed
+    }
+
+    /// What was sent to this neighbour stays unanswered: it is probed by unicast at once, rather than when it becomes
+    /// stale (RFC 1122 section 3.3.1.4 and 4.2.3.5: negative advice from TCP).
+    pub fn doubt(&mut self, address: Ipv4Address, now: Instant) {
+        if let Some(entry) = self.find(address)
+            && matches!(entry.state, State::Reachable | State::Stale | State::Delay)
+        {
+            entry.ask(State::Probe, now);
+        }
     }
 
     /// The next request that is due, which counts as sent.

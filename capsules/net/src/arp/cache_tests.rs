@@ -195,3 +195,32 @@ fn a_pinned_gateway_that_fails_is_asked_for_ever_more() {
     }
     assert!((45..=60).contains(&asked), "asked {asked} times in a minute");
 }
+
+#[test]
+fn an_announcement_moves_a_neighbour_even_right_after_a_confirmation() {
+    let mut cache = reachable();
+    assert_eq!(cache.learn(GATEWAY, OTHER, Evidence::Overheard, at(0)), Learnt::Locked);
+    assert_eq!(cache.learn(GATEWAY, OTHER, Evidence::Announcement, at(0)), Learnt::Changed);
+    assert_eq!(cache.peek(GATEWAY), Some(OTHER));
+}
+
+#[test]
+fn an_announcement_of_a_stranger_makes_no_entry() {
+    let mut cache = Cache::new();
+    assert_eq!(cache.learn(neighbour(9), MAC, Evidence::Announcement, at(0)), Learnt::Ignored);
+    assert_eq!(cache.peek(neighbour(9)), None);
+}
+
+#[test]
+fn a_doubted_neighbour_is_probed_at_once_and_used_meanwhile() {
+    let mut cache = reachable();
+    cache.doubt(GATEWAY, at(10));
+    assert_eq!(cache.request(at(10)), Some(Request { address: GATEWAY, station: MAC }));
+    assert_eq!(cache.lookup(GATEWAY, at(10)), Lookup::Resolved(MAC));
+    cache.doubt(GATEWAY, at(10));
+    assert_eq!(cache.request(at(10)), None, "once a second, however much it is doubted");
+    assert_eq!(cache.learn(GATEWAY, MAC, Evidence::Reply, at(10)), Learnt::Same);
+    assert_eq!(cache.next_deadline_after(at(10)), None);
+    cache.doubt(neighbour(77), at(10));
+    assert_eq!(cache.peek(neighbour(77)), None, "who is not known cannot be doubted");
+}

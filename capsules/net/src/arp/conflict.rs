@@ -32,6 +32,8 @@ pub struct Guard {
     /// When the next probe or announcement is due; meaningless when none is left.
     next_at: Instant,
     defended_at: Option<Instant>,
+    /// Nobody objected until [`ANNOUNCE_WAIT`] after the last probe: the first announcement has gone out.
+    is_settled: bool,
 }
 
 /// What a packet means for the address.
@@ -48,7 +50,14 @@ pub enum Verdict {
 impl Guard {
     /// Starts to probe for `address`, the first time at once.
     pub const fn new(address: Ipv4Address, now: Instant) -> Self {
-        Guard { address, probes_left: PROBES, announcements_left: ANNOUNCEMENTS, next_at: now, defended_at: None }
+        Guard {
+            address,
+            probes_left: PROBES,
+            announcements_left: ANNOUNCEMENTS,
+            next_at: now,
+            defended_at: None,
+            is_settled: false,
+        }
     }
 
     /// The address that is watched over.
@@ -68,7 +77,7 @@ impl Guard {
         }
         let probe = self.probes_left > 0;
         if probe {
-            self.probes_left -= 1;
+            self.probes_left = self.probes_left.saturating_sub(1);
             self.next_at = now
                 + if self.probes_left > 0 {
                     // PROBE_MAX is twice PROBE_MIN, so what is added is at most PROBE_MIN.
@@ -78,7 +87,8 @@ impl Guard {
                     ANNOUNCE_WAIT
                 };
         } else {
-            self.announcements_left -= 1;
+            self.announcements_left = self.announcements_left.saturating_sub(1);
+            self.is_settled = true;
             self.next_at = now + ANNOUNCE_INTERVAL;
         }
         Some(Packet {
@@ -96,7 +106,7 @@ impl Guard {
             return Verdict::Fine;
         }
         let claims = packet.sender == self.address;
-        if self.probes_left > 0 {
+        if !self.is_settled {
             // Another host that probes for the same address was offered it as well (RFC 5227 2.1.1).
             let probes_too = packet.operation == Operation::Request
                 && packet.sender == Ipv4Address::UNSPECIFIED
@@ -179,6 +189,20 @@ mod tests {
         for packet in [claim(), probe()] {
             let mut guard = Guard::new(OURS, Instant::BOOT);
             assert_eq!(guard.receive(&packet, MAC, Instant::BOOT), Verdict::Lost);
+        }
+    }
+
+    #[test]
+    fn until_the_first_announcement_a_claim_or_a_probe_loses_the_address() {
+        for packet in [claim(), probe()] {
+            let mut guard = Guard::new(OURS, Instant::BOOT);
+            let mut random = Random::new([3; 32]);
+            for _ in 0..PROBES {
+                let at = guard.next_deadline().unwrap();
+                assert!(guard.transmit(MAC, at, &mut random).is_some());
+            }
+            let at = guard.next_deadline().unwrap();
+            assert_eq!(guard.receive(&packet, MAC, at), Verdict::Lost);
         }
     }
 

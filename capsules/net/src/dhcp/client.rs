@@ -7,11 +7,11 @@
 //! that section 4.4.1 suggests, and the address is usable at once, while it is probed for. A lease is renewed at
 //! exactly T1 and T2, without the random fuzz.
 
-use defmt::{info, warn};
+use defmt::warn;
 use slopos_kernel::time::{Duration, Instant};
 
+pub use crate::dhcp::lease::{Deadlines, Lease};
 use crate::dhcp::wire::{MessageType, Reply, Request};
-use crate::ipv4::mask;
 use crate::random::Random;
 use crate::{Ipv4Address, MacAddress};
 
@@ -29,34 +29,12 @@ pub const REBOOT_TRIES: u8 = 3;
 pub const EXTEND_INTERVAL_MIN: Duration = Duration::from_secs(60);
 /// How long the client keeps still after it declined an address (section 3.1).
 pub const DECLINE_WAIT: Duration = Duration::from_secs(10);
-
-/// An address, for a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lease {
-    /// The address.
-    pub address: Ipv4Address,
-    /// Bits of the network mask.
-    pub prefix: u8,
-    /// The way to all other networks, if there is one.
-    pub gateway: Option<Ipv4Address>,
-    /// Who granted it.
-    pub server: Ipv4Address,
-    /// For how many seconds; `None` for ever.
-    pub seconds: Option<u32>,
-    /// When to ask the server, when to ask any server, and when it ends; `None` where it never does.
-    pub deadlines: Option<Deadlines>,
-}
-
-/// The deadlines of a lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Deadlines {
-    /// T1.
-    pub renew: Instant,
-    /// T2.
-    pub rebind: Instant,
-    /// The end.
-    pub expire: Instant,
-}
+/// Addresses that may be declined at that pace (RFC 5227 section 2.1.1, `MAX_CONFLICTS`).
+pub const MOST_CONFLICTS: u8 = 10;
+/// How long the client keeps still after each further one (`RATE_LIMIT_INTERVAL`).
+pub const CONFLICTS_WAIT: Duration = Duration::from_secs(60);
+/// How long a better offer is waited for where one names no router or no mask.
+pub const OFFER_WAIT: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -131,6 +109,10 @@ pub struct Client {
     /// The REQUEST that an ACK would answer was sent then; a lease counts from it (section 4.4.1).
     requested_at: Option<Instant>,
     discovered_at: Option<Instant>,
+    /// While SELECTING: an offer to be taken at this instant unless a better one comes.
+    poor_offer: Option<(Offer, Instant)>,
+    /// Addresses that turned out to be somebody else's, since boot.
+    conflicts: u8,
     attempts: u8,
     send_at: Option<Instant>,
     farewell: Option<Farewell>,
@@ -146,6 +128,8 @@ impl Client {
             began: now,
             requested_at: None,
             discovered_at: None,
+            poor_offer: None,
+            conflicts: 0,
             attempts: 0,
             send_at: None,
             farewell: None,
@@ -179,12 +163,15 @@ impl Client {
         self.send_at = None;
     }
 
-    /// The address turned out to be somebody else's: declines it and keeps still for ten seconds.
+    /// The address turned out to be somebody else's: declines it and keeps still for ten seconds, or for a minute where
+    /// that happens over and over.
     pub fn decline(&mut self, now: Instant) {
         if let Some(&Lease { address, server, .. }) = self.lease() {
             self.farewell = Some(Farewell { kind: MessageType::Decline, address, server });
         }
-        self.restart(now + DECLINE_WAIT);
+        self.conflicts = self.conflicts.saturating_add(1);
+        let wait = if self.conflicts >= MOST_CONFLICTS { CONFLICTS_WAIT } else { DECLINE_WAIT };
+        self.restart(now + wait);
     }
 
     fn restart(&mut self, at: Instant) {
@@ -200,6 +187,7 @@ impl Client {
             self.began = now;
         }
         self.state = state;
+        self.poor_offer = None;
         self.attempts = 0;
         self.requested_at = None;
         self.send_at = Some(now);
@@ -216,6 +204,11 @@ impl Client {
         }
         match self.state {
             State::Init(at) if now >= at => self.enter(State::Selecting, now, random),
+            State::Selecting => {
+                if let Some((offer, _)) = self.poor_offer.filter(|&(_, at)| at <= now) {
+                    self.enter(State::Requesting(offer), now, random);
+                }
+            }
             State::Requesting(_) if unanswered(self, REQUEST_TRIES) => self.restart(now),
             State::Rebooting(lease) if unanswered(self, REBOOT_TRIES) => {
                 self.state = State::Bound(lease);
@@ -247,7 +240,8 @@ impl Client {
     /// When the state changes by itself, and when the next message is due.
     pub fn deadlines(&self) -> [Option<Instant>; 2] {
         let state = match self.state {
-            State::Stopped | State::Selecting | State::Requesting(_) => None,
+            State::Stopped | State::Requesting(_) => None,
+            State::Selecting => self.poor_offer.map(|(_, at)| at),
             State::Init(at) => Some(at),
             State::Bound(lease) => lease.deadlines.map(|deadlines| deadlines.renew),
             State::Renewing(lease) => lease.deadlines.map(|deadlines| deadlines.rebind),
@@ -371,8 +365,13 @@ impl Client {
         let (partner, address) = match self.state {
             State::Stopped | State::Init(_) | State::Bound(_) => return Err(Ignored::Unexpected),
             State::Selecting if reply.kind == MessageType::Offer => {
-                lease(reply, server, now).ok_or(Ignored::Unusable)?;
-                self.enter(State::Requesting(Offer { address: reply.your_address, server }), now, random);
+                let lease = Lease::from_reply(reply, server, now).ok_or(Ignored::Unusable)?;
+                let offer = Offer { address: reply.your_address, server };
+                if lease.gateway.is_some() && reply.options.mask.is_some() {
+                    self.enter(State::Requesting(offer), now, random);
+                } else {
+                    self.poor_offer.get_or_insert((offer, now + OFFER_WAIT));
+                }
                 return Ok(None);
             }
             State::Selecting => return Err(Ignored::Unexpected),
@@ -395,14 +394,14 @@ impl Client {
                 Ok(in_use.then_some(Event::Refused))
             }
             MessageType::Ack => {
-                let lease = lease(reply, server, requested_at).ok_or(Ignored::Unusable)?;
+                let lease = Lease::from_reply(reply, server, requested_at).ok_or(Ignored::Unusable)?;
                 // Extending never moves us to another address, and neither does taking an offer.
                 if lease.address != address || lease.deadlines.is_some_and(|deadlines| deadlines.expire <= now) {
                     return Err(Ignored::Unusable);
                 }
                 self.state = State::Bound(lease);
                 self.send_at = None;
-                report(&lease);
+                lease.report();
                 Ok(Some(Event::Bound(lease)))
             }
             _ => Err(Ignored::Unexpected),
@@ -416,56 +415,6 @@ fn back_off(attempts: u8, random: &mut Random) -> Duration {
     let spread = BACK_OFF_SPREAD.as_micros() as u32;
     BACK_OFF_FIRST.times(1 << doublings) - BACK_OFF_SPREAD
         + Duration::from_micros(u64::from(random.below(2 * spread + 1)))
-}
-
-/// The lease that a message grants or offers, counted from `from`; `None` where no host can use it.
-fn lease(reply: &Reply, server: Ipv4Address, from: Instant) -> Option<Lease> {
-    let address = reply.your_address;
-    let prefix = match reply.options.mask {
-        Some(wanted) => {
-            let prefix = wanted.to_u32().leading_ones() as u8;
-            if mask(prefix) != wanted.to_u32() || prefix == 0 {
-                return None;
-            }
-            prefix
-        }
-        None => class_prefix(address),
-    };
-    let seconds = reply.options.lease_seconds.filter(|&seconds| seconds != 0)?;
-    if !address.is_host() || address.names_a_network(prefix) {
-        return None;
-    }
-    let seconds = (seconds != u32::MAX).then_some(seconds);
-    let deadlines = seconds.map(|seconds| {
-        let total = Duration::from_secs(u64::from(seconds));
-        let given = |option: Option<u32>| option.map(|seconds| Duration::from_secs(u64::from(seconds)));
-        // Section 4.4.5: half, and seven eighths, unless the server says otherwise and makes sense.
-        let halves = (total.divided_by(2), total.times(7).divided_by(8));
-        let renew = given(reply.options.renewal_seconds).unwrap_or(halves.0);
-        let rebind = given(reply.options.rebinding_seconds).unwrap_or(halves.1);
-        let (renew, rebind) = if renew < rebind && rebind < total { (renew, rebind) } else { halves };
-        Deadlines { renew: from + renew, rebind: from + rebind, expire: from + total }
-    });
-    let gateway = reply.options.router.filter(|&router| router.is_host() && router != address);
-    Some(Lease { address, prefix, gateway, server, seconds, deadlines })
-}
-
-/// The mask that an address implies where a server names none (RFC 950, RFC 1122 3.3.1.1).
-fn class_prefix(address: Ipv4Address) -> u8 {
-    match address.0 {
-        [0..=127, ..] => 8,
-        [128..=191, ..] => 16,
-        _ => 24,
-    }
-}
-
-fn report(lease: &Lease) {
-    let gateway = lease.gateway.unwrap_or_default();
-    let seconds = lease.seconds.unwrap_or(u32::MAX);
-    info!(
-        "dhcp: lease {}/{=u8} gateway {} server {} seconds {=u32}",
-        lease.address, lease.prefix, gateway, lease.server, seconds
-    );
 }
 
 #[cfg(test)]

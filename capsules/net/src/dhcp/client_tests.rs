@@ -410,8 +410,101 @@ fn a_mask_that_is_missing_follows_the_class_and_a_router_that_is_missing_is_none
         reply.options.router = None;
     };
     bench.answer(at(0), MessageType::Offer, bare).unwrap();
-    bench.sent(at(0));
-    bench.answer(at(0), MessageType::Ack, bare).unwrap();
+    bench.sent(at(1));
+    bench.answer(at(1), MessageType::Ack, bare).unwrap();
     let lease = bench.client.lease().unwrap();
     assert_eq!((lease.prefix, lease.gateway), (8, None));
+}
+
+#[test]
+fn a_full_offer_is_taken_at_once_and_a_poor_one_waits_a_second_for_a_better() {
+    let poor = |reply: &mut Reply| reply.options.router = None;
+    let mut bench = Bench::new();
+    bench.sent(at(0));
+    bench.answer(at(0), MessageType::Offer, poor).unwrap();
+    assert_eq!(bench.sent(at(0)), None);
+    assert_eq!(bench.deadline(), Some(1.0));
+    let better = |reply: &mut Reply| {
+        reply.options.server = Some(OTHER_SERVER);
+        reply.your_address = Ipv4Address::new(10, 0, 2, 77);
+    };
+    bench.answer(at(0), MessageType::Offer, better).unwrap();
+    let taken = Sent { requested: Some(Ipv4Address::new(10, 0, 2, 77)), server: Some(OTHER_SERVER), ..REQUEST };
+    assert_eq!(bench.sent(at(0)), Some(taken));
+
+    let mut bench = Bench::new();
+    bench.sent(at(0));
+    bench.answer(at(0), MessageType::Offer, poor).unwrap();
+    let second = |reply: &mut Reply| {
+        poor(reply);
+        reply.options.server = Some(OTHER_SERVER);
+    };
+    bench.answer(at(0), MessageType::Offer, second).unwrap();
+    assert_eq!(bench.sent(at(1)), Some(REQUEST), "of two poor ones the first");
+}
+
+#[test]
+fn a_usable_offer_is_taken_though_an_unusable_one_came_first() {
+    let mut bench = Bench::new();
+    bench.sent(at(0));
+    let unusable = |reply: &mut Reply| reply.options.lease_seconds = None;
+    assert_eq!(bench.answer(at(0), MessageType::Offer, unusable), Err(Ignored::Unusable));
+    bench.answer(at(0), MessageType::Offer, |_| {}).unwrap();
+    assert_eq!(bench.sent(at(0)), Some(REQUEST));
+}
+
+#[test]
+fn a_refusal_ends_the_use_of_the_address_in_every_state_that_waits_for_an_answer() {
+    // REBINDING, where any server may refuse.
+    let mut bench = Bench::bound(1_000);
+    bench.sent(at(875));
+    let other = |reply: &mut Reply| reply.options.server = Some(OTHER_SERVER);
+    assert_eq!(bench.answer(at(876), MessageType::Nak, other), Ok(Some(Event::Refused)));
+    assert_eq!(bench.sent(at(876)), Some(DISCOVER));
+    // REBOOTING.
+    let mut bench = Bench::bound(1_000);
+    bench.client.start(at(100), &mut bench.random);
+    bench.sent(at(100));
+    assert_eq!(bench.answer(at(100), MessageType::Nak, |_| {}), Ok(Some(Event::Refused)));
+    assert_eq!(bench.client.lease(), None);
+    // REQUESTING: no address was in use yet.
+    let mut bench = Bench::new();
+    bench.sent(at(0));
+    bench.answer(at(0), MessageType::Offer, |_| {}).unwrap();
+    bench.sent(at(0));
+    assert_eq!(bench.answer(at(1), MessageType::Nak, |_| {}), Ok(None));
+    assert_eq!(bench.sent(at(4)), Some(DISCOVER));
+    // SELECTING and BOUND wait for none: whoever refuses there answers nothing of ours.
+    let mut bench = Bench::new();
+    bench.sent(at(0));
+    assert_eq!(bench.answer(at(0), MessageType::Nak, |_| {}), Err(Ignored::Unexpected));
+    let mut bench = Bench::bound(1_000);
+    assert_eq!(bench.answer(at(1), MessageType::Nak, |_| {}), Err(Ignored::Unexpected));
+    assert!(bench.client.lease().is_some());
+}
+
+#[test]
+fn after_ten_conflicts_a_minute_passes_before_each_further_address() {
+    let mut bench = Bench::bound(1_000);
+    let mut now = 5;
+    for conflict in 1..=12 {
+        bench.client.decline(at(now));
+        assert_eq!(bench.sent(at(now)).unwrap().kind, 4);
+        let wait = if conflict < 10 { 10 } else { 60 };
+        assert_eq!(bench.sent(at(now + wait - 1)), None, "conflict {conflict}");
+        assert_eq!(bench.sent(at(now + wait)), Some(DISCOVER));
+        bench.answer(at(now + wait), MessageType::Offer, |_| {}).unwrap();
+        bench.sent(at(now + wait));
+        bench.answer(at(now + wait), MessageType::Ack, |_| {}).unwrap();
+        now += wait + 1;
+    }
+}
+
+#[test]
+fn a_renewal_that_would_change_the_address_is_not_taken() {
+    let mut bench = Bench::bound(1_000);
+    bench.sent(at(500));
+    let moved = |reply: &mut Reply| reply.your_address = Ipv4Address::new(10, 0, 2, 16);
+    assert_eq!(bench.answer(at(500), MessageType::Ack, moved), Err(Ignored::Unusable));
+    assert_eq!(bench.client.lease().unwrap().address, ADDRESS);
 }

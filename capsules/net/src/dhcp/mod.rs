@@ -1,6 +1,8 @@
-//! DHCP (RFC 2131): the messages in [`wire`], their options in [`options`], the client in [`client`].
+//! DHCP (RFC 2131): the messages in [`wire`], their options in [`options`], what is granted in [`lease`], the
+//! client in [`client`].
 
 pub mod client;
+pub mod lease;
 pub mod options;
 pub mod wire;
 

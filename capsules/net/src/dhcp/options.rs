@@ -36,7 +36,10 @@ pub mod code {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
 pub struct Malformed;
 
-/// The options that matter to a client. The first occurrence of each counts.
+/// The options that matter to a client.
+///
+/// An option that is too long for one instance comes in several, anywhere in the message; their values are put together
+/// in order (RFC 3396). Where a whole value is there already, a further instance is a repetition and is left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// What kind of message this is; a number of [`super::wire::MessageType`] or an unknown one.
@@ -57,22 +60,85 @@ pub struct Options {
     pub overload: Option<u8>,
 }
 
-fn four(value: &[u8]) -> Result<[u8; 4], Malformed> {
-    value.try_into().map_err(|_| Malformed)
+/// A value of `N` bytes that is being put together from the instances of its option.
+#[derive(Clone, Copy, Debug)]
+struct Value<const N: usize> {
+    bytes: [u8; N],
+    /// Bytes seen so far, which may be more than are kept.
+    length: usize,
 }
 
-fn one(value: &[u8]) -> Result<u8, Malformed> {
-    match value {
-        [byte] => Ok(*byte),
-        _ => Err(Malformed),
+impl<const N: usize> Value<N> {
+    const fn new() -> Self {
+        Value { bytes: [0; N], length: 0 }
+    }
+
+    fn append(&mut self, value: &[u8]) {
+        if let Some(free) = self.bytes.get_mut(self.length..) {
+            for (to, from) in free.iter_mut().zip(value) {
+                *to = *from;
+            }
+        }
+        self.length = self.length.saturating_add(value.len());
+    }
+
+    /// Appends unless the value is whole already.
+    fn append_once(&mut self, value: &[u8]) {
+        if self.length != N {
+            self.append(value);
+        }
+    }
+
+    fn whole(self) -> Result<Option<[u8; N]>, Malformed> {
+        match self.length {
+            0 => Ok(None),
+            length if length == N => Ok(Some(self.bytes)),
+            _ => Err(Malformed),
+        }
+    }
+
+    /// The first of a list of values, which must not end in the middle of one.
+    fn first_of_list(self) -> Result<Option<[u8; N]>, Malformed> {
+        match (self.length, self.length.checked_rem(N)) {
+            (0, _) => Ok(None),
+            (_, Some(0)) => Ok(Some(self.bytes)),
+            _ => Err(Malformed),
+        }
     }
 }
 
-impl Options {
+/// Puts the options of one message together, field after field.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader {
+    message_type: Value<1>,
+    overload: Value<1>,
+    server: Value<4>,
+    mask: Value<4>,
+    router: Value<4>,
+    lease: Value<4>,
+    renewal: Value<4>,
+    rebinding: Value<4>,
+}
+
+impl Reader {
+    /// Nothing read yet.
+    pub const fn new() -> Self {
+        Reader {
+            message_type: Value::new(),
+            overload: Value::new(),
+            server: Value::new(),
+            mask: Value::new(),
+            router: Value::new(),
+            lease: Value::new(),
+            renewal: Value::new(),
+            rebinding: Value::new(),
+        }
+    }
+
     /// Takes in the options of one field, to its end or to the END option.
     ///
     /// # Errors
-    /// [`Malformed`] where an option runs out of the field, or one that we read has the wrong length.
+    /// [`Malformed`] where an option runs out of the field, or an instance of one that we read is empty.
     pub fn read(&mut self, mut field: &[u8]) -> Result<(), Malformed> {
         while let Some((&code, rest)) = field.split_first() {
             if code == code::END {
@@ -91,32 +157,53 @@ impl Options {
     }
 
     fn take(&mut self, code: u8, value: &[u8]) -> Result<(), Malformed> {
-        let address = |value| four(value).map(Ipv4Address);
-        let seconds = |value| four(value).map(u32::from_be_bytes);
         match code {
-            code::MESSAGE_TYPE => set(&mut self.message_type, one(value)?),
-            code::OVERLOAD => set(&mut self.overload, one(value)?),
-            code::SERVER_IDENTIFIER => set(&mut self.server, address(value)?),
-            code::SUBNET_MASK => set(&mut self.mask, address(value)?),
-            code::ROUTER => {
-                // A list; its length is a multiple of four, at least four (RFC 2132 3.5).
-                let (first, others) = value.split_first_chunk::<4>().ok_or(Malformed)?;
-                if !others.len().is_multiple_of(4) {
-                    return Err(Malformed);
-                }
-                set(&mut self.router, Ipv4Address(*first));
-            }
-            code::LEASE_TIME => set(&mut self.lease_seconds, seconds(value)?),
-            code::RENEWAL_TIME => set(&mut self.renewal_seconds, seconds(value)?),
-            code::REBINDING_TIME => set(&mut self.rebinding_seconds, seconds(value)?),
-            _ => {}
+            code::MESSAGE_TYPE => self.message_type.append_once(value),
+            code::OVERLOAD => self.overload.append_once(value),
+            code::SERVER_IDENTIFIER => self.server.append_once(value),
+            code::SUBNET_MASK => self.mask.append_once(value),
+            // A list: all of it is put together, the first is kept.
+            code::ROUTER => self.router.append(value),
+            code::LEASE_TIME => self.lease.append_once(value),
+            code::RENEWAL_TIME => self.renewal.append_once(value),
+            code::REBINDING_TIME => self.rebinding.append_once(value),
+            _ => return Ok(()),
         }
-        Ok(())
+        if value.is_empty() { Err(Malformed) } else { Ok(()) }
+    }
+
+    /// Which of the fields `file` (1), `sname` (2) or both (3) carry options too, as far as was read.
+    ///
+    /// # Errors
+    /// [`Malformed`] where the value has the wrong length.
+    pub fn overload(&self) -> Result<u8, Malformed> {
+        Ok(self.overload.whole()?.map_or(0, |[which]| which))
+    }
+
+    /// All that was read.
+    ///
+    /// # Errors
+    /// [`Malformed`] where an option, put together, has the wrong length.
+    pub fn finish(self) -> Result<Options, Malformed> {
+        let address = |value: Value<4>| value.whole().map(|bytes| bytes.map(Ipv4Address));
+        let seconds = |value: Value<4>| value.whole().map(|bytes| bytes.map(u32::from_be_bytes));
+        Ok(Options {
+            message_type: self.message_type.whole()?.map(|[kind]| kind),
+            server: address(self.server)?,
+            mask: address(self.mask)?,
+            router: self.router.first_of_list()?.map(Ipv4Address),
+            lease_seconds: seconds(self.lease)?,
+            renewal_seconds: seconds(self.renewal)?,
+            rebinding_seconds: seconds(self.rebinding)?,
+            overload: self.overload.whole()?.map(|[which]| which),
+        })
     }
 }
 
-fn set<T>(slot: &mut Option<T>, value: T) {
-    slot.get_or_insert(value);
+impl Default for Reader {
+    fn default() -> Self {
+        Reader::new()
+    }
 }
 
 /// Writes options one after the other into a field.
@@ -134,11 +221,13 @@ impl<'a> Writer<'a> {
     /// Appends an option; `None` where it does not fit.
     pub fn option(&mut self, code: u8, value: &[u8]) -> Option<()> {
         let length = u8::try_from(value.len()).ok()?;
-        let place = self.field.get_mut(self.used..)?.get_mut(..value.len() + 2)?;
-        let (head, body) = place.split_first_chunk_mut::<2>()?;
+        let (head, rest) = self.field.get_mut(self.used..)?.split_first_chunk_mut::<2>()?;
+        let body = rest.get_mut(..value.len())?;
         *head = [code, length];
-        body.copy_from_slice(value);
-        self.used += value.len() + 2;
+        for (to, from) in body.iter_mut().zip(value) {
+            *to = *from;
+        }
+        self.used += usize::from(length) + 2;
         Some(())
     }
 
@@ -154,8 +243,9 @@ mod tests {
     use super::*;
 
     fn read(field: &[u8]) -> Result<Options, Malformed> {
-        let mut options = Options::default();
-        options.read(field).map(|()| options)
+        let mut reader = Reader::new();
+        reader.read(field)?;
+        reader.finish()
     }
 
     #[test]
@@ -165,8 +255,20 @@ mod tests {
     }
 
     #[test]
-    fn the_first_of_two_counts() {
+    fn the_first_of_two_whole_values_counts() {
         assert_eq!(read(&[53, 1, 2, 53, 1, 5]).unwrap().message_type, Some(2));
+        let twice = [51, 4, 0, 0, 0, 9, 12, 1, b'x', 51, 4, 0, 0, 0, 7];
+        assert_eq!(read(&twice).unwrap().lease_seconds, Some(9));
+    }
+
+    #[test]
+    fn a_value_in_several_instances_is_put_together() {
+        let split = read(&[51, 1, 0, 54, 2, 10, 0, 51, 3, 1, 0x51, 0x80, 0, 54, 2, 2, 2, 255]).unwrap();
+        assert_eq!((split.lease_seconds, split.server), (Some(86_400), Some(Ipv4Address::new(10, 0, 2, 2))));
+        let routers = read(&[3, 2, 10, 0, 3, 6, 2, 2, 10, 0, 2, 3]).unwrap();
+        assert_eq!(routers.router, Some(Ipv4Address::new(10, 0, 2, 2)));
+        assert_eq!(read(&[51, 3, 0, 0, 1, 51, 2, 1, 1]), Err(Malformed), "five bytes put together");
+        assert_eq!(read(&[3, 4, 10, 0, 2, 2, 3, 3, 10, 0, 2]), Err(Malformed), "it ends within an address");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! | op | htype | hlen | hops | xid | secs | flags | ciaddr | yiaddr | siaddr | giaddr | chaddr | sname | file | options
 //! ```
 
-use crate::dhcp::options::{Malformed, Options, Writer, code};
+use crate::dhcp::options::{Malformed, Options, Reader, Writer, code};
 use crate::{Ipv4Address, MacAddress};
 
 /// Bytes before the magic cookie.
@@ -64,15 +64,17 @@ impl Reply {
             return Err(Malformed);
         }
         let [_, _, _, _, _, _, _, _, y0, y1, y2, y3, _, _, _, _, _, _, _, _, h0, h1, h2, h3, h4, h5, ..] = rest;
-        let mut options = Options::default();
-        options.read(field)?;
+        let mut reader = Reader::new();
+        reader.read(field)?;
         // RFC 2131 4.1: first the options field, then `file`, then `sname`.
-        if options.overload.is_some_and(|which| which & 1 != 0) {
-            options.read(&fixed[108..236])?;
+        let overload = reader.overload()?;
+        if overload & 1 != 0 {
+            reader.read(&fixed[108..236])?;
         }
-        if options.overload.is_some_and(|which| which & 2 != 0) {
-            options.read(&fixed[44..108])?;
+        if overload & 2 != 0 {
+            reader.read(&fixed[44..108])?;
         }
+        let options = reader.finish()?;
         let kind = match options.message_type {
             Some(2) => MessageType::Offer,
             Some(5) => MessageType::Ack,

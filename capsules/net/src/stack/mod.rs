@@ -10,9 +10,10 @@
 //! then                          wake the processes in stack.take_ready(), sleep until stack.next_deadline()
 //! ```
 //!
-//! Receiving is in `receive.rs`, sending in `transmit.rs`, and what processes call in `calls.rs`; here is what they
-//! share, and what happens with time.
+//! Receiving is in `receive.rs`, sending in `transmit.rs`, how the address comes and goes in `address.rs`, and what
+//! processes call in `calls.rs`; here is what they share, and what happens with time.
 
+mod address;
 mod calls;
 mod receive;
 #[cfg(test)]
@@ -31,7 +32,7 @@ pub use calls::{ConnectError, Connection, Progress, SocketError};
 use crate::arp::cache::Cache;
 use crate::arp::conflict::Guard;
 use crate::counters::{Counters, Events};
-use crate::dhcp::client::{Client, Event, Lease};
+use crate::dhcp::client::{Client, Lease};
 use crate::random::Random;
 use crate::socket::{Phase, SocketIndex, SocketSet};
 use crate::tcp::{ConnectParameters, Endpoint, ResetReply, SequenceNumber};
@@ -73,6 +74,8 @@ pub struct Stack<'a> {
     dhcp: Client,
     /// The lease in use.
     network: Option<Lease>,
+    /// The lease that is being given back, while resets of its connections still wait to be sent.
+    leaving: Option<Lease>,
     /// The station that a lease was given back to, for the message that says so: its neighbour entry is gone by then.
     released_to: Option<MacAddress>,
     control: Deque<Control, CONTROL_REPLIES>,
@@ -105,6 +108,7 @@ impl<'a> Stack<'a> {
             guard: None,
             dhcp: Client::new(mac, now),
             network: None,
+            leaving: None,
             released_to: None,
             control: Deque::new(),
             grant,
@@ -130,23 +134,14 @@ impl<'a> Stack<'a> {
             self.note_deadline(Some(now));
         } else {
             self.control.clear();
+            self.leaving = None;
         }
     }
 
     /// The device says how large an IP packet may be, in bytes; kept within [`MTU_LEAST`] and the board's `max_frame`.
     /// Connections that exist keep the segment size that they agreed on, as far as it fits.
     pub fn set_mtu(&mut self, mtu: u16) {
-        self.mtu = mtu.clamp(MTU_LEAST, self.mtu_max);
-    }
-
-    /// Gives the lease back, to shut down in good order: connections end, and the server is told. The stack then stays
-    /// without an address until the link goes down and up.
-    pub fn release(&mut self, now: Instant) {
-        self.dhcp.release();
-        if let Some(lease) = self.network {
-            self.released_to = Self::next_hop(&lease, lease.server).and_then(|hop| self.neighbours.peek(hop));
-            self.lose_address(now);
-        }
+        self.mtu = mtu.min(self.mtu_max).max(MTU_LEAST);
     }
 
     /// Whether processes can be expected to reach something: there is an address, and the gateway, if there is one,
@@ -217,6 +212,7 @@ impl<'a> Stack<'a> {
             }
         }
         let (counters, ready) = (&mut self.counters, &mut self.ready);
+        let (neighbours, network) = (&mut self.neighbours, self.network);
         for (process, set) in self.grant.each() {
             set.with_each(|_, socket| {
                 match socket.phase {
@@ -226,6 +222,12 @@ impl<'a> Stack<'a> {
                     }
                     _ if socket.next_deadline().is_some_and(|at| at <= now) => socket.tcp.poll(now, &mut counters.tcp),
                     _ => {}
+                }
+                if socket.tcp.take_doubt()
+                    && let (Some(remote), Some(lease)) = (socket.remote(), network)
+                    && let Some(hop) = Self::next_hop(&lease, remote.address)
+                {
+                    neighbours.doubt(hop, now);
                 }
                 if socket.tcp.take_event() {
                     ready.insert(process);
@@ -267,76 +269,6 @@ impl<'a> Stack<'a> {
     /// The host on the link that a packet to `destination` is handed to.
     fn next_hop(lease: &Lease, destination: Ipv4Address) -> Option<Ipv4Address> {
         if destination.is_in(lease.address, lease.prefix) { Some(destination) } else { lease.gateway }
-    }
-
-    fn dhcp_event(&mut self, event: Event, now: Instant) {
-        match event {
-            Event::Bound(lease) => self.use_lease(lease, now),
-            Event::Refused => {
-                self.counters.events.lease_refusals += 1;
-                self.lose_address(now);
-            }
-            Event::Expired => {
-                self.counters.events.lease_expiries += 1;
-                if let Some(lease) = self.network {
-                    warn!("dhcp: lease of {} expired", lease.address);
-                }
-                self.lose_address(now);
-            }
-        }
-    }
-
-    fn use_lease(&mut self, lease: Lease, now: Instant) {
-        self.counters.events.leases += 1;
-        let before = self.network.replace(lease);
-        let same = before
-            .is_some_and(|old| (old.address, old.prefix, old.gateway) == (lease.address, lease.prefix, lease.gateway));
-        if !same {
-            self.renew_neighbours(now);
-        }
-        self.note_deadline(self.dhcp.next_deadline());
-        self.begin_waiting(now);
-    }
-
-    /// The link or the network may be another one: probes for our address and asks for the gateway anew.
-    fn renew_neighbours(&mut self, now: Instant) {
-        self.neighbours.clear();
-        self.gateway_mac = None;
-        self.guard = self.network.map(|lease| Guard::new(lease.address, now));
-        if let Some(gateway) = self.network.and_then(|lease| lease.gateway) {
-            self.neighbours.pin(gateway, now);
-        }
-        self.note_deadline(Some(now));
-    }
-
-    /// The address must not be used any more. Connections cannot survive it, since it is half of their name.
-    fn lose_address(&mut self, now: Instant) {
-        self.network = None;
-        self.guard = None;
-        self.gateway_mac = None;
-        self.last_receiver = None;
-        self.neighbours.clear();
-        self.control.clear();
-        let (events, ready) = (&mut self.counters.events, &mut self.ready);
-        for (process, set) in self.grant.each() {
-            set.with_each(|_, socket| {
-                if socket.lose_address() {
-                    events.address_lost += 1;
-                    ready.insert(process);
-                }
-            });
-        }
-        self.note_deadline(Some(now));
-    }
-
-    /// Somebody else uses our address and will not give way.
-    fn address_conflict(&mut self, other: MacAddress, now: Instant) {
-        self.counters.events.address_conflicts += 1;
-        if let Some(lease) = self.network {
-            warn!("dhcp: declined {}, which {} uses", lease.address, other);
-        }
-        self.dhcp.decline(now);
-        self.lose_address(now);
     }
 
     fn neighbour_failed(&mut self, address: Ipv4Address, now: Instant) {

@@ -81,6 +81,7 @@ impl Stack<'_> {
         let for_us = packet.target == lease.address;
         let asks = packet.operation == Operation::Request;
         let evidence = match (for_us, asks) {
+            _ if packet.sender == packet.target => Evidence::Announcement,
             (true, true) => Evidence::RequestForUs,
             (true, false) if packet.target_mac == self.mac => Evidence::Reply,
             _ => Evidence::Overheard,
@@ -129,7 +130,8 @@ impl Stack<'_> {
         let network_broadcast = lease.address.subnet_broadcast(lease.prefix);
         let broadcast = header.destination == Ipv4Address::BROADCAST || Some(header.destination) == network_broadcast;
         let own = header.source == lease.address;
-        if !header.source.is_host() || own || Some(header.source) == network_broadcast {
+        let on_link = header.source.is_in(lease.address, lease.prefix);
+        if !header.source.is_host() || own || on_link && header.source.names_a_network(lease.prefix) {
             drops.bad_source += 1;
         } else if !broadcast && header.destination != lease.address {
             drops.not_for_us += 1;

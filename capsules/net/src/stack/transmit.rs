@@ -36,7 +36,8 @@ impl Stack<'_> {
         let room = frame.len().min(HEADER_BYTES + usize::from(self.mtu));
         let frame = frame.get_mut(..room)?;
         let length = self
-            .transmit_guard(frame, now)
+            .transmit_leaving(frame, now)
+            .or_else(|| self.transmit_guard(frame, now))
             .or_else(|| self.transmit_control(frame))
             .or_else(|| self.transmit_request(frame, now))
             .or_else(|| self.transmit_dhcp(frame, now))
@@ -59,6 +60,17 @@ impl Stack<'_> {
                 || self.neighbours.wants_request(now))
     }
 
+    /// While a lease is being given back, what is still to be sent from its address goes before the message that gives
+    /// it back. A peer whose station is not known gets nothing: the address must not be used to ask for it.
+    fn transmit_leaving(&mut self, frame: &mut [u8], now: Instant) -> Option<usize> {
+        self.leaving?;
+        let sent = self.transmit_control(frame).or_else(|| self.transmit_sockets(frame, now));
+        if sent.is_none() {
+            self.finish_leaving();
+        }
+        sent
+    }
+
     fn transmit_guard(&mut self, frame: &mut [u8], now: Instant) -> Option<usize> {
         let packet = self.guard.as_mut()?.transmit(self.mac, now, &mut self.random)?;
         let deadline = self.guard.as_ref().and_then(Guard::next_deadline);
@@ -73,7 +85,7 @@ impl Stack<'_> {
                 let packet = Packet {
                     operation: Operation::Reply,
                     sender_mac: self.mac,
-                    sender: self.network?.address,
+                    sender: self.network.or(self.leaving)?.address,
                     target_mac: station,
                     target: address,
                 };
@@ -151,7 +163,7 @@ impl Stack<'_> {
 
     /// The next socket in turn from this place that has something to send and knows its way, and that way.
     fn next_sender(&mut self, mut turn: Turn, now: Instant) -> Option<(Turn, Path)> {
-        let lease = self.network?;
+        let lease = self.network.or(self.leaving)?;
         loop {
             let found = self.grant.enter(turn.process, |set| turn.next_in(set, now));
             match found {
@@ -242,7 +254,7 @@ impl Turn {
     /// The next socket of this process that wants to send, and whereto. Counts those passed over as done.
     fn next_in(&mut self, set: &SocketSet<'_>, now: Instant) -> Option<(SocketIndex, Ipv4Address)> {
         while self.sockets_done < set.len() {
-            let place = (set.next + self.sockets_done) % set.len();
+            let place = set.next.saturating_add(self.sockets_done).checked_rem(set.len())?;
             let index = SocketIndex(u16::try_from(place).ok()?);
             if let Some(destination) = set.get(index).and_then(|socket| wants(socket, now)) {
                 return Some((index, destination));

@@ -17,8 +17,22 @@ impl Socket<'_> {
         let outstanding = self.control.outstanding();
         let unacknowledged = self.control.send.unacknowledged;
         let reported = self.take_reports(segment, counters);
+        self.infer_from_tail_probe();
         let window_changed = self.update_send_window(segment);
         let advanced = segment.acknowledgement.bytes_after(unacknowledged);
+        let says_nothing_new = advanced == 0
+            && segment.options.sack.is_empty()
+            && segment.payload.is_empty()
+            && !segment.flags.fin()
+            && !window_changed;
+        if self.judge_tail_probe(segment, says_nothing_new) {
+            counters.fast_retransmits += 1;
+            self.control.congestion.loss(outstanding);
+        }
+        if self.control.send.window == 0 {
+            // It answers, so it is there; it has only taken back its window (RFC 9293 section 3.8.6.1).
+            self.control.retransmissions = 0;
+        }
         if advanced > 0 {
             self.advance(advanced, segment, now);
         } else if outstanding > 0 && segment.acknowledgement == unacknowledged {
@@ -40,6 +54,10 @@ impl Socket<'_> {
             control.congestion.loss(control.outstanding());
             control.recovery.begin_fast(control.send.unacknowledged, control.send.next, segment_size);
             control.timers.retransmit = Some(now + control.round_trip.timeout());
+            control.tail_probe = None;
+        }
+        if advanced > 0 || reported > 0 {
+            self.schedule_tail_probe(now);
         }
     }
 
@@ -68,11 +86,15 @@ impl Socket<'_> {
     /// changed.
     fn update_send_window(&mut self, segment: &Segment<'_>) -> bool {
         let send = &mut self.control.send;
+        // What acknowledges more than anything before it was sent later, wherever its data lies in the stream. RFC 9293
+        // goes by the sequence number even then; but to move SND.UNA and keep SND.WND would move the window's edge
+        // beyond what the peer has offered.
+        let is_newest = segment.acknowledgement.is_after(send.unacknowledged);
         let is_old = segment.acknowledgement.is_before(send.unacknowledged)
             || segment.sequence.is_before(send.window_sequence)
             || (segment.sequence == send.window_sequence
                 && segment.acknowledgement.is_before(send.window_acknowledgement));
-        if is_old {
+        if is_old && !is_newest {
             return false;
         }
         let window = u32::from(segment.window) << send.shift;
@@ -99,11 +121,14 @@ impl Socket<'_> {
         control.send.next = control.send.next.later(segment.acknowledgement);
         control.retransmissions = 0;
         control.round_trip.acknowledged(segment.acknowledgement, echoed, now);
-        let repairing = control.recovery.phase() == Phase::Fast;
+        let phase = control.recovery.phase();
         control.recovery.acknowledged(segment.acknowledgement, advanced, control.segment_size());
-        if !repairing {
+        if phase != Phase::Fast {
             let round_trip = control.round_trip.smoothed().unwrap_or(Duration::ZERO);
-            control.congestion.acknowledged(advanced, in_flight, round_trip, now);
+            // After a timeout much of what is acknowledged may have been there before, so an acknowledgement counts
+            // for one segment (RFC 3465 section 2.3).
+            let counted = if phase == Phase::Timeout { advanced.min(control.segment_size()) } else { advanced };
+            control.congestion.acknowledged(counted, in_flight, round_trip, now);
         }
         control.timers.retransmit = (control.outstanding() > 0).then(|| now + control.round_trip.timeout());
         control.event |= has_room || control.send.fin_acknowledged;

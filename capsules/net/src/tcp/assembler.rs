@@ -54,8 +54,12 @@ impl Assembler {
         if self.recent.is_full() {
             self.recent.pop();
         }
+        let mut carried = range.start;
+        for position in self.recent.iter_mut() {
+            core::mem::swap(position, &mut carried);
+        }
         // There is room: the list was shortened if it was full.
-        self.recent.insert(0, range.start).map_err(|_| Full)
+        self.recent.push(carried).map_err(|_| Full)
     }
 
     /// `range` has arrived although it was received in order before.
@@ -88,7 +92,13 @@ impl Assembler {
         let changed = self.recent.iter().filter_map(|position| self.ranges.find(*position));
         let others =
             self.ranges.iter().filter(|range| !self.recent.iter().any(|position| range.contains(*position))).copied();
-        self.duplicate.into_iter().chain(changed).chain(others).take(most.min(LARGEST_SACK_BLOCKS)).collect()
+        let mut blocks = SackBlocks::new();
+        for block in self.duplicate.into_iter().chain(changed).chain(others).take(most) {
+            if blocks.push(block).is_err() {
+                break;
+            }
+        }
+        blocks
     }
 
     /// The blocks went out; a duplicate is reported once only.

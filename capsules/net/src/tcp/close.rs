@@ -47,27 +47,42 @@ impl Socket<'_> {
                 self.control.reset_due = Some(self.control.reset_reply());
                 self.end(None);
             }
-            State::Established | State::CloseWait | State::FinWait1 | State::FinWait2 if unread => {
+            State::TimeWait => {}
+            _ if unread => {
                 self.control.reset_due = Some(self.control.reset_reply());
                 self.end(None);
             }
             State::Established | State::CloseWait => self.shutdown_write(),
             State::FinWait2 => self.control.timers.linger = Some(now + ORPHAN_FIN_WAIT),
-            State::FinWait1 | State::Closing | State::LastAck | State::TimeWait => {}
+            State::FinWait1 | State::Closing | State::LastAck => {}
         }
     }
 
     /// Ends everything at once, wipes both rings and frees the slot. The reset for the peer, where it must get one
     /// (RFC 9293 section 3.10.5), is the caller's to send.
     pub fn abort(&mut self) -> Option<ResetReply> {
-        let reply = match self.control.state {
-            State::SynReceived | State::Established | State::CloseWait | State::FinWait1 | State::FinWait2 => {
-                Some(self.control.reset_reply())
-            }
-            _ => self.control.reset_due,
+        let reply = if self.control.state.is_reset_by_abort() {
+            Some(self.control.reset_reply())
+        } else {
+            self.control.reset_due
         };
         self.release();
         reply
+    }
+
+    /// The system shuts down: the connection ends now. Its peer gets a reset where it would otherwise wait, by the next
+    /// [`Socket::transmit`]; what has arrived stays for the process to read. Answers whether there was a connection.
+    pub fn shut_down(&mut self) -> bool {
+        let error = match self.control.state {
+            State::Closed => return false,
+            State::SynSent => Error::TimedOut,
+            _ => Error::Reset,
+        };
+        if self.control.state.is_reset_by_abort() {
+            self.control.reset_due = Some(self.control.reset_reply());
+        }
+        self.end(Some(error));
+        true
     }
 
     /// Frees the slot for another use, whatever state the connection is in; for orphans and TIME-WAIT records when

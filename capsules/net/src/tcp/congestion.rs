@@ -165,8 +165,8 @@ impl Cubic {
             return reno_window.max(window);
         }
         let target = cubic_window(self.plateau, segment, elapsed + round_trip, epoch.plateau_after)
-            .clamp(u64::from(window), u64::from(window) * 3 / 2);
-        epoch.credit += (target - u64::from(window)) * u64::from(bytes);
+            .min(u64::from(window) * 3 / 2);
+        epoch.credit += target.saturating_sub(u64::from(window)) * u64::from(bytes);
         let growth = epoch.credit / u64::from(window.max(1));
         epoch.credit %= u64::from(window.max(1));
         window.saturating_add(growth.min(u64::from(LARGEST_WINDOW)) as u32)
@@ -285,6 +285,17 @@ mod tests {
         assert!(congestion.window.abs_diff(plateau) < plateau / 50, "{}", congestion.window);
         full_load(&mut congestion, 7_500, 14_000);
         assert!(congestion.window > plateau * 12 / 10, "{}", congestion.window);
+    }
+
+    #[test]
+    fn a_second_loss_below_the_plateau_lowers_it_for_newcomers() {
+        let mut congestion = Congestion::new(SEGMENT, false);
+        full_load(&mut congestion, 0, 300);
+        congestion.loss(80_000);
+        assert_eq!((congestion.cubic.plateau, congestion.window), (80_000, 56_000));
+        congestion.loss(56_000);
+        assert_eq!(congestion.cubic.plateau, 56_000 * 17 / 20);
+        assert_eq!(congestion.cubic.prior, 56_000);
     }
 
     #[test]

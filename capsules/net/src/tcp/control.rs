@@ -10,6 +10,7 @@ use super::recovery::Recovery;
 use super::reset::ResetReply;
 use super::rtt::RoundTrip;
 use super::sequence::SequenceNumber;
+use super::tail::TailProbe;
 use super::timers::Timers;
 
 /// What a peer that does not say can take in one segment, in bytes (RFC 9293 section 3.7.1).
@@ -53,6 +54,11 @@ impl State {
     /// Whether both sides know each other's sequence numbers.
     pub const fn is_synchronized(self) -> bool {
         !matches!(self, State::Closed | State::SynSent | State::SynReceived)
+    }
+
+    /// Whether the peer is told by a reset when the connection is given up (RFC 9293 section 3.10.5).
+    pub(super) const fn is_reset_by_abort(self) -> bool {
+        matches!(self, State::SynReceived | State::Established | State::CloseWait | State::FinWait1 | State::FinWait2)
     }
 
     /// Whether data or a FIN of ours may have to be sent.
@@ -137,6 +143,8 @@ pub(super) struct SendSequence {
     pub maximum_segment: u16,
     /// The SYN must go out (again).
     pub syn_due: bool,
+    /// The SYN has gone out before.
+    pub syn_sent: bool,
     /// The process has no more to send; a FIN follows what is in the ring.
     pub fin_queued: bool,
     /// The FIN is acknowledged.
@@ -191,6 +199,8 @@ pub(super) enum Probe {
     Window,
     /// Of an idle connection: an acknowledgement with an old sequence number.
     KeepAlive,
+    /// Of the end of what is on its way: new data, or the last segment again (RFC 8985 section 7).
+    Tail,
 }
 
 /// How many challenge acknowledgements were sent of late.
@@ -244,10 +254,14 @@ pub(super) struct Control {
     pub recovery: Recovery,
     pub timers: Timers,
     pub probe: Option<Probe>,
+    /// The tail-loss probe whose fate is not known.
+    pub tail_probe: Option<TailProbe>,
     pub reset_due: Option<ResetReply>,
     pub challenges: ChallengeLimit,
     /// How often the retransmission timer ran out since something was acknowledged.
     pub retransmissions: u8,
+    /// So many that the way to the peer may be broken (R1 of RFC 9293 section 3.8.3); not told to the stack yet.
+    pub doubts_way: bool,
     /// Probes sent since something was received.
     pub probes_unanswered: u8,
     pub last_received_at: Instant,
@@ -283,9 +297,11 @@ impl Control {
             recovery: Recovery::new(start, false),
             timers: Timers::default(),
             probe: None,
+            tail_probe: None,
             reset_due: None,
             challenges: ChallengeLimit::default(),
             retransmissions: 0,
+            doubts_way: false,
             probes_unanswered: 0,
             last_received_at: Instant::BOOT,
             last_sent_at: Instant::BOOT,
@@ -333,7 +349,12 @@ impl Control {
             offered.min(self.receive.maximum_segment).max(SMALLEST_MAXIMUM_SEGMENT.min(self.receive.maximum_segment));
         self.scaling = options.window_scale.is_some();
         match options.window_scale {
-            Some(shift) => self.send.shift = shift.min(LARGEST_SHIFT),
+            Some(shift) => {
+                if shift > LARGEST_SHIFT {
+                    defmt::warn!("tcp: {} offers a window scale of {=u8}", self.remote.address, shift);
+                }
+                self.send.shift = shift.min(LARGEST_SHIFT);
+            }
             None => (self.send.shift, self.receive.shift) = (0, 0),
         }
         self.selective = options.sack_permitted;

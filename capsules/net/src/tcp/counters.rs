@@ -39,6 +39,8 @@ pub struct Counters {
     pub fast_retransmits: u64,
     /// Losses found by the retransmission timer, handshakes included.
     pub retransmission_timeouts: u64,
+    /// Tail-loss probes, those that repeat a segment counted as retransmissions as well.
+    pub tail_probes: u64,
     /// Probes of a closed window.
     pub window_probes: u64,
     /// Probes of an idle connection.

@@ -15,7 +15,7 @@
 //! | `receive`, `acknowledge`, `assembler` | a segment comes in: checks, what it acknowledges, what it brings |
 //! | `plan`, `transmit` | which segment is due, and building it |
 //! | `timers` | what happens when time passes |
-//! | `rtt`, `congestion`, `recovery` | how long to wait, how much to send, what to send again |
+//! | `rtt`, `congestion`, `recovery`, `tail` | how long to wait, how much to send, what to send again |
 //!
 //! Deviations, and decisions where the specifications leave the choice, are in the doc comment of the item that
 //! makes them.
@@ -38,6 +38,7 @@ mod recovery;
 mod ring;
 mod rtt;
 mod socket;
+mod tail;
 mod timers;
 mod transmit;
 

@@ -29,6 +29,24 @@ pub(super) enum Plan {
         /// Whether this goes out for the first time.
         new: bool,
     },
+    /// The last segment once more, to find out whether the end of what is on its way is lost.
+    TailProbe {
+        /// Where it begins.
+        sequence: SequenceNumber,
+        /// How many bytes.
+        length: usize,
+        /// The FIN follows them.
+        fin: bool,
+    },
+    /// The last segment once more, during the repair of another loss.
+    Rescue {
+        /// Where it begins.
+        sequence: SequenceNumber,
+        /// How many bytes.
+        length: usize,
+        /// The FIN follows them.
+        fin: bool,
+    },
     /// One byte beyond a closed window, or the FIN.
     WindowProbe,
     /// A question whether the peer is still there.
@@ -58,6 +76,8 @@ impl Socket<'_> {
                     .plan_retransmission(now, limit)
                     .or_else(|| self.plan_new(now, limit))
                     .or_else(|| self.plan_doubtful(now, limit))
+                    .or_else(|| self.plan_rescue(now, limit))
+                    .or_else(|| self.plan_tail_probe(limit))
                     .or_else(|| self.plan_window_probe(limit))
                 {
                     return plan;
@@ -81,7 +101,7 @@ impl Socket<'_> {
             return 0;
         }
         let room = if control.timestamps.is_some() { LARGEST_OPTIONS - TIMESTAMPS_BYTES } else { LARGEST_OPTIONS };
-        control.assembler.sack_block_count().min(LARGEST_SACK_BLOCKS).min((room - sack_bytes(0) - 4) / 8)
+        control.assembler.sack_block_count().min(LARGEST_SACK_BLOCKS).min(room.saturating_sub(4) / 8)
     }
 
     /// The largest payload of a segment with the options that it needs now, in bytes.
@@ -167,6 +187,41 @@ impl Socket<'_> {
             return None;
         }
         Some(Plan::Data { sequence: send.next, length, fin, new: true })
+    }
+
+    /// Probes the tail (RFC 8985 section 7.3): by what was never sent, though the congestion window is full or Nagle's
+    /// algorithm would wait, else by the last segment again.
+    fn plan_tail_probe(&self, limit: usize) -> Option<Plan> {
+        let control = &self.control;
+        if control.probe != Some(Probe::Tail) || control.outstanding() == 0 {
+            return None;
+        }
+        let unsent = self.unsent();
+        let length = unsent.min(limit).min(self.window_room());
+        if length > 0 {
+            let fin = length == unsent && self.is_fin_unsent() && self.window_room() > length;
+            return Some(Plan::Data { sequence: control.send.next, length, fin, new: true });
+        }
+        let (sequence, length, fin) = self.last_segment(limit)?;
+        Some(Plan::TailProbe { sequence, length, fin })
+    }
+
+    fn plan_rescue(&self, now: Instant, limit: usize) -> Option<Plan> {
+        if !self.control.recovery.wants_rescue(self.control.send.next) {
+            return None;
+        }
+        let (sequence, length, fin) = self.last_segment(limit)?;
+        (self.congestion_room(now) >= length as u32).then_some(Plan::Rescue { sequence, length, fin })
+    }
+
+    /// The last segment of what is on its way: where it begins, its length, and whether the FIN follows.
+    fn last_segment(&self, limit: usize) -> Option<(SequenceNumber, usize, bool)> {
+        let send = &self.control.send;
+        let fin = send.next.is_after(self.data_end());
+        let data_sent = send.next - u32::from(fin);
+        let in_ring = data_sent.bytes_after(send.unacknowledged);
+        let length = in_ring.min(u32::try_from(limit).unwrap_or(u32::MAX));
+        (length > 0 || fin).then_some((data_sent - length, length as usize, fin))
     }
 
     /// Probes the window: by what little it allows, or by a byte more than that.

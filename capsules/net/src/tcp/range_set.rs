@@ -100,7 +100,15 @@ impl<const N: usize> RangeSet<N> {
         let begin = self.ranges.iter().position(|range| !range.end.is_before(new.start)).unwrap_or(self.ranges.len());
         let touched = self.ranges.iter().skip(begin).take_while(|range| !range.start.is_after(new.end)).count();
         if touched == 0 {
-            self.ranges.insert(begin, new).map_err(|_| Full)?;
+            if self.ranges.is_full() {
+                return Err(Full);
+            }
+            // Each range behind the place moves on by one.
+            let mut carried = new;
+            for range in self.ranges.iter_mut().skip(begin) {
+                core::mem::swap(range, &mut carried);
+            }
+            self.ranges.push(carried).map_err(|_| Full)?;
             return Ok(new.length());
         }
         let mut joined = new;
@@ -113,14 +121,20 @@ impl<const N: usize> RangeSet<N> {
         if let Some(kept) = self.ranges.get_mut(begin) {
             *kept = joined;
         }
-        self.ranges.drain(begin + 1..begin + touched);
-        Ok(joined.length() - covered)
+        let mut place = 0;
+        self.ranges.retain(|_| {
+            let swallowed = place > begin && place < begin + touched;
+            place += 1;
+            !swallowed
+        });
+        Ok(joined.length().saturating_sub(covered))
     }
 
     /// Forgets everything before `position`.
     pub fn remove_before(&mut self, position: SequenceNumber) {
-        let gone = self.ranges.iter().take_while(|range| !range.end.is_after(position)).count();
-        self.ranges.drain(..gone);
+        if self.ranges.first().is_some_and(|first| !first.end.is_after(position)) {
+            self.ranges.retain(|range| range.end.is_after(position));
+        }
         if let Some(first) = self.ranges.first_mut() {
             first.start = first.start.later(position);
         }

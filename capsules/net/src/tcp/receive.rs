@@ -54,7 +54,13 @@ impl Socket<'_> {
         let flags = segment.flags;
         if flags.ack() && segment.acknowledgement != control.send.next {
             counters.unacceptable_acknowledgements += 1;
-            control.reset_due = reset_for(control.local, control.remote, segment);
+            let reply = reset_for(control.local, control.remote, segment);
+            // The peer still has the connection of an earlier life of ours. The reset ends that, so our SYN can follow
+            // at once (RFC 9293 section 3.5.1, figure 9); only so often, or forgers could make us send it for ever.
+            if reply.is_some() && control.send.syn_sent && control.challenges.allow(now) {
+                control.send.syn_due = true;
+            }
+            control.reset_due = reply.or(control.reset_due);
             return;
         }
         if flags.reset() {
@@ -122,16 +128,14 @@ impl Socket<'_> {
         self.start_keep_alive(now);
     }
 
-    /// RFC 9293 section 3.10.7.4, in its order except that PAWS comes first and a SYN is looked at before the window,
-    /// because it is challenged wherever it lies (RFC 5961 section 4).
+    /// RFC 9293 section 3.10.7.4, in its order except that resets and SYNs come first: a reset needs no timestamp
+    /// (RFC 7323 section 5.2), and a SYN is challenged wherever it lies and whatever its options say (RFC 5961
+    /// section 4), for a peer that has restarted knows neither our window nor our clocks.
     fn receive_synchronized(&mut self, segment: &Segment<'_>, now: Instant, counters: &mut Counters) {
         let flags = segment.flags;
         let mut incoming = Incoming { sequence: segment.sequence, payload: segment.payload, fin: flags.fin() };
         if flags.reset() {
             self.receive_reset(segment.sequence, now, counters);
-            return;
-        }
-        if !self.is_timestamp_acceptable(segment, now, counters) {
             return;
         }
         if flags.syn() {
@@ -141,6 +145,9 @@ impl Socket<'_> {
             }
             // The peer's SYN once more, now with its acknowledgement of ours.
             incoming.sequence += 1;
+        }
+        if !self.is_timestamp_acceptable(segment, now, counters) {
+            return;
         }
         if !self.is_in_window(&incoming) {
             self.reject(&incoming, now, counters);
@@ -397,7 +404,7 @@ impl Socket<'_> {
         let received = control.receive.next.bytes_after(before);
         counters.bytes_received += u64::from(received);
         control.event |= received > 0;
-        control.debt.bytes += received;
+        control.debt.bytes = control.debt.bytes.saturating_add(received);
         let smallest_full = DEFAULT_MAXIMUM_SEGMENT.min(control.receive.maximum_segment);
         let full = u32::from(control.receive.largest_payload.max(smallest_full));
         if control.debt.bytes >= 2 * full {

@@ -43,6 +43,8 @@ pub struct Recovery {
     departed: u32,
     /// The next lost segment goes out whatever the congestion window says.
     at_once: bool,
+    /// The end of what is on its way has been sent again in this repair without being known to be lost.
+    is_rescued: bool,
 }
 
 impl Recovery {
@@ -58,6 +60,7 @@ impl Recovery {
             duplicates: 0,
             departed: 0,
             at_once: false,
+            is_rescued: false,
         }
     }
 
@@ -75,12 +78,16 @@ impl Recovery {
     pub fn in_flight(&self, unacknowledged: SequenceNumber, next: SequenceNumber) -> u32 {
         let not_lost = self.missing(Range { start: self.lost_before.later(unacknowledged), end: next });
         let sent_again = self.missing(Range { start: unacknowledged, end: self.retransmitted_before.earlier(next) });
-        (not_lost + sent_again).saturating_sub(self.departed)
+        not_lost.saturating_add(sent_again).saturating_sub(self.departed)
     }
 
     /// Bytes in `range` that the peer does not report to have.
     fn missing(&self, range: Range) -> u32 {
-        if self.sacked.is_empty() { range.length() } else { range.length() - self.sacked.bytes_within(range) }
+        if self.sacked.is_empty() {
+            range.length()
+        } else {
+            range.length().saturating_sub(self.sacked.bytes_within(range))
+        }
     }
 
     /// The peer reports to have `block`. Answers how many bytes of it are news, and `None` where the block lies
@@ -96,7 +103,10 @@ impl Recovery {
     pub fn duplicate(&mut self, segment: u32, outstanding: u32) {
         self.duplicates = self.duplicates.saturating_add(1);
         if !self.selective {
-            self.departed = self.departed.saturating_add(segment).min(outstanding.saturating_sub(segment));
+            let most = outstanding.saturating_sub(segment);
+            // Until a loss is evident at most two segments more may leave (RFC 3042).
+            let most = if self.phase == Phase::Open { most.min(segment.saturating_mul(2)) } else { most };
+            self.departed = self.departed.saturating_add(segment).min(most);
         }
     }
 
@@ -134,11 +144,24 @@ impl Recovery {
     pub fn find_lost(&mut self, segment: u32) {
         let mut bytes = 0u32;
         for (count, range) in self.sacked.iter().rev().enumerate() {
-            bytes += range.length();
-            if bytes > 2 * segment || count + 1 >= usize::from(DUPLICATE_THRESHOLD) {
+            bytes = bytes.saturating_add(range.length());
+            if bytes > segment.saturating_mul(2) || count + 1 >= usize::from(DUPLICATE_THRESHOLD) {
                 self.lost_before = self.lost_before.later(range.start);
                 break;
             }
+        }
+    }
+
+    /// Whether the peer reports nothing out of order.
+    pub fn is_nothing_reported(&self) -> bool {
+        self.sacked.is_empty()
+    }
+
+    /// What ends at `end` was sent long after all else. If the peer reports to have it, what is missing before it is
+    /// lost, however little lies behind the gap (RFC 8985 section 7.4.1).
+    pub fn arrived_after_all_others(&mut self, end: SequenceNumber) {
+        if let Some(last) = self.sacked.last().filter(|last| !last.end.is_before(end)) {
+            self.lost_before = self.lost_before.later(last.start);
         }
     }
 
@@ -158,6 +181,7 @@ impl Recovery {
     /// Fast recovery begins.
     pub fn begin_fast(&mut self, unacknowledged: SequenceNumber, next: SequenceNumber, segment: u32) {
         self.phase = Phase::Fast;
+        self.is_rescued = false;
         self.until = next;
         self.retransmitted_before = unacknowledged;
         // With three duplicates the first segment is lost even if the blocks do not show it.
@@ -166,6 +190,10 @@ impl Recovery {
             None => unacknowledged + segment,
         };
         self.lost_before = self.lost_before.later(first.earlier(next));
+        if !self.selective {
+            let most = next.bytes_after(unacknowledged).saturating_sub(segment);
+            self.departed = segment.saturating_mul(u32::from(self.duplicates)).min(most);
+        }
         self.at_once = true;
     }
 
@@ -194,6 +222,21 @@ impl Recovery {
             return None;
         }
         self.gap_before(self.sacked.last()?.start, unacknowledged)
+    }
+
+    /// Whether the last segment before `next` is worth sending once more though nothing behind it tells of its loss: the
+    /// loss may have taken the end of what was on its way, too (RFC 6675 section 4, NextSeg rule 4).
+    pub fn wants_rescue(&self, next: SequenceNumber) -> bool {
+        self.selective
+            && self.phase == Phase::Fast
+            && !self.is_rescued
+            && self.retransmitted_before.is_before(next)
+            && self.sacked.last().is_some_and(|last| last.end.is_before(next))
+    }
+
+    /// That segment has been sent, once for the whole repair; HighRxt stays where it is.
+    pub fn rescued(&mut self) {
+        self.is_rescued = true;
     }
 
     fn gap_before(&self, edge: SequenceNumber, unacknowledged: SequenceNumber) -> Option<Range> {

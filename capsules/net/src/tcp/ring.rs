@@ -21,7 +21,7 @@ impl<'a> Ring<'a> {
     /// An empty ring in `storage`, of which at most 2^30 bytes are used.
     pub fn new(storage: &'a mut [u8]) -> Self {
         let usable = storage.len().min(LARGEST_RING);
-        let (storage, _) = storage.split_at_mut(usable);
+        let storage = storage.get_mut(..usable).unwrap_or_default();
         Ring { storage, head: 0, length: 0, touched: 0 }
     }
 
@@ -37,7 +37,7 @@ impl<'a> Ring<'a> {
 
     /// How many bytes can be appended.
     pub fn free(&self) -> usize {
-        self.storage.len() - self.length
+        self.storage.len().saturating_sub(self.length)
     }
 
     /// Whether it holds no byte.
@@ -60,10 +60,10 @@ impl<'a> Ring<'a> {
         if length == 0 {
             return 0;
         }
-        let (source, _) = bytes.split_at(length);
         let start = self.wrap(self.head + self.length + offset);
-        let until_wrap = (self.storage.len() - start).min(length);
-        let (first, second) = source.split_at(until_wrap);
+        let until_wrap = self.storage.len().saturating_sub(start).min(length);
+        let first = bytes.get(..until_wrap).unwrap_or_default();
+        let second = bytes.get(until_wrap..length).unwrap_or_default();
         copy(self.storage.get_mut(start..start + first.len()), first);
         copy(self.storage.get_mut(..second.len()), second);
         let reached = if second.is_empty() { start + first.len() } else { self.storage.len() };
@@ -108,9 +108,9 @@ impl<'a> Ring<'a> {
             return (&[], &[]);
         }
         let start = self.wrap(self.head + offset);
-        let until_wrap = (self.storage.len() - start).min(length);
+        let until_wrap = self.storage.len().saturating_sub(start).min(length);
         let first = self.storage.get(start..start + until_wrap).unwrap_or(&[]);
-        let second = self.storage.get(..length - until_wrap).unwrap_or(&[]);
+        let second = self.storage.get(..length.saturating_sub(until_wrap)).unwrap_or(&[]);
         (first, second)
     }
 

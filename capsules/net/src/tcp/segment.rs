@@ -135,8 +135,8 @@ impl<'a> Segment<'a> {
         let options_bytes = self.options.emitted_bytes();
         let header_bytes = HEADER_BYTES + options_bytes;
         let length = header_bytes + payload.0.len() + payload.1.len();
-        let (header, body) = out.get_mut(..length)?.split_at_mut(header_bytes);
-        let (first, second) = body.split_at_mut(payload.0.len());
+        let (header, body) = out.get_mut(..length)?.split_at_mut_checked(header_bytes)?;
+        let (first, second) = body.split_at_mut_checked(payload.0.len())?;
 
         let mut flags = self.flags;
         flags.set_data_offset((header_bytes / 4) as u8);

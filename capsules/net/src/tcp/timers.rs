@@ -12,7 +12,9 @@ pub(super) const DELAYED_ACKNOWLEDGEMENT: Duration = Duration::from_millis(40);
 /// Retransmissions, and probes of a closed window, without any answer before a connection is given up (R2 of RFC 9293
 /// section 3.8.3): a quarter of an hour or more.
 const MOST_RETRANSMISSIONS: u8 = 15;
-/// The same where no process waits for it any more.
+/// Retransmissions after which the way to the peer is in doubt (R1 of the same section).
+const DOUBTFUL_RETRANSMISSIONS: u8 = 3;
+/// [`MOST_RETRANSMISSIONS`] where no process waits for it any more.
 const MOST_ORPHAN_RETRANSMISSIONS: u8 = 8;
 /// Probes of a closed window are no further apart.
 const LONGEST_PERSIST: Duration = Duration::from_secs(60);
@@ -28,6 +30,8 @@ pub(super) struct Timers {
     pub connect: Option<Instant>,
     /// What was sent must have been acknowledged.
     pub retransmit: Option<Instant>,
+    /// The tail of what is on its way must be probed (PTO of RFC 8985).
+    pub tail: Option<Instant>,
     /// The closed window must be probed.
     pub persist: Option<Instant>,
     /// An acknowledgement must go out.
@@ -42,10 +46,18 @@ pub(super) struct Timers {
 
 impl Timers {
     fn earliest(&self) -> Option<Instant> {
-        [self.connect, self.retransmit, self.persist, self.delayed_acknowledgement, self.linger, self.keep_alive]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.connect,
+            self.retransmit,
+            self.tail,
+            self.persist,
+            self.delayed_acknowledgement,
+            self.linger,
+            self.keep_alive,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Stops all of them.
@@ -84,6 +96,11 @@ impl Socket<'_> {
             counters.delayed_acknowledgements += 1;
             self.control.debt.now = true;
         }
+        if take_due(&mut self.control.timers.tail, now) {
+            // The retransmission timer waits for the probe's answer.
+            self.control.probe = Some(Probe::Tail);
+            self.control.timers.retransmit = Some(now + self.control.round_trip.timeout());
+        }
         if take_due(&mut self.control.timers.retransmit, now) {
             self.retransmission_timeout(now, counters);
         }
@@ -93,6 +110,12 @@ impl Socket<'_> {
         if take_due(&mut self.control.timers.keep_alive, now) {
             self.keep_alive_timeout(now, counters);
         }
+    }
+
+    /// Whether, since this was asked last, so much stayed unanswered that the way to the peer may be broken: the
+    /// neighbour on it should be asked whether it is still there (RFC 1122 section 4.2.3.5).
+    pub fn take_doubt(&mut self) -> bool {
+        core::mem::take(&mut self.control.doubts_way)
     }
 
     fn give_up(&mut self, counters: &mut Counters) {
@@ -112,6 +135,12 @@ impl Socket<'_> {
         control.round_trip.back_off();
         control.timers.retransmit = Some(now + control.round_trip.timeout());
         control.retransmissions = control.retransmissions.saturating_add(1);
+        control.doubts_way |= control.retransmissions == DOUBTFUL_RETRANSMISSIONS;
+        control.timers.tail = None;
+        control.tail_probe = None;
+        if control.probe == Some(Probe::Tail) {
+            control.probe = None;
+        }
         match control.state {
             // While connecting, the caller's deadline is the limit.
             State::SynSent | State::SynReceived => control.send.syn_due = true,

@@ -9,6 +9,7 @@ use super::plan::Plan;
 use super::segment::{Flags, Segment};
 use super::sequence::SequenceNumber;
 use super::socket::Socket;
+use super::tail::TailProbe;
 
 impl Socket<'_> {
     /// Builds the next segment that is due, header, options, payload and checksum, at the start of `out`, and answers
@@ -32,6 +33,17 @@ impl Socket<'_> {
             }
             Plan::Data { sequence, length, fin, new: false } => {
                 self.send_again(sequence, length, fin, out, now, counters)?
+            }
+            Plan::TailProbe { sequence, length, fin } => {
+                self.send_tail_probe(sequence, length, fin, out, now, counters)?
+            }
+            Plan::Rescue { sequence, length, fin } => {
+                let emitted = self.emit_data(sequence, length, fin, out, now)?;
+                self.control.recovery.rescued();
+                self.control.round_trip.retransmitted();
+                counters.retransmits += 1;
+                counters.bytes_sent += length as u64;
+                emitted
             }
             Plan::WindowProbe => self.send_window_probe(out, now, counters)?,
             Plan::KeepAlive => {
@@ -76,10 +88,11 @@ impl Socket<'_> {
         control.debt = AcknowledgementDebt::default();
         control.last_sent_at = now;
         control.timers.retransmit = Some(now + control.round_trip.timeout());
-        if control.retransmissions == 0 {
-            control.round_trip.sent(control.send.next, now);
-        } else {
+        if core::mem::replace(&mut control.send.syn_sent, true) {
+            control.round_trip.retransmitted();
             counters.retransmits += 1;
+        } else {
+            control.round_trip.sent(control.send.next, now);
         }
         Some(length)
     }
@@ -106,7 +119,12 @@ impl Socket<'_> {
         control.timers.retransmit.get_or_insert(now + timeout);
         control.timers.persist = None;
         control.timers.persist_doublings = 0;
-        control.probe = None;
+        if control.probe.take() == Some(Probe::Tail) {
+            control.tail_probe = Some(TailProbe { end: control.send.next, is_repeated: false });
+            control.timers.retransmit = Some(now + timeout);
+            counters.tail_probes += 1;
+        }
+        self.schedule_tail_probe(now);
         Some(emitted)
     }
 
@@ -143,7 +161,7 @@ impl Socket<'_> {
         Some(emitted)
     }
 
-    fn emit_data(
+    pub(super) fn emit_data(
         &mut self,
         sequence: SequenceNumber,
         length: usize,

@@ -5,6 +5,7 @@ use crate::arp::{Operation, Packet};
 use crate::ipv4::Ipv4Address;
 use crate::stack::Progress;
 use crate::{MacAddress, tcp};
+use slopos_host_log::Token;
 
 const DISCOVER: u8 = 1;
 const REQUEST: u8 = 3;
@@ -224,6 +225,98 @@ fn a_released_lease_is_told_to_the_server() {
     assert_eq!(sent, Sent::Dhcp { kind: RELEASE, source: ADDRESS, destination: ROUTER });
     network.run(seconds(5_000));
     assert_eq!(network.take_dhcp(), []);
+}
+
+#[test]
+fn one_pull_after_a_release_is_the_message_that_gives_the_lease_back() {
+    let mut network = Network::up();
+    network.stack.release(network.now);
+    let mut frame = [0; 1_514];
+    let length = network.stack.transmit(&mut frame, network.now, &Token).unwrap();
+    // The DHCP message type is the first option.
+    assert_eq!((length, frame[14 + 20 + 8 + 242]), (14 + 20 + 8 + 300, RELEASE));
+    assert_eq!(network.stack.transmit(&mut frame, network.now, &Token), None);
+    assert!(!network.stack.wants_transmit(network.now));
+}
+
+#[test]
+fn before_a_lease_is_given_back_its_connections_are_reset() {
+    let mut network = Network::up();
+    network.router.server = Server::Sink;
+    let socket = network.connect(APP, FAR);
+    network.connect(APP, FAR);
+    let orphan = network.connect(OTHER_APP, FAR);
+    network.router.server = Server::Silent;
+    network.stack.close(OTHER_APP, orphan, network.now);
+    network.settle();
+    network.stack.take_ready();
+    network.sent.clear();
+    network.stack.release(network.now);
+    assert!(network.stack.take_ready().contains(APP));
+    network.settle();
+    let kinds: Vec<_> = network
+        .take_sent()
+        .into_iter()
+        .map(|sent| match sent {
+            Sent::Tcp { flags, .. } => flags.reset(),
+            Sent::Dhcp { kind, source, .. } => (kind, source) != (RELEASE, ADDRESS),
+            Sent::Arp(_) => panic!("nobody is asked for any more"),
+        })
+        .collect();
+    assert_eq!(kinds, [true, true, true, false]);
+    assert_eq!(network.stack.read(APP, socket, &mut [0; 1]), Err(tcp::Error::Reset));
+    assert_eq!(network.stack.grant_info(OTHER_APP).sockets_in_use, 0);
+}
+
+#[test]
+fn a_release_while_there_is_no_lease_sends_nothing() {
+    let mut network = Network::new();
+    network.stack.release(network.now);
+    network.settle();
+    assert_eq!(network.take_sent(), []);
+}
+
+#[test]
+fn a_conflict_between_the_last_probe_and_the_announcement_declines() {
+    let mut network = Network::up();
+    let probes = |network: &Network| {
+        let probe = |sent: &Sent| matches!(sent, Sent::Arp(packet) if packet.sender == Ipv4Address::UNSPECIFIED);
+        network.sent.iter().filter(|(_, _, sent)| probe(sent)).count()
+    };
+    let mut now = network.now;
+    while probes(&network) < 3 {
+        now += slopos_kernel::time::Duration::from_millis(100);
+        network.run(now);
+    }
+    network.sent.clear();
+    network.deliver(&claim());
+    assert!(matches!(network.take_dhcp()[..], [(_, DECLINE)]));
+}
+
+#[test]
+fn a_gateway_that_announces_another_station_is_followed_at_once() {
+    let mut network = Network::up();
+    // Its old station has answered this very moment.
+    network.router.mac = OTHER_MAC;
+    let packet =
+        Packet { operation: Operation::Reply, sender_mac: OTHER_MAC, sender: ROUTER, target_mac: MAC, target: ROUTER };
+    network.deliver(&arp_frame(MacAddress::BROADCAST, OTHER_MAC, &packet));
+    network.sent.clear();
+    network.begin(APP, FAR, 10);
+    assert_eq!(network.sent[0].1, OTHER_MAC);
+}
+
+#[test]
+fn a_gateway_that_moves_without_a_word_is_found_after_some_retransmissions() {
+    let mut network = Network::up();
+    network.router.server = Server::Sink;
+    let socket = network.connect(APP, FAR);
+    network.run(seconds(10));
+    network.router.mac = OTHER_MAC;
+    network.router.answers_to = OTHER_MAC;
+    network.stack.write(APP, socket, b"hello", network.now).unwrap();
+    network.run(seconds(18));
+    assert_eq!(network.router.received(), [b"hello"], "1.4 s of retransmissions, 3 s of probes, then it is asked for");
 }
 
 #[test]

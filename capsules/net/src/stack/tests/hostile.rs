@@ -120,6 +120,12 @@ fn each_bad_frame_counts_for_its_own_reason() {
         ("loopback", packet_frame(MAC, &from(Ipv4Address::new(127, 0, 0, 1))), |c| c.ipv4.bad_source),
         ("ourselves", packet_frame(MAC, &from(ADDRESS)), |c| c.ipv4.bad_source),
         ("broadcast source", packet_frame(MAC, &from(Ipv4Address::new(10, 0, 2, 255))), |c| c.ipv4.bad_source),
+        ("network as source", packet_frame(MAC, &from(Ipv4Address::new(10, 0, 2, 0))), |c| c.ipv4.bad_source),
+        ("multicast source", packet_frame(MAC, &from(Ipv4Address::new(224, 0, 0, 1))), |c| c.ipv4.bad_source),
+        ("multicast", frame(MacAddress([1, 0, 0x5e, 0, 0, 1]), ROUTER_MAC, EtherType::IPV4, &good), |c| {
+            c.ethernet.not_for_us
+        }),
+        ("a length in place of the type", frame(MAC, ROUTER_MAC, EtherType(46), &[0; 46]), |c| c.ethernet.unknown_type),
         ("other host", packet_frame(MAC, &udp(OTHER)), |c| c.ipv4.not_for_us),
         ("TCP to all", packet_frame(MAC, &ipv4_packet(ROUTER, Ipv4Address::BROADCAST, Protocol::TCP, &[])), |c| {
             c.ipv4.not_for_us
@@ -186,4 +192,40 @@ fn no_damage_to_any_frame_stops_the_stack() {
     assert_eq!(network.stack.write(APP, socket, b"alive", network.now), Ok(5));
     network.run(seconds(2));
     assert_eq!(network.router.received(), [b"alive"]);
+}
+
+#[test]
+fn a_packet_on_its_last_hop_is_taken_like_any_other() {
+    let mut network = Network::up();
+    for time_to_live in [0, 1, 255] {
+        let mut packet = ipv4_packet(ROUTER, ADDRESS, Protocol::UDP, &[0, 67, 0, 69, 0, 8, 0, 0]);
+        packet[8] = time_to_live;
+        packet[10..12].fill(0);
+        let sum = checksum::of(&packet[..20]);
+        packet[10..12].copy_from_slice(&sum.to_be_bytes());
+        network.deliver(&packet_frame(MAC, &packet));
+    }
+    assert_eq!(network.stack.counters().udp.no_port, 3);
+}
+
+#[test]
+fn a_flood_of_strangers_pushes_out_neither_the_gateway_nor_connections() {
+    let mut network = Network::up();
+    network.router.server = Server::Sink;
+    let socket = network.connect(APP, FAR);
+    for number in 0..2_000_u32 {
+        let [.., high, low] = number.to_be_bytes();
+        let station = MacAddress([2, 0, 0, 1, high, low]);
+        let sender = Ipv4Address::new(10, 0, 2, 16 + (number % 200) as u8);
+        let mut question = request(sender, ADDRESS);
+        question.sender_mac = station;
+        network.stack.receive(&arp_frame(MAC, station, &question), network.now, &Token);
+    }
+    network.settle();
+    network.sent.clear();
+    assert!(network.stack.is_up());
+    assert_eq!(network.stack.write(APP, socket, b"alive", network.now), Ok(5));
+    network.settle();
+    assert_eq!(network.router.received(), [b"alive"]);
+    assert_eq!(network.sent[0].1, ROUTER_MAC, "without a new question");
 }

@@ -59,6 +59,8 @@ pub enum Server {
 
 pub struct Router {
     pub mac: MacAddress,
+    /// The station address that it listens to; frames to another one are lost.
+    pub answers_to: MacAddress,
     pub answers_arp: bool,
     pub answers_dhcp: bool,
     pub refuses_lease: bool,
@@ -98,6 +100,7 @@ impl Network {
             now: seconds(0),
             router: Router {
                 mac: ROUTER_MAC,
+                answers_to: ROUTER_MAC,
                 answers_arp: true,
                 answers_dhcp: true,
                 refuses_lease: false,
@@ -177,17 +180,20 @@ impl Network {
     fn look_at(&mut self, frame: &[u8]) {
         let (header, payload) = Header::parse(frame).unwrap();
         assert_eq!(header.source, MAC);
+        let heard = [self.router.answers_to, MacAddress::BROADCAST].contains(&header.destination);
         let sent = match header.ether_type {
             EtherType::ARP => {
                 let packet = Packet::parse(payload).unwrap();
-                self.answer_arp(&packet);
+                if heard {
+                    self.answer_arp(&packet);
+                }
                 Sent::Arp(packet)
             }
             EtherType::IPV4 => {
                 let (packet, payload) = ipv4::Header::parse(payload).unwrap();
                 match packet.protocol {
                     Protocol::UDP => self.look_at_dhcp(&packet, payload),
-                    _ => self.look_at_tcp(&packet, payload),
+                    _ => self.look_at_tcp(&packet, payload, heard),
                 }
             }
             other => panic!("nobody asked for {other:?}"),
@@ -223,7 +229,7 @@ impl Network {
         Sent::Dhcp { kind, source: packet.source, destination: packet.destination }
     }
 
-    fn look_at_tcp(&mut self, packet: &ipv4::Header, payload: &[u8]) -> Sent {
+    fn look_at_tcp(&mut self, packet: &ipv4::Header, payload: &[u8], heard: bool) -> Sent {
         let segment = Segment::parse(packet.source, packet.destination, payload).unwrap();
         let sent = Sent::Tcp {
             remote: Endpoint { address: packet.destination, port: segment.destination_port },
@@ -233,7 +239,8 @@ impl Network {
         if segment.flags.fin() {
             self.last_fin_end = segment.sequence + segment.sequence_length();
         }
-        for reply in self.router.serve(&segment) {
+        let replies = if heard { self.router.serve(&segment) } else { vec![] };
+        for reply in replies {
             let frame = tcp_frame(packet.destination, packet.source, &reply);
             self.stack.receive(&frame, self.now, &Token);
         }

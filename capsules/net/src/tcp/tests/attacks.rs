@@ -48,6 +48,57 @@ fn a_syn_is_challenged_wherever_it_lies() {
 }
 
 #[test]
+fn a_syn_without_timestamp_or_with_an_old_one_is_challenged_too() {
+    // A peer that has restarted knows nothing of our clocks; without an answer it could never get rid of us.
+    let mut connection = established().timestamps();
+    for packet in [syn(), syn().stamped(1, 0)] {
+        connection.receive(packet, at(0));
+        assert_eq!(connection.sent_one(at(0)).acknowledgement, RECEIVE_NEXT);
+    }
+    assert_eq!(connection.state(), State::Established);
+    assert_eq!(connection.counters.challenge_acknowledgements, 2);
+}
+
+#[test]
+fn a_reset_at_the_edge_of_a_closed_window_is_believed() {
+    let mut connection = established().receive_window(1_000);
+    connection.receive(data(&pattern(1_000)), at(0));
+    connection.receive(rst().seq(RECEIVE_NEXT + 1_000), at(0));
+    assert_eq!(connection.state(), State::Closed);
+}
+
+#[test]
+fn a_reset_may_carry_data_which_is_not_taken() {
+    let mut connection = established();
+    let mut reset = rst();
+    reset.payload = b"why".to_vec();
+    connection.receive(reset, at(0));
+    assert_eq!(connection.read(), Err(Error::Reset));
+}
+
+#[test]
+fn every_nonsense_of_flags_is_survived() {
+    for bits in 0..64u8 {
+        for mut connection in [connecting(), established()] {
+            connection.sent(at(0));
+            let mut packet = data(b"x").seq(RECEIVE_NEXT + 50_000);
+            packet.flags = [Flags::FIN, Flags::SYN, Flags::RST, Flags::PSH, Flags::ACK]
+                .into_iter()
+                .enumerate()
+                .filter(|(place, _)| bits >> place & 1 == 1)
+                .fold(Flags::NONE, |flags, (_, flag)| flags.with(flag));
+            packet.flags.set_urgent(bits >> 5 == 1);
+            let before = connection.state();
+            connection.receive(packet, at(0));
+            connection.sent(at(0));
+            let refused = before == State::SynSent && bits & 0b1_0100 == 0b1_0100;
+            let began = before == State::SynSent && bits & 0b110 == 0b010;
+            assert!(connection.state() == before || refused || began, "{bits:06b} {:?}", connection.state());
+        }
+    }
+}
+
+#[test]
 fn acknowledging_what_was_never_sent_is_challenged_and_nothing_else() {
     let mut connection = established();
     connection.receive(data(b"forged").acking(SEND_NEXT + 1), at(0));

@@ -40,6 +40,17 @@ fn in_time_wait_a_repeated_fin_is_acknowledged_and_starts_the_minute_again() {
 }
 
 #[test]
+fn in_time_wait_the_pair_of_ends_is_taken() {
+    let mut connection = closing();
+    connection.receive(fin().acking(SEND_NEXT + 1), at(20));
+    connection.sent(at(20));
+    assert_eq!(connection.state(), State::TimeWait);
+    assert!(connection.socket.matches(LOCAL, REMOTE), "so a new connection gets another port");
+    connection.sent(at(60_020));
+    assert!(!connection.socket.matches(LOCAL, REMOTE));
+}
+
+#[test]
 fn in_time_wait_a_reset_is_ignored() {
     let mut connection = closing();
     connection.receive(fin().acking(SEND_NEXT + 1), at(20));
@@ -154,6 +165,70 @@ fn closing_with_unread_data_resets_and_wipes_it() {
 }
 
 #[test]
+fn closing_with_unread_data_resets_even_after_both_sides_have_ended_their_streams() {
+    let mut connection = established();
+    connection.receive(data(b"unread").and(Flags::FIN), at(0));
+    connection.socket.shutdown_write();
+    connection.sent(at(0));
+    assert_eq!(connection.state(), State::LastAck);
+    connection.socket.close(at(1));
+    assert!(connection.sent_one(at(1)).flags.reset());
+
+    let mut connection = established();
+    connection.socket.shutdown_write();
+    connection.sent(at(0));
+    connection.receive(data(b"unread").and(Flags::FIN).acking(SEND_NEXT + 1), at(0));
+    connection.sent(at(0));
+    connection.socket.close(at(1));
+    assert!(connection.sent(at(1)).is_empty(), "in TIME-WAIT the peer is done already");
+    assert_eq!(connection.state(), State::TimeWait);
+}
+
+#[test]
+fn shutting_down_resets_the_peer_and_leaves_what_has_arrived() {
+    let mut connection = established();
+    connection.receive(data(b"kept"), at(0));
+    connection.write(b"unsent", at(0));
+    assert!(connection.socket.shut_down());
+    let reset = connection.sent_one(at(1));
+    assert_eq!((reset.flags, reset.sequence), (Flags::RST.with(Flags::ACK), SEND_NEXT));
+    assert_eq!(connection.read().unwrap(), b"kept");
+    assert_eq!(connection.read(), Err(Error::Reset));
+    assert!(!connection.socket.shut_down(), "there is none any more");
+    let mut connection = connecting();
+    connection.sent(at(0));
+    assert!(connection.socket.shut_down());
+    assert!(connection.sent(at(1)).is_empty(), "nobody knows of a SYN that was not answered");
+    assert_eq!(connection.socket.connect_result(), Some(Err(Error::TimedOut)));
+}
+
+#[test]
+fn the_peer_may_end_its_stream_and_still_take_ours() {
+    let mut connection = established();
+    connection.receive(fin(), at(0));
+    connection.sent(at(0));
+    assert_eq!(connection.state(), State::CloseWait);
+    connection.write(b"still here", at(10));
+    assert_eq!(connection.sent_one(at(10)).payload, b"still here");
+    connection.receive(ack().seq(RECEIVE_NEXT + 1).acking(SEND_NEXT + 10), at(20));
+    assert_eq!(connection.state(), State::CloseWait);
+    assert_eq!(connection.socket.next_deadline(), None);
+}
+
+#[test]
+fn in_time_wait_data_and_syns_are_acknowledged_and_change_nothing() {
+    let mut connection = closing();
+    connection.receive(fin().acking(SEND_NEXT + 1), at(20));
+    connection.sent(at(20));
+    connection.receive(data(b"old").seq(RECEIVE_NEXT - 3).acking(SEND_NEXT + 1), at(30));
+    assert_eq!(connection.sent_one(at(30)).acknowledgement, RECEIVE_NEXT + 1);
+    connection.receive(syn(), at(40));
+    assert_eq!(connection.sent_one(at(40)).flags, Flags::ACK);
+    assert_eq!(connection.state(), State::TimeWait);
+    assert_eq!(connection.deadline(), at(60_020));
+}
+
+#[test]
 fn data_that_nobody_will_read_is_answered_with_a_reset() {
     let mut connection = closing();
     connection.receive(ack().acking(SEND_NEXT + 1), at(10));
@@ -217,6 +292,17 @@ fn closing_while_connecting_frees_at_once() {
     connection.socket.close(at(1));
     assert!(connection.socket.is_free());
     assert!(connection.sent(at(1)).is_empty());
+}
+
+#[test]
+fn closing_while_both_begin_resets() {
+    let mut connection = connecting();
+    connection.sent(at(0));
+    connection.receive(syn(), at(1));
+    connection.sent(at(1));
+    connection.socket.close(at(2));
+    assert!(connection.sent_one(at(2)).flags.reset());
+    assert!(connection.socket.is_free());
 }
 
 #[test]

@@ -91,10 +91,83 @@ fn an_old_syn_ack_is_reset_and_the_handshake_goes_on() {
     let mut connection = connecting();
     connection.sent(at(0));
     connection.receive(syn_ack().acking(OUR_INITIAL - 40), at(1));
-    let reset = connection.sent_one(at(1));
-    assert_eq!((reset.flags, reset.sequence), (Flags::RST, OUR_INITIAL - 40));
+    let sent = connection.sent(at(1));
+    assert_eq!((sent[0].flags, sent[0].sequence), (Flags::RST, OUR_INITIAL - 40));
     connection.receive(syn_ack(), at(2));
     assert_eq!(connection.state(), State::Established);
+}
+
+#[test]
+fn a_peer_that_still_has_an_old_connection_is_reset_and_asked_again_at_once() {
+    let mut connection = connecting();
+    let first = connection.sent_one(at(0));
+    // What a server says that does not know of our restart: where it stood when we went away.
+    connection.receive(ack().seq(RECEIVE_NEXT + 7_000).acking(OUR_INITIAL - 900_000), at(1));
+    let sent = connection.sent(at(1));
+    let seen: Vec<_> = sent.iter().map(|packet| (packet.flags, packet.sequence)).collect();
+    assert_eq!(seen, [(Flags::RST, OUR_INITIAL - 900_000), (Flags::SYN, first.sequence)]);
+    connection.receive(syn_ack(), at(2));
+    assert_eq!(connection.state(), State::Established);
+    connection.write(&pattern(20_000), at(2));
+    assert_eq!(places(&connection.sent(at(2))).len(), 1 + 9, "nothing was lost: the window is the initial one");
+}
+
+#[test]
+fn forged_acknowledgements_do_not_make_us_send_syns_without_end() {
+    let mut connection = connecting();
+    let mut syns = connection.sent(at(0)).len();
+    for _ in 0..100 {
+        connection.receive(ack().acking(OUR_INITIAL - 5), at(1));
+        syns += connection.sent(at(1)).iter().filter(|packet| packet.flags.syn()).count();
+    }
+    assert_eq!(syns, 11);
+}
+
+#[test]
+fn an_acknowledgement_alone_does_not_establish() {
+    let mut connection = connecting();
+    connection.sent(at(0));
+    connection.receive(ack(), at(1));
+    connection.receive(data(b"early"), at(1));
+    assert_eq!(connection.state(), State::SynSent);
+    assert!(connection.sent(at(1)).is_empty());
+    assert_eq!(connection.counters.out_of_window, 2);
+}
+
+#[test]
+fn while_both_begin_an_acknowledgement_of_something_else_is_reset() {
+    let mut connection = connecting();
+    connection.sent(at(0));
+    connection.receive(syn(), at(1));
+    connection.sent(at(1));
+    connection.receive(ack().acking(SEND_NEXT + 1), at(2));
+    let reset = connection.sent_one(at(2));
+    assert_eq!((reset.flags, reset.sequence), (Flags::RST, SEND_NEXT + 1));
+    assert_eq!(connection.state(), State::SynReceived);
+}
+
+#[test]
+fn while_both_begin_an_unanswered_syn_is_sent_again() {
+    let mut connection = connecting();
+    connection.sent(at(0));
+    connection.receive(syn(), at(1));
+    let first = connection.sent_one(at(1));
+    assert_eq!(connection.sent_one(at(1_001)), first);
+}
+
+#[test]
+fn options_that_the_peer_did_not_offer_are_not_used() {
+    let mut connection = established();
+    connection.write(b"x", at(0));
+    assert_eq!(connection.sent_one(at(0)).options, Options::default());
+    // A timestamp nobody agreed to changes nothing, nor do options of a SYN in a later segment.
+    let mut late = data(b"hello").stamped(1, 1);
+    late.options.maximum_segment = Some(100);
+    late.options.window_scale = Some(3);
+    connection.receive(late.acking(SEND_NEXT + 1).window(2_000), at(10));
+    assert_eq!(connection.read().unwrap(), b"hello");
+    connection.write(&pattern(3_000), at(10));
+    assert_eq!(places(&connection.sent(at(10))), [(1, 1_460)], "neither MSS nor window scale has changed");
 }
 
 #[test]

@@ -216,6 +216,38 @@ fn a_fin_behind_a_gap_waits_for_it() {
 }
 
 #[test]
+fn urgent_data_is_read_in_line() {
+    let mut connection = established();
+    let mut packet = data(b"urgent and not");
+    packet.flags.set_urgent(true);
+    connection.receive(packet, at(0));
+    assert_eq!(connection.read().unwrap(), b"urgent and not");
+}
+
+#[test]
+fn data_is_given_to_the_reader_with_or_without_push() {
+    let mut connection = established();
+    connection.receive(data(b"a"), at(0));
+    assert!(connection.socket.take_event() && connection.socket.readiness().readable);
+    connection.receive(data(b"b").seq(RECEIVE_NEXT + 1).and(Flags::PSH), at(0));
+    assert!(connection.socket.take_event());
+    assert_eq!(connection.read().unwrap(), b"ab");
+}
+
+#[test]
+fn a_probe_of_our_window_and_a_keep_alive_are_answered() {
+    let mut connection = established().receive_window(1_000);
+    connection.receive(data(&pattern(1_000)), at(0));
+    connection.sent(at(0));
+    connection.receive(data(b"x").seq(RECEIVE_NEXT + 1_000), at(100));
+    assert_eq!(connection.sent_one(at(100)).window, 0);
+    for payload in [&b""[..], b"x"] {
+        connection.receive(data(payload).seq(RECEIVE_NEXT + 999), at(200));
+        assert_eq!(connection.sent_one(at(200)).acknowledgement, RECEIVE_NEXT + 1_000, "{payload:?}");
+    }
+}
+
+#[test]
 fn data_behind_the_fin_is_not_taken() {
     let mut connection = established();
     connection.receive(fin().seq(RECEIVE_NEXT + 3), at(0));

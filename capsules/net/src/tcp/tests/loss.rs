@@ -125,11 +125,11 @@ fn with_sack_only_the_holes_are_sent_again() {
     connection.receive(ack().reporting(&[(4_380, 5_840), (1_460, 2_920)]), at(20));
     assert!(connection.sent(at(20)).is_empty());
     connection.receive(ack().reporting(&[(4_380, 11_680), (1_460, 2_920)]), at(20));
-    assert_eq!(places(&connection.sent(at(20))), [(0, 1_460), (2_920, 1_460)]);
+    assert_eq!(places(&connection.sent(at(20))), [(0, 1_460), (2_920, 1_460), (13_140, 1_460)], "and the end, in case");
     connection.receive(ack().acking(SEND_NEXT + 2_920).reporting(&[(4_380, 14_600)]), at(40));
     assert!(connection.sent(at(40)).is_empty(), "the other hole is on its way");
     connection.receive(ack().acking(SEND_NEXT + 14_600), at(45));
-    assert_eq!(connection.counters.retransmits, 2);
+    assert_eq!(connection.counters.retransmits, 3);
     assert_eq!(connection.counters.fast_retransmits, 1);
 }
 
@@ -139,11 +139,11 @@ fn with_sack_a_duplicate_that_reports_nothing_does_not_count() {
     connection.write(&pattern(14_600), at(0));
     connection.sent(at(0));
     for _ in 0..5 {
-        connection.receive(ack(), at(20));
-        connection.receive(ack().reporting(&[(0, 0)]), at(20));
+        connection.receive(ack(), at(5));
+        connection.receive(ack().reporting(&[(0, 0)]), at(5));
     }
     assert_eq!(connection.counters.duplicate_acknowledgements, 0);
-    assert!(connection.sent(at(20)).is_empty());
+    assert!(connection.sent(at(5)).is_empty());
 }
 
 #[test]
@@ -151,9 +151,9 @@ fn a_report_about_what_was_never_sent_is_ignored() {
     let mut connection = established().selective();
     connection.write(&pattern(2_920), at(0));
     connection.sent(at(0));
-    connection.receive(ack().reporting(&[(1_460, 5_000), (2_000, 1_000)]), at(20));
+    connection.receive(ack().reporting(&[(1_460, 5_000), (2_000, 1_000)]), at(5));
     assert_eq!(connection.counters.sack_blocks_ignored, 1);
-    assert!(connection.sent(at(20)).is_empty());
+    assert!(connection.sent(at(5)).is_empty());
 }
 
 #[test]
@@ -228,4 +228,49 @@ fn a_fast_retransmission_is_not_measured() {
     connection.write(b"x", at(300));
     connection.sent(at(300));
     assert_eq!(connection.deadline(), at(500));
+}
+
+#[test]
+fn with_sack_the_first_two_reports_let_new_data_go() {
+    let mut connection = established().selective();
+    connection.write(&pattern(40_000), at(0));
+    assert_eq!(connection.sent(at(0)).len(), 10);
+    connection.receive(ack().reporting(&[(1_460, 2_920)]), at(5));
+    assert_eq!(places(&connection.sent(at(5))), [(14_600, 1_460)]);
+    connection.receive(ack().reporting(&[(1_460, 4_380)]), at(6));
+    assert_eq!(places(&connection.sent(at(6))), [(16_060, 1_460)]);
+    connection.receive(ack().reporting(&[(1_460, 5_840)]), at(7));
+    assert_eq!(connection.sent(at(7))[0].sequence, SEND_NEXT, "three: it is lost");
+}
+
+#[test]
+fn three_retransmissions_cast_doubt_on_the_way() {
+    let mut connection = established();
+    connection.write(b"hello", at(0));
+    connection.sent(at(0));
+    for (time, doubt) in [(200, false), (600, false), (1_400, true), (3_000, false)] {
+        connection.sent(at(time));
+        assert_eq!(connection.socket.take_doubt(), doubt, "at {time} ms");
+    }
+}
+
+#[test]
+fn after_a_timeout_each_acknowledgement_counts_for_one_segment() {
+    let mut connection = established();
+    connection.write(&pattern(14_600), at(0));
+    connection.sent(at(0));
+    assert_eq!(connection.sent(at(200)).len(), 1);
+    connection.receive(ack().acking(SEND_NEXT + 4_380), at(210));
+    assert_eq!(places(&connection.sent(at(210))), [(4_380, 1_460), (5_840, 1_460)], "a window of two, not three");
+}
+
+#[test]
+fn while_a_loss_is_repaired_the_last_segment_is_sent_again_once() {
+    let mut connection = established().selective();
+    connection.write(&pattern(14_600), at(0));
+    connection.sent(at(0));
+    connection.receive(ack().reporting(&[(1_460, 10_220)]), at(5));
+    assert_eq!(places(&connection.sent(at(5))), [(0, 1_460), (13_140, 1_460)], "the gap, and the end to be sure");
+    connection.receive(ack().reporting(&[(1_460, 11_680)]), at(6));
+    assert!(connection.sent(at(6)).is_empty(), "once is enough");
 }

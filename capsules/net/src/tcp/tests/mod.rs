@@ -16,6 +16,7 @@ mod loss;
 mod peer;
 mod sending;
 mod simulation;
+mod tail;
 mod windows;
 
 pub const LOCAL: Endpoint = Endpoint { address: Ipv4Address([10, 0, 2, 15]), port: 50_000 };

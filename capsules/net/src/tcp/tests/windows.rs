@@ -201,3 +201,34 @@ fn an_old_segment_does_not_bring_back_its_window() {
     connection.write(&pattern(3_000), at(50));
     assert_eq!(places(&connection.sent(at(50))), [(0, 1_460)]);
 }
+
+#[test]
+fn a_peer_that_took_back_its_window_and_answers_is_never_given_up() {
+    let mut connection = established();
+    connection.write(b"hello", at(0));
+    connection.sent(at(0));
+    for _ in 0..40 {
+        let now = connection.deadline();
+        assert_eq!(connection.sent_one(now).payload, b"hello");
+        connection.receive(ack().window(0), now);
+    }
+    assert_eq!(connection.state(), State::Established);
+    let now = connection.deadline();
+    connection.receive(ack().window(1_000).acking(SEND_NEXT + 5), now);
+    assert_eq!(connection.socket.next_deadline(), None);
+}
+
+#[test]
+fn a_closed_window_is_probed_for_as_long_as_the_peer_answers() {
+    let mut connection = established().peer_window(0);
+    connection.write(b"abc", at(0));
+    for _ in 0..100 {
+        let now = connection.deadline();
+        assert_eq!(connection.sent_one(now).payload, b"a");
+        connection.receive(ack().window(0), now);
+    }
+    let last = connection.deadline();
+    assert!(last > at(80 * 60_000), "a minute between probes in the end: {last:?}");
+    connection.receive(ack().window(1_000), last);
+    assert_eq!(connection.sent_one(last).payload, b"abc");
+}

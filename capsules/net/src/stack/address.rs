@@ -1,0 +1,111 @@
+//! How our address comes and goes: leases, conflicts, and giving the lease back in good order.
+
+use defmt::warn;
+use slopos_kernel::time::Instant;
+
+use super::Stack;
+use crate::MacAddress;
+use crate::arp::conflict::Guard;
+use crate::dhcp::client::{Event, Lease};
+
+impl Stack<'_> {
+    /// Gives the lease back, to shut down in good order: connections are reset, then the server is told, all by the
+    /// next calls of [`Stack::transmit`]. The stack then stays without an address until the link goes down and up.
+    pub fn release(&mut self, now: Instant) {
+        self.dhcp.release();
+        let Some(lease) = self.network.take() else { return };
+        self.released_to = Self::next_hop(&lease, lease.server).and_then(|hop| self.neighbours.peek(hop));
+        self.leaving = Some(lease);
+        self.guard = None;
+        self.gateway_mac = None;
+        self.last_receiver = None;
+        let (events, ready) = (&mut self.counters.events, &mut self.ready);
+        for (process, set) in self.grant.each() {
+            set.with_each(|_, socket| {
+                if socket.shut_down() {
+                    events.address_lost += 1;
+                    ready.insert(process);
+                }
+            });
+        }
+        self.note_deadline(Some(now));
+    }
+
+    /// The resets of a lease that is being given back have left: nothing more is sent from its address but the message
+    /// that gives it back.
+    pub(super) fn finish_leaving(&mut self) {
+        self.leaving = None;
+        self.neighbours.clear();
+    }
+
+    pub(super) fn dhcp_event(&mut self, event: Event, now: Instant) {
+        match event {
+            Event::Bound(lease) => self.use_lease(lease, now),
+            Event::Refused => {
+                self.counters.events.lease_refusals += 1;
+                self.lose_address(now);
+            }
+            Event::Expired => {
+                self.counters.events.lease_expiries += 1;
+                if let Some(lease) = self.network {
+                    warn!("dhcp: lease of {} expired", lease.address);
+                }
+                self.lose_address(now);
+            }
+        }
+    }
+
+    fn use_lease(&mut self, lease: Lease, now: Instant) {
+        self.counters.events.leases += 1;
+        self.leaving = None;
+        let before = self.network.replace(lease);
+        let same = before
+            .is_some_and(|old| (old.address, old.prefix, old.gateway) == (lease.address, lease.prefix, lease.gateway));
+        if !same {
+            self.renew_neighbours(now);
+        }
+        self.note_deadline(self.dhcp.next_deadline());
+        self.begin_waiting(now);
+    }
+
+    /// The link or the network may be another one: probes for our address and asks for the gateway anew.
+    pub(super) fn renew_neighbours(&mut self, now: Instant) {
+        self.neighbours.clear();
+        self.gateway_mac = None;
+        self.guard = self.network.map(|lease| Guard::new(lease.address, now));
+        if let Some(gateway) = self.network.and_then(|lease| lease.gateway) {
+            self.neighbours.pin(gateway, now);
+        }
+        self.note_deadline(Some(now));
+    }
+
+    /// The address must not be used any more. Connections cannot survive it, since it is half of their name.
+    fn lose_address(&mut self, now: Instant) {
+        self.network = None;
+        self.guard = None;
+        self.gateway_mac = None;
+        self.last_receiver = None;
+        self.neighbours.clear();
+        self.control.clear();
+        let (events, ready) = (&mut self.counters.events, &mut self.ready);
+        for (process, set) in self.grant.each() {
+            set.with_each(|_, socket| {
+                if socket.lose_address() {
+                    events.address_lost += 1;
+                    ready.insert(process);
+                }
+            });
+        }
+        self.note_deadline(Some(now));
+    }
+
+    /// Somebody else uses our address and will not give way.
+    pub(super) fn address_conflict(&mut self, other: MacAddress, now: Instant) {
+        self.counters.events.address_conflicts += 1;
+        if let Some(lease) = self.network {
+            warn!("dhcp: declined {}, which {} uses", lease.address, other);
+        }
+        self.dhcp.decline(now);
+        self.lose_address(now);
+    }
+}
