@@ -5,7 +5,9 @@ set shell := ["sh", "-euc"]
 
 board := "boards/qemu_q35/board.toml"
 test_board := "boards/qemu_q35/test.toml"
+attack_board := "boards/qemu_q35/attack.toml"
 tools := env_var_or_default("CARGO_TARGET_DIR", "target") / "debug"
+apps := env_var_or_default("CARGO_TARGET_DIR", "target") / "bare-apps/x86_64-unknown-none/release"
 
 # Lists the recipes.
 default:
@@ -49,9 +51,25 @@ boot-log *ARGUMENTS: build
     done
     exec "{{ tools }}/fetch" --timeout "$seconds" --transcript build/boot.log
 
+# Counts guest instructions by layer: from reset to the first byte, per KiB, per request. `--output FILE` keeps them.
+count *OPTIONS: build
+    @cargo run --quiet -p slopos-count -- --webget "{{ apps }}/webget" "$@"
+
+# Prints a manifest with every multiplication worked out.
+manifest file=board:
+    @cargo run --quiet -p slopos-manifest -- --expand "$1"
+
+# Says which process holds how much network memory, and why: [--live | --dump FILE] [--json] [--html FILE] [--compare OLD.json]
+audit *OPTIONS: build
+    @"{{ tools }}/audit" "$@"
+
 # Checks format and lints, then runs every test: on this machine, then on the board in QEMU.
-test: (build board) (build test_board)
+test: (build board) (build test_board) (build attack_board)
     @tools/setup/test.sh
+
+# Lists the places in the kernel from which a panic can begin; fails where packets or devices reach one.
+panics elf="build/qemu_q35.elf": build
+    @cargo run --quiet -p slopos-panics -- "$1" --forbid capsules/net --forbid chips/virtio
 
 # Checks format and lints.
 lint: setup

@@ -2,7 +2,7 @@
 //!
 //! `SLOPOS_MANIFEST` names the manifest; without it the board's own is taken.
 
-use slopos_manifest::{Manifest, Process, Start};
+use slopos_manifest::{Expanded, Manifest, Process, Restart, Start};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -25,12 +25,25 @@ fn main() {
     let out = PathBuf::from(env::var("OUT_DIR").expect("cargo sets it"));
     write(&out.join("processes.rs"), &statics(&manifest));
     write(&out.join("sections.ld"), &sections(&manifest));
+    let expanded = Expanded::new(&manifest, &name_in_tree(&path, &folder)).to_json();
+    write(&out.join("manifest.json"), &expanded);
 
     println!("cargo:rustc-link-search={}", out.display());
     for argument in ["--no-pie", "--build-id=sha1", "--orphan-handling=error", "-Tdefmt.x"] {
         println!("cargo:rustc-link-arg-bins={argument}");
     }
     println!("cargo:rustc-link-arg-bins=-T{}", folder.join("layout.ld").display());
+}
+
+/// The manifest's name as it is from the root of the tree, or its bare name where it lies elsewhere: the image must not
+/// depend on where the tree is.
+fn name_in_tree(path: &Path, folder: &Path) -> String {
+    let root = folder.join("../..");
+    let name = match (path.canonicalize(), root.canonicalize()) {
+        (Ok(path), Ok(root)) => path.strip_prefix(&root).ok().map(Path::to_owned),
+        _ => None,
+    };
+    name.unwrap_or_else(|| path.file_name().map(PathBuf::from).unwrap_or_default()).display().to_string()
 }
 
 fn write(path: &Path, text: &str) {
@@ -86,6 +99,11 @@ pub const PROCESSES: usize = {count};
 pub const MANIFEST_BYTES: usize = {bytes};
 /// Largest Ethernet frame, in bytes.
 pub const MAX_FRAME: u16 = {frame};
+/// The manifest in full, for the audit. It is in the ELF and not in memory.
+#[used]
+#[unsafe(link_section = \".manifest\")]
+static MANIFEST: [u8; include_bytes!(concat!(env!(\"OUT_DIR\"), \"/manifest.json\")).len()] =
+    *include_bytes!(concat!(env!(\"OUT_DIR\"), \"/manifest.json\"));
 /// What the manifest says of each process.
 pub static CONFIGURATIONS: [Configuration; PROCESSES] = [{configurations}];
 /// Hands out the memory of each process. To be called once: a second call panics.
@@ -101,13 +119,27 @@ pub fn network_grants() -> [Option<&'static mut SocketSet<'static>>; PROCESSES] 
 fn configuration(process: &Process) -> String {
     format!(
         "Configuration {{ name: {:?}, app: {:?}, arguments: &{:?}, start_at_boot: {}, flash: &{:?}, \
-         restart: Restart::Never, priority: 3 }},\n",
+         restart: {}, priority: {} }},\n",
         process.name,
         process.app,
         process.arguments,
         process.start == Start::Boot,
-        process.flash
+        process.flash,
+        restart(process.restart),
+        process.priority
     )
+}
+
+fn restart(restart: Restart) -> String {
+    match restart {
+        Restart::Never => "Restart::Never".to_owned(),
+        Restart::Backoff { first, maximum } => format!(
+            "Restart::Backoff {{ first: slopos_kernel::time::Duration::from_millis({}), \
+             maximum: slopos_kernel::time::Duration::from_millis({}) }}",
+            first.as_millis(),
+            maximum.as_millis()
+        ),
+    }
 }
 
 fn module(index: usize, process: &Process) -> String {
@@ -133,7 +165,7 @@ pub fn space() -> UserSpace {{
     if let Some(network) = &process.network {
         let (sockets, receive, send) = (network.sockets, network.receive, network.send);
         let mut remotes = String::new();
-        for remote in &network.connect {
+        for remote in network.connect.iter().map(|connect| connect.remote) {
             write!(
                 remotes,
                 "Remote {{ address: Ipv4Address({:?}), prefix: {}, first_port: {}, last_port: {} }},",
@@ -143,12 +175,16 @@ pub fn space() -> UserSpace {{
         }
         write!(
             text,
-            "#[unsafe(link_section = \".grant.{name}.net\")]
+            "#[used]
+#[unsafe(link_section = \".grant.{name}.net\")]
 static CONTROL: StaticCell<[Socket<'static>; {sockets}]> = StaticCell::new();
+#[used]
 #[unsafe(link_section = \".grant.{name}.net\")]
 static SET: StaticCell<SocketSet<'static>> = StaticCell::new();
+#[used]
 #[unsafe(link_section = \".grant.{name}.net\")]
 static RECEIVE: ConstStaticCell<[[u8; {receive}]; {sockets}]> = ConstStaticCell::new([[0; {receive}]; {sockets}]);
+#[used]
 #[unsafe(link_section = \".grant.{name}.net\")]
 static SEND: ConstStaticCell<[[u8; {send}]; {sockets}]> = ConstStaticCell::new([[0; {send}]; {sockets}]);
 static AUTHORITY: [Remote; {}] = [{remotes}];

@@ -6,7 +6,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 . tools/setup/bare.sh
 
-cargo build -p slopos-manifest -p slopos-flash -p slopos-run
+cargo build -p slopos-manifest -p slopos-flash -p slopos-run -p slopos-audit
 build_apps
 for manifest; do
     manifest=$(realpath "$manifest")
@@ -14,6 +14,12 @@ for manifest; do
     # One folder for each board: the kernels differ, and one would rebuild over the other each time.
     SLOPOS_MANIFEST=$manifest DEFMT_LOG=${DEFMT_LOG:-info} build_bare "$name" -p slopos-board-qemu-q35
     cp "$output/bare-$name/$bare_target/release/qemu_q35" "build/$name.elf"
+    # What the linker knows and the manifest's reader cannot: the sizes of the control blocks and of what is shared.
+    if ! "$output/debug/audit" --image "build/$name" --quiet; then
+        rm "build/$name.elf"
+        echo "build: the kernel of $manifest does not pass the audit" >&2
+        exit 1
+    fi
     # What a board wrote to its flash is kept for as long as neither an app nor a file beside the manifest is newer.
     image=build/$name.img
     if ! [ -f "$image" ] || [ -n "$(find "$(dirname "$manifest")" -type f -newer "$image")" ] ||

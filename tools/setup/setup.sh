@@ -10,7 +10,7 @@ cd "$(dirname "$0")/../.."
 mode=${SLOPOS_TOOLCHAIN:-auto}
 target=x86_64-unknown-none
 stamp=build/setup.stamp
-scripts=$(cat tools/setup/setup.sh tools/setup/debian_toolchain.sh rust-toolchain.toml | cksum)
+scripts=$(cat tools/setup/setup.sh tools/setup/packages.sh tools/setup/debian_toolchain.sh rust-toolchain.toml | cksum)
 
 case $mode in
     auto | rustup | debian) ;;
@@ -26,22 +26,7 @@ is_done() {
     [ "$way" = rustup ] || [ -x build/toolchain/bin/rustc ]
 }
 
-# Installs Debian packages, by root's right or sudo's.
-install_packages() {
-    echo "setup: installing $*" >&2
-    as_root=
-    if [ "$(id -u)" != 0 ]; then
-        as_root="sudo -n"
-        $as_root true 2>/dev/null || as_root=
-    fi
-    if ! command -v apt-get >/dev/null || { [ "$(id -u)" != 0 ] && [ -z "$as_root" ]; }; then
-        echo "setup: neither root nor sudo without a password, or no apt-get; please install: $*" >&2
-        return 1
-    fi
-    $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 update >&2 </dev/null
-    $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 \
-        install --yes --no-install-recommends "$@" >&2 </dev/null
-}
+. tools/setup/packages.sh
 
 # The target by rustup. A machine without rustup's server must not wait for it for ever.
 by_rustup() {

@@ -13,6 +13,7 @@ stage() {
     "$@" || failed="$failed; $name"
 }
 
+stage browser tools/setup/browser.sh
 # All that defmt could log is compiled in, so that a log line which does not link is found here.
 export DEFMT_LOG=trace
 # The board's crate is tested by booting it.

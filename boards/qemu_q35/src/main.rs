@@ -30,6 +30,8 @@ use slopos_console::Console;
 use slopos_kernel::grant::Grant;
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::scheduler::{Kernel, Process};
+// The copies that compiled code calls by name.
+use slopos_memory as _;
 use slopos_net::MacAddress;
 use slopos_net::socket::SocketSet;
 use slopos_net::stack::{Config, Stack};

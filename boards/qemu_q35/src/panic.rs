@@ -4,6 +4,7 @@ use core::fmt::Write;
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use slopos_q35::debug_exit::DebugExit;
+use slopos_q35::pvpanic::PvPanic;
 use slopos_q35::register::Hardware;
 use slopos_q35::uart::Uart;
 
@@ -42,6 +43,8 @@ fn panic(info: &PanicInfo) -> ! {
             None => writeln!(Com1, "{}\r", info.message()),
         };
         defmt::error!("panic: {}", defmt::Display2Format(&info.message()));
+        // SAFETY: the port is the panic device's and nobody else's.
+        unsafe { PvPanic::new(Hardware) }.report();
     }
     leave(PANIC_CODE)
 }

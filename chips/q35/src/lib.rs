@@ -23,6 +23,7 @@ pub mod ioapic;
 pub mod pci;
 pub mod pic;
 pub mod pit;
+pub mod pvpanic;
 pub mod register;
 pub mod uart;
 

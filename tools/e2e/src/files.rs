@@ -1,7 +1,6 @@
 //! Files to be served: their bytes look random, so that a piece that is lost, doubled or moved changes the hash.
 
 use sha2::{Digest, Sha256};
-use std::io::{BufWriter, Write};
 use std::path::Path;
 
 /// Writes `length` bytes into a file and returns their SHA-256 in hexadecimal digits.
@@ -9,27 +8,24 @@ use std::path::Path;
 /// # Panics
 /// The file cannot be written.
 pub fn write(path: &Path, length: usize) -> String {
-    let mut file =
-        BufWriter::new(std::fs::File::create(path).unwrap_or_else(|why| panic!("{}: {why}", path.display())));
-    let mut hash = Sha256::new();
-    let mut left = length;
+    let bytes = bytes(length);
+    std::fs::write(path, &bytes).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+    sha256(&bytes)
+}
+
+/// As many bytes as wanted.
+pub fn bytes(length: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(length + 8);
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut block = [0; 4096];
-    while left > 0 {
-        for word in block.chunks_exact_mut(8) {
-            // Marsaglia's xorshift: every 64-bit state but zero comes once.
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            word.copy_from_slice(&state.to_le_bytes());
-        }
-        let piece = &block[..left.min(block.len())];
-        hash.update(piece);
-        file.write_all(piece).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
-        left -= piece.len();
+    while bytes.len() < length {
+        // Marsaglia's xorshift: every 64-bit state but zero comes once.
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
     }
-    file.flush().unwrap_or_else(|why| panic!("{}: {why}", path.display()));
-    hex(&hash.finalize())
+    bytes.truncate(length);
+    bytes
 }
 
 /// The SHA-256 of bytes in hexadecimal digits.

@@ -4,9 +4,11 @@
 #![forbid(unsafe_code)]
 
 pub mod files;
+pub mod moving;
 pub mod servers;
 
-use slopos_run::{Builder, Machine, Outcome, Verdict, verdict};
+use slopos_run::{Builder, Event, Machine, Outcome, Verdict, verdict};
+use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -36,6 +38,11 @@ pub fn test_board() -> Builder {
     machine("qemu_q35-test")
 }
 
+/// The board of attack.toml: with programs that attack it.
+pub fn attack_board() -> Builder {
+    machine("qemu_q35-attack")
+}
+
 fn machine(name: &str) -> Builder {
     Machine::builder(built(&format!("{name}.elf"))).flash(built(&format!("{name}.img"))).timeout(LIMIT)
 }
@@ -46,6 +53,36 @@ fn machine(name: &str) -> Builder {
 /// QEMU cannot be started.
 pub fn run(board: Builder) -> Report {
     match board.run() {
+        Ok(outcome) => Report { outcome },
+        Err(why) => panic!("{why:#}"),
+    }
+}
+
+/// Something to be done when the console has said a text.
+pub type Step<'a> = (&'a str, Box<dyn FnOnce() + 'a>);
+
+/// Boots the board and waits for its end. Each step is taken once the console has said its text, behind what the step
+/// before waited for.
+///
+/// # Panics
+/// QEMU cannot be started.
+pub fn run_with_steps(board: Builder, steps: Vec<Step<'_>>) -> Report {
+    let mut steps = VecDeque::from(steps);
+    let mut said = Vec::new();
+    let outcome = board.run_with(|event| {
+        if let Event::Console(bytes) = event {
+            said.extend_from_slice(bytes);
+        }
+        while let Some((text, _)) = steps.front() {
+            let Some(at) = said.windows(text.len()).position(|window| window == text.as_bytes()) else { break };
+            said.drain(..at + text.len());
+            if let Some((_, step)) = steps.pop_front() {
+                step();
+            }
+        }
+        Ok(())
+    });
+    match outcome {
         Ok(outcome) => Report { outcome },
         Err(why) => panic!("{why:#}"),
     }
@@ -108,10 +145,38 @@ impl Report {
         self
     }
 
+    /// The figures of a process in the last output of the command `grants`.
+    ///
+    /// # Panics
+    /// There are none.
+    #[track_caller]
+    pub fn grant(&self, process: &str) -> Grant {
+        let start = format!("{process} bytes=");
+        let line = self.outcome.console.lines().rev().find_map(|line| line.find(&start).map(|at| &line[at..]));
+        let line = line.unwrap_or_else(|| panic!("no grant of {process}\n{}", self.all()));
+        let figures = line.split_whitespace().filter_map(|word| word.split_once('='));
+        Grant(figures.map(|(name, figure)| (name.to_owned(), figure.to_owned())).collect())
+    }
+
     /// All that was said, for a person. Long console output is cut.
     pub fn all(&self) -> String {
         let Outcome { console, log, qemu, .. } = &self.outcome;
         let console: String = console.chars().take(8_000).collect();
         format!("--- console\n{console}\n--- log\n{}\n--- qemu\n{}", log.join("\n"), qemu.join("\n"))
+    }
+}
+
+/// A line of `grants`, by its names.
+pub struct Grant(HashMap<String, String>);
+
+impl Grant {
+    /// A figure; of `sockets=1/4` the 1, those in use.
+    ///
+    /// # Panics
+    /// There is none of this name.
+    #[track_caller]
+    pub fn figure(&self, name: &str) -> u64 {
+        let figure = self.0.get(name).and_then(|figure| figure.split('/').next()?.parse().ok());
+        figure.unwrap_or_else(|| panic!("no {name} in {:?}", self.0))
     }
 }

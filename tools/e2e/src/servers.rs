@@ -68,6 +68,8 @@ pub enum Answer {
     Reset(Vec<u8>),
     /// Sends nothing and keeps the connection open.
     Silence,
+    /// Sends a body without an end.
+    Endless,
 }
 
 /// Longer than the board takes to read what has arrived, so that pieces arrive one by one.
@@ -86,6 +88,28 @@ pub fn answering(answer: Answer) -> String {
             thread::spawn(move || {
                 // The client may go away at any time; what it makes of that is what the test looks at.
                 if let Err(why) = stream.and_then(|stream| serve(stream, answer)) {
+                    eprintln!("server: {why}");
+                }
+            });
+        }
+    });
+    format!("http://{HOST}:{port}/")
+}
+
+/// Starts a server that takes whatever comes and says nothing; returns its address as the board sees it. It ends with the
+/// tests.
+///
+/// # Panics
+/// The loopback has no free port.
+pub fn sinking() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            thread::spawn(move || {
+                let taken = stream.and_then(|mut stream| std::io::copy(&mut stream, &mut std::io::sink()));
+                if let Err(why) = taken {
+                    // A client that is killed resets its connections.
                     eprintln!("server: {why}");
                 }
             });
@@ -139,6 +163,13 @@ fn serve(mut stream: TcpStream, answer: Answer) -> std::io::Result<()> {
             }
         }
         Answer::Silence => {}
+        Answer::Endless => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
+            // The client's going away ends it.
+            loop {
+                stream.write_all(&bytes)?;
+            }
+        }
     }
     if !matches!(answer, Answer::Silence) {
         stream.shutdown(Shutdown::Write)?;

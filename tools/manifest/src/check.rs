@@ -2,10 +2,11 @@
 
 use crate::error::{Fault, line_of};
 use crate::table::{Located, Table, suggest};
-use crate::{Board, Data, Manifest, Network, Process, Start, remote, size};
+use crate::{Board, Connect, Data, Manifest, Network, Process, Restart, Start, duration, remote, size};
 use slopos_abi::{ARGUMENTS_MAX, DESCRIPTORS, USER_BASE, USER_END, flash};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -28,6 +29,13 @@ pub const BUFFER_MIN: u64 = 1 << 10;
 /// Largest socket buffer, in bytes: what a scaled window can express (RFC 7323 section 2.3).
 pub const BUFFER_MAX: u64 = 1 << 30;
 
+/// The priority that runs last; 0 runs first.
+pub const PRIORITY_MAX: u8 = 7;
+/// What a process has that does not say, so that there is room on both sides.
+pub const PRIORITY_DEFAULT: u8 = 3;
+/// Longest wait before a restart: what is down for longer is no longer kept up by restarting it.
+pub const RESTART_MAX: Duration = Duration::from_secs(3600);
+
 /// The whole manifest; `folder` is where data files are looked for.
 pub(crate) fn manifest(text: &str, folder: &Path) -> Result<Manifest, Fault> {
     let document = DeTable::parse(text).map_err(|why| {
@@ -36,7 +44,7 @@ pub(crate) fn manifest(text: &str, folder: &Path) -> Result<Manifest, Fault> {
     })?;
     let root = Table::of_entries("the manifest", document.get_ref(), 0, &["board", "process", "data"])?;
     let board = match root.get("board") {
-        Some(value) => board(value)?,
+        Some(value) => board(value, text)?,
         None => return Err(Fault::new(0, "the manifest lacks the table [board]")),
     };
 
@@ -68,9 +76,10 @@ pub(crate) fn manifest(text: &str, folder: &Path) -> Result<Manifest, Fault> {
                 at,
                 format!(
                     "with the socket buffers of process `{}` the network needs {} ({network_bytes} bytes); \
-                     `network_budget` allows {} ({} bytes)",
+                     `network_budget` on line {} allows {} ({} bytes)",
                     process.name,
                     size::show(network_bytes),
+                    board.network_budget_line,
                     size::show(board.network_budget),
                     board.network_budget
                 ),
@@ -85,7 +94,7 @@ pub(crate) fn manifest(text: &str, folder: &Path) -> Result<Manifest, Fault> {
 }
 
 /// The table `[board]`.
-fn board(value: &Spanned<DeValue<'_>>) -> Result<Board, Fault> {
+fn board(value: &Spanned<DeValue<'_>>, text: &str) -> Result<Board, Fault> {
     let table = Table::new("[board]", value, &["name", "network_budget", "max_frame", "selftest", "flash_size"])?;
     let flash_size = table.size("flash_size")?;
     let least = (flash::MAP_SECTORS * flash::SECTOR) as u64;
@@ -107,10 +116,13 @@ fn board(value: &Spanned<DeValue<'_>>) -> Result<Board, Fault> {
         ));
     }
     let max_frame = table.number("max_frame", FRAME_MIN, FRAME_MAX)?;
+    let network_budget = table.size("network_budget")?;
     Ok(Board {
         name: name(&table.text("name")?)?,
-        network_budget: table.size("network_budget")?.value,
+        network_budget: network_budget.value,
+        network_budget_line: line_of(text, network_budget.at),
         max_frame: max_frame.value as u16,
+        max_frame_line: line_of(text, max_frame.at),
         selftest: table.flag("selftest", false)?,
         flash_size: flash_size.value,
     })
@@ -118,8 +130,8 @@ fn board(value: &Spanned<DeValue<'_>>) -> Result<Board, Fault> {
 
 /// One `[[process]]`.
 fn process(value: &Spanned<DeValue<'_>>, text: &str, names: &mut Names, data: &[Data]) -> Result<Process, Fault> {
-    let table =
-        Table::new("[[process]]", value, &["name", "app", "ram", "stack", "arguments", "start", "flash", "network"])?;
+    let known = ["name", "app", "ram", "stack", "arguments", "start", "restart", "priority", "flash", "network"];
+    let table = Table::new("[[process]]", value, &known)?;
     let own_name = names.take(&table.text("name")?)?;
     let ram = pages(&table, "ram")?;
     let stack = pages(&table, "stack")?;
@@ -174,15 +186,69 @@ fn process(value: &Spanned<DeValue<'_>>, text: &str, names: &mut Names, data: &[
     Ok(Process {
         app: name(&table.text("app")?)?,
         ram: ram.value,
+        ram_line: line_of(text, ram.at),
         stack: stack.value,
+        stack_line: line_of(text, stack.at),
         arguments: arguments(&table, &own_name)?,
         start,
+        restart: restart(&table)?,
+        priority: match table.get("priority") {
+            None => PRIORITY_DEFAULT,
+            Some(_) => table.number("priority", 0, PRIORITY_MAX.into())?.value as u8,
+        },
         flash,
         network,
         line: line_of(text, table.at),
         name: own_name,
     })
 }
+
+/// What happens when the process ends.
+fn restart(table: &Table<'_>) -> Result<Restart, Fault> {
+    let Some(value) = table.get("restart") else { return Ok(Restart::Never) };
+    let at = value.span().start;
+    match value.get_ref() {
+        DeValue::String(word) if word == "never" => Ok(Restart::Never),
+        DeValue::Table(_) => {
+            let table = Table::new("`restart`", value, &["backoff", "maximum"])?;
+            let wait = |key: &str| -> Result<Located<Duration>, Fault> {
+                let text = table.text(key)?;
+                let wait = duration::parse(text.value).map_err(|why| Fault::new(text.at, format!("`{key}`: {why}")))?;
+                if wait.is_zero() || wait > RESTART_MAX {
+                    return Err(Fault::new(
+                        text.at,
+                        format!(
+                            "`{key}` is {}; it has to be 1 ms to {}",
+                            duration::show(wait),
+                            duration::show(RESTART_MAX)
+                        ),
+                    ));
+                }
+                Ok(Located { at: text.at, value: wait })
+            };
+            let (first, maximum) = (wait("backoff")?, wait("maximum")?);
+            if maximum.value < first.value {
+                return Err(Fault::new(
+                    maximum.at,
+                    format!(
+                        "`maximum` is {}, less than the first wait of {}",
+                        duration::show(maximum.value),
+                        duration::show(first.value)
+                    ),
+                ));
+            }
+            Ok(Restart::Backoff { first: first.value, maximum: maximum.value })
+        }
+        DeValue::String(word) => {
+            let meant = suggest(word, ["never"].into_iter());
+            Err(Fault::new(at, format!("`restart` {RESTART_FORMS}, not \"{word}\"{meant}")))
+        }
+        _ => Err(Fault::new(at, format!("`restart` {RESTART_FORMS}"))),
+    }
+}
+
+/// What `restart` may be.
+const RESTART_FORMS: &str = "is \"never\" or { backoff = \"100 ms\", maximum = \"10 s\" }";
 
 /// The arguments, which have to fit the block that a process is started with.
 fn arguments(table: &Table<'_>, name: &str) -> Result<Vec<String>, Fault> {
@@ -213,7 +279,7 @@ fn network(value: &Spanned<DeValue<'_>>, process: &str, text: &str) -> Result<Ne
     let buffer = |key: &str| {
         let bytes = table.size(key)?;
         match bytes.value {
-            BUFFER_MIN..=BUFFER_MAX => Ok(bytes.value),
+            BUFFER_MIN..=BUFFER_MAX => Ok(bytes),
             found => Err(Fault::new(
                 bytes.at,
                 format!(
@@ -225,17 +291,33 @@ fn network(value: &Spanned<DeValue<'_>>, process: &str, text: &str) -> Result<Ne
             )),
         }
     };
-    let mut connect = Vec::new();
-    for remote in table.texts("connect")? {
-        connect.extend(remote::parse(remote.value).map_err(|why| Fault::new(remote.at, format!("`connect`: {why}")))?);
-    }
+    let (receive, send) = (buffer("receive")?, buffer("send")?);
     Ok(Network {
         sockets: sockets.value as u32,
-        receive: buffer("receive")?,
-        send: buffer("send")?,
-        connect,
+        sockets_line: line_of(text, sockets.at),
+        receive: receive.value,
+        receive_line: line_of(text, receive.at),
+        send: send.value,
+        send_line: line_of(text, send.at),
+        connect: connect(&table, text)?,
         line: line_of(text, table.at),
     })
+}
+
+/// Whom the process may connect to. Entries that overlap are refused: who deletes one of them believes that what it
+/// names is out of reach from then on.
+fn connect(table: &Table<'_>, text: &str) -> Result<Vec<Connect>, Fault> {
+    let mut connect: Vec<Connect> = Vec::new();
+    for entry in table.texts("connect")? {
+        let wrong = |why: String| Fault::new(entry.at, format!("`connect`: {why}"));
+        for remote in remote::parse(entry.value).map_err(&wrong)? {
+            if let Some(other) = connect.iter().find(|other| other.remote.overlaps(&remote)) {
+                return Err(wrong(format!("{remote} overlaps {} of line {}", other.remote, other.line)));
+            }
+            connect.push(Connect { remote, line: line_of(text, entry.at) });
+        }
+    }
+    Ok(connect)
 }
 
 /// One `[[data]]`.

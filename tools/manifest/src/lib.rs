@@ -7,7 +7,7 @@
 //! ```toml
 //! [board]
 //! name = "qemu_q35"               # of the kernel and the flash image that are built
-//! network_budget = "1 MiB"        # most that the socket buffers of all processes may sum up to
+//! network_budget = "1 MiB"        # most that grants and shared network memory may sum up to
 //! max_frame = 1514                # largest Ethernet frame in bytes, header included, frame check sequence not
 //! flash_size = "1 MiB"
 //! selftest = false                # builds the board's own tests in; false where it is missing
@@ -17,15 +17,17 @@
 //! app = "webget"                  # the program in the flash; several processes may run the same
 //! ram = "128 KiB"                 # code, constants and data together
 //! stack = "32 KiB"
-//! arguments = []                  # given to the program before those of the command line
+//! arguments = []                  # given to the program where its command gives none
 //! start = "command"               # or "boot"
+//! restart = "never"               # or { backoff = "100 ms", maximum = "10 s" }; "never" where it is missing
+//! priority = 3                    # 0 to 7; 0 runs first, and 3 is what a process has where it is missing
 //! flash = ["scratch"]             # data regions that it may open
 //!
 //! [process.network]               # without this table the process has no network at all
 //! sockets = 4
 //! receive = "64 KiB"              # receive buffer of each socket
 //! send = "16 KiB"                 # send buffer of each socket
-//! connect = ["10.0.2.0/24:80,8000-8999"]
+//! connect = ["10.0.2.0/24:80,8000-8999"]    # nobody where it is missing; entries may not overlap
 //!
 //! [[data]]
 //! name = "scratch"
@@ -35,18 +37,26 @@
 #![forbid(unsafe_code)]
 
 mod check;
+pub mod duration;
 mod error;
+mod expand;
 mod remote;
 pub mod size;
 mod table;
 #[cfg(test)]
 mod tests;
 
-pub use check::{BUFFER_MAX, BUFFER_MIN, DATA_UNIT, FRAME_MAX, FRAME_MIN, NAME_MAX, PAGE, PROCESSES_MAX, SOCKETS_MAX};
+pub use check::{
+    BUFFER_MAX, BUFFER_MIN, DATA_UNIT, FRAME_MAX, FRAME_MIN, NAME_MAX, PAGE, PRIORITY_DEFAULT, PRIORITY_MAX,
+    PROCESSES_MAX, RESTART_MAX, SOCKETS_MAX,
+};
 pub use error::Error;
+pub use expand::{Expanded, ExpandedBoard, ExpandedNetwork, ExpandedProcess, Item, Product};
 pub use remote::Remote;
 
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A board, its processes and what is in its flash beside the programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,10 +74,15 @@ pub struct Manifest {
 pub struct Board {
     /// Names the kernel and the flash image that are built from the manifest.
     pub name: String,
-    /// Most bytes that the socket buffers of all processes may sum up to.
+    /// Most bytes that all network memory may sum up to: the grants of all processes and what is shared. The socket
+    /// buffers are checked against it here, the whole by the audit of the built kernel.
     pub network_budget: u64,
+    /// The manifest's line of `network_budget`.
+    pub network_budget_line: usize,
     /// Largest Ethernet frame in bytes: header included, frame check sequence not.
     pub max_frame: u16,
+    /// The manifest's line of `max_frame`.
+    pub max_frame_line: usize,
     /// Whether the board's own tests are built into the kernel.
     pub selftest: bool,
     /// Bytes of the flash.
@@ -83,12 +98,20 @@ pub struct Process {
     pub app: String,
     /// Bytes for the program's segments, counted from the first address of a process; whole pages.
     pub ram: u64,
+    /// The manifest's line of `ram`.
+    pub ram_line: usize,
     /// Bytes of its stack; whole pages.
     pub stack: u64,
-    /// Arguments that it is started with, before those of the command line.
+    /// The manifest's line of `stack`.
+    pub stack_line: usize,
+    /// Arguments that it is started with where the command gives none.
     pub arguments: Vec<String>,
     /// When it is started.
     pub start: Start,
+    /// What happens when it ends.
+    pub restart: Restart,
+    /// Who runs first, 0 to [`PRIORITY_MAX`]; the lower number does.
+    pub priority: u8,
     /// The data regions of the flash that it may open; each is one of [`Manifest::data`].
     pub flash: Vec<String>,
     /// Its network; `None` means no network at all, rather than an empty one.
@@ -98,7 +121,8 @@ pub struct Process {
 }
 
 /// When a process is started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Start {
     /// As soon as the board is up.
     Boot,
@@ -106,17 +130,46 @@ pub enum Start {
     Command,
 }
 
+/// What happens when a process ends by itself or by a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restart {
+    /// Nothing.
+    Never,
+    /// It starts again: first after `first`, then after twice the wait before, up to `maximum`.
+    Backoff {
+        /// The first wait, at least a millisecond.
+        first: Duration,
+        /// The longest wait, at least `first` and at most [`RESTART_MAX`].
+        maximum: Duration,
+    },
+}
+
+/// A set of remotes that a process may connect to, and the manifest's line that says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connect {
+    /// The remotes.
+    pub remote: Remote,
+    /// The line.
+    pub line: usize,
+}
+
 /// A process's network: how much of it, and with whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Network {
     /// How many sockets it has, 1 to [`SOCKETS_MAX`].
     pub sockets: u32,
+    /// The manifest's line of `sockets`.
+    pub sockets_line: usize,
     /// Bytes of the receive buffer of each socket.
     pub receive: u64,
+    /// The manifest's line of `receive`.
+    pub receive_line: usize,
     /// Bytes of the send buffer of each socket.
     pub send: u64,
-    /// Whom it may connect to; nobody where this is empty.
-    pub connect: Vec<Remote>,
+    /// The manifest's line of `send`.
+    pub send_line: usize,
+    /// Whom it may connect to; nobody where this is empty. No two overlap.
+    pub connect: Vec<Connect>,
     /// The manifest's line on which the network begins.
     pub line: usize,
 }

@@ -1,5 +1,8 @@
 //! Whom a process may connect to.
 
+use std::fmt;
+use std::net::Ipv4Addr;
+
 /// A set of remote endpoints: the addresses of one network, and one range of their ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Remote {
@@ -11,6 +14,28 @@ pub struct Remote {
     pub first_port: u16,
     /// Last port of the range, not below the first.
     pub last_port: u16,
+}
+
+impl Remote {
+    /// Whether some endpoint is in both.
+    pub fn overlaps(&self, other: &Remote) -> bool {
+        let shorter = mask(self.prefix.min(other.prefix));
+        let network = |remote: &Remote| u32::from_be_bytes(remote.address) & shorter;
+        let ports = self.first_port <= other.last_port && other.first_port <= self.last_port;
+        ports && network(self) == network(other)
+    }
+}
+
+impl fmt::Display for Remote {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}/{}:{}", Ipv4Addr::from(self.address), self.prefix, self.first_port)?;
+        if self.first_port < self.last_port { write!(out, "-{}", self.last_port) } else { Ok(()) }
+    }
+}
+
+/// The leading bits of an address that a prefix of this length keeps.
+fn mask(prefix: u8) -> u32 {
+    u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0)
 }
 
 /// Reads `10.0.2.0/24:80,8000-8999`: one [`Remote`] for each port or range of ports.
@@ -31,10 +56,9 @@ pub fn parse(text: &str) -> Result<Vec<Remote>, String> {
     if prefix > 32 {
         return Err(format!("prefix {prefix} in \"{text}\" is more than the 32 bits of an address"));
     }
-    let address: std::net::Ipv4Addr =
+    let address: Ipv4Addr =
         address.parse().map_err(|_| format!("\"{address}\" in \"{text}\" is not an IPv4 address"))?;
-    let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
-    let masked = std::net::Ipv4Addr::from_bits(address.to_bits() & mask);
+    let masked = Ipv4Addr::from_bits(address.to_bits() & mask(prefix));
     if masked != address {
         return Err(format!("{address} has bits beyond its prefix {prefix}; did you mean {masked}/{prefix}?"));
     }
@@ -80,6 +104,32 @@ mod tests {
             parse("192.168.1.9:443"),
             Ok(vec![Remote { address: [192, 168, 1, 9], prefix: 32, first_port: 443, last_port: 443 }])
         );
+    }
+
+    #[test]
+    fn remotes_overlap_where_an_endpoint_is_in_both() {
+        let one = |text: &str| parse(text).expect(text)[0];
+        for (left, right) in [
+            ("10.0.2.0/24:80", "10.0.2.0/24:80"),
+            ("10.0.2.0/24:80", "10.0.2.9:1-100"),
+            ("0.0.0.0/0:80-90", "192.168.0.0/16:90-100"),
+        ] {
+            assert!(one(left).overlaps(&one(right)) && one(right).overlaps(&one(left)), "{left} and {right}");
+        }
+        for (left, right) in [
+            ("10.0.2.0/24:80", "10.0.2.0/24:81"),
+            ("10.0.2.0/24:80", "10.0.3.0/24:80"),
+            ("0.0.0.0/0:80-89", "192.168.0.0/16:90-100"),
+        ] {
+            assert!(!one(left).overlaps(&one(right)) && !one(right).overlaps(&one(left)), "{left} and {right}");
+        }
+    }
+
+    #[test]
+    fn a_shown_remote_reads_back() {
+        for text in ["10.0.2.0/24:80", "0.0.0.0/0:1-65535", "192.168.1.9/32:443"] {
+            assert_eq!(parse(text).expect(text)[0].to_string(), text);
+        }
     }
 
     #[test]

@@ -30,6 +30,8 @@ app = "clock"
 ram = "4 KiB"
 stack = "4 KiB"
 start = "boot"
+restart = { backoff = "100 ms", maximum = "10 s" }
+priority = 0
 
 [[data]]
 name = "scratch"
@@ -59,20 +61,37 @@ fn a_right_manifest_is_read_in_full() {
     let manifest = parse_text(RIGHT).expect("a right manifest");
     assert_eq!(
         manifest.board,
-        Board { name: "board".into(), network_budget: 1 << 20, max_frame: 1514, selftest: false, flash_size: 1 << 20 }
+        Board {
+            name: "board".into(),
+            network_budget: 1 << 20,
+            network_budget_line: 4,
+            max_frame: 1514,
+            max_frame_line: 5,
+            selftest: false,
+            flash_size: 1 << 20
+        }
     );
+    let line = |number: usize| RIGHT.lines().nth(number - 1).expect("a line");
     let [webget, clock] = &manifest.processes[..] else { panic!("two processes") };
     assert_eq!((webget.name.as_str(), webget.ram, webget.stack), ("webget", 128 << 10, 32 << 10));
     assert_eq!((webget.start, clock.start), (Start::Command, Start::Boot));
+    let backoff = Restart::Backoff { first: Duration::from_millis(100), maximum: Duration::from_secs(10) };
+    assert_eq!((webget.restart, clock.restart), (Restart::Never, backoff));
+    assert_eq!((webget.priority, clock.priority), (PRIORITY_DEFAULT, 0));
+    assert_eq!((line(webget.ram_line), line(clock.stack_line)), ("ram = \"128 KiB\"", "stack = \"4 KiB\""));
     assert_eq!(webget.arguments, ["--quiet"]);
     assert_eq!(webget.flash, ["scratch"]);
-    assert_eq!(RIGHT.lines().nth(webget.line - 1), Some("[[process]]"));
+    assert_eq!(line(webget.line), "[[process]]");
     let network = webget.network.as_ref().expect("a network");
     assert_eq!((network.sockets, network.receive, network.send), (4, 64 << 10, 16 << 10));
     assert_eq!(network.buffer_bytes(), 4 * (80 << 10));
-    assert_eq!(RIGHT.lines().nth(network.line - 1), Some("[process.network]"));
+    assert_eq!(line(network.line), "[process.network]");
+    assert_eq!(line(network.sockets_line), "sockets = 4");
+    assert_eq!((line(network.receive_line), line(network.send_line)), ("receive = \"64 KiB\"", "send = \"16 KiB\""));
     assert_eq!(network.connect.len(), 3);
-    assert_eq!(network.connect[1], Remote { address: [10, 0, 2, 0], prefix: 24, first_port: 8000, last_port: 8999 });
+    let second = Remote { address: [10, 0, 2, 0], prefix: 24, first_port: 8000, last_port: 8999 };
+    assert_eq!(network.connect[1].remote, second);
+    assert!(line(network.connect[1].line).starts_with("connect = "));
     assert_eq!(clock.network, None);
     assert_eq!(
         manifest.data,
@@ -176,6 +195,35 @@ fn a_process_starts_at_boot_or_by_command() {
 }
 
 #[test]
+fn a_restart_waits_no_shorter_than_it_says_and_not_for_ever() {
+    let right = "restart = { backoff = \"100 ms\", maximum = \"10 s\" }";
+    refused(right, "restart = \"nevr\"", "did you mean `never`?");
+    refused(right, "restart = \"always\"", "is \"never\" or { backoff");
+    refused(right, "restart = true", "is \"never\" or { backoff");
+    refused("backoff =", "backof =", "`restart` has no key `backof`; did you mean `backoff`?");
+    refused(", maximum = \"10 s\"", "", "`restart` lacks the key `maximum`");
+    refused("\"100 ms\"", "\"100\"", "not a span of time");
+    refused("\"100 ms\"", "\"0 ms\"", "`backoff` is 0 ms; it has to be 1 ms to 60 min");
+    refused("\"10 s\"", "\"61 min\"", "`maximum` is 61 min; it has to be 1 ms to 60 min");
+    refused("\"10 s\"", "\"99 ms\"", "`maximum` is 99 ms, less than the first wait of 100 ms");
+}
+
+#[test]
+fn there_are_eight_priorities() {
+    refused("priority = 0", "priority = 8", "`priority` is 8; it has to be 0 to 7");
+    refused("priority = 0", "priority = -1", "`priority` is -1");
+    refused("priority = 0", "priorty = 0", "did you mean `priority`?");
+}
+
+#[test]
+fn whom_a_process_may_connect_to_is_said_once() {
+    refused("0.0.0.0/0:443", "0.0.0.0/0:80", "0.0.0.0/0:80 overlaps 10.0.2.0/24:80 of line");
+    refused("0.0.0.0/0:443", "10.0.2.7:8999-9000", "10.0.2.7/32:8999-9000 overlaps 10.0.2.0/24:8000-8999");
+    refused("0.0.0.0/0:443", "0.0.0.0/0:443,440-450", "0.0.0.0/0:440-450 overlaps 0.0.0.0/0:443");
+    assert!(parse_text(&RIGHT.replacen("0.0.0.0/0:443", "10.0.3.0/24:80", 1)).is_ok());
+}
+
+#[test]
 fn a_process_opens_regions_that_exist() {
     refused("flash = [\"scratch\"]", "flash = [\"scrach\"]", "no data region `scrach`; did you mean `scratch`?");
     refused("flash = [\"scratch\"]", "flash = [\"scratch\", \"scratch\"]", "named twice");
@@ -199,7 +247,10 @@ fn the_network_stays_within_its_budget() {
     assert!(parse_text(&RIGHT.replacen("network_budget = \"1 MiB\"", "network_budget = \"320 KiB\"", 1)).is_ok());
     let error = parse_text(&RIGHT.replacen("network_budget = \"1 MiB\"", "network_budget = \"319 KiB\"", 1))
         .expect_err("too little");
-    assert!(error.message.contains("needs 320 KiB (327680 bytes); `network_budget` allows 319 KiB"), "{error}");
+    assert!(
+        error.message.contains("needs 320 KiB (327680 bytes); `network_budget` on line 4 allows 319 KiB"),
+        "{error}"
+    );
     assert_eq!(RIGHT.lines().nth(error.line - 1), Some("[[process]]"));
 }
 
@@ -246,5 +297,9 @@ fn the_boards_of_this_tree_are_right() {
     assert!(!board.board.selftest);
     let test = load(folder.join("test.toml")).unwrap_or_else(|error| panic!("{error}"));
     assert!(test.board.selftest);
+    for manifest in [&board, &test] {
+        let expanded = Expanded::new(manifest, "board.toml");
+        assert_eq!(Expanded::from_json(&expanded.to_json()), Ok(expanded));
+    }
     assert_ne!(board.board.name, test.board.name, "one image would overwrite the other");
 }

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Write, stdout};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -48,6 +49,12 @@ pub struct Options {
     /// Writes the log to this file too.
     #[arg(long, value_name = "FILE")]
     transcript: Option<PathBuf>,
+    /// Writes all of the board's memory to this file where the kernel panics; `audit --dump FILE` reads it.
+    #[arg(long, value_name = "FILE")]
+    dump_on_panic: Option<PathBuf>,
+    /// Lets `audit --live` look into the running board through this socket. IMAGE.qmp for a board with a person at it.
+    #[arg(long, value_name = "SOCKET")]
+    qmp: Option<PathBuf>,
     /// Begins each line of the kernel's log with its time and level.
     #[arg(long)]
     pub times: bool,
@@ -72,10 +79,24 @@ impl Options {
         if let Some(file) = &self.pcap {
             machine = machine.capture(file);
         }
+        if let Some(file) = &self.dump_on_panic {
+            machine = machine.dump_on_panic(file);
+        }
+        if let Some(socket) = &self.qmp {
+            machine = machine.monitor(socket);
+        }
         if let Some(seconds) = self.timeout {
             machine = machine.timeout(Duration::from_secs(seconds));
         }
         machine
+    }
+
+    /// Gives an interactive board a monitor of its own, where none was named and no other board has it.
+    pub fn monitor_by_default(&mut self) {
+        let socket = with_ending(&self.image, ".qmp");
+        if self.qmp.is_none() && UnixStream::connect(&socket).is_err() {
+            self.qmp = Some(socket);
+        }
     }
 
     /// Boots `machine` and prints its log to standard output, and to the transcript where one is wanted.

@@ -8,9 +8,11 @@
 mod accelerator;
 pub mod command_line;
 mod decoder;
+mod dump;
 mod machine;
 mod ports;
 mod printer;
+pub mod qmp;
 mod status;
 pub mod terminal;
 

@@ -89,6 +89,7 @@ impl Machine {
             append: String::new(),
             network: Transport::Modern,
             disk: Transport::Transitional,
+            netdev: "user".to_owned(),
             network_properties: String::new(),
             root_port: false,
             memory: "16M".to_owned(),
@@ -97,6 +98,8 @@ impl Machine {
             timeout: None,
             typing: VecDeque::new(),
             interactive: false,
+            monitor: None,
+            dump_on_panic: None,
             arguments: Vec::new(),
         }
     }
@@ -110,6 +113,7 @@ pub struct Builder {
     append: String,
     network: Transport,
     disk: Transport,
+    netdev: String,
     network_properties: String,
     root_port: bool,
     memory: String,
@@ -118,6 +122,8 @@ pub struct Builder {
     timeout: Option<Duration>,
     typing: VecDeque<(String, String)>,
     interactive: bool,
+    monitor: Option<PathBuf>,
+    dump_on_panic: Option<PathBuf>,
     arguments: Vec<OsString>,
 }
 
@@ -150,6 +156,13 @@ impl Builder {
     /// How the flash's device is reached, or that there is none.
     pub fn disk(mut self, transport: Transport) -> Self {
         self.disk = transport;
+        self
+    }
+
+    /// What the network device is connected to, as QEMU's `-netdev` takes it but without an `id`: user networking
+    /// unless said otherwise.
+    pub fn netdev(mut self, netdev: impl Into<String>) -> Self {
+        self.netdev = netdev.into();
         self
     }
 
@@ -201,6 +214,19 @@ impl Builder {
         self
     }
 
+    /// Lets a tool look into the running board: QEMU's machine protocol answers at this socket. What is left of an
+    /// earlier board at that place is replaced.
+    pub fn monitor(mut self, socket: impl Into<PathBuf>) -> Self {
+        self.monitor = Some(socket.into());
+        self
+    }
+
+    /// Writes all of the board's memory to this file where the kernel panics, before the board ends.
+    pub fn dump_on_panic(mut self, file: impl Into<PathBuf>) -> Self {
+        self.dump_on_panic = Some(file.into());
+        self
+    }
+
     /// More arguments for QEMU.
     pub fn arguments(mut self, arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
         self.arguments.extend(arguments.into_iter().map(Into::into));
@@ -221,7 +247,7 @@ impl Builder {
     /// As [`run`](Builder::run), and what `listener` returns; the board is stopped then.
     pub fn run_with(mut self, mut listener: impl FnMut(&Event) -> Result<()>) -> Result<Outcome> {
         let decoder = Decoder::from_elf(&self.kernel)?;
-        let ports = Ports::new()?;
+        let ports = Ports::new(self.dump_on_panic.is_some())?;
         let deadline = self.timeout.map(|limit| Instant::now() + limit);
         let mut qemu = Qemu(self.spawn(&ports)?);
         let stderr = qemu.0.stderr.take().context("QEMU's standard error is a pipe")?;
@@ -246,6 +272,11 @@ impl Builder {
                             quit.store(true, Ordering::Relaxed);
                         }
                     });
+                }
+                if let Some(file) = &self.dump_on_panic {
+                    let watch = ports.accept_watch().inspect_err(|_| qemu.stop())?;
+                    let from_watch = sender.clone();
+                    scope.spawn(move || crate::dump::watch(watch, file, &from_watch));
                 }
                 let from_com1 = sender.clone();
                 scope.spawn(move || read_console(com1, &from_com1));
@@ -346,7 +377,7 @@ impl Builder {
             add(&["-device", &format!("virtio-blk-pci,drive=flash{transport}")]);
         }
         if let Some(transport) = self.network.properties() {
-            add(&["-netdev", "user,id=net0"]);
+            add(&["-netdev", &format!("{},id=net0", self.netdev)]);
             // Without an option ROM the firmware has nothing to boot from the network, and starts faster.
             let mut device = "virtio-net-pci,netdev=net0,romfile=".to_owned();
             if self.root_port {
@@ -363,6 +394,14 @@ impl Builder {
                 let file = escape(capture.clone());
                 add(&["-object", &format!("filter-dump,id=capture0,netdev=net0,file={file}")]);
             }
+        }
+        if let Some(socket) = &self.monitor {
+            let path = escape(socket.clone());
+            add(&["-chardev", &format!("socket,id=monitor,path={path},server=on,wait=off")]);
+            add(&["-mon", "chardev=monitor,mode=control"]);
+        }
+        if self.dump_on_panic.is_some() {
+            add(&["-device", "pvpanic", "-action", "panic=pause"]);
         }
         line.extend(ports.arguments().into_iter().map(OsString::from));
         line.extend(self.arguments.iter().cloned());

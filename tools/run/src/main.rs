@@ -49,7 +49,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Arguments) -> Result<i32> {
+fn run(mut arguments: Arguments) -> Result<i32> {
+    if arguments.interactive {
+        arguments.options.monitor_by_default();
+    }
     let options = &arguments.options;
     if let Some(file) = &arguments.decode {
         decode(&options.kernel(), file, options.times)?;

@@ -5,11 +5,13 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use tempfile::TempDir;
 
-/// Two sockets that wait for QEMU. Their folder goes when this does.
+/// The sockets that wait for QEMU: one for each serial port, and one for a monitor where the board is watched for a
+/// panic. Their folder goes when this does.
 pub struct Ports {
     folder: TempDir,
     console: UnixListener,
     log: UnixListener,
+    watch: Option<UnixListener>,
 }
 
 impl Ports {
@@ -17,7 +19,7 @@ impl Ports {
     ///
     /// # Errors
     /// The folder for temporary files cannot be written.
-    pub fn new() -> Result<Ports> {
+    pub fn new(watched: bool) -> Result<Ports> {
         let folder = tempfile::Builder::new().prefix("slopos-").tempdir().context("cannot make a temporary folder")?;
         let listen = |name: &str| -> Result<UnixListener> {
             let path = folder.path().join(name);
@@ -26,19 +28,36 @@ impl Ports {
             socket.set_nonblocking(true)?;
             Ok(socket)
         };
-        Ok(Ports { console: listen("com1")?, log: listen("com2")?, folder })
+        let watch = if watched { Some(listen("watch")?) } else { None };
+        Ok(Ports { console: listen("com1")?, log: listen("com2")?, watch, folder })
     }
 
-    /// QEMU's arguments for COM1 and COM2.
+    /// QEMU's arguments for COM1 and COM2, and for the watch where there is one.
     pub fn arguments(&self) -> Vec<String> {
-        ["com1", "com2"]
-            .iter()
-            .flat_map(|name| {
+        let mut users = vec![("com1", ["-serial", "chardev:com1"]), ("com2", ["-serial", "chardev:com2"])];
+        if self.watch.is_some() {
+            // First, so that it is connected when the serial ports are.
+            users.insert(0, ("watch", ["-mon", "chardev=watch,mode=control"]));
+        }
+        users
+            .into_iter()
+            .flat_map(|(name, user)| {
                 let path = escape(self.folder.path().join(name));
                 let device = format!("socket,id={name},path={path},server=off");
-                ["-chardev".to_owned(), device, "-serial".to_owned(), format!("chardev:{name}")]
+                ["-chardev".to_owned(), device, user[0].to_owned(), user[1].to_owned()]
             })
             .collect()
+    }
+
+    /// The connection of the watch. QEMU makes it before those of the serial ports, so it is there when they are.
+    ///
+    /// # Errors
+    /// The socket fails, or there is none.
+    pub fn accept_watch(&self) -> Result<UnixStream> {
+        let listener = self.watch.as_ref().context("the board is not watched")?;
+        listener.set_nonblocking(false)?;
+        let (stream, _) = listener.accept().context("the watch's socket")?;
+        Ok(stream)
     }
 
     /// The two connections, as soon as QEMU has made both; `None` where it has not yet.

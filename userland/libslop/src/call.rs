@@ -4,7 +4,7 @@
 //! this library is written in terms of these functions. `kernel/abi/README.md` documents each call.
 
 use slopos_abi::Errno;
-use slopos_abi::info::{GrantInfo, NetInfo};
+use slopos_abi::info::{GrantInfo, NetInfo, SocketInfo};
 use slopos_abi::poll::Entry;
 use slopos_abi::syscall;
 
@@ -146,6 +146,32 @@ pub fn grant_info() -> Result<GrantInfo, Error> {
     Ok(info)
 }
 
+/// A grant and its sockets.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Grant<const N: usize> {
+    /// The grant as a whole.
+    pub info: GrantInfo,
+    /// Its first `N` sockets, or zeros where it has fewer; [`GrantInfo::sockets`] tells how many there are.
+    pub sockets: [SocketInfo; N],
+}
+
+// The kernel writes one structure right behind the other.
+const _: () = assert!(core::mem::offset_of!(Grant<1>, sockets) == size_of::<GrantInfo>());
+
+/// What the kernel tells about the process's own network grant and its first `N` sockets.
+///
+/// # Errors
+/// None that the kernel documents for memory which is the process's own.
+pub fn grant_info_with_sockets<const N: usize>() -> Result<Grant<N>, Error> {
+    let mut grant = Grant { info: GrantInfo::default(), sockets: [SocketInfo::default(); N] };
+    let arguments = [address_mut(&raw mut grant), size_of::<Grant<N>>() as u64, 0, 0];
+    // SAFETY: the kernel writes at most the size of `grant`, which is ours, has no padding that anybody reads, and is
+    // valid whatever its bytes are.
+    result(unsafe { raw::call(syscall::GRANT_INFO, arguments) })?;
+    Ok(grant)
+}
+
 /// Keeps only these [rights](slopos_abi::rights) of a descriptor and returns those that are left; without WRITE a
 /// connected socket sends FIN.
 ///
@@ -154,6 +180,18 @@ pub fn grant_info() -> Result<GrantInfo, Error> {
 pub fn restrict(descriptor: i32, rights: u64) -> Result<u64, Error> {
     // SAFETY: no argument of this call is an address.
     result(unsafe { raw::call(syscall::RESTRICT, [descriptor as u64, rights, 0, 0]) })
+}
+
+/// From now on connects only to remotes that lie in this network and these ports as well. `address` is an IPv4 address
+/// as a number, of which the first `prefix` bits count. Nothing widens it again but a restart of the process.
+///
+/// # Errors
+/// EINVAL where `prefix` is above 32, a port is 0, or `first_port` is above `last_port`.
+pub fn restrict_connect(address: u32, prefix: u8, first_port: u16, last_port: u16) -> Result<(), Error> {
+    let arguments = [u64::from(address), u64::from(prefix), u64::from(first_port), u64::from(last_port)];
+    // SAFETY: no argument of this call is an address in memory.
+    result(unsafe { raw::call(syscall::RESTRICT_CONNECT, arguments) })?;
+    Ok(())
 }
 
 fn address<T>(pointer: *const T) -> u64 {

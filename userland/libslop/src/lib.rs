@@ -32,6 +32,9 @@ mod socket;
 mod standard;
 pub mod time;
 
+// The copies that compiled code calls by name: every program gets them with this library.
+use slopos_memory as _;
+
 pub use arguments::Arguments;
 pub use descriptor::{Descriptor, Region};
 pub use embedded_io as io;

@@ -26,6 +26,18 @@ pub(crate) fn millis(span: Duration) -> u64 {
     u64::try_from(millis).unwrap_or(u64::MAX).min(u64::MAX - 1)
 }
 
+/// A span as a person writes it: seconds with up to three decimals, more than 0 and at most 999999.
+pub fn parse_seconds(text: &str) -> Option<Duration> {
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |part: &str, most| (1..=most).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(whole, 6) || !digits(decimals, 3) {
+        return None;
+    }
+    let scale = 10u64.pow(3 - decimals.len() as u32);
+    let millis = whole.parse::<u64>().ok()? * 1_000 + decimals.parse::<u64>().ok()? * scale;
+    (millis > 0).then_some(Duration::from_millis(millis))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,5 +48,15 @@ mod tests {
         assert_eq!(millis(Duration::from_nanos(1)), 1);
         assert_eq!(millis(Duration::from_micros(1_001)), 2);
         assert_eq!(millis(Duration::MAX), u64::MAX - 1);
+    }
+
+    #[test]
+    fn seconds_have_up_to_three_decimals_and_are_not_nothing() {
+        for (text, millis) in [("2", 2_000), ("2.5", 2_500), ("0.001", 1), ("999999.999", 999_999_999)] {
+            assert_eq!(parse_seconds(text), Some(Duration::from_millis(millis)), "{text:?}");
+        }
+        for text in ["", "0", "0.000", "-1", "1.", ".5", "1.2345", "1e3", "+1", "1000000"] {
+            assert_eq!(parse_seconds(text), None, "{text:?}");
+        }
     }
 }

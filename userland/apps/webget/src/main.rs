@@ -2,27 +2,27 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![forbid(unsafe_code)]
 
-mod connection;
 mod output;
 
 use core::time::Duration;
 
 use libslop::abi::Errno;
 use libslop::{Arguments, eprint, eprintln, time};
+use slopos_http::response::{self, Failure, Progress};
+use slopos_http::{Connection, Url, request};
 use static_cell::ConstStaticCell;
 use webget::options::{self, Settings, USAGE};
 use webget::outcome;
-use webget::request;
-use webget::response::{self, Failure, Progress};
-use webget::url::Url;
 
-use connection::Connection;
 use output::Printer;
 
 libslop::entry!(run);
 
 /// Most bytes of one read. Each costs a system call, so they are large; more gains little.
 const BUFFER: usize = 16 * 1024;
+
+/// What this program calls itself in its requests.
+const AGENT: &str = concat!("webget/", env!("CARGO_PKG_VERSION"));
 
 static MEMORY: ConstStaticCell<[u8; BUFFER]> = ConstStaticCell::new([0; BUFFER]);
 
@@ -113,7 +113,7 @@ fn exchange(
     progress: &mut Progress,
 ) -> Result<(), Failure<libslop::Error, libslop::Error>> {
     let mut connection = Connection::open(url.address, url.port, settings.timeout).map_err(Failure::Stream)?;
-    request::send(&mut connection, settings.method, url).map_err(Failure::Stream)?;
+    request::send(&mut connection, settings.method, url, AGENT).map_err(Failure::Stream)?;
     printer.begin();
     response::receive(&mut connection, settings.method, buffer, printer, progress)?;
     printer.finish(progress.body_bytes).map_err(Failure::Sink)

@@ -4,8 +4,8 @@ use core::fmt;
 use core::time::Duration;
 
 use getargs::{Opt, Options};
-
-use crate::request::Method;
+use libslop::time::parse_seconds;
+use slopos_http::request::Method;
 
 /// What to tell somebody whose command line makes no sense.
 pub const USAGE: &str =
@@ -86,7 +86,7 @@ where
             }
             Opt::Long("timeout") => {
                 let value = value()?;
-                settings.timeout = Some(seconds(value).ok_or(UsageError::Value("--timeout", value))?);
+                settings.timeout = Some(parse_seconds(value).ok_or(UsageError::Value("--timeout", value))?);
             }
             unknown => return Err(UsageError::Unknown(unknown)),
         }
@@ -96,18 +96,6 @@ where
         return Err(UsageError::NoUrl);
     }
     Ok((settings, urls))
-}
-
-/// Seconds with up to three decimals, more than 0 and at most 999999.
-fn seconds(text: &str) -> Option<Duration> {
-    let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
-    let digits = |part: &str, most| (1..=most).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
-    if !digits(whole, 6) || !digits(decimals, 3) {
-        return None;
-    }
-    let scale = 10u64.pow(3 - decimals.len() as u32);
-    let millis = whole.parse::<u64>().ok()? * 1_000 + decimals.parse::<u64>().ok()? * scale;
-    (millis > 0).then_some(Duration::from_millis(millis))
 }
 
 #[cfg(test)]

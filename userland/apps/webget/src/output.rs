@@ -3,8 +3,8 @@
 use libslop::io::Write;
 use libslop::{Error, Gather, Stdout, eprintln, stdout};
 use sha2::{Digest, Sha256};
+use slopos_http::response::{Head, Sink};
 use webget::options::Output;
-use webget::response::{Head, Sink};
 
 /// Bytes of a head that are written in one piece.
 const PIECE: usize = 1024;

@@ -1,4 +1,4 @@
-//! URLs of the one form that webget knows: `http://A.B.C.D[:port][/path][?query]` (RFC 3986, RFC 9110 section 4.2.1).
+//! URLs of the one form that is known here: `http://A.B.C.D[:port][/path][?query]` (RFC 3986, RFC 9110 section 4.2.1).
 
 use core::fmt;
 use core::net::Ipv4Addr;

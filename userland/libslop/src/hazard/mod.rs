@@ -4,6 +4,22 @@
 //! forbid `unsafe`, but they are outside the language's promises: each can end or corrupt the process, and must
 //! never be able to do more than that. That is the point of calling them.
 
+mod addresses;
+mod checked;
+mod flags;
+mod instructions;
+
+pub use addresses::{
+    call_at_the_end_of_code, call_with_stack, far_jump, far_return, interrupt_return, interrupt_return_here, jump,
+    push_at, return_to, spin_with_stack, trap_with_stack,
+};
+pub use checked::call_checked;
+pub use flags::{
+    ALIGNMENT, DIRECTION, INTERRUPTS, IO_PRIVILEGE, NESTED, TRAP, call_with_flags, flags, spin_with_flags,
+    trap_behind_stack_segment,
+};
+pub use instructions::{INSTRUCTIONS, Instruction, interrupt};
+
 use crate::raw;
 
 /// A system call with whatever number and arguments; the result as the kernel left it.

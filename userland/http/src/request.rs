@@ -5,7 +5,7 @@ use core::fmt;
 use libslop::Gather;
 use libslop::io::Write;
 
-use crate::url::Url;
+use crate::Url;
 
 /// Longest request that leaves in one piece, in bytes: the longest argument block and the header lines beside it.
 const REQUEST: usize = 768;
@@ -28,20 +28,17 @@ impl fmt::Display for Method {
     }
 }
 
-/// Writes the request for a URL.
+/// Writes the request for a URL. `agent` is what the client calls itself, `webget/1.0` for instance.
 ///
 /// # Errors
 /// What the stream said.
-pub fn send<W: Write>(stream: W, method: Method, url: &Url<'_>) -> Result<(), W::Error> {
+pub fn send<W: Write>(stream: W, method: Method, url: &Url<'_>, agent: &str) -> Result<(), W::Error> {
     let mut gather = Gather::<W, REQUEST>::new(stream);
     gather.print(format_args!("{method} {} HTTP/1.1\r\nHost: {}", url.target(), url.address))?;
     if url.port != 80 {
         gather.print(format_args!(":{}", url.port))?;
     }
-    gather.print(format_args!(
-        "\r\nUser-Agent: webget/{}\r\nAccept: */*\r\nConnection: close\r\n\r\n",
-        env!("CARGO_PKG_VERSION")
-    ))?;
+    gather.print(format_args!("\r\nUser-Agent: {agent}\r\nAccept: */*\r\nConnection: close\r\n\r\n"))?;
     gather.flush()
 }
 
@@ -52,20 +49,17 @@ mod tests {
     fn written(method: Method, url: &str) -> String {
         let mut bytes = [0; 1024];
         let mut rest = &mut bytes[..];
-        send(&mut rest, method, &Url::parse(url).unwrap()).unwrap();
+        send(&mut rest, method, &Url::parse(url).unwrap(), "webget/1.0").unwrap();
         let left = rest.len();
         String::from_utf8(bytes[..1024 - left].to_vec()).unwrap()
     }
 
     #[test]
     fn a_request_names_the_host_as_the_url_does() {
-        let version = env!("CARGO_PKG_VERSION");
         assert_eq!(
             written(Method::Get, "http://10.0.2.2:8000/a?b#c"),
-            format!(
-                "GET /a?b HTTP/1.1\r\nHost: 10.0.2.2:8000\r\nUser-Agent: webget/{version}\r\nAccept: */*\r\n\
-                 Connection: close\r\n\r\n"
-            )
+            "GET /a?b HTTP/1.1\r\nHost: 10.0.2.2:8000\r\nUser-Agent: webget/1.0\r\nAccept: */*\r\n\
+             Connection: close\r\n\r\n"
         );
         assert!(written(Method::Head, "http://10.0.2.2").starts_with("HEAD / HTTP/1.1\r\nHost: 10.0.2.2\r\n"));
     }

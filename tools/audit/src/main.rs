@@ -1,0 +1,116 @@
+//! `audit`: which process holds how much network memory, and why.
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use slopos_audit::audit::SCHEMA;
+use slopos_audit::{Audit, Image, Memory, account, compare, html, live, text};
+use std::ffi::OsString;
+use std::io::{ErrorKind, Write, stdout};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Says which process holds how much network memory, and why.
+///
+/// Exits with 0 where every byte has an owner, the kernel is as the manifest says, and the budget holds; with 1 where
+/// not; with 2 where the audit could not be made.
+#[derive(Parser)]
+#[command(name = "audit")]
+struct Arguments {
+    /// The board's files without their endings: IMAGE.elf is the kernel, IMAGE.qmp the monitor of a running board.
+    #[arg(long, value_name = "IMAGE", default_value = "build/qemu_q35")]
+    image: PathBuf,
+    /// Looks into the memory of a board that was started by `./just run`.
+    #[arg(long, conflicts_with = "dump")]
+    live: bool,
+    /// The monitor of the running board, where it is not IMAGE.qmp.
+    #[arg(long, value_name = "SOCKET", requires = "live")]
+    qmp: Option<PathBuf>,
+    /// Looks into a memory dump that QEMU's dump-guest-memory wrote.
+    #[arg(long, value_name = "FILE")]
+    dump: Option<PathBuf>,
+    /// Prints JSON instead of tables; tools/audit/README.md describes it.
+    #[arg(long)]
+    json: bool,
+    /// Writes a page for a browser to this file as well.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Prints what changed since this JSON was written, instead of tables.
+    #[arg(long, value_name = "OLD.json", conflicts_with = "json")]
+    compare: Option<PathBuf>,
+    /// Prints what is wrong and nothing else.
+    #[arg(long, conflicts_with_all = ["json", "compare"])]
+    quiet: bool,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(audit) => {
+            for problem in &audit.problems {
+                eprintln!("audit: {problem}");
+            }
+            if audit.passes() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(why) => {
+            eprintln!("audit: {why:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<Audit> {
+    let (image, manifest) = Image::read(&with_ending(&arguments.image, ".elf"))?;
+    let mut audit = account::audit(&image, &manifest);
+    if arguments.live {
+        let socket = arguments.qmp.clone().unwrap_or_else(|| with_ending(&arguments.image, ".qmp"));
+        let found = live::look_at_board(&image, &manifest, &socket)?;
+        audit.problems.extend(found.disagreements());
+        audit.live = Some(found);
+    } else if let Some(file) = &arguments.dump {
+        let found = live::look(&image, &manifest, &Memory::of_dump(file)?)?;
+        // The board may have stopped in the middle of changing its sums, so a difference is told and is no fault.
+        for disagreement in found.disagreements() {
+            eprintln!("audit: note: {disagreement}");
+        }
+        audit.live = Some(found);
+    }
+    if let Some(file) = &arguments.html {
+        std::fs::write(file, html::page(&audit)).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    print(&output(arguments, &audit)?)?;
+    Ok(audit)
+}
+
+/// What goes to standard output.
+fn output(arguments: &Arguments, audit: &Audit) -> Result<String> {
+    if arguments.quiet {
+        return Ok(String::new());
+    }
+    if arguments.json {
+        return Ok(serde_json::to_string_pretty(audit)? + "\n");
+    }
+    let Some(file) = &arguments.compare else { return Ok(text::Text(audit).to_string()) };
+    let old = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let old: Audit = serde_json::from_str(&old).with_context(|| format!("{} is no audit", file.display()))?;
+    anyhow::ensure!(
+        old.schema == SCHEMA,
+        "{} has schema {}, and this tool writes {SCHEMA}",
+        file.display(),
+        old.schema
+    );
+    Ok(compare::compare(&old, audit))
+}
+
+fn print(text: &str) -> Result<()> {
+    match stdout().write_all(text.as_bytes()) {
+        // A pager that was left early wants no more.
+        Err(why) if why.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("standard output"),
+    }
+}
+
+/// The path with more letters at its end; [`Path::with_extension`] would take a dot in the name for an ending.
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(ending);
+    PathBuf::from(name)
+}

@@ -1,0 +1,142 @@
+//! A run of the board under the plugin, and what the plugin wrote.
+
+use anyhow::{Context, Result, anyhow, bail};
+use slopos_run::{Accelerator, Machine, Transport, Verdict, verdict};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The plugin that `build.rs` compiled.
+const PLUGIN: &str = env!("COUNT_PLUGIN");
+
+/// Longest run, in seconds. The slowest, 64 MiB, takes about two on an idle machine.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// What was counted at one address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// How often the instruction was carried out.
+    pub count: u64,
+    /// How many instructions had been carried out before it was first seen.
+    pub before: u64,
+}
+
+/// The instructions of a run, by their address.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Profile {
+    /// What was counted at each address that was reached.
+    pub counts: BTreeMap<u64, Count>,
+}
+
+impl Profile {
+    /// Instructions carried out in all.
+    pub fn total(&self) -> u64 {
+        self.counts.values().map(|count| count.count).sum()
+    }
+
+    /// Reads what the plugin wrote.
+    ///
+    /// # Errors
+    /// A line is not as the plugin writes it, or the last one is missing, or its sum is not that of the others.
+    pub fn parse(text: &str) -> Result<Profile> {
+        let mut profile = Profile::default();
+        let mut lines = text.lines();
+        let last = lines.next_back().context("the plugin wrote nothing")?;
+        let sum = last.strip_prefix("end ").context("the plugin's file is cut off")?;
+        for line in lines {
+            let wrong = || anyhow!("the plugin wrote {line:?}");
+            let words: Vec<&str> = line.split(' ').collect();
+            let [address, count, before] = words[..] else { return Err(wrong()) };
+            let address = u64::from_str_radix(address, 16).map_err(|_| wrong())?;
+            let count =
+                Count { count: count.parse().map_err(|_| wrong())?, before: before.parse().map_err(|_| wrong())? };
+            if profile.counts.insert(address, count).is_some() {
+                return Err(wrong());
+            }
+        }
+        if sum.parse() != Ok(profile.total()) {
+            bail!("the plugin counted {sum} instructions, and its lines say {}", profile.total());
+        }
+        Ok(profile)
+    }
+}
+
+/// Whether something outside the guest takes part in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// Neither network nor flash: the same run has the same counts, whenever it is made.
+    None,
+    /// A server on the host answers, in its own time; guest time passes at its own pace while the guest waits.
+    Host,
+}
+
+/// A board and how to count it.
+#[derive(Clone, Debug)]
+pub struct Board {
+    /// The board's files without their endings.
+    pub image: PathBuf,
+}
+
+impl Board {
+    /// The kernel's ELF.
+    pub fn kernel(&self) -> PathBuf {
+        with_ending(&self.image, ".elf")
+    }
+
+    /// Boots the board, has it carry out `commands` and exit, and counts from reset on. The console's text is
+    /// returned with the counts.
+    ///
+    /// # Errors
+    /// QEMU cannot be started or does not take the plugin, or the last command has another status than 0.
+    pub fn run(&self, commands: &str, peer: Peer) -> Result<(Profile, String)> {
+        let folder = tempfile::Builder::new().prefix("slopos-count-").tempdir().context("a temporary folder")?;
+        let file = folder.path().join("counts");
+        let (icount, network, disk) = match peer {
+            // One instruction is one nanosecond; waiting costs no time.
+            Peer::None => ("shift=0,sleep=off", Transport::None, Transport::None),
+            Peer::Host => ("shift=0", Transport::Modern, Transport::Transitional),
+        };
+        let mut plugin = OsString::from(PLUGIN.replace(',', ",,"));
+        plugin.push(",out=");
+        plugin.push(file.to_string_lossy().replace(',', ",,"));
+        let outcome = Machine::builder(self.kernel())
+            .flash(with_ending(&self.image, ".img"))
+            .network(network)
+            .disk(disk)
+            .accelerator(Accelerator::Tcg)
+            .timeout(LIMIT)
+            .append(format!("{commands}; exit"))
+            .arguments([OsString::from("-icount"), icount.into(), "-plugin".into(), plugin])
+            .run()?;
+        if verdict(outcome.code) != Verdict::Exit(0) {
+            let said = [outcome.log.join("\n"), outcome.console, outcome.qemu.join("\n")].join("\n");
+            bail!("`{commands}` ended with code {}:\n{said}", outcome.code);
+        }
+        let text = fs::read_to_string(&file).context("the plugin's file")?;
+        Ok((Profile::parse(&text)?, outcome.console))
+    }
+}
+
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_believed_only_when_it_is_whole_and_adds_up() {
+        let profile = Profile::parse("ffffffff80100000 3 40\n400000 2 7\nend 5\n").unwrap();
+        assert_eq!(profile.total(), 5);
+        assert_eq!(profile.counts[&0x40_0000], Count { count: 2, before: 7 });
+        for broken in ["", "400000 2 7\n", "400000 2 7\nend 3\n", "400000 2\nend 2\n", "x 2 7\nend 2\n"] {
+            assert!(Profile::parse(broken).is_err(), "{broken:?}");
+        }
+        assert!(Profile::parse("400000 1 7\n400000 1 7\nend 2\n").is_err(), "an address twice");
+    }
+}

@@ -1,0 +1,238 @@
+//! Streams whose segments come late, twice, in pieces, changed, or not at all.
+
+use crate::{Scene, ms, noise};
+use slopos_netlab::lab::{SOON, routed};
+use slopos_netlab::server::response;
+use slopos_netlab::wire::Ipv4;
+use slopos_netlab::wire::ipv4::Body;
+use slopos_netlab::wire::tcp::{ACK, FIN, Options};
+use slopos_netlab::{Offer, Server};
+use std::time::Instant;
+
+/// Waits until the board has acknowledged everything up to `next`.
+#[track_caller]
+fn all_acknowledged(scene: &mut Scene, server: &mut Server) {
+    while server.acknowledged != server.next {
+        server.take(&mut scene.lab, SOON);
+        assert!(!server.was_reset, "{}", scene.lab.transcript());
+    }
+}
+
+fn with_sack() -> Offer {
+    let options = Options { sack_permitted: true, ..Offer::default().options };
+    Offer { options, ..Offer::default() }
+}
+
+#[test]
+fn segments_in_reverse_order_are_put_right() {
+    let mut scene = Scene::fetching();
+    let mut server = scene.accept(with_sack());
+    let body = noise(12_000);
+    let bytes = response(&body);
+    let pieces: Vec<_> = bytes.chunks(1000).enumerate().collect();
+    for (number, piece) in pieces.iter().rev() {
+        let segment = server.data(*number as u32 * 1000, piece);
+        server.send(&mut scene.lab, segment);
+        if *number > 0 {
+            // RFC 2018 section 4: the first block is the one with the segment that just came.
+            let answer = server.take(&mut scene.lab, SOON);
+            assert_eq!(answer.acknowledgement, server.next, "RFC 5681 section 4.2: a duplicate ACK at once");
+            let begin = server.next.wrapping_add(*number as u32 * 1000);
+            let end = server.next.wrapping_add(bytes.len() as u32);
+            assert_eq!(answer.known_options().sack.first(), Some(&(begin, end)));
+        }
+    }
+    server.next = server.next.wrapping_add(bytes.len() as u32);
+    all_acknowledged(&mut scene, &mut server);
+    scene.received(&body);
+}
+
+#[test]
+fn what_was_acknowledged_is_not_changed_by_an_overlap() {
+    let mut scene = Scene::fetching();
+    let mut server = scene.accept(Offer::default());
+    let body = noise(2000);
+    let bytes = response(&body);
+    let (first, rest) = bytes.split_at(1000);
+    server.push(&mut scene.lab, first);
+    all_acknowledged(&mut scene, &mut server);
+    // 500 bytes that were acknowledged, now others, and 300 new ones.
+    let lie = [&[0xee; 500][..], &rest[..300]].concat();
+    let segment = server.data(0_u32.wrapping_sub(500), &lie);
+    server.send(&mut scene.lab, segment);
+    server.next = server.next.wrapping_add(300);
+    all_acknowledged(&mut scene, &mut server);
+    server.reply(&mut scene.lab, &rest[300..]);
+    scene.received(&body);
+}
+
+#[test]
+fn a_fin_out_of_order_ends_the_stream_where_it_stands() {
+    let mut scene = Scene::fetching();
+    let mut server = scene.accept(Offer::default());
+    let body = noise(500);
+    // Without a length the body ends with the stream.
+    let bytes = [b"HTTP/1.1 200 OK\r\n\r\n", &body[..]].concat();
+    let mut fin = server.data(100, &bytes[100..]);
+    fin.flags |= FIN;
+    server.send(&mut scene.lab, fin);
+    let answer = server.take(&mut scene.lab, SOON);
+    assert_eq!(answer.acknowledgement, server.next, "the FIN is not there before what precedes it");
+    let segment = server.data(0, &bytes[..100]);
+    server.send(&mut scene.lab, segment);
+    server.next = server.next.wrapping_add(bytes.len() as u32 + 1);
+    all_acknowledged(&mut scene, &mut server);
+    scene.received(&body);
+}
+
+#[test]
+fn a_thousand_segments_of_one_byte_are_a_stream() {
+    let mut scene = Scene::fetching();
+    let mut server = scene.accept(Offer::default());
+    let body = noise(1000);
+    for byte in response(&body) {
+        server.push(&mut scene.lab, &[byte]);
+    }
+    all_acknowledged(&mut scene, &mut server);
+    scene.received(&body);
+}
+
+#[test]
+fn a_segment_with_a_wrong_checksum_never_was() {
+    let mut scene = Scene::fetching();
+    let mut server = scene.accept(Offer::default());
+    let body = noise(3000);
+    let bytes = response(&body);
+    let lie = server.data(0, &[0x55; 1000]);
+    let packet = Ipv4::new(*server.local.ip(), *server.board.ip(), Body::Tcp(lie));
+    let mut frame = routed(packet).emit();
+    // One bit of the payload, behind the back of the checksum.
+    *frame.last_mut().expect("a byte") ^= 1;
+    scene.lab.send_bytes(&frame);
+    assert_eq!(server.poll(&mut scene.lab, ms(700)), None, "nothing to acknowledge");
+    server.reply(&mut scene.lab, &bytes);
+    scene.received(&body);
+}
+
+#[test]
+fn a_closed_window_is_probed_until_it_opens() {
+    let mut scene = Scene::fetching();
+    let mut server = Server::accept(&mut scene.lab, Offer { window: 0, ..Offer::default() });
+    let mut last = Instant::now();
+    let mut pauses = Vec::new();
+    // Two probes are answered with the window still closed; then it opens, and the update gets lost.
+    for _ in 0..3 {
+        let probe = server.take(&mut scene.lab, SOON);
+        assert!(probe.payload.len() <= 1, "{probe:?}");
+        pauses.push(last.elapsed());
+        last = Instant::now();
+        // The probe's byte is not taken.
+        server.expected = server.syn.sequence.wrapping_add(1);
+        server.received.clear();
+        let answer = server.segment();
+        if pauses.len() < 3 {
+            server.send(&mut scene.lab, answer);
+        }
+    }
+    assert!(pauses[1] > pauses[0].mul_f64(1.4), "probes back off, RFC 9293 section 3.8.6.1: {pauses:?}");
+    server.offer.window = 65_535;
+    let probe = server.take(&mut scene.lab, SOON);
+    assert!(probe.payload.len() <= 1, "{probe:?}");
+    server.expected = server.syn.sequence.wrapping_add(1);
+    server.received.clear();
+    let answer = server.segment();
+    server.send(&mut scene.lab, answer);
+    server.request(&mut scene.lab);
+    scene.completes(server);
+}
+
+#[test]
+fn a_lost_request_is_sent_again() {
+    let mut scene = Scene::fetching();
+    let mut server = Server::accept(&mut scene.lab, Offer::default());
+    let first = server.wait(&mut scene.lab, "the request", SOON, |segment| !segment.payload.is_empty());
+    let begin = Instant::now();
+    let again = server.wait(&mut scene.lab, "the request again", SOON, |segment| !segment.payload.is_empty());
+    assert_eq!((first.sequence, &first.payload), (again.sequence, &again.payload));
+    assert!(begin.elapsed() > ms(150), "{:?}", begin.elapsed());
+    server.request(&mut scene.lab);
+    scene.completes(server);
+}
+
+#[test]
+fn a_lone_segment_is_acknowledged_within_half_a_second() {
+    let mut scene = Scene::fetching();
+    let mut server = scene.accept(Offer::default());
+    let begin = Instant::now();
+    server.push(&mut scene.lab, b"HTTP/1.1 200 OK\r\nContent-Length: 3000\r\n\r\n");
+    all_acknowledged(&mut scene, &mut server);
+    // RFC 9293 section 3.8.6.3. A little more for a machine that is busy.
+    assert!(begin.elapsed() < ms(700), "{:?}", begin.elapsed());
+    let body = noise(3000);
+    let begin = Instant::now();
+    server.push(&mut scene.lab, &body[..1460]);
+    server.push(&mut scene.lab, &body[1460..2920]);
+    all_acknowledged(&mut scene, &mut server);
+    assert!(begin.elapsed() < ms(400), "two full segments are acknowledged at once: {:?}", begin.elapsed());
+    server.reply(&mut scene.lab, &body[2920..]);
+    scene.received(&body);
+}
+
+#[test]
+fn a_stream_that_ends_half_way_is_56() {
+    let mut scene = Scene::fetching();
+    let mut server = scene.accept(Offer::default());
+    let bytes = response(&noise(1000));
+    server.reply(&mut scene.lab, &bytes[..500]);
+    let fin = slopos_netlab::wire::Tcp { flags: ACK | FIN, ..server.segment() };
+    server.send(&mut scene.lab, fin);
+    scene.ends(56);
+}
+
+#[test]
+fn a_reset_half_way_is_56() {
+    let mut scene = Scene::fetching();
+    let mut server = scene.accept(Offer::default());
+    let bytes = response(&noise(1000));
+    server.reply(&mut scene.lab, &bytes[..500]);
+    let reset = server.reset(0);
+    server.send(&mut scene.lab, reset);
+    scene.ends(56);
+}
+
+#[test]
+fn an_old_timestamp_is_refused() {
+    let options = Options { timestamps: Some((0, 0)), ..Offer::default().options };
+    let mut scene = Scene::fetching();
+    let mut server = scene.accept(Offer { options, ..Offer::default() });
+    let body = noise(3000);
+    let bytes = response(&body);
+    scene.lab.during(ms(200));
+    server.reply(&mut scene.lab, &bytes[..1000]);
+    // PAWS, RFC 7323 section 5.3: from before the connection, and with other bytes.
+    let mut old = server.data(0, &[0x55; 500]);
+    old.options = Options { timestamps: Some((u32::MAX - 1000, 0)), ..Options::default() }.emit();
+    server.send(&mut scene.lab, old);
+    let answer = server.take(&mut scene.lab, SOON);
+    assert_eq!((answer.flags, answer.acknowledgement), (ACK, server.next), "it is dropped and answered");
+    server.reply(&mut scene.lab, &bytes[1000..]);
+    scene.received(&body);
+}
+
+#[test]
+fn the_window_is_respected_and_never_shrinks() {
+    let mut scene = Scene::fetching();
+    let mut server = scene.accept(Offer::default());
+    let body = noise(400_000);
+    let bytes = response(&body);
+    let mut edge = server.acknowledged.wrapping_add(server.board_window);
+    for piece in bytes.chunks(20_000) {
+        server.reply(&mut scene.lab, piece);
+        let new = server.acknowledged.wrapping_add(server.board_window);
+        let back = edge.wrapping_sub(new) as i32;
+        // A scaled window is rounded down to whole units, RFC 7323 section 2.4.
+        assert!(back < 1 << server.syn_options.shift.unwrap_or(0), "the edge went back by {back}");
+        edge = new;
+    }
+    scene.received(&body);
+}

@@ -1,0 +1,156 @@
+//! `sim`: runs simulated networks by seed. A seed that fails is printed with the command that runs it again.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use slopos_sim::Figures;
+
+/// Seeds that a thread takes at a time.
+const SHARE: u64 = 50;
+/// How often a long run says how far it is.
+const REPORT: Duration = Duration::from_secs(10);
+
+/// Runs the network stack in simulated networks.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs many seeds, up to the first that fails, and prints what was counted.
+    Soak {
+        /// How many.
+        #[arg(default_value_t = 10_000)]
+        seeds: u64,
+        /// The first one.
+        #[arg(long, default_value_t = 0)]
+        from: u64,
+        /// How many at a time; by default as many as there are processors.
+        #[arg(long)]
+        threads: Option<usize>,
+        /// Goes on after a failure.
+        #[arg(long)]
+        keep_going: bool,
+    },
+    /// Runs one seed.
+    Seed {
+        /// Which one.
+        seed: u64,
+        /// Prints the scenario and each frame.
+        #[arg(long)]
+        trace: bool,
+    },
+    /// Writes the corpus for the fuzzer from the frames of simulated exchanges.
+    Corpus {
+        /// Where to; each target gets a folder.
+        folder: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Soak { seeds, from, threads, keep_going } => soak(from, seeds, threads, keep_going),
+        Command::Seed { seed, trace } => one(seed, trace),
+        Command::Corpus { folder } => slopos_sim::corpus::write(&folder).map(|files| {
+            println!("{files} files");
+            true
+        }),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("sim: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn report(seed: u64, error: &anyhow::Error) {
+    eprintln!("seed {seed}: {error:#}");
+    eprintln!("again: cargo run --release -p slopos-sim -- seed {seed} --trace");
+}
+
+fn one(seed: u64, trace: bool) -> Result<bool> {
+    match slopos_sim::run(seed, trace) {
+        Ok(figures) => {
+            print!("{figures}");
+            Ok(true)
+        }
+        Err(error) => {
+            report(seed, &error);
+            Ok(false)
+        }
+    }
+}
+
+/// What the threads share.
+struct Soak {
+    next: AtomicU64,
+    end: u64,
+    stop: AtomicBool,
+    failures: AtomicU64,
+    sum: Mutex<Figures>,
+}
+
+impl Soak {
+    fn work(&self, keep_going: bool) {
+        while !self.stop.load(Ordering::Relaxed) {
+            let first = self.next.fetch_add(SHARE, Ordering::Relaxed);
+            if first >= self.end {
+                return;
+            }
+            let mut figures = Figures::default();
+            for seed in first..self.end.min(first + SHARE) {
+                match slopos_sim::run(seed, false) {
+                    Ok(one) => figures += one,
+                    Err(error) => {
+                        report(seed, &error);
+                        self.failures.fetch_add(1, Ordering::Relaxed);
+                        self.stop.store(!keep_going, Ordering::Relaxed);
+                    }
+                }
+            }
+            *self.sum.lock().unwrap_or_else(PoisonError::into_inner) += figures;
+        }
+    }
+}
+
+fn soak(from: u64, seeds: u64, threads: Option<usize>, keep_going: bool) -> Result<bool> {
+    let threads = match threads {
+        Some(threads) => threads.max(1),
+        None => std::thread::available_parallelism()?.get(),
+    };
+    let begun = Instant::now();
+    let soak = Soak {
+        next: AtomicU64::new(from),
+        end: from.saturating_add(seeds),
+        stop: AtomicBool::new(false),
+        failures: AtomicU64::new(0),
+        sum: Mutex::new(Figures::default()),
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(|| soak.work(keep_going))).collect();
+        let mut reported = Instant::now();
+        while workers.iter().any(|worker| !worker.is_finished()) {
+            std::thread::sleep(Duration::from_millis(20));
+            if reported.elapsed() >= REPORT {
+                reported = Instant::now();
+                let taken = soak.next.load(Ordering::Relaxed).min(soak.end) - from;
+                eprintln!("{taken} of {seeds} seeds, {} s", begun.elapsed().as_secs());
+            }
+        }
+    });
+    print!("{}", soak.sum.lock().unwrap_or_else(PoisonError::into_inner));
+    let failures = soak.failures.into_inner();
+    println!("{:<36} {failures:>16}", "failures");
+    println!("{:<36} {:>16.1}", "seconds on this machine", begun.elapsed().as_secs_f64());
+    Ok(failures == 0)
+}

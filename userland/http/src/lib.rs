@@ -1,0 +1,15 @@
+//! HTTP/1.1 as a client speaks it: URLs, requests, responses, and a connection that gives up in time.
+//!
+//! Only [`Connection`] makes system calls. Everything else takes its bytes from any stream, so the host's tests run
+//! the same code as the board: [`response::receive`] is the place to start reading.
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+
+mod chunked;
+mod connection;
+pub mod request;
+pub mod response;
+mod url;
+
+pub use connection::Connection;
+pub use url::{Url, UrlError};
