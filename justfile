@@ -71,6 +71,14 @@ test: (build board) (build test_board) (build attack_board)
 panics elf="build/qemu_q35.elf": build
     @cargo run --quiet -p slopos-panics -- "$1" --forbid capsules/net --forbid chips/virtio
 
+# Runs the network stack in so many simulated networks, and prints what was counted.
+soak seeds="100000" *OPTIONS:
+    @cargo run --release --quiet -p slopos-sim -- soak "$@"
+
+# Lets the fuzzer loose on a target (ethernet, arp, ipv4, udp, dhcp, tcp, tcp_options, stack) for so many seconds.
+fuzz target seconds="60" *OPTIONS:
+    @tools/sim/fuzz.sh "$@"
+
 # Checks format and lints.
 lint: setup
     @cargo fmt --all --check
@@ -83,4 +91,4 @@ fmt:
 # Removes what was built; what setup installed stays.
 clean:
     @cargo clean --quiet
-    @rm -f build/*.elf build/*.img build/*.img.new build/*.log
+    @rm -f build/*.elf build/*.qmp build/*.img build/*.img.new build/*.log

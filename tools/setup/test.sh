@@ -14,6 +14,7 @@ stage() {
 }
 
 stage browser tools/setup/browser.sh
+stage servers tools/setup/servers.sh
 # All that defmt could log is compiled in, so that a log line which does not link is found here.
 export DEFMT_LOG=trace
 # The board's crate is tested by booting it.
@@ -22,6 +23,8 @@ stage format cargo fmt --all --check
 stage lints cargo clippy --workspace --all-targets -- -D warnings
 # shellcheck disable=SC2086 # the list is meant to be split
 stage "tests on this machine" cargo test --no-fail-fast $host
+# For the review: the bytes that a change costs, against the account that is kept in the tree.
+stage "what the change costs" cargo run --quiet -p slopos-audit -- --compare boards/qemu_q35/audit.json
 # Each test is a board of its own and takes a processor.
 stage "tests on the board" cargo test --no-fail-fast -p slopos-e2e -- --test-threads="$(nproc)"
 if [ -n "$failed" ]; then

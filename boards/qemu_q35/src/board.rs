@@ -130,7 +130,9 @@ impl Board {
         if pending & (pending_bit(NETWORK_VECTOR) | pending_bit(NETWORK_CONFIGURATION_VECTOR)) != 0 {
             device.disable_interrupts();
             let cause = device.acknowledge_interrupt();
-            if cause.configuration && device.service_configuration() {
+            // By message the vector tells, by pin the device.
+            let configuration = cause.configuration || pending & pending_bit(NETWORK_CONFIGURATION_VECTOR) != 0;
+            if configuration && device.service_configuration() {
                 stack.set_link(device.link_up(), now);
             }
         }

@@ -8,6 +8,9 @@ use crate::register::{Bus, Hardware, Port};
 /// I/O port of the device (section "ISA Interface").
 pub const PORT: u16 = 0x505;
 
+/// Rounds in which the processor can stop; one would do, were it sure that the compiler leaves it a loop.
+const ROUNDS: usize = 64;
+
 register_bitfields![u8,
     /// Reading gives the events that the device takes, writing reports them.
     Events [
@@ -36,9 +39,22 @@ impl<B: Bus> PvPanic<B> {
     /// Reports a panic. What follows is the host's choice: the board may stop here for a while, or not at all. Where
     /// there is no device, nothing happens.
     pub fn report(&self) {
-        if self.events.is_set(Events::PANICKED) && !self.events.is_set(Events::NONE) {
-            self.events.write(Events::PANICKED::SET);
+        if !self.is_there() {
+            return;
         }
+        self.events.write(Events::PANICKED::SET);
+        // An emulated processor stops between two blocks of code, not at the write, and what follows in this block
+        // might end the machine. A loop is a new block each time round.
+        for _ in 0..ROUNDS {
+            if !self.is_there() {
+                return;
+            }
+        }
+    }
+
+    fn is_there(&self) -> bool {
+        let events = self.events.extract();
+        events.is_set(Events::PANICKED) && !events.is_set(Events::NONE)
     }
 }
 
@@ -50,7 +66,7 @@ mod tests {
     /// What is written where the port reads as this.
     fn written(reads: u8) -> Vec<(u16, usize, u32)> {
         let fake = Fake::default();
-        fake.script(PORT, &[reads, reads]);
+        fake.set_port(PORT, reads);
         // SAFETY: the bus is a model in this process's memory.
         unsafe { PvPanic::new(&fake) }.report();
         fake.port_log()

@@ -229,7 +229,7 @@ mod tests {
     fn a_section_belongs_to_whom_its_name_says() {
         let grant = Ownership::Grant { process: "webget".into(), capsule: "net".into() };
         assert_eq!(Ownership::of(".grant.webget.net"), grant);
-        assert_eq!(Ownership::of(".process.web-get"), Ownership::Process("web-get".into()));
+        assert_eq!(Ownership::of(".process.web_get"), Ownership::Process("web_get".into()));
         assert_eq!(Ownership::of(".shared.net"), Ownership::Shared("net".into()));
         assert_eq!(Ownership::of(".owner.log"), Ownership::Owner("log".into()));
         assert_eq!(Ownership::of(".cpu"), Ownership::Reviewed);

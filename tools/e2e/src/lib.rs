@@ -58,7 +58,7 @@ pub fn run(board: Builder) -> Report {
     }
 }
 
-/// Something to be done when the console has said a text.
+/// Something to be done when the console has said a text, which is not empty.
 pub type Step<'a> = (&'a str, Box<dyn FnOnce() + 'a>);
 
 /// Boots the board and waits for its end. Each step is taken once the console has said its text, behind what the step
@@ -69,13 +69,19 @@ pub type Step<'a> = (&'a str, Box<dyn FnOnce() + 'a>);
 pub fn run_with_steps(board: Builder, steps: Vec<Step<'_>>) -> Report {
     let mut steps = VecDeque::from(steps);
     let mut said = Vec::new();
+    let mut searched = 0;
     let outcome = board.run_with(|event| {
         if let Event::Console(bytes) = event {
             said.extend_from_slice(bytes);
         }
         while let Some((text, _)) = steps.front() {
-            let Some(at) = said.windows(text.len()).position(|window| window == text.as_bytes()) else { break };
-            said.drain(..at + text.len());
+            let found = said[searched..].windows(text.len()).position(|window| window == text.as_bytes());
+            let Some(at) = found else {
+                // What was searched once is not searched again, but for the beginning of a match.
+                searched = said.len().saturating_sub(text.len() - 1).max(searched);
+                break;
+            };
+            searched += at + text.len();
             if let Some((_, step)) = steps.pop_front() {
                 step();
             }

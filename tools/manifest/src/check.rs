@@ -132,7 +132,16 @@ fn board(value: &Spanned<DeValue<'_>>, text: &str) -> Result<Board, Fault> {
 fn process(value: &Spanned<DeValue<'_>>, text: &str, names: &mut Names, data: &[Data]) -> Result<Process, Fault> {
     let known = ["name", "app", "ram", "stack", "arguments", "start", "restart", "priority", "flash", "network"];
     let table = Table::new("[[process]]", value, &known)?;
-    let own_name = names.take(&table.text("name")?)?;
+    let given = table.text("name")?;
+    let own_name = names.take(&given)?;
+    if own_name.contains('-') {
+        return Err(Fault::new(
+            given.at,
+            format!(
+                "the process's name \"{own_name}\" holds a hyphen; it names a linker section, where that is a minus"
+            ),
+        ));
+    }
     let ram = pages(&table, "ram")?;
     let stack = pages(&table, "stack")?;
     // Between program and stack, and above the stack, a page stays empty, so that overruns fault.

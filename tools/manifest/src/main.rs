@@ -2,6 +2,7 @@
 //! `manifest --expand FILE` prints what all of it comes to.
 
 use slopos_manifest::Expanded;
+use std::io::{ErrorKind, Write, stdout};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -14,18 +15,20 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match slopos_manifest::load(path) {
-        Ok(manifest) if expand => {
-            print!("{}", Expanded::new(&manifest, path));
-            ExitCode::SUCCESS
-        }
-        Ok(manifest) => {
-            println!("{}", manifest.board.name);
-            ExitCode::SUCCESS
-        }
+    let text = match slopos_manifest::load(path) {
+        Ok(manifest) if expand => Expanded::new(&manifest, path).to_string(),
+        Ok(manifest) => manifest.board.name + "\n",
         Err(error) => {
             eprintln!("manifest: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match stdout().write_all(text.as_bytes()) {
+        // A pager that was left early wants no more.
+        Err(why) if why.kind() != ErrorKind::BrokenPipe => {
+            eprintln!("manifest: standard output: {why}");
             ExitCode::FAILURE
         }
+        _ => ExitCode::SUCCESS,
     }
 }

@@ -151,6 +151,7 @@ fn names_are_short_plain_and_unique() {
     refused("name = \"clock\"", "name = \"Clock\"", "holds 'C'");
     refused("app = \"clock\"", "app = \"clock.elf\"", "holds '.'");
     refused("name = \"board\"", "name = \"../board\"", "holds '.'");
+    refused("name = \"clock\"", "name = \"wall-clock\"", "holds a hyphen");
     let twice = format!("{RIGHT}\n[[data]]\nname = \"scratch\"\nsize = \"512 B\"\n");
     assert!(parse_text(&twice).expect_err("twice").message.contains("second data region has the name `scratch`"));
     refused(

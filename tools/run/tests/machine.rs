@@ -3,6 +3,7 @@
 mod kernel;
 
 use kernel::{COM1, COM2, FOR_EVER, exit, kernel, write_port};
+use slopos_run::qmp::Qmp;
 use slopos_run::{Event, Machine, TIMED_OUT, Transport, Verdict, verdict};
 use std::time::{Duration, Instant};
 
@@ -134,4 +135,48 @@ fn qemus_own_complaint_is_passed_on() {
         .expect("QEMU starts");
     assert_eq!(verdict(outcome.code), Verdict::NoWord);
     assert!(outcome.qemu.iter().any(|line| line.contains("no-such-option")), "{:?}", outcome.qemu);
+}
+
+#[test]
+fn a_tool_can_speak_with_qemu_while_the_board_runs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("qmp");
+    // What an earlier board has left there is no hindrance.
+    drop(std::os::unix::net::UnixListener::bind(&socket).expect("a socket"));
+    let mut ran = None;
+    let outcome = Machine::builder(kernel(folder.path(), &[&write_port(COM1, b"up\n")[..], &FOR_EVER].concat()))
+        .network(Transport::None)
+        .monitor(&socket)
+        .timeout(LIMIT)
+        .run_with(|event| {
+            if let (Event::Console(_), None) = (event, ran) {
+                let mut qemu = Qmp::connect(&socket)?;
+                ran = Some(qemu.is_running()?);
+                qemu.execute("quit", None)?;
+            }
+            Ok(())
+        })
+        .expect("QEMU runs");
+    assert_eq!((ran, outcome.code), (Some(true), 0));
+}
+
+#[test]
+fn a_panic_is_dumped_and_ends_as_it_would_have() {
+    /// The port of QEMU's `pvpanic` device.
+    const PVPANIC: u16 = 0x505;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("dump");
+    // The jump to the next instruction ends a block of code: there the processor stops.
+    let code = [write_port(PVPANIC, &[1]), vec![0xeb, 0x00], exit(1)].concat();
+    let board = |code: &[u8]| Machine::builder(kernel(folder.path(), code)).network(Transport::None).timeout(LIMIT);
+    let outcome = board(&code).dump_on_panic(&file).run().expect("QEMU runs");
+    assert_eq!(verdict(outcome.code), Verdict::Panic, "{outcome:?}");
+    let dump = std::fs::read(&file).expect("a dump");
+    assert!(dump.starts_with(b"\x7fELF") && dump.len() > 1 << 20, "{} bytes", dump.len());
+    // The code itself is in it, for it is in memory.
+    assert!(dump.windows(code.len()).any(|window| window == code));
+    assert!(outcome.qemu.iter().any(|line| line.contains("the board's memory is in")), "{:?}", outcome.qemu);
+
+    let outcome = board(&code).run().expect("QEMU runs");
+    assert_eq!(verdict(outcome.code), Verdict::Panic, "without a file nothing is watched");
 }

@@ -1,12 +1,12 @@
 //! `sim`: runs simulated networks by seed. A seed that fails is printed with the command that runs it again.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use slopos_sim::Figures;
 
@@ -47,6 +47,11 @@ enum Command {
         #[arg(long)]
         trace: bool,
     },
+    /// Prints the commands that an input of the fuzz target `stack` means, and runs them.
+    Commands {
+        /// The input.
+        file: PathBuf,
+    },
     /// Writes the corpus for the fuzzer from the frames of simulated exchanges.
     Corpus {
         /// Where to; each target gets a folder.
@@ -58,6 +63,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Soak { seeds, from, threads, keep_going } => soak(from, seeds, threads, keep_going),
         Command::Seed { seed, trace } => one(seed, trace),
+        Command::Commands { file } => commands(&file),
         Command::Corpus { folder } => slopos_sim::corpus::write(&folder).map(|files| {
             println!("{files} files");
             true
@@ -89,6 +95,15 @@ fn one(seed: u64, trace: bool) -> Result<bool> {
             Ok(false)
         }
     }
+}
+
+fn commands(file: &Path) -> Result<bool> {
+    let input = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    for command in slopos_sim::targets::commands::Reader::new(&input) {
+        println!("{command:?}");
+    }
+    slopos_sim::targets::stack(&input);
+    Ok(true)
 }
 
 /// What the threads share.

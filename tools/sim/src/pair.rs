@@ -54,7 +54,7 @@ pub fn run(seed: u64, trace: bool) -> Result<Figures> {
     let mut memories = [Memory::new(&sizes[..1]), Memory::new(&sizes[1..])];
     let seeds = [(); 2].map(|()| {
         let mut seed = [0; 32];
-        seed[..8].copy_from_slice(&random.next().to_le_bytes());
+        seed[..8].copy_from_slice(&random.draw().to_le_bytes());
         seed
     });
     let smallest = sizes.iter().map(|sizes| sizes.receive.min(sizes.send)).min().unwrap_or(1);
@@ -78,7 +78,8 @@ fn run_both<'r, 'a>(
     if trace {
         println!("{impairments:#?} {script:#?}");
     }
-    let first = random.magnitude(1, 5_000_000);
+    // By then both have an address, unless the link is very bad: a neighbour that has none does not answer.
+    let first = 60_000_000 + random.magnitude(1, 5_000_000);
     // Mostly they call at nearly the same time, so that the SYNs cross.
     let second = first + random.pick(&[0, 1, 1_000, 400_000, 1_500_000]);
     let mut client = |side, process, address, port, content, bytes, start, station: &mut Station<'_>| {
@@ -216,6 +217,7 @@ impl Run<'_, '_> {
         match outcomes {
             [Some(Outcome::Over), Some(Outcome::Over)] if cut_short => self.figures.cut_short += 2,
             [Some(Outcome::Over), Some(Outcome::Over)] if whole => {}
+            _ if given_up && outcomes.contains(&Some(Outcome::TimedOut)) => self.figures.connect_timeouts += 2,
             _ if given_up => self.figures.given_up += 2,
             _ => bail!("not whole: {outcomes:?}, {:?}", self.clients.each_ref().map(|client| client.error)),
         }

@@ -100,7 +100,7 @@ impl DhcpServer {
 }
 
 /// The DHCP message of a client in a frame.
-fn client_message(frame: &[u8]) -> Option<&[u8]> {
+pub fn client_message(frame: &[u8]) -> Option<&[u8]> {
     let (header, packet) = Header::parse(frame)?;
     let (packet, payload) = ipv4::Header::parse(packet).ok().filter(|_| header.ether_type == EtherType::IPV4)?;
     if packet.protocol != Protocol::UDP {

@@ -177,8 +177,8 @@ pub fn draw_script(random: &mut Random, budget: usize) -> Script {
         turns,
         eager: random.permille(400),
         ending: random.pick(&[Ending::ServerFirst, Ending::ClientHalfCloses, Ending::ClientCloses, Ending::Both]),
-        upload: Content(random.next()),
-        download: Content(random.next()),
+        upload: Content(random.draw()),
+        download: Content(random.draw()),
         client_quits_after: None,
         server_aborts_after: None,
     };

@@ -78,8 +78,9 @@ pub fn with_stations<const N: usize, R>(
     work: impl FnOnce(&mut [Station<'_>; N]) -> R,
 ) -> R {
     let authority = [Remote::ANY];
-    let mut sockets =
-        memories.each_mut().map(|memory| memory.processes.iter_mut().map(make_sockets).collect::<Vec<_>>());
+    let mut sockets = memories
+        .each_mut()
+        .map(|memory| memory.processes.iter_mut().map(|rings| make_sockets(rings)).collect::<Vec<_>>());
     let mut sets = sockets.each_mut().map(|sockets| {
         sockets.iter_mut().map(|sockets| SocketSet::new("app", sockets, &authority)).collect::<Vec<_>>()
     });
@@ -99,7 +100,7 @@ pub fn with_stations<const N: usize, R>(
     work(&mut stations)
 }
 
-fn make_sockets(rings: &mut Vec<(Vec<u8>, Vec<u8>)>) -> Vec<Socket<'_>> {
+fn make_sockets(rings: &mut [(Vec<u8>, Vec<u8>)]) -> Vec<Socket<'_>> {
     rings.iter_mut().map(|(receive, send)| Socket::new(receive, send)).collect()
 }
 

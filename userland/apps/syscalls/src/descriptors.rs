@@ -56,7 +56,12 @@ fn closed(checks: &mut Checks) -> Result<(), Failed> {
     let mut byte = [0];
     checks.fails("read what is closed", call::read(number, &mut byte), Errno::BadDescriptor)?;
     checks.fails("write what is closed", call::write(number, b"x"), Errno::BadDescriptor)?;
-    checks.fails("close what is closed", call::close(number), Errno::BadDescriptor)
+    checks.fails("close what is closed", call::close(number), Errno::BadDescriptor)?;
+    let next = checks.succeeds("open a region", call::open(SCRATCH))?;
+    checks.holds("a number is not given out again", next != number)?;
+    checks.fails("read by the old number", call::read(number, &mut byte), Errno::BadDescriptor)?;
+    checks.fails("close by the old number", call::close(number), Errno::BadDescriptor)?;
+    checks.succeeds("close by the new number", call::close(next))
 }
 
 fn restricted(checks: &mut Checks) -> Result<(), Failed> {

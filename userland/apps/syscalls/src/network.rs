@@ -19,6 +19,7 @@ pub fn run(checks: &mut Checks) -> Result<(), Failed> {
     let after = checks.succeeds("ask for the grant", call::grant_info())?.denials;
     checks.equal("each denial is counted, and nothing else", after - before, 1)?;
 
+    narrowing(checks)?;
     let info = checks.succeeds("ask for the network", call::net_info())?;
     checks.holds("a prefix has at most 32 bits", info.prefix <= 32)?;
     checks.holds("the link is up or down", info.link <= 1)?;
@@ -28,6 +29,20 @@ pub fn run(checks: &mut Checks) -> Result<(), Failed> {
     checks.equal("no grant has no bytes", (grant.bytes, grant.in_use, grant.high_water), (0, 0, 0))?;
     checks.equal("no grant has no sockets", (grant.sockets, grant.sockets_in_use, grant.recycled), (0, 0, 0))?;
     lengths(checks)
+}
+
+/// Without authority there is nothing to narrow, but what makes no sense is still refused.
+fn narrowing(checks: &mut Checks) -> Result<(), Failed> {
+    let invalid = Errno::Invalid.to_return();
+    for arguments in [[0, 33, 1, 1], [0, 256, 1, 1], [0, 0, 0, 1], [0, 0, 2, 1], [0, 0, 1, 65_536], [1 << 32, 0, 1, 1]]
+    {
+        checks.raw("narrow to what makes no sense", syscall::RESTRICT_CONNECT, arguments, invalid)?;
+    }
+    for (prefix, first, last) in [(0, 1, 65_535), (32, 80, 80), (24, 1, 1)] {
+        let result = call::restrict_connect(0x0a00_0200, prefix, first, last);
+        checks.succeeds("narrow what is nothing", result)?;
+    }
+    Ok(())
 }
 
 /// The kernel fills what room there is, and writes nothing beyond the structure or the room.

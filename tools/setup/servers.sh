@@ -1,0 +1,15 @@
+#!/bin/sh
+# Installs the servers that the board is tested against on a network of its own, and the tool that makes that network.
+# Building and running need none.
+set -eu
+cd "$(dirname "$0")/../.."
+. tools/setup/packages.sh
+
+missing=
+command -v ip >/dev/null || missing="$missing iproute2"
+command -v nginx >/dev/null || missing="$missing nginx-light"
+command -v dnsmasq >/dev/null || missing="$missing dnsmasq-base"
+command -v udhcpd >/dev/null || missing="$missing udhcpd"
+[ -z "$missing" ] && exit
+# shellcheck disable=SC2086 # the list is meant to be split
+install_packages $missing
