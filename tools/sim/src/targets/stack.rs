@@ -314,7 +314,10 @@ impl Machine<'_, '_> {
         line.known &= flags & SYN == 0 || sequence == INITIAL;
         let first = if flags & SYN != 0 { sequence + 1 } else { sequence };
         let mut payload = vec![0; usize::from(told.payload)];
-        DOWNLOAD.fill(first.as_u32().wrapping_sub((INITIAL + 1).as_u32()) as usize, &mut payload);
+        // What lies before the stream's first byte is not part of it, and must be cut off.
+        let early = (INITIAL + 1).bytes_after(first) as usize;
+        let part = payload.get_mut(early..).unwrap_or(&mut []);
+        DOWNLOAD.fill(first.bytes_after(INITIAL + 1) as usize, part);
         let mut options = told.options.clone();
         options.resize(options.len().next_multiple_of(4).min(40), 0);
         let mut bytes = Vec::with_capacity(20 + options.len() + payload.len());

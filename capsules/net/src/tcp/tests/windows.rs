@@ -193,6 +193,18 @@ fn a_window_taken_back_sends_no_more_than_the_first_segment_again() {
 }
 
 #[test]
+fn what_acknowledges_more_brings_its_window_though_its_data_comes_late() {
+    let mut connection = established().peer_window(3_000).nodelay();
+    connection.write(&pattern(10_000), at(0));
+    assert_eq!(places(&connection.sent(at(0))), [(0, 1_460), (1_460, 1_460)]);
+    connection.receive(data(b"x").seq(RECEIVE_NEXT + 10).window(3_000), at(1));
+    // Sent again by the peer, later: it lies before that in the stream.
+    connection.receive(data(b"y").acking(SEND_NEXT + 2_920).window(80), at(2));
+    let ends = connection.sent(at(2)).into_iter().map(|packet| packet.sequence + packet.payload.len() as u32);
+    assert!(ends.into_iter().all(|end| !end.is_after(SEND_NEXT + 3_000)), "beyond the peer's window");
+}
+
+#[test]
 fn an_old_segment_does_not_bring_back_its_window() {
     let mut connection = established();
     connection.receive(data(b"x").seq(RECEIVE_NEXT + 10).window(2_000), at(0));

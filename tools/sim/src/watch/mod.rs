@@ -260,3 +260,6 @@ fn check_acknowledgement(flow: &mut Flow, segment: &Segment<'_>) -> Result<()> {
     flow.our_last_window = segment.window;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
