@@ -151,7 +151,7 @@ mod tests {
     fn paths_begin_at_the_workspace_or_the_library() {
         assert_eq!(shorten("/somewhere/src/kernel/src/grant.rs"), "kernel/src/grant.rs");
         assert_eq!(shorten("/usr/src/rustc-1.0/library/core/src/option.rs"), "library/core/src/option.rs");
-        assert_eq!(shorten("/home/registry/src/mirror/heapless-0.9/src/vec.rs"), "heapless-0.9/src/vec.rs");
+        assert_eq!(shorten("/cache/registry/src/mirror/heapless-0.9/src/vec.rs"), "heapless-0.9/src/vec.rs");
         assert_eq!(shorten("main.rs"), "main.rs");
     }
 }
