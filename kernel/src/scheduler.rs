@@ -1,8 +1,12 @@
 //! The process table, and who runs next.
 //!
-//! Of the processes that can run, those of the most important priority take turns. A process that waits keeps the system call it made; when it is woken,
-//! or its deadline passes, the call is made again from the start ([`crate::dispatch`]), so no call leaves anything
-//! half done and a process needs no stack in the kernel.
+//! Of the processes that can run, those of the most important priority take turns of [`TIME_SLICE`]. One that was woken
+//! goes before its equals, for as long as a slice lasts: who mostly waits need not wait for who only computes, and who
+//! computes gets no more than its share by being woken.
+//!
+//! A process that waits keeps the system call it made; when it is woken, or its deadline passes, the call is made again
+//! from the start ([`crate::dispatch`]), so no call leaves anything half done and a process needs no stack in the
+//! kernel.
 
 use crate::capability::{EnterProcessMemory, ManageProcesses};
 use crate::descriptor::DescriptorTable;
@@ -15,6 +19,9 @@ use crate::processor::{Call, Fault, Processor, Trap};
 use crate::time::{Duration, Instant};
 use heapless::Vec;
 use slopos_abi::{ARGUMENTS_MAX, STATUS_KILLED};
+
+/// How long a process runs while its equals could.
+pub const TIME_SLICE: Duration = Duration::from_millis(10);
 
 /// What the manifest says of a process.
 #[derive(Clone, Copy, Debug)]
@@ -107,6 +114,10 @@ pub struct Process {
     status: Option<i32>,
     fault: Option<Fault>,
     waiting: Option<Waiting>,
+    /// It was woken, and goes before its equals until its slice is used up or it waits again.
+    woken: bool,
+    /// What is left of its slice. Waiting does not renew it.
+    slice: Duration,
     started: Instant,
     /// How long the last restart was waited for.
     backoff: Duration,
@@ -136,6 +147,8 @@ impl Process {
             status: None,
             fault: None,
             waiting: None,
+            woken: false,
+            slice: TIME_SLICE,
             started: Instant::BOOT,
             backoff: Duration::ZERO,
             restart_at: None,
@@ -172,6 +185,23 @@ impl Process {
         self.restart_at
     }
 
+    /// Makes it try the call again that it waits for.
+    fn wake(&mut self) {
+        self.state = State::Ready;
+        self.woken = true;
+    }
+
+    /// Charges it with time that it ran while others could. Answers whether its slice is used up; the next begins.
+    fn charge(&mut self, time: Duration) -> bool {
+        if time < self.slice {
+            self.slice = self.slice - time;
+            return false;
+        }
+        self.slice = TIME_SLICE;
+        self.woken = false;
+        true
+    }
+
     /// Ends the run, and says when the next begins.
     fn end(&mut self, status: i32, now: Instant) {
         self.state = State::Stopped;
@@ -190,6 +220,7 @@ impl Process {
 /// All processes of the board.
 pub struct Kernel {
     processes: &'static mut [Process],
+    /// Whose turn it is.
     next: usize,
 }
 
@@ -256,6 +287,7 @@ impl Kernel {
         process.fresh = false;
         process.status = None;
         process.fault = None;
+        process.woken = false;
         process.started = now;
         process.restart_at = None;
         process.starts = process.starts.saturating_add(1);
@@ -285,7 +317,7 @@ impl Kernel {
     pub fn wake(&mut self, set: ProcessSet) {
         for (index, process) in self.processes.iter_mut().enumerate() {
             if process.state == State::Waiting && set.contains(ProcessId::new(index as u8)) {
-                process.state = State::Ready;
+                process.wake();
             }
         }
     }
@@ -294,7 +326,7 @@ impl Kernel {
     pub fn wake_expired(&mut self, now: Instant) {
         for process in self.processes.iter_mut().filter(|process| process.state == State::Waiting) {
             if process.waiting.and_then(|waiting| waiting.deadline).is_some_and(|deadline| deadline <= now) {
-                process.state = State::Ready;
+                process.wake();
             }
         }
     }
@@ -314,6 +346,19 @@ impl Kernel {
         self.processes.iter().filter(|process| process.state == State::Ready).count()
     }
 
+    /// How long the process that runs next may do so before an equal has its turn; `None` where it is alone.
+    pub fn slice(&self) -> Option<Duration> {
+        if self.runnable() > 1 { self.choose().map(|index| self.processes[index].slice) } else { None }
+    }
+
+    /// Who runs next: of the most important that can run, one that was woken, else the first in turn.
+    fn choose(&self) -> Option<usize> {
+        let count = self.processes.len();
+        let turn = (0..count).map(|step| (self.next + step) % count);
+        let ready = turn.filter(|&index| self.processes[index].state == State::Ready);
+        ready.min_by_key(|&index| (self.processes[index].configuration.priority, !self.processes[index].woken))
+    }
+
     /// Lets the next process that can run make one step: until a system call, a fault or an interrupt.
     /// Answers whether there was one.
     pub fn run_next(
@@ -322,50 +367,67 @@ impl Kernel {
         objects: &mut impl Objects,
         now: impl Fn() -> Instant,
     ) -> bool {
-        let count = self.processes.len();
-        let turn = (0..count).map(|step| (self.next + step) % count);
-        let ready = turn.filter(|&index| self.processes[index].state == State::Ready);
-        // Of equals the first in turn.
-        let Some(index) = ready.min_by_key(|&index| self.processes[index].configuration.priority) else {
-            return false;
-        };
-        self.next = index;
+        let Some(index) = self.choose() else { return false };
+        if !self.processes[index].woken {
+            self.next = index;
+        }
+        let began = (self.runnable() > 1).then(&now);
+        let stays = self.step(index, cpu, objects, &now);
+        let process = &mut self.processes[index];
+        let used_up = began.is_some_and(|began| process.charge(now().since(began)));
+        process.woken &= stays;
+        // Who was woken ran out of turn: the turn of another stays where it is.
+        if (used_up || !stays) && self.next == index {
+            self.next = (index + 1) % self.processes.len();
+        }
+        true
+    }
+
+    /// One step of this process. Answers whether it could go on.
+    fn step(
+        &mut self,
+        index: usize,
+        cpu: &mut impl Processor,
+        objects: &mut impl Objects,
+        now: impl Fn() -> Instant,
+    ) -> bool {
         let id = ProcessId::new(index as u8);
         let process = &mut self.processes[index];
-        let retried = process.waiting.take();
-        let (call, deadline) = match retried {
+        let (call, deadline) = match process.waiting.take() {
             Some(waiting) => (waiting.call, waiting.deadline),
             None => match cpu.run(id) {
                 Trap::SystemCall(call) => {
                     process.calls += 1;
                     (call, None)
                 }
-                Trap::Interrupt => {
-                    self.next = (index + 1) % count;
-                    return true;
-                }
+                Trap::Interrupt => return true,
                 Trap::Fault(fault) => {
                     report(process.configuration.name, &fault);
                     process.fault = Some(fault);
                     self.end_at_once(id, objects, now());
-                    return true;
+                    return false;
                 }
             },
         };
         match dispatch::dispatch(process, id, &call, deadline, cpu, objects, now()) {
-            Outcome::Return(value) => cpu.set_result(id, value),
+            Outcome::Return(value) => {
+                cpu.set_result(id, value);
+                true
+            }
             Outcome::Yield => {
                 cpu.set_result(id, 0);
-                self.next = (index + 1) % count;
+                false
             }
             Outcome::Block(deadline) => {
                 process.waiting = Some(Waiting { call, deadline });
                 process.state = State::Waiting;
-                self.next = (index + 1) % count;
+                false
             }
-            Outcome::Exit(status) => process.end(status, now()),
+            Outcome::Exit(status) => {
+                process.end(status, now());
+                false
+            }
         }
-        true
     }
 
     fn end_at_once(&mut self, id: ProcessId, objects: &mut impl Objects, now: Instant) {

@@ -2,13 +2,14 @@
 
 mod common;
 
-use common::{FakeObjects, FakeProcessor, Token, configuration, kernel, kernel_of};
+use common::{FakeObjects, FakeProcessor, MEMORY, Token, configuration, kernel, kernel_of};
 use slopos_abi::syscall;
 use slopos_abi::{ARGUMENTS_MAX, STATUS_KILLED};
 use slopos_kernel::process::{ProcessId, ProcessSet};
 use slopos_kernel::processor::{Call, Fault, Trap};
-use slopos_kernel::scheduler::{Configuration, Restart, StartError, State};
+use slopos_kernel::scheduler::{Configuration, Restart, StartError, State, TIME_SLICE};
 use slopos_kernel::time::{Duration, Instant};
+use std::cell::Cell;
 
 fn call(number: u64, arguments: [u64; 6]) -> Trap {
     Trap::SystemCall(Call { number, arguments })
@@ -18,14 +19,78 @@ fn at(millis: u64) -> impl Fn() -> Instant {
     move || Instant::from_millis(millis)
 }
 
+/// A clock that moves on by so much each time that it is read.
+fn ticking(tick: Duration) -> impl Fn() -> Instant {
+    let time = Cell::new(Instant::BOOT);
+    move || {
+        time.set(time.get() + tick);
+        time.get()
+    }
+}
+
 #[test]
-fn processes_take_turns_when_interrupted() {
+fn equals_take_turns_of_a_slice_however_often_they_are_interrupted() {
     let (mut kernel, mut cpu, mut objects) = (kernel(3), FakeProcessor::new(3), FakeObjects::default());
     cpu.start_all(&mut kernel);
-    for _ in 0..6 {
-        assert!(kernel.run_next(&mut cpu, &mut objects, at(0)));
+    let now = ticking(TIME_SLICE.divided_by(2));
+    assert_eq!(kernel.slice(), Some(TIME_SLICE));
+    assert!(kernel.run_next(&mut cpu, &mut objects, &now));
+    assert_eq!(kernel.slice(), Some(TIME_SLICE.divided_by(2)), "what is left of the turn");
+    for _ in 1..12 {
+        assert!(kernel.run_next(&mut cpu, &mut objects, &now));
     }
-    assert_eq!(cpu.runs, [0, 1, 2, 0, 1, 2]);
+    assert_eq!(cpu.runs, [0, 0, 1, 1, 2, 2, 0, 0, 1, 1, 2, 2]);
+}
+
+#[test]
+fn who_is_alone_runs_without_a_slice() {
+    let (mut kernel, mut cpu, mut objects) = (kernel(1), FakeProcessor::new(1), FakeObjects::default());
+    cpu.start_all(&mut kernel);
+    assert_eq!(kernel.slice(), None);
+    assert!(kernel.run_next(&mut cpu, &mut objects, ticking(TIME_SLICE)));
+    assert_eq!(cpu.runs, [0]);
+}
+
+#[test]
+fn who_is_woken_goes_before_its_equals_and_the_turn_stays_where_it_was() {
+    let (mut kernel, mut cpu, mut objects) = (kernel(3), FakeProcessor::new(3), FakeObjects::default());
+    cpu.start_all(&mut kernel);
+    // It asks for input, has none, and waits; the others compute.
+    cpu.traps[0].push_back(call(syscall::FS_READ, [0, MEMORY, 1, 0, 0, 0]));
+    cpu.traps[0].push_back(call(syscall::FS_READ, [0, MEMORY, 1, 0, 0, 0]));
+    let now = ticking(Duration::from_micros(10));
+    for _ in 0..3 {
+        kernel.run_next(&mut cpu, &mut objects, &now);
+    }
+    assert_eq!(cpu.runs, [0, 1, 1]);
+    objects.input = vec![7];
+    kernel.wake(ProcessSet::ALL);
+    for _ in 0..4 {
+        kernel.run_next(&mut cpu, &mut objects, &now);
+    }
+    // The call is made again and succeeds, its next waits; then goes on who was interrupted.
+    assert_eq!(cpu.results, [(0, 1)]);
+    assert_eq!(cpu.runs, [0, 1, 1, 0, 1, 1]);
+}
+
+#[test]
+fn being_woken_again_and_again_gives_no_more_than_a_slice() {
+    let (mut kernel, mut cpu, mut objects) = (kernel(2), FakeProcessor::new(2), FakeObjects::default());
+    cpu.start_all(&mut kernel);
+    let now = ticking(TIME_SLICE.divided_by(8));
+    for _ in 0..40 {
+        cpu.traps[0].push_back(Trap::Interrupt);
+        cpu.traps[0].push_back(call(syscall::FS_READ, [0, MEMORY, 1, 0, 0, 0]));
+    }
+    for _ in 0..120 {
+        kernel.run_next(&mut cpu, &mut objects, &now);
+        objects.input = vec![7];
+        kernel.wake(ProcessSet::ALL);
+    }
+    let runs_of = |process| cpu.runs.iter().filter(|&&index| index == process).count();
+    let (first, other) = (runs_of(0), runs_of(1));
+    assert!(other >= cpu.runs.len() / 3, "the other ran {other} times of {}", cpu.runs.len());
+    assert!(first >= cpu.runs.len() / 5, "the first ran {first} times of {}", cpu.runs.len());
 }
 
 #[test]
@@ -95,8 +160,9 @@ static PRIORITIES: [Configuration; 3] = [
 fn the_most_important_priority_runs_and_equals_take_turns() {
     let (mut kernel, mut cpu, mut objects) = (kernel_of(&PRIORITIES), FakeProcessor::new(3), FakeObjects::default());
     cpu.start_all(&mut kernel);
+    let now = ticking(TIME_SLICE);
     for _ in 0..4 {
-        kernel.run_next(&mut cpu, &mut objects, at(0));
+        kernel.run_next(&mut cpu, &mut objects, &now);
     }
     assert_eq!(cpu.runs, [1, 2, 1, 2]);
     for index in [1, 2] {

@@ -20,8 +20,6 @@ use slopos_x86_64::trap::{TIMER_VECTOR, take_pending};
 const FRAMES_PER_PASS: usize = 32;
 /// Bytes taken from the console's port in one pass: its FIFO twice.
 const KEYS_PER_PASS: usize = 32;
-/// How long a process runs while others could.
-const TIME_SLICE: Duration = Duration::from_millis(10);
 /// How long a broken network device is left alone before it is started again.
 const RECOVERY_PAUSE: Duration = Duration::from_millis(100);
 /// How long the last frames may take before the board is left.
@@ -87,7 +85,7 @@ impl Board {
         self.watch_foreground();
         self.run_monitor(now);
 
-        let slice = (self.kernel.runnable() > 1).then(|| now + TIME_SLICE);
+        let slice = self.kernel.slice().map(|slice| now + slice);
         if self.kernel.runnable() > 0 {
             self.alarm.set([slice, self.next_deadline()].into_iter().flatten().min(), now);
         }
