@@ -82,6 +82,17 @@ impl State {
     }
 }
 
+/// What came of a process's turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// No process can run.
+    Nobody,
+    /// The process could go on.
+    Continues,
+    /// It waits, gave its turn up, used its slice up, or has ended.
+    Pauses,
+}
+
 /// Why a process cannot be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
 pub enum StartError {
@@ -351,6 +362,11 @@ impl Kernel {
         if self.runnable() > 1 { self.choose().map(|index| self.processes[index].slice) } else { None }
     }
 
+    /// Whether the process that runs next was woken.
+    pub fn wakes(&self) -> bool {
+        self.choose().is_some_and(|index| self.processes[index].woken)
+    }
+
     /// Who runs next: of the most important that can run, one that was woken, else the first in turn.
     fn choose(&self) -> Option<usize> {
         let count = self.processes.len();
@@ -360,14 +376,13 @@ impl Kernel {
     }
 
     /// Lets the next process that can run make one step: until a system call, a fault or an interrupt.
-    /// Answers whether there was one.
     pub fn run_next(
         &mut self,
         cpu: &mut impl Processor,
         objects: &mut impl Objects,
         now: impl Fn() -> Instant,
-    ) -> bool {
-        let Some(index) = self.choose() else { return false };
+    ) -> Step {
+        let Some(index) = self.choose() else { return Step::Nobody };
         if !self.processes[index].woken {
             self.next = index;
         }
@@ -380,7 +395,7 @@ impl Kernel {
         if (used_up || !stays) && self.next == index {
             self.next = (index + 1) % self.processes.len();
         }
-        true
+        if used_up || !stays { Step::Pauses } else { Step::Continues }
     }
 
     /// One step of this process. Answers whether it could go on.

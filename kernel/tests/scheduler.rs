@@ -7,7 +7,7 @@ use slopos_abi::syscall;
 use slopos_abi::{ARGUMENTS_MAX, STATUS_KILLED};
 use slopos_kernel::process::{ProcessId, ProcessSet};
 use slopos_kernel::processor::{Call, Fault, Trap};
-use slopos_kernel::scheduler::{Configuration, Restart, StartError, State, TIME_SLICE};
+use slopos_kernel::scheduler::{Configuration, Restart, StartError, State, Step, TIME_SLICE};
 use slopos_kernel::time::{Duration, Instant};
 use std::cell::Cell;
 
@@ -34,10 +34,11 @@ fn equals_take_turns_of_a_slice_however_often_they_are_interrupted() {
     cpu.start_all(&mut kernel);
     let now = ticking(TIME_SLICE.divided_by(2));
     assert_eq!(kernel.slice(), Some(TIME_SLICE));
-    assert!(kernel.run_next(&mut cpu, &mut objects, &now));
+    assert_eq!(kernel.run_next(&mut cpu, &mut objects, &now), Step::Continues);
     assert_eq!(kernel.slice(), Some(TIME_SLICE.divided_by(2)), "what is left of the turn");
-    for _ in 1..12 {
-        assert!(kernel.run_next(&mut cpu, &mut objects, &now));
+    assert_eq!(kernel.run_next(&mut cpu, &mut objects, &now), Step::Pauses);
+    for _ in 2..12 {
+        kernel.run_next(&mut cpu, &mut objects, &now);
     }
     assert_eq!(cpu.runs, [0, 0, 1, 1, 2, 2, 0, 0, 1, 1, 2, 2]);
 }
@@ -47,7 +48,7 @@ fn who_is_alone_runs_without_a_slice() {
     let (mut kernel, mut cpu, mut objects) = (kernel(1), FakeProcessor::new(1), FakeObjects::default());
     cpu.start_all(&mut kernel);
     assert_eq!(kernel.slice(), None);
-    assert!(kernel.run_next(&mut cpu, &mut objects, ticking(TIME_SLICE)));
+    assert_eq!(kernel.run_next(&mut cpu, &mut objects, ticking(TIME_SLICE)), Step::Continues);
     assert_eq!(cpu.runs, [0]);
 }
 
@@ -64,7 +65,9 @@ fn who_is_woken_goes_before_its_equals_and_the_turn_stays_where_it_was() {
     }
     assert_eq!(cpu.runs, [0, 1, 1]);
     objects.input = vec![7];
+    assert!(!kernel.wakes());
     kernel.wake(ProcessSet::ALL);
+    assert!(kernel.wakes());
     for _ in 0..4 {
         kernel.run_next(&mut cpu, &mut objects, &now);
     }
@@ -122,7 +125,7 @@ fn a_fault_ends_the_process_and_the_others_go_on() {
     assert_eq!(ended.fault().map(|fault| fault.name), Some("#PF"));
     assert_eq!(ended.open_descriptors(), 0);
     assert_eq!(objects.abandoned, [0]);
-    assert!(kernel.run_next(&mut cpu, &mut objects, at(0)));
+    assert_ne!(kernel.run_next(&mut cpu, &mut objects, at(0)), Step::Nobody);
     assert_eq!(cpu.runs, [0, 1]);
 }
 

@@ -8,18 +8,23 @@ use crate::machine::{Alarm, NETWORK_CONFIGURATION_VECTOR, NETWORK_VECTOR, UART_V
 use crate::serial::{Serial, Terminal};
 use crate::tokens;
 use slopos_kernel::process::ProcessSet;
-use slopos_kernel::scheduler::Kernel;
+use slopos_kernel::scheduler::{Kernel, Step};
 use slopos_kernel::time::{Duration, Instant};
 use slopos_process_console::{Console as Monitor, Input};
 use slopos_virtio::net::Net;
 use slopos_x86_64::control::wait_for_interrupt;
 use slopos_x86_64::processor::Cpu;
-use slopos_x86_64::trap::{TIMER_VECTOR, take_pending};
+use slopos_x86_64::trap::{TIMER_VECTOR, has_pending, take_pending};
 
 /// Frames taken in, and frames sent, in one pass.
 const FRAMES_PER_PASS: usize = 32;
 /// Bytes taken from the console's port in one pass: its FIFO twice.
 const KEYS_PER_PASS: usize = 32;
+/// How long after a frame the next is looked for, without the device's interrupts. A process that computes is
+/// interrupted so often, to look.
+const WATCH: Duration = Duration::from_millis(1);
+/// How long frames wait for a process that may add to them.
+const COALESCE: Duration = Duration::from_micros(50);
 /// How long a broken network device is left alone before it is started again.
 const RECOVERY_PAUSE: Duration = Duration::from_millis(100);
 /// How long the last frames may take before the board is left.
@@ -47,22 +52,25 @@ pub struct Board {
     pub wire: tokens::Wire,
     /// When a broken network device is started again.
     pub recovery: Option<Instant>,
+    /// Until when frames are looked for while processes run, rather than announced by interrupts.
+    pub watched_until: Instant,
 }
 
 impl Board {
     /// Runs for ever.
     pub fn run(&mut self) -> ! {
         loop {
-            let busy = self.pass();
-            let now = now();
-            if busy {
-                continue;
+            if !self.pass() {
+                self.sleep();
             }
-            self.alarm.set(self.next_deadline(), now);
-            // What arrived since the device was last looked at has set an interrupt pending or is seen here.
-            if self.network.as_mut().is_some_and(Net::enable_interrupts) {
-                continue;
-            }
+        }
+    }
+
+    /// Sleeps until the next interrupt, unless there is work already.
+    fn sleep(&mut self) {
+        self.alarm.set(self.next_deadline(), now());
+        // What arrived since the device was last looked at has set an interrupt pending or is seen here.
+        if !self.network.as_mut().is_some_and(Net::enable_interrupts) {
             wait_for_interrupt();
         }
     }
@@ -78,21 +86,55 @@ impl Board {
             self.serial.acknowledge();
         }
         self.take_keys();
-        let frames = self.serve_network(pending, now);
-        self.serial.send(&mut self.capsules.console);
+        let received = self.receive_frames(pending, now);
+        self.capsules.stack.poll(now);
         self.wake(now);
+        // Who was woken may add to what is due: an acknowledgement goes with its answer. Anybody else could keep it
+        // waiting for long.
+        let mut sent = if self.kernel.wakes() { 0 } else { self.send_frames(now) };
+        self.watch_frames(received + sent, now);
+        let ran = self.run_processes(now);
+        self.serial.send(&mut self.capsules.console);
         self.restart_due(now);
         self.watch_foreground();
         self.run_monitor(now);
-
-        let slice = self.kernel.slice().map(|slice| now + slice);
-        if self.kernel.runnable() > 0 {
-            self.alarm.set([slice, self.next_deadline()].into_iter().flatten().min(), now);
+        if ran || self.capsules.stack.take_output() {
+            sent += self.send_frames(crate::machine::now());
+            self.watch_frames(sent, now);
         }
-        // A process that only computes must not keep frames waiting: the device is to interrupt it.
-        let waiting = self.kernel.runnable() > 0 && self.network.as_mut().is_some_and(Net::enable_interrupts);
-        let ran = self.kernel.run_next(&mut self.cpu, &mut self.capsules, crate::machine::now);
-        ran || frames || waiting || self.monitor.has_more()
+        self.recover_network(now);
+        ran || received == FRAMES_PER_PASS || sent >= FRAMES_PER_PASS || self.monitor.has_more()
+    }
+
+    /// Frames came or went: more will soon.
+    fn watch_frames(&mut self, frames: usize, now: Instant) {
+        if frames > 0 {
+            self.watched_until = now + WATCH;
+        }
+    }
+
+    /// Lets a process run: until it pauses, has given the network something to send, or an interrupt comes, but no
+    /// longer than [`COALESCE`] and one stay in the process. Answers whether one ran.
+    fn run_processes(&mut self, start: Instant) -> bool {
+        if self.kernel.runnable() == 0 {
+            return false;
+        }
+        // While frames keep coming they are looked for, and interrupts are not worth their cost; but a process that
+        // only computes must not keep them waiting.
+        let watched = start < self.watched_until;
+        if !watched && self.network.as_mut().is_some_and(Net::enable_interrupts) {
+            return true;
+        }
+        let watch = watched.then(|| start + WATCH);
+        let deadlines = [self.kernel.slice().map(|slice| start + slice), watch, self.next_deadline()];
+        self.alarm.set(deadlines.into_iter().flatten().min(), start);
+        loop {
+            let step = self.kernel.run_next(&mut self.cpu, &mut self.capsules, now);
+            let goes_on = step == Step::Continues && !has_pending() && !self.capsules.stack.take_output();
+            if !goes_on || now() > start + COALESCE {
+                return true;
+            }
+        }
     }
 
     /// The next moment at which something is to be done even if nothing happens.
@@ -121,9 +163,9 @@ impl Board {
         }
     }
 
-    /// Takes frames in, lets the stack's timers run, and sends what it has. Answers whether a bound was reached.
-    fn serve_network(&mut self, pending: u64, now: Instant) -> bool {
-        let Some(device) = &mut self.network else { return false };
+    /// Takes frames in; answers how many.
+    fn receive_frames(&mut self, pending: u64, now: Instant) -> usize {
+        let Some(device) = &mut self.network else { return 0 };
         let (stack, wire) = (&mut *self.capsules.stack, &self.wire);
         if pending & (pending_bit(NETWORK_VECTOR) | pending_bit(NETWORK_CONFIGURATION_VECTOR)) != 0 {
             device.disable_interrupts();
@@ -138,30 +180,38 @@ impl Board {
         while received < FRAMES_PER_PASS && device.receive(|frame| stack.receive(frame, now, wire)) {
             received += 1;
         }
-        stack.poll(now);
+        received
+    }
+
+    /// Sends what the stack has; answers how many frames. Buffers that were emptied go back to the device as well.
+    fn send_frames(&mut self, now: Instant) -> usize {
+        let Some(device) = &mut self.network else { return 0 };
+        let (stack, wire) = (&mut *self.capsules.stack, &self.wire);
         let mut sent = 0;
         while sent < FRAMES_PER_PASS && device.transmit_with(|buffer| stack.transmit(buffer, now, wire)) {
             sent += 1;
         }
-        if received > 0 || sent > 0 {
-            device.flush();
-        }
-        if let Some(broken) = device.is_broken() {
-            match self.recovery {
-                None => {
-                    defmt::error!("virtio-net: broken: {}", broken);
-                    self.recovery = Some(now + RECOVERY_PAUSE);
-                }
-                Some(at) if now >= at => {
-                    self.recovery = None;
-                    if let Err(error) = device.recover() {
-                        defmt::error!("virtio-net: cannot be started again: {}", error);
-                    }
-                }
-                Some(_) => {}
+        device.flush();
+        sent
+    }
+
+    /// Starts a broken device again, after a pause.
+    fn recover_network(&mut self, now: Instant) {
+        let Some(device) = &mut self.network else { return };
+        let Some(broken) = device.is_broken() else { return };
+        match self.recovery {
+            None => {
+                defmt::error!("virtio-net: broken: {}", broken);
+                self.recovery = Some(now + RECOVERY_PAUSE);
             }
+            Some(at) if now >= at => {
+                self.recovery = None;
+                if let Err(error) = device.recover() {
+                    defmt::error!("virtio-net: cannot be started again: {}", error);
+                }
+            }
+            Some(_) => {}
         }
-        received == FRAMES_PER_PASS || sent == FRAMES_PER_PASS
     }
 
     /// Gives the lease back and ends connections, as far as the network takes the frames for that in a moment.

@@ -30,6 +30,7 @@ use slopos_console::Console;
 use slopos_kernel::grant::Grant;
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::scheduler::{Kernel, Process};
+use slopos_kernel::time::Instant;
 // The copies that compiled code calls by name.
 use slopos_memory as _;
 use slopos_net::MacAddress;
@@ -129,6 +130,7 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
         token,
         wire: tokens::Wire::mint(),
         recovery: None,
+        watched_until: Instant::BOOT,
     }
     .run()
 }

@@ -82,7 +82,7 @@ pub const TIMER_VECTOR: u8 = 32;
 pub const SPURIOUS_VECTOR: u8 = 63;
 
 #[cfg(not(test))]
-pub use hardware::{initialise, interrupts_of, run, take_pending};
+pub use hardware::{has_pending, initialise, interrupts_of, run, take_pending};
 
 #[cfg(not(test))]
 mod hardware {
@@ -336,6 +336,11 @@ mod hardware {
     /// The interrupts that have arrived since the last call, a bit for each vector from [`INTERRUPT_BASE`].
     pub fn take_pending() -> u64 {
         PENDING.swap(0, Relaxed)
+    }
+
+    /// Whether an interrupt has arrived since [`take_pending`].
+    pub fn has_pending() -> bool {
+        PENDING.load(Relaxed) != 0
     }
 
     /// How often an interrupt vector was taken since boot.

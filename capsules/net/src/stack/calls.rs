@@ -116,6 +116,7 @@ impl Stack<'_> {
         }
         self.with(process, socket, |socket| socket.phase = Phase::Waiting { remote, deadline });
         self.note_deadline(Some(deadline));
+        self.output = true;
         self.begin(process, socket, remote, deadline, now);
         Ok(self.progress(process, socket))
     }
@@ -173,7 +174,9 @@ impl Stack<'_> {
         data: &[u8],
         now: Instant,
     ) -> Result<usize, tcp::Error> {
-        self.stream(process, socket, |stream| stream.write(data, now))
+        let written = self.stream(process, socket, |stream| stream.write(data, now));
+        self.output |= written.is_ok();
+        written
     }
 
     fn stream<R>(
@@ -198,11 +201,13 @@ impl Stack<'_> {
                 socket.tcp.shutdown_write();
             }
         });
+        self.output = true;
     }
 
     /// The process lets go: what was received is wiped at once, what was written is still sent, and the socket becomes
     /// free when the connection is CLOSED.
     pub fn close(&mut self, process: ProcessId, socket: SocketIndex, now: Instant) {
+        self.output = true;
         let reset = self.with(process, socket, |socket| socket.close(now));
         self.queue_reset(reset.flatten());
         // Another phase has another deadline.

@@ -85,6 +85,8 @@ pub struct Stack<'a> {
     /// The socket that the last segment was for: the next one probably is for it as well.
     last_receiver: Option<(ProcessId, SocketIndex)>,
     ready: ProcessSet,
+    /// A process has asked for something that is to be sent.
+    output: bool,
     counters: Counters,
     /// No timer runs out before this; it may be earlier than the first one that does.
     deadline: Option<Instant>,
@@ -115,6 +117,7 @@ impl<'a> Stack<'a> {
             next_process: 0,
             last_receiver: None,
             ready: ProcessSet::EMPTY,
+            output: false,
             counters: Counters::default(),
             deadline: Some(now),
         }
@@ -156,6 +159,12 @@ impl<'a> Stack<'a> {
     /// The processes that have a socket to which something happened since the last call.
     pub fn take_ready(&mut self) -> ProcessSet {
         self.ready.take()
+    }
+
+    /// Whether a process has asked for something to be sent since the last call: then [`Stack::transmit`] should not be
+    /// put off.
+    pub fn take_output(&mut self) -> bool {
+        core::mem::take(&mut self.output)
     }
 
     /// Everything that was counted since boot.
@@ -370,6 +379,7 @@ impl<'a> Stack<'a> {
     /// reason to ask for one.
     fn queue_reset(&mut self, reset: Option<ResetReply>) {
         let Some(reply) = reset else { return };
+        self.output = true;
         let hop = self.network.as_ref().and_then(|lease| Self::next_hop(lease, reply.remote.address));
         match hop.and_then(|hop| self.neighbours.peek(hop)) {
             Some(station) => {

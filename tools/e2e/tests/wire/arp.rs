@@ -99,6 +99,10 @@ fn a_flood_does_not_push_the_router_out() {
     for seen in scene.lab.during(ms(300)) {
         // The board may still say that its window has opened.
         let Some(&arp) = seen.frame.arp() else { continue };
+        // It may just be probing for its own address, or announcing it.
+        if (arp.operation, arp.target) == (1, BOARD) {
+            continue;
+        }
         assert_eq!((arp.operation, arp.sender, arp.sender_mac), (2, BOARD, BOARD_MAC), "answers, and no requests");
         assert_eq!(seen.frame.destination, arp.target_mac);
         replies += 1;

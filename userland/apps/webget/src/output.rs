@@ -13,9 +13,14 @@ const PIECE: usize = 1024;
 const LINE: usize = 64 + 2 + 20 + 1;
 
 /// Prints a head, then what is asked for of the body.
+///
+/// Where the body is discarded, a repeat prints its head only where its status is another than the one before: the
+/// console is slow, and a thousand equal heads tell no more than one.
 pub struct Printer {
     output: Output,
     digest: Sha256,
+    /// The status of the head that was printed last.
+    status: Option<u16>,
     /// The last byte printed was not the end of a line.
     line_open: bool,
 }
@@ -23,7 +28,7 @@ pub struct Printer {
 impl Printer {
     /// A printer that treats bodies so.
     pub fn new(output: Output) -> Self {
-        Printer { output, digest: Sha256::new(), line_open: false }
+        Printer { output, digest: Sha256::new(), status: None, line_open: false }
     }
 
     /// A new response begins.
@@ -60,6 +65,10 @@ impl Sink for Printer {
     type Error = Error;
 
     fn head(&mut self, head: &Head<'_>) -> Result<(), Error> {
+        let known = self.status.replace(head.status) == Some(head.status);
+        if known && self.output == Output::Discard {
+            return Ok(());
+        }
         self.end_line();
         let mut out = Gather::<Stdout, PIECE>::new(stdout());
         let space = if head.reason.is_empty() { "" } else { " " };
