@@ -1,10 +1,14 @@
 //! Time as the kernel and the capsules count it: microseconds since boot, never running backwards.
 
+use core::num::NonZeroU64;
 use core::ops::{Add, AddAssign, Sub};
 
-/// A point in time, in microseconds since boot.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, defmt::Format)]
-pub struct Instant(u64);
+/// A point in time, in microseconds since boot; the last one is 2^64 - 2 microseconds after it.
+///
+/// Held as one more than that, so that a timer which is off, an `Option<Instant>`, takes no more memory than one which is
+/// on, and the first of several timers is found quickly.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Instant(NonZeroU64);
 
 /// A span of time, in microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, defmt::Format)]
@@ -12,31 +16,49 @@ pub struct Duration(u64);
 
 impl Instant {
     /// The moment of boot.
-    pub const BOOT: Instant = Instant(0);
+    pub const BOOT: Instant = Instant(NonZeroU64::MIN);
 
-    /// The instant that many microseconds after boot.
+    /// The instant that many microseconds after boot; the last one where there are too many.
     pub const fn from_micros(micros: u64) -> Self {
-        Instant(micros)
+        Instant(NonZeroU64::MIN.saturating_add(micros))
     }
 
     /// The instant that many milliseconds after boot.
     pub const fn from_millis(millis: u64) -> Self {
-        Instant(millis.saturating_mul(1_000))
+        Instant::from_micros(millis.saturating_mul(1_000))
     }
 
     /// Microseconds since boot.
     pub const fn as_micros(self) -> u64 {
-        self.0
+        self.0.get() - 1
     }
 
     /// Whole milliseconds since boot.
     pub const fn as_millis(self) -> u64 {
-        self.0 / 1_000
+        self.as_micros() / 1_000
     }
 
     /// How much later this is than `earlier`; zero where it is not later.
     pub const fn since(self, earlier: Instant) -> Duration {
-        Duration(self.0.saturating_sub(earlier.0))
+        Duration(self.0.get().saturating_sub(earlier.0.get()))
+    }
+}
+
+impl Default for Instant {
+    fn default() -> Self {
+        Instant::BOOT
+    }
+}
+
+impl core::fmt::Debug for Instant {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Instant({})", self.as_micros())
+    }
+}
+
+impl defmt::Format for Instant {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "Instant({=u64})", self.as_micros());
     }
 }
 
@@ -127,5 +149,13 @@ mod tests {
         assert_eq!(Duration::from_secs(u64::MAX).as_micros(), u64::MAX);
         assert_eq!(Duration::from_millis(1) - Duration::from_secs(1), Duration::ZERO);
         assert_eq!(Duration::from_secs(9).divided_by(0), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_timer_that_is_off_takes_no_more_memory_than_one_that_is_on() {
+        assert_eq!(size_of::<Option<Instant>>(), size_of::<u64>());
+        assert_eq!(Instant::from_micros(7).as_micros(), 7);
+        assert_eq!(Instant::BOOT.as_micros(), 0);
+        assert!(Instant::BOOT < Instant::from_micros(1));
     }
 }

@@ -9,6 +9,7 @@ use slopos_abi::info::{GrantInfo, SocketInfo, SocketState};
 use slopos_kernel::time::{Duration, Instant};
 
 use crate::Ipv4Address;
+use crate::stack::Link;
 use crate::tcp::{self, Endpoint, ResetReply, SocketFlags, State};
 
 /// Denied remotes that a process's set remembers, so that each is logged once. Beyond them denials are counted only.
@@ -21,6 +22,44 @@ pub const UNREACHABLE_LIMIT: Duration = Duration::from_secs(120);
 /// Which socket of a process: an index into its set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, defmt::Format)]
 pub struct SocketIndex(pub u16);
+
+/// Most sockets that a process can have.
+pub const SOCKETS_MAX: usize = 64;
+
+/// Some of a process's sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SocketBits(u64);
+
+impl SocketBits {
+    /// None of them.
+    pub(crate) const EMPTY: SocketBits = SocketBits(0);
+
+    const fn of(socket: SocketIndex) -> u64 {
+        1 << (socket.0 % SOCKETS_MAX as u16)
+    }
+
+    /// Adds one.
+    pub(crate) fn insert(&mut self, socket: SocketIndex) {
+        self.0 |= Self::of(socket);
+    }
+
+    /// Takes one out.
+    pub(crate) fn remove(&mut self, socket: SocketIndex) {
+        self.0 &= !Self::of(socket);
+    }
+
+    /// These but not those.
+    pub(crate) fn without(self, other: SocketBits) -> SocketBits {
+        SocketBits(self.0 & !other.0)
+    }
+
+    /// The first of them from `place` on, or else the first of all.
+    pub(crate) fn next_from(self, place: usize) -> Option<SocketIndex> {
+        let later = u32::try_from(place).ok().and_then(|place| u64::MAX.checked_shl(place)).unwrap_or(0) & self.0;
+        let bits = if later != 0 { later } else { self.0 };
+        (bits != 0).then(|| SocketIndex(bits.trailing_zeros() as u16))
+    }
+}
 
 /// Whom a process may connect to: a line of the manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +129,8 @@ pub struct Socket<'a> {
     pub(crate) drops: u64,
     /// Since when it has had something to send and no neighbour to hand it to.
     unreachable_since: Option<Instant>,
+    /// Where it stands among the board's connections.
+    pub(crate) link: Link,
 }
 
 impl<'a> Socket<'a> {
@@ -103,6 +144,7 @@ impl<'a> Socket<'a> {
             high_water: 0,
             drops: 0,
             unreachable_since: None,
+            link: Link::default(),
         }
     }
 
@@ -284,6 +326,10 @@ pub struct SocketSet<'a> {
     limit: Remote,
     /// The socket whose turn to send it is.
     pub(crate) next: usize,
+    /// Those to which something has happened, which may therefore want to send something.
+    pub(crate) touched: SocketBits,
+    /// No timer of theirs runs out before this; it may be earlier than the first one that does.
+    deadline: Option<Instant>,
     in_use: u64,
     high_water: u64,
     denials: u64,
@@ -294,14 +340,17 @@ pub struct SocketSet<'a> {
 impl<'a> SocketSet<'a> {
     /// The sockets that the manifest gives the process `name`, and the remotes that it may connect to.
     ///
-    /// More than 65535 sockets cannot be named; the rest stays unused.
+    /// Of more than [`SOCKETS_MAX`] sockets the rest stays unused.
     pub fn new(name: &'static str, sockets: &'a mut [Socket<'a>], authority: &'a [Remote]) -> Self {
+        let usable = sockets.len().min(SOCKETS_MAX);
         SocketSet {
             name,
-            sockets,
+            sockets: sockets.get_mut(..usable).unwrap_or_default(),
             authority,
             limit: Remote::ANY,
             next: 0,
+            touched: SocketBits::EMPTY,
+            deadline: None,
             in_use: 0,
             high_water: 0,
             denials: 0,
@@ -315,11 +364,6 @@ impl<'a> SocketSet<'a> {
         self.name
     }
 
-    /// How many there are.
-    pub(crate) fn len(&self) -> usize {
-        self.sockets.len()
-    }
-
     /// Each socket with its index.
     pub(crate) fn each(&self) -> impl Iterator<Item = (SocketIndex, &Socket<'a>)> {
         (0..=u16::MAX).map(SocketIndex).zip(self.sockets.iter())
@@ -331,8 +375,8 @@ impl<'a> SocketSet<'a> {
     }
 
     /// Runs `work` on a socket, and then accounts for what it changed. `None` where there is no such socket.
-    pub(crate) fn with<R>(&mut self, socket: SocketIndex, work: impl FnOnce(&mut Socket<'a>) -> R) -> Option<R> {
-        let socket = self.sockets.get_mut(usize::from(socket.0))?;
+    pub(crate) fn with<R>(&mut self, index: SocketIndex, work: impl FnOnce(&mut Socket<'a>) -> R) -> Option<R> {
+        let socket = self.sockets.get_mut(usize::from(index.0))?;
         let before = socket.in_use();
         let result = work(socket);
         if matches!(socket.phase, Phase::Orphan { .. }) && socket.tcp.is_free() {
@@ -342,7 +386,43 @@ impl<'a> SocketSet<'a> {
         socket.high_water = socket.high_water.max(after);
         self.in_use = self.in_use.saturating_sub(before).saturating_add(after);
         self.high_water = self.high_water.max(self.in_use);
+        self.deadline = [self.deadline, socket.next_deadline()].into_iter().flatten().min();
+        self.touched.insert(index);
         Some(result)
+    }
+
+    /// Runs `work` on each socket of which a timer has run out by `now`, as [`SocketSet::with`] does.
+    pub(crate) fn with_due(&mut self, now: Instant, mut work: impl FnMut(&mut Socket<'a>)) {
+        if self.deadline.is_none_or(|deadline| deadline > now) {
+            return;
+        }
+        let mut first: Option<Instant> = None;
+        for index in (0..SOCKETS_MAX as u16).map(SocketIndex) {
+            let Some(socket) = self.get(index) else { break };
+            let mut deadline = socket.next_deadline();
+            if deadline.is_some_and(|deadline| deadline <= now) {
+                deadline = self
+                    .with(index, |socket| {
+                        work(socket);
+                        socket.next_deadline()
+                    })
+                    .flatten();
+            }
+            // What was due has been dealt with, or is a frame that waits to be sent; for that no time need pass.
+            first = [first, deadline.filter(|&deadline| deadline > now)].into_iter().flatten().min();
+        }
+        self.deadline = first;
+    }
+
+    /// When time alone may change something. Cheap, and sometimes too early.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Notes where a socket stands among the board's connections. Whether there is such a socket.
+    pub(crate) fn set_link(&mut self, index: SocketIndex, link: Link) -> bool {
+        let socket = self.sockets.get_mut(usize::from(index.0));
+        socket.map(|socket| socket.link = link).is_some()
     }
 
     /// Runs `work` on each socket in turn, as [`SocketSet::with`] does.

@@ -18,7 +18,6 @@ impl Stack<'_> {
         self.leaving = Some(lease);
         self.guard = None;
         self.gateway_mac = None;
-        self.last_receiver = None;
         let (events, ready) = (&mut self.counters.events, &mut self.ready);
         for (process, set) in self.grant.each() {
             set.with_each(|_, socket| {
@@ -84,7 +83,6 @@ impl Stack<'_> {
         self.network = None;
         self.guard = None;
         self.gateway_mac = None;
-        self.last_receiver = None;
         self.neighbours.clear();
         self.control.clear();
         let (events, ready) = (&mut self.counters.events, &mut self.ready);

@@ -146,7 +146,7 @@ impl Stack<'_> {
             if !set.get(socket).is_some_and(Socket::is_held) {
                 return None;
             }
-            set.with(socket, |socket| (work(socket), socket.next_deadline()))
+            Some((set.with(socket, work)?, set.next_deadline()))
         });
         let (result, deadline) = done.ok().flatten()?;
         self.note_deadline(deadline);
@@ -210,9 +210,6 @@ impl Stack<'_> {
         self.output = true;
         let reset = self.with(process, socket, |socket| socket.close(now));
         self.queue_reset(reset.flatten());
-        // Another phase has another deadline.
-        let deadline = self.grant.enter(process, |set| set.get(socket).and_then(Socket::next_deadline));
-        self.note_deadline(deadline.ok().flatten());
     }
 
     /// Ends all of a process's sockets at once, orphans included: connections are reset, everything is wiped.

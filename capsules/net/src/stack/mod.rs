@@ -15,6 +15,7 @@
 
 mod address;
 mod calls;
+mod connections;
 mod receive;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,9 @@ use slopos_kernel::process::{ProcessId, ProcessSet};
 use slopos_kernel::time::Instant;
 
 pub use calls::{ConnectError, Connection, Progress, SocketError};
+pub(crate) use connections::Link;
+use connections::Place;
+pub use connections::{Bucket, ConnectionTable};
 
 use crate::arp::cache::Cache;
 use crate::arp::conflict::Guard;
@@ -82,8 +86,7 @@ pub struct Stack<'a> {
     grant: Grant<'a, SocketSet<'a>>,
     /// The process whose turn to send it is.
     next_process: usize,
-    /// The socket that the last segment was for: the next one probably is for it as well.
-    last_receiver: Option<(ProcessId, SocketIndex)>,
+    connections: ConnectionTable<'a>,
     ready: ProcessSet,
     /// A process has asked for something that is to be sent.
     output: bool,
@@ -96,8 +99,15 @@ impl<'a> Stack<'a> {
     /// A stack whose link is up and which looks for an address at once.
     ///
     /// `seed` must be unguessable: sequence numbers, ports and transactions are drawn from it. `grant` has one region
-    /// for each process that the manifest gives network authority.
-    pub fn new(mac: MacAddress, config: Config, seed: [u8; 32], grant: Grant<'a, SocketSet<'a>>, now: Instant) -> Self {
+    /// for each process that the manifest gives network authority, and `connections` is empty.
+    pub fn new(
+        mac: MacAddress,
+        config: Config,
+        seed: [u8; 32],
+        grant: Grant<'a, SocketSet<'a>>,
+        connections: ConnectionTable<'a>,
+        now: Instant,
+    ) -> Self {
         let mtu = config.max_frame.saturating_sub(ethernet::HEADER_BYTES as u16).max(MTU_LEAST);
         Stack {
             mac,
@@ -115,7 +125,7 @@ impl<'a> Stack<'a> {
             control: Deque::new(),
             grant,
             next_process: 0,
-            last_receiver: None,
+            connections,
             ready: ProcessSet::EMPTY,
             output: false,
             counters: Counters::default(),
@@ -223,14 +233,12 @@ impl<'a> Stack<'a> {
         let (counters, ready) = (&mut self.counters, &mut self.ready);
         let (neighbours, network) = (&mut self.neighbours, self.network);
         for (process, set) in self.grant.each() {
-            set.with_each(|_, socket| {
-                match socket.phase {
-                    Phase::Waiting { remote, deadline } if deadline <= now => {
-                        socket.phase = Phase::Failed { remote, error: tcp::Error::TimedOut };
-                        ready.insert(process);
-                    }
-                    _ if socket.next_deadline().is_some_and(|at| at <= now) => socket.tcp.poll(now, &mut counters.tcp),
-                    _ => {}
+            set.with_due(now, |socket| {
+                if let Phase::Waiting { remote, .. } = socket.phase {
+                    socket.phase = Phase::Failed { remote, error: tcp::Error::TimedOut };
+                    ready.insert(process);
+                } else {
+                    socket.tcp.poll(now, &mut counters.tcp);
                 }
                 if socket.tcp.take_doubt()
                     && let (Some(remote), Some(lease)) = (socket.remote(), network)
@@ -263,9 +271,7 @@ impl<'a> Stack<'a> {
             consider(self.guard.as_ref().and_then(Guard::next_deadline));
         }
         for (_, set) in self.grant.each() {
-            for (_, socket) in set.each() {
-                consider(socket.next_deadline());
-            }
+            consider(set.next_deadline());
         }
         first
     }
@@ -327,10 +333,9 @@ impl<'a> Stack<'a> {
             || remote.address.is_in(lease.address, lease.prefix) && remote.address.names_a_network(lease.prefix);
         let reachable = !nobody && Self::next_hop(&lease, remote.address).is_some();
         let local = |port| Endpoint { address: lease.address, port };
-        let grant = &mut self.grant;
-        let port = self.random.port(lease.address, remote, |port| {
-            grant.each().any(|(_, set)| set.each().any(|(_, socket)| socket.tcp.matches(local(port), remote)))
-        });
+        let (grant, connections) = (&mut self.grant, &mut self.connections);
+        let port =
+            self.random.port(lease.address, remote, |port| connections.find(grant, local(port), remote).is_some());
         let Some(local) = port.map(local) else { return };
         let parameters = ConnectParameters {
             local,
@@ -341,8 +346,8 @@ impl<'a> Stack<'a> {
             deadline,
         };
         let ready = &mut self.ready;
-        let next = self.grant.enter(process, |set| {
-            set.with(socket, |socket| {
+        let begun = self.grant.enter(process, |set| {
+            let begun = set.with(socket, |socket| {
                 // Where nobody could ever answer there is no point in waiting until the deadline.
                 let begun = if reachable { socket.tcp.connect(parameters, now) } else { Err(tcp::Error::TimedOut) };
                 socket.phase = match begun {
@@ -352,10 +357,15 @@ impl<'a> Stack<'a> {
                         Phase::Failed { remote, error }
                     }
                 };
-                socket.next_deadline()
-            })
+                begun.is_ok()
+            });
+            (begun == Some(true), set.next_deadline())
         });
-        self.note_deadline(next.ok().flatten().flatten());
+        let Ok((begun, deadline)) = begun else { return };
+        self.note_deadline(deadline);
+        if begun {
+            self.connections.insert(&mut self.grant, Place { process, socket }, local.port);
+        }
     }
 
     /// Logs where the gateway is, when that is news.

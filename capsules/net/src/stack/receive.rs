@@ -2,10 +2,9 @@
 //! first check that it fails.
 
 use slopos_kernel::capability::HandFrames;
-use slopos_kernel::process::ProcessId;
 use slopos_kernel::time::Instant;
 
-use super::{Control, Stack};
+use super::{Control, Place, Stack};
 use crate::arp::cache::{Evidence, Learnt};
 use crate::arp::conflict::Verdict;
 use crate::arp::{Operation, Packet};
@@ -13,7 +12,6 @@ use crate::dhcp::client::{Ignored, Lease};
 use crate::dhcp::wire::Reply;
 use crate::ethernet::{EtherType, Header};
 use crate::ipv4::Protocol;
-use crate::socket::{Phase, SocketIndex};
 use crate::tcp::{self, Endpoint, Segment};
 use crate::{Ipv4Address, MacAddress, dhcp, ipv4, udp};
 
@@ -195,16 +193,15 @@ impl Stack<'_> {
         };
         let local = Endpoint { address: packet.destination, port: segment.destination_port };
         let remote = Endpoint { address: packet.source, port: segment.source_port };
-        let Some((process, socket)) = self.find_receiver(local, remote) else {
+        let Some(Place { process, socket }) = self.connections.find(&mut self.grant, local, remote) else {
             self.counters.segments.no_connection += 1;
             if let Some(reply) = tcp::reset_for(local, remote, &segment) {
                 Self::queue(&mut self.control, Control::Reset { station, reply }, &mut self.counters.events);
             }
             return;
         };
-        self.last_receiver = Some((process, socket));
         let (counters, ready) = (&mut self.counters, &mut self.ready);
-        let entered = self.grant.enter(process, |set| {
+        let deadline = self.grant.enter(process, |set| {
             set.with(socket, |socket| {
                 let before = counters.tcp.dropped();
                 socket.tcp.receive(&segment, now, &mut counters.tcp);
@@ -212,27 +209,10 @@ impl Stack<'_> {
                 if socket.tcp.take_event() {
                     ready.insert(process);
                 }
-                socket.next_deadline()
-            })
-        });
-        self.note_deadline(entered.ok().flatten().flatten());
-    }
-
-    /// The socket of the connection between these two ends.
-    fn find_receiver(&mut self, local: Endpoint, remote: Endpoint) -> Option<(ProcessId, SocketIndex)> {
-        if let Some((process, socket)) = self.last_receiver {
-            let same = self.grant.enter(process, |set| {
-                set.get(socket).is_some_and(|socket| socket.phase != Phase::Free && socket.tcp.matches(local, remote))
             });
-            if same == Ok(true) {
-                return self.last_receiver;
-            }
-        }
-        self.grant.each().find_map(|(process, set)| {
-            let socket =
-                set.each().find(|(_, socket)| socket.phase != Phase::Free && socket.tcp.matches(local, remote));
-            socket.map(|(index, _)| (process, index))
-        })
+            set.next_deadline()
+        });
+        self.note_deadline(deadline.ok().flatten());
     }
 }
 

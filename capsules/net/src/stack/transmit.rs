@@ -11,7 +11,7 @@ use crate::arp::{Operation, Packet};
 use crate::dhcp::client::{Due, Lease};
 use crate::ethernet::{EtherType, HEADER_BYTES, Header};
 use crate::ipv4::{self, Protocol};
-use crate::socket::{Socket, SocketIndex, SocketSet};
+use crate::socket::{Socket, SocketBits, SocketIndex, SocketSet};
 use crate::{Ipv4Address, MacAddress, dhcp, udp};
 
 /// The ends of an IPv4 packet, and the station that it is handed to.
@@ -205,12 +205,12 @@ impl Stack<'_> {
                     if socket.tcp.take_event() {
                         ready.insert(at.process);
                     }
-                    (length, socket.next_deadline())
+                    length
                 });
-                if matches!(sent, Some((Some(_), _))) {
+                if matches!(sent, Some(Some(_))) {
                     set.next = usize::from(index.0) + 1;
                 }
-                sent
+                sent.map(|length| (length, set.next_deadline()))
             });
             let (length, deadline) = sent.ok().flatten()?;
             self.note_deadline(deadline);
@@ -232,14 +232,14 @@ struct Turn {
     /// The socket found last, of this process.
     socket: Option<SocketIndex>,
     /// Sockets of this process that had their turn in this round.
-    sockets_done: usize,
+    passed: SocketBits,
 }
 
 impl Turn {
     fn at_process(process: usize, processes: usize) -> Turn {
         // A board without processes has one turn, which finds nothing.
         let process = ProcessId::new(process.checked_rem(processes).unwrap_or(0) as u8);
-        Turn { process, processes_left: processes.max(1), socket: None, sockets_done: 0 }
+        Turn { process, processes_left: processes.max(1), socket: None, passed: SocketBits::EMPTY }
     }
 
     fn after_process(self, processes: usize) -> Option<Turn> {
@@ -248,18 +248,21 @@ impl Turn {
     }
 
     fn after_socket(self) -> Turn {
-        Turn { sockets_done: self.sockets_done + 1, socket: None, ..self }
+        let mut passed = self.passed;
+        if let Some(socket) = self.socket {
+            passed.insert(socket);
+        }
+        Turn { passed, socket: None, ..self }
     }
 
-    /// The next socket of this process that wants to send, and whereto. Counts those passed over as done.
-    fn next_in(&mut self, set: &SocketSet<'_>, now: Instant) -> Option<(SocketIndex, Ipv4Address)> {
-        while self.sockets_done < set.len() {
-            let place = set.next.saturating_add(self.sockets_done).checked_rem(set.len())?;
-            let index = SocketIndex(u16::try_from(place).ok()?);
+    /// The next socket of this process that wants to send, and whereto.
+    fn next_in(&mut self, set: &mut SocketSet<'_>, now: Instant) -> Option<(SocketIndex, Ipv4Address)> {
+        while let Some(index) = set.touched.without(self.passed).next_from(set.next) {
             if let Some(destination) = set.get(index).and_then(|socket| wants(socket, now)) {
                 return Some((index, destination));
             }
-            self.sockets_done += 1;
+            // It will not before something happens to it.
+            set.touched.remove(index);
         }
         None
     }

@@ -10,7 +10,7 @@ use crate::arp::{Operation, Packet};
 use crate::ethernet::{EtherType, Header};
 use crate::ipv4::Protocol;
 use crate::socket::{Remote, Socket, SocketIndex, SocketSet};
-use crate::stack::{Config, ConnectError, Progress, Stack};
+use crate::stack::{Config, ConnectError, ConnectionTable, Progress, Stack};
 use crate::tcp::options::Options;
 use crate::tcp::{Endpoint, Flags, Segment, SequenceNumber, SocketFlags};
 use crate::{Ipv4Address, MacAddress, ethernet, ipv4, udp};
@@ -96,7 +96,14 @@ impl Network {
     pub fn new() -> Self {
         let regions = leak([Some(leak(set(2))), None, Some(leak(set(2)))]);
         Network {
-            stack: Stack::new(MAC, Config { max_frame: 1_514 }, [42; 32], Grant::new(regions), seconds(0)),
+            stack: Stack::new(
+                MAC,
+                Config { max_frame: 1_514 },
+                [42; 32],
+                Grant::new(regions),
+                ConnectionTable::new(leak([None; 4])),
+                seconds(0),
+            ),
             now: seconds(0),
             router: Router {
                 mac: ROUTER_MAC,
