@@ -107,10 +107,10 @@ fn a_queue_of_one_works() {
 #[test]
 fn a_large_queue_uses_no_more_descriptors_than_there_is_memory_for() {
     let (mut queue, mut side) = queue(1024, false);
-    for token in 0..256 {
+    for token in 0..=255 {
         queue.add(token, &[readable(1)]).unwrap();
     }
-    assert_eq!(queue.add(256, &[readable(1)]), Err(AddError::Full));
+    assert_eq!(queue.add(0, &[readable(1)]), Err(AddError::Full));
     let _ = queue.publish();
     // Once round the ring of 1024, so that entries beyond the descriptors are used.
     for round in 0..1500_u16 {
@@ -118,7 +118,7 @@ fn a_large_queue_uses_no_more_descriptors_than_there_is_memory_for() {
         assert!(chain.head < 256);
         side.complete(chain.head.into(), 0, false);
         let token = queue.pop().unwrap().unwrap().token;
-        assert_eq!(token, round % 256);
+        assert_eq!(u16::from(token), round % 256);
         queue.add(token, &[readable(1)]).unwrap();
         let _ = queue.publish();
     }
