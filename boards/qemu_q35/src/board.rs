@@ -148,6 +148,9 @@ impl Board {
         if received > 0 || sent > 0 {
             device.flush();
         }
+        if received == 0 {
+            device.watch_transmission(now.as_micros());
+        }
         if let Some(broken) = device.is_broken() {
             match self.recovery {
                 None => {

@@ -88,6 +88,11 @@ fn at<T>(address: u64) -> *mut T {
     std::ptr::with_exposed_provenance_mut(base + (address as usize & ((1 << WINDOW_BITS) - 1)))
 }
 
+/// Where a device's address is in this process.
+pub fn virtual_address(address: u64) -> usize {
+    at::<u8>(address).addr()
+}
+
 fn word<'a>(address: u64) -> &'a AtomicU16 {
     // SAFETY: the callers pass words of the driver's static rings.
     unsafe { AtomicU16::from_ptr(at(address)) }
@@ -170,6 +175,15 @@ impl Side {
     pub fn scribble(&self, byte: u8) {
         // SAFETY: the table is the driver's static memory.
         unsafe { at::<u8>(self.descriptors).write_bytes(byte, 16 * usize::from(self.size)) };
+    }
+
+    /// Overwrites everything that the two rings and the table hold, from `bytes` again and again.
+    pub fn scribble_all(&self, bytes: &[u8]) {
+        let end = self.used + 6 + 8 * u64::from(self.size);
+        for (address, byte) in (self.descriptors..end).zip(bytes.iter().cycle()) {
+            // SAFETY: the queue's parts and what lies between them are the driver's static memory.
+            unsafe { at::<u8>(address).write_volatile(*byte) };
+        }
     }
 
     /// Writes the next used entry without showing it.

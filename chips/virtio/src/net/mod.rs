@@ -2,7 +2,8 @@
 //!
 //! One pass of the board's loop: [`Net::receive`] until it says false or enough is enough, [`Net::transmit_with`]
 //! likewise, then [`Net::flush`]. When there is nothing to do, [`Net::enable_interrupts`]; if that says true, work came
-//! in between and the pass is repeated. A device that [`Net::is_broken`] is brought back by [`Net::recover`].
+//! in between and the pass is repeated. A pass that receives nothing asks [`Net::watch_transmission`] whether the device
+//! still sends. A device that [`Net::is_broken`] is brought back by [`Net::recover`].
 
 mod buffers;
 mod features;
@@ -23,6 +24,10 @@ use crate::transport::{Cause, Doorbell, Interrupts, Messages, Transport, Transpo
 /// Queue numbers (section 5.1.2).
 const RECEIVE_QUEUE: u16 = 0;
 const TRANSMIT_QUEUE: u16 = 1;
+
+/// How long a device may keep frames without sending one, in microseconds. Longer than any pause of a device that works:
+/// a reset costs the frames that are with it.
+pub const STALL_US: u64 = 5_000_000;
 
 /// What the board decides.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +71,8 @@ pub struct Net<B: Bus = Hardware> {
     mac: [u8; 6],
     mtu: u16,
     link_up: bool,
+    /// Since when the device has had frames to send and sent none, and how many it had sent until then.
+    waiting: Option<(u64, u64)>,
     broken: Option<Broken>,
     counters: Counters,
 }
@@ -95,6 +102,7 @@ impl<B: Bus> Net<B> {
             mac: [0; 6],
             mtu: 0,
             link_up: false,
+            waiting: None,
             broken: None,
             counters: Counters::default(),
         };
@@ -136,6 +144,7 @@ impl<B: Bus> Net<B> {
         let receive_size = self.set_queue(RECEIVE_QUEUE)?;
         let transmit_size = self.set_queue(TRANSMIT_QUEUE)?;
 
+        self.waiting = None;
         self.transmit_free.clear();
         for (token, _) in self.transmit.buffers.all().rev() {
             self.transmit_free.push(token).map_err(|_| StartError::NotPosted(AddError::Full))?;
@@ -366,6 +375,26 @@ impl<B: Bus> Net<B> {
                 }
                 Some(Err(fault)) => self.break_down(Broken::Transmit(fault)),
             }
+        }
+    }
+
+    /// Looks whether the device sends what it was given, at `now_us`, in microseconds of any clock that does not go back:
+    /// one that for [`STALL_US`] has kept frames and sent none is broken. To be called in each pass that received nothing;
+    /// no interrupt tells of this.
+    pub fn watch_transmission(&mut self, now_us: u64) {
+        let queue = &self.transmit.queue;
+        if self.broken.is_some() || queue.in_flight() == 0 || queue.has_used() {
+            self.waiting = None;
+            return;
+        }
+        let sent = self.counters.transmitted.wrapping_sub(queue.in_flight().into());
+        match self.waiting {
+            Some((since_us, before)) if before == sent => {
+                if now_us.saturating_sub(since_us) > STALL_US {
+                    self.break_down(Broken::TransmitStalled { frames: queue.in_flight() });
+                }
+            }
+            _ => self.waiting = Some((now_us, sent)),
         }
     }
 

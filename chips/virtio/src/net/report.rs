@@ -39,6 +39,11 @@ pub enum Broken {
     Receive(QueueFault),
     /// The device broke the rules of the transmit queue.
     Transmit(QueueFault),
+    /// The device has sent no frame for [`STALL_US`](super::STALL_US), though it has some.
+    TransmitStalled {
+        /// How many it has.
+        frames: u16,
+    },
     /// The device asks for a reset.
     NeedsReset,
     /// The device's configuration can no longer be read.
