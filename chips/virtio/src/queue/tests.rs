@@ -125,6 +125,32 @@ fn a_large_queue_uses_no_more_descriptors_than_there_is_memory_for() {
 }
 
 #[test]
+fn queues_of_every_size_go_through_the_wrap_at_65536_in_any_order() {
+    for (shift, event_index) in (0..=10).zip([false, true].into_iter().cycle()) {
+        let size = 1 << shift;
+        let (mut queue, mut side) = queue(size, event_index);
+        let usable = size.min(DESCRIPTORS_MAX as u16);
+        assert_eq!(queue.free(), usable);
+        let mut names: std::vec::Vec<u8> = (0..usable).map(|name| name as u8).collect();
+        let mut with_device = std::vec::Vec::new();
+        for round in 0..66_000_usize {
+            // As many as there is room for, but not always.
+            while let Some(name) = names.pop_if(|_| with_device.is_empty() || round % 3 != 0) {
+                queue.add(name, &[writable(100)]).unwrap();
+                let _notify = queue.publish();
+                with_device.push((side.take().unwrap().head, name));
+            }
+            let (head, name) = with_device.swap_remove(round * 7 % with_device.len());
+            side.complete(head.into(), (round % 101) as u32, event_index);
+            assert_eq!(queue.pop(), Some(Ok(Used { token: name, length: (round % 101) as u32 })), "round {round}");
+            names.push(name);
+        }
+        assert_eq!(usize::from(queue.in_flight()), with_device.len());
+        assert_eq!(side.used_index, 66_000_u32 as u16, "through the wrap");
+    }
+}
+
+#[test]
 fn notifications_are_suppressed_by_the_flag() {
     let (mut queue, side) = queue(4, false);
     side.set_used_flags(1);
