@@ -28,6 +28,20 @@ const TRANSMIT_QUEUE: u16 = 1;
 /// How long a device may keep frames without sending one, in microseconds. Longer than any pause of a device that works:
 /// a reset costs the frames that are with it.
 pub const STALL_US: u64 = 5_000_000;
+/// Most of that which passes between two looks. More has passed where nobody looked, because the whole machine stood still
+/// or had nothing to do; then the device may have had no time either.
+const LOOK_US: u64 = 1_000_000;
+
+/// What is known of a device that has frames to send.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    /// How many it had sent at the last look.
+    sent: u64,
+    /// When that was, in microseconds.
+    looked_us: u64,
+    /// For how long it has sent none, in microseconds.
+    waited_us: u64,
+}
 
 /// What the board decides.
 #[derive(Clone, Copy, Debug)]
@@ -71,8 +85,8 @@ pub struct Net<B: Bus = Hardware> {
     mac: [u8; 6],
     mtu: u16,
     link_up: bool,
-    /// Since when the device has had frames to send and sent none, and how many it had sent until then.
-    waiting: Option<(u64, u64)>,
+    /// Where the device has frames to send.
+    waiting: Option<Waiting>,
     broken: Option<Broken>,
     counters: Counters,
 }
@@ -380,7 +394,7 @@ impl<B: Bus> Net<B> {
 
     /// Looks whether the device sends what it was given, at `now_us`, in microseconds of any clock that does not go back:
     /// one that for [`STALL_US`] has kept frames and sent none is broken. To be called in each pass that received nothing;
-    /// no interrupt tells of this.
+    /// no interrupt tells of this. Between two calls no more than a second counts.
     pub fn watch_transmission(&mut self, now_us: u64) {
         let queue = &self.transmit.queue;
         if self.broken.is_some() || queue.in_flight() == 0 || queue.has_used() {
@@ -388,13 +402,13 @@ impl<B: Bus> Net<B> {
             return;
         }
         let sent = self.counters.transmitted.wrapping_sub(queue.in_flight().into());
-        match self.waiting {
-            Some((since_us, before)) if before == sent => {
-                if now_us.saturating_sub(since_us) > STALL_US {
-                    self.break_down(Broken::TransmitStalled { frames: queue.in_flight() });
-                }
-            }
-            _ => self.waiting = Some((now_us, sent)),
+        let mut waited_us = 0;
+        if let Some(last) = self.waiting.filter(|last| last.sent == sent) {
+            waited_us = last.waited_us + now_us.saturating_sub(last.looked_us).min(LOOK_US);
+        }
+        self.waiting = Some(Waiting { sent, looked_us: now_us, waited_us });
+        if waited_us > STALL_US {
+            self.break_down(Broken::TransmitStalled { frames: queue.in_flight() });
         }
     }
 

@@ -283,6 +283,19 @@ fn a_slow_device_is_not_a_stalled_one() {
 }
 
 #[test]
+fn time_in_which_nobody_looked_is_not_held_against_the_device() {
+    let mut bench = Bench::new(4, (true, EVENT_IDX)).unwrap();
+    assert!(bench.net.transmit_with(|_| Some(60)));
+    bench.net.flush();
+    bench.net.watch_transmission(1_000);
+    // The machine stood still for an hour.
+    bench.net.watch_transmission(3_600_000_000);
+    assert_eq!(bench.net.is_broken(), None);
+    assert_eq!(bench.carry().len(), 1);
+    bench.exchange(4);
+}
+
+#[test]
 fn a_device_that_needs_a_reset_in_the_middle_of_traffic_gets_it() {
     each(|_, _, mut bench| {
         let frame = bench.frame();
