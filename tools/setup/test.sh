@@ -25,6 +25,9 @@ stage lints cargo clippy --workspace --all-targets -- -D warnings
 stage "tests on this machine" cargo test --no-fail-fast $host
 # For the review: the bytes that a change costs, against the account that is kept in the tree.
 stage "what the change costs" cargo run --quiet -p slopos-audit -- --compare boards/qemu_q35/audit.json
+# No packet and no device may reach a panic. The kernels differ, and so does what the optimiser proves in each.
+stage "where a panic can begin" cargo run --quiet -p slopos-panics -- --brief --forbid capsules/net \
+    --forbid chips/virtio build/qemu_q35.elf build/qemu_q35-test.elf build/qemu_q35-attack.elf
 # Each test is a board of its own and takes a processor.
 stage "tests on the board" cargo test --no-fail-fast -p slopos-e2e -- --test-threads="$(nproc)"
 if [ -n "$failed" ]; then

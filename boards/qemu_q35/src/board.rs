@@ -102,7 +102,7 @@ impl Board {
             sent += self.send_frames(crate::machine::now());
             self.watch_frames(sent, now);
         }
-        self.recover_network(now);
+        self.recover_network(received, now);
         ran || received == FRAMES_PER_PASS || sent >= FRAMES_PER_PASS || self.monitor.has_more()
     }
 
@@ -195,9 +195,13 @@ impl Board {
         sent
     }
 
-    /// Starts a broken device again, after a pause.
-    fn recover_network(&mut self, now: Instant) {
+    /// Starts a broken device again, after a pause. One that no longer sends counts as broken, but for as long as it
+    /// brings frames nobody looks.
+    fn recover_network(&mut self, received: usize, now: Instant) {
         let Some(device) = &mut self.network else { return };
+        if received == 0 {
+            device.watch_transmission(now.as_micros());
+        }
         let Some(broken) = device.is_broken() else { return };
         match self.recovery {
             None => {

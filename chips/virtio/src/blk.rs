@@ -4,10 +4,10 @@
 //! Data passes through the driver's own static buffers. A request that is given up may be carried out late; then the
 //! device writes there and not into memory that its owner already uses otherwise.
 
+use core::ops::Range;
 use core::ptr::NonNull;
 
 use bitfield::bitfield;
-use heapless::Vec;
 use slopos_q35::register::{Bus, Hardware};
 
 use crate::Physical;
@@ -54,6 +54,46 @@ bitfield! {
     flush, set_flush: 9;
     /// VIRTIO_F_VERSION_1.
     version_1, set_version_1: 32;
+}
+
+/// Which request: always below [`REQUESTS`], for only [`FreeRequests::take`] and [`RequestId::named`] make one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct RequestId(u8);
+
+impl RequestId {
+    /// The request that was queued under a name.
+    fn named(token: u8) -> Result<Self, QueueFault> {
+        if usize::from(token) < REQUESTS { Ok(RequestId(token)) } else { Err(QueueFault::UnknownToken { token }) }
+    }
+
+    /// Place in an array of requests. The remainder changes nothing; it tells the compiler what the type promises.
+    fn index(self) -> usize {
+        usize::from(self.0) % REQUESTS
+    }
+}
+
+/// The requests that the device does not have, a bit for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct FreeRequests(u8);
+
+const _: () = assert!(REQUESTS == u8::BITS as usize, "one bit for each request");
+
+impl FreeRequests {
+    const ALL: FreeRequests = FreeRequests(u8::MAX);
+
+    fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    fn take(&mut self) -> Option<RequestId> {
+        let first = self.0.trailing_zeros();
+        self.0 &= self.0.checked_sub(1)?;
+        Some(RequestId(first as u8))
+    }
+
+    fn put_back(&mut self, request: RequestId) {
+        self.0 |= 1 << request.index();
+    }
 }
 
 /// One request's header, data and status.
@@ -159,8 +199,7 @@ pub struct Block<B: Bus = Hardware> {
     doorbell: Option<Doorbell<B>>,
     requests: NonNull<Request>,
     physical: u64,
-    /// Requests that the device does not have.
-    free: Vec<u16, REQUESTS>,
+    free: FreeRequests,
     capacity: u64,
     features: Features,
     broken: bool,
@@ -188,7 +227,7 @@ impl<B: Bus> Block<B> {
             doorbell: None,
             physical: physical(requests.as_ptr().cast()),
             requests: NonNull::from(requests).cast(),
-            free: Vec::new(),
+            free: FreeRequests(0),
             capacity: 0,
             features: Features(0),
             broken: true,
@@ -231,8 +270,7 @@ impl<B: Bus> Block<B> {
         }
         self.queue.set_up(size, false).map_err(|_| TransportError::BadQueueSize { queue: QUEUE, size })?;
         self.doorbell = Some(self.transport.set_queue(QUEUE, size, self.queue.addresses())?);
-        self.free.clear();
-        self.free.extend(0..REQUESTS as u16);
+        self.free = FreeRequests::ALL;
         // Section 5.2.4: the capacity, the first field, is 64 bits wide and so read in halves.
         self.capacity = self.transport.at_rest(|transport| {
             Ok(u64::from(transport.configuration::<u32>(0)?) | u64::from(transport.configuration::<u32>(4)?) << 32)
@@ -317,16 +355,19 @@ impl<B: Bus> Block<B> {
         let mut progress = clock();
         loop {
             while outcome.is_ok() && (next < total || flush_due) && self.has_room() {
-                let Some(token) = self.free.pop() else { break };
-                places[usize::from(token)] = next;
+                let Some(id) = self.free.take() else { break };
+                places[id.index()] = next;
                 let length = REQUEST_BYTES.min(total - next);
-                match self.submit(token, sector + (next / SECTOR_BYTES) as u64, &transfer, next..next + length) {
+                match self.submit(id, sector + (next / SECTOR_BYTES) as u64, &transfer, next..next + length) {
                     Ok(()) => {
                         next += length;
                         flush_due = false;
                     }
                     // The error keeps further requests back; those with the device are waited for.
-                    Err(error) => outcome = Err(BlockError::NotQueued(error)),
+                    Err(error) => {
+                        self.free.put_back(id);
+                        outcome = Err(BlockError::NotQueued(error));
+                    }
                 }
             }
             if self.queue.publish() {
@@ -338,12 +379,14 @@ impl<B: Bus> Block<B> {
             match self.queue.pop() {
                 Some(Ok(Used { token, length })) => {
                     progress = clock();
-                    let place = places[usize::from(token)];
-                    let answer = self.answer(token, length, &mut transfer, place, total);
+                    let id = match RequestId::named(token) {
+                        Ok(id) => id,
+                        Err(fault) => return Err(self.give_up(BlockError::Fault(fault))),
+                    };
+                    let place = places[id.index()];
+                    let answer = self.answer(id, length, &mut transfer, place..total.min(place + REQUEST_BYTES));
                     outcome = outcome.and(answer);
-                    // Room: each token is on the list or with the device.
-                    let pushed = self.free.push(token);
-                    debug_assert!(pushed.is_ok(), "a token is in one place");
+                    self.free.put_back(id);
                 }
                 Some(Err(fault)) => return Err(self.give_up(BlockError::Fault(fault))),
                 None if clock().saturating_sub(progress) > TIMEOUT_US => {
@@ -369,20 +412,25 @@ impl<B: Bus> Block<B> {
     }
 
     /// Queues one request for a range of the caller's memory.
+    ///
+    /// # Errors
+    /// [`AddError::BadChain`] also where the range is not in that memory, or longer than a request.
     fn submit(
         &mut self,
-        token: u16,
+        id: RequestId,
         sector: u64,
         transfer: &Transfer<'_>,
-        range: core::ops::Range<usize>,
+        range: Range<usize>,
     ) -> Result<(), AddError> {
         let length = range.len();
-        // SAFETY: the token was on the free list, so the device does not have the request.
-        let request = unsafe { self.request(token) };
+        // SAFETY: the request was free, so the device does not have it.
+        let request = unsafe { self.request(id) };
         let (kind, writable) = match transfer {
             Transfer::Read(_) => (kind::IN, true),
             Transfer::Write(from) => {
-                request.data[..length].copy_from_slice(&from[range]);
+                let part = from.get(range.start..).and_then(|rest| rest.get(..length));
+                let (data, part) = request.data.get_mut(..length).zip(part).ok_or(AddError::BadChain)?;
+                data.copy_from_slice(part);
                 (kind::OUT, false)
             }
             Transfer::Flush => (kind::FLUSH, false),
@@ -391,7 +439,7 @@ impl<B: Bus> Block<B> {
         request.header[4..8].fill(0);
         request.header[8..].copy_from_slice(&sector.to_le_bytes());
         request.status = status::NONE;
-        let base = self.physical + (usize::from(token) * size_of::<Request>()) as u64;
+        let base = self.physical + (id.index() * size_of::<Request>()) as u64;
         let at = |offset: usize, length: usize, writable| Segment {
             address: base + offset as u64,
             length: length as u32,
@@ -401,24 +449,23 @@ impl<B: Bus> Block<B> {
         let data = at(core::mem::offset_of!(Request, data), length, writable);
         let status = at(core::mem::offset_of!(Request, status), 1, true);
         match transfer {
-            Transfer::Flush => self.queue.add(token, &[header, status]),
-            _ => self.queue.add(token, &[header, data, status]),
+            Transfer::Flush => self.queue.add(id.0, &[header, status]),
+            _ => self.queue.add(id.0, &[header, data, status]),
         }
     }
 
-    /// Checks what the device says of a request that came back, and copies what it read.
+    /// Checks what the device says of a request that came back, and copies what it read to its range of the caller's
+    /// memory.
     fn answer(
         &mut self,
-        token: u16,
+        id: RequestId,
         written: u32,
         transfer: &mut Transfer<'_>,
-        place: usize,
-        total: usize,
+        range: Range<usize>,
     ) -> Result<(), BlockError> {
         let strict = self.features.version_1();
-        // SAFETY: the token came back from the used ring, which gives each back once, so the device no longer has the
-        // request.
-        let request = unsafe { self.request(token) };
+        // SAFETY: the request came back from the used ring, which gives each back once, so the device no longer has it.
+        let request = unsafe { self.request(id) };
         match request.status {
             status::OK => {}
             status::IO_ERROR => return Err(BlockError::Medium),
@@ -426,12 +473,14 @@ impl<B: Bus> Block<B> {
             _ => return Err(BlockError::BadAnswer),
         }
         if let Transfer::Read(into) = transfer {
-            let length = REQUEST_BYTES.min(total - place);
+            let length = range.len();
             // Many legacy devices tell the length wrongly (section 2.7.8.1), so it is no sign there.
             if strict && (written as usize) < length + 1 {
                 return Err(BlockError::BadAnswer);
             }
-            into[place..place + length].copy_from_slice(&request.data[..length]);
+            let part = into.get_mut(range.start..).and_then(|rest| rest.get_mut(..length));
+            let (part, data) = part.zip(request.data.get(..length)).ok_or(BlockError::BadAnswer)?;
+            part.copy_from_slice(data);
         }
         Ok(())
     }
@@ -440,10 +489,9 @@ impl<B: Bus> Block<B> {
     ///
     /// # Safety
     /// The device does not have the request, and no other reference to it lives.
-    unsafe fn request(&mut self, token: u16) -> &mut Request {
-        assert!(usize::from(token) < REQUESTS);
-        // SAFETY: the request is one of the array by the assertion; the caller holds it alone.
-        unsafe { self.requests.add(usize::from(token)).as_mut() }
+    unsafe fn request(&mut self, id: RequestId) -> &mut Request {
+        // SAFETY: the request is one of the array, for its index is below REQUESTS; the caller holds it alone.
+        unsafe { self.requests.add(id.index()).as_mut() }
     }
 }
 

@@ -187,15 +187,14 @@ impl KernelSpace {
         let first = physical / LARGE_PAGE * LARGE_PAGE;
         let pages = (physical.checked_add(length.max(1))? - first).div_ceil(LARGE_PAGE) as usize;
         let start = self.next_device_page;
-        if pages > 512 - start {
-            return None;
-        }
-        self.next_device_page += pages;
-        for (index, slot) in (start..start + pages).enumerate() {
+        let end = start.checked_add(pages)?;
+        let slots = directory.0.get(start..end)?;
+        self.next_device_page = end;
+        for (index, slot) in slots.iter().enumerate() {
             let mut entry = Entry::page(first + index as u64 * LARGE_PAGE, Access::Write, false);
             entry.set_large(true);
             entry.set_uncached(true);
-            directory.set(slot, entry);
+            slot.store(entry.0, Relaxed);
         }
         Some((DEVICE_BASE + start as u64 * LARGE_PAGE + (physical - first)) as *mut u8)
     }

@@ -12,7 +12,7 @@ use clap::Parser;
 use iced_x86::{Decoder, DecoderOptions, FlowControl};
 use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Beginnings of the demangled names of functions that never return because something is wrong.
@@ -27,16 +27,16 @@ const PANICS: [&str; 8] = [
     "core::cell::panic_already",
 ];
 
-/// Lists the places in a kernel from which a panic can begin.
+/// Lists the places in kernels from which a panic can begin.
 #[derive(Parser)]
 struct Options {
-    /// The kernel.
+    /// The kernels, one after the other.
     #[arg(default_value = "build/qemu_q35.elf")]
-    elf: PathBuf,
+    elves: Vec<PathBuf>,
     /// A folder in which no panic may begin; may be given more than once.
     #[arg(long = "forbid", value_name = "FOLDER")]
     forbidden: Vec<String>,
-    /// Only the places in forbidden folders.
+    /// Only the places in forbidden folders, and the number of all.
     #[arg(long)]
     brief: bool,
 }
@@ -52,7 +52,16 @@ struct Place {
 
 fn main() -> Result<ExitCode> {
     let options = Options::parse();
-    let places = places(&options.elf)?;
+    let mut clean = true;
+    for elf in &options.elves {
+        clean &= report(elf, &options)?;
+    }
+    Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Prints the places in one kernel; whether none is in a forbidden folder.
+fn report(elf: &Path, options: &Options) -> Result<bool> {
+    let places = places(elf)?;
     let forbidden: BTreeSet<_> = places
         .iter()
         .filter(|place| place.lines.iter().any(|line| options.forbidden.iter().any(|folder| line.contains(folder))))
@@ -64,8 +73,9 @@ fn main() -> Result<ExitCode> {
         println!("forbidden: {}", place.target);
         place.lines.iter().for_each(|line| println!("    {line}"));
     }
-    println!("{} places where a panic can begin, {} in forbidden folders", places.len(), forbidden.len());
-    Ok(if forbidden.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let (all, forbidden) = (places.len(), forbidden.len());
+    println!("{}: {all} places where a panic can begin, {forbidden} in forbidden folders", elf.display());
+    Ok(forbidden == 0)
 }
 
 fn report_all(places: &[Place]) {
@@ -79,7 +89,7 @@ fn report_all(places: &[Place]) {
     }
 }
 
-fn places(path: &std::path::Path) -> Result<Vec<Place>> {
+fn places(path: &Path) -> Result<Vec<Place>> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let elf = object::File::parse(&*bytes)?;
     let targets: BTreeMap<u64, String> = elf

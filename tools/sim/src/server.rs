@@ -1,7 +1,7 @@
 //! smoltcp as the other end of the link: the gateway, and all servers behind one address.
 
 use std::cell::Cell;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use anyhow::{Result, anyhow};
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
@@ -39,9 +39,41 @@ pub struct Habits {
     pub timestamps: bool,
 }
 
-/// Frames that leave in one poll, as if the device's queue were full then: smoltcp has states in which it would repeat
-/// one for ever.
+/// Frames that the device's queue holds. In some states smoltcp repeats a frame for as long as the queue takes it, so a
+/// poll ends only when the queue is full.
 const QUEUE: usize = 64;
+/// How long it takes until a full queue is empty, in microseconds. Until then the peer rests, whatever else happens:
+/// otherwise each event would let smoltcp fill the queue again, and its frames would make more events than time passes.
+const DRAIN_US: u64 = 500;
+/// The longest rest, in microseconds. A peer whose queue is full of repetitions has nothing to say, and rests for twice
+/// as long each time.
+const REST_MAX_US: u64 = 1_000_000;
+
+/// When the peer goes on.
+#[derive(Clone, Copy, Debug, Default)]
+struct Rest {
+    until_us: u64,
+    /// How long the last rest was, where it was for repetitions.
+    last_us: u64,
+}
+
+impl Rest {
+    /// These frames have left in one poll.
+    fn after(&mut self, leaving: &[Vec<u8>], now_us: u64) {
+        if leaving.len() < QUEUE {
+            self.last_us = 0;
+            return;
+        }
+        let different = leaving.iter().collect::<BTreeSet<_>>().len();
+        if different > QUEUE / 2 {
+            self.last_us = 0;
+            self.until_us = now_us + DRAIN_US;
+        } else {
+            self.last_us = (2 * self.last_us).clamp(DRAIN_US, REST_MAX_US);
+            self.until_us = now_us + self.last_us;
+        }
+    }
+}
 
 #[derive(Debug)]
 struct Port {
@@ -102,6 +134,7 @@ pub struct Server {
     interface: Interface,
     port: Port,
     sockets: SocketSet<'static>,
+    rest: Rest,
 }
 
 impl Server {
@@ -120,7 +153,7 @@ impl Server {
             full = addresses.push(IpCidr::new(IpAddress::v4(a, b, c, d), 24)).is_err();
         });
         anyhow::ensure!(!full, "smoltcp has no room for an address");
-        Ok(Server { interface, port, sockets: SocketSet::new(Vec::new()) })
+        Ok(Server { interface, port, sockets: SocketSet::new(Vec::new()), rest: Rest::default() })
     }
 
     /// A socket that waits for one connection.
@@ -147,15 +180,24 @@ impl Server {
         self.port.arrived.push_back(frame);
     }
 
-    /// Does all that needs no time to pass, and gives the frames that leave.
+    /// Does all that needs no time to pass, and gives the frames that leave; nothing while its queue is full.
     pub fn poll(&mut self, now_us: u64) -> Vec<Vec<u8>> {
+        if now_us < self.rest.until_us {
+            return Vec::new();
+        }
         CLOCK.set((now_us / 1_000) as u32);
         self.interface.poll(instant(now_us), &mut self.port, &mut self.sockets);
-        std::mem::take(&mut self.port.leaving)
+        let leaving = std::mem::take(&mut self.port.leaving);
+        self.rest.after(&leaving, now_us);
+        leaving
     }
 
     /// When it must be polled, in microseconds.
     pub fn deadline_us(&mut self, now_us: u64) -> Option<u64> {
+        if now_us < self.rest.until_us {
+            // There may be more to send, or frames that nobody has looked at.
+            return Some(self.rest.until_us);
+        }
         let at = self.interface.poll_at(instant(now_us), &self.sockets)?;
         Some(at.total_micros().max(0) as u64)
     }
@@ -218,3 +260,6 @@ impl Stream for ServerStream<'_> {
         self.socket.abort();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -193,7 +193,8 @@ impl Client {
         self.send_at = Some(now);
     }
 
-    /// Lets time pass. At most one event per call; call it until it returns `None`.
+    /// Lets time pass. At most one event per call; call it until it returns `None`. Then nothing is left to do by `now`
+    /// but to send what [`Client::due`] names.
     pub fn poll(&mut self, now: Instant, random: &mut Random) -> Option<Event> {
         let unanswered = |client: &Self, tries| client.attempts >= tries && client.send_at.is_some_and(|at| at <= now);
         if let Some(deadlines) = self.lease().and_then(|lease| lease.deadlines)
@@ -202,6 +203,10 @@ impl Client {
             self.restart(now);
             return Some(Event::Expired);
         }
+        // Before what follows, not after: nobody lets time pass a second time in the same instant.
+        if matches!(self.state, State::Requesting(_)) && unanswered(self, REQUEST_TRIES) {
+            self.restart(now);
+        }
         match self.state {
             State::Init(at) if now >= at => self.enter(State::Selecting, now, random),
             State::Selecting => {
@@ -209,7 +214,6 @@ impl Client {
                     self.enter(State::Requesting(offer), now, random);
                 }
             }
-            State::Requesting(_) if unanswered(self, REQUEST_TRIES) => self.restart(now),
             State::Rebooting(lease) if unanswered(self, REBOOT_TRIES) => {
                 self.state = State::Bound(lease);
                 self.send_at = None;

@@ -1,5 +1,7 @@
 //! The block driver against a model of a disk, on both transports.
 
+mod hostile;
+
 use std::cell::Cell;
 
 use super::*;

@@ -3,7 +3,7 @@
 use core::ptr::NonNull;
 
 use crate::Physical;
-use crate::queue::{QueueMemory, Segment};
+use crate::queue::{DESCRIPTORS_MAX, QueueMemory, Segment};
 
 /// Bytes before a frame, the virtio header at their end. Two more than a multiple of 16, so that what follows the
 /// 14 bytes of the Ethernet header is aligned to 32.
@@ -34,11 +34,6 @@ pub struct NetMemory<const RX: usize, const TX: usize, const FRAME: usize> {
 impl<const RX: usize, const TX: usize, const FRAME: usize> NetMemory<RX, TX, FRAME> {
     /// Memory for a network device, all zeros.
     pub const fn new() -> Self {
-        const {
-            assert!(RX > 0 && RX <= crate::queue::DESCRIPTORS_MAX, "1 to 256 receive buffers");
-            assert!(TX > 0 && TX <= crate::queue::DESCRIPTORS_MAX, "1 to 256 transmit buffers");
-            assert!(FRAME >= FRAME_MIN && FRAME <= 0xffff, "a frame buffer holds 1514 to 65535 bytes");
-        }
         NetMemory {
             receive_queue: QueueMemory::new(),
             transmit_queue: QueueMemory::new(),
@@ -56,28 +51,63 @@ impl<const RX: usize, const TX: usize, const FRAME: usize> Default for NetMemory
 
 /// How the virtio header goes with its frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Framing {
-    /// Length of the header in bytes: 12, or 10 on a legacy device (section 5.1.6).
-    pub header: usize,
-    /// The header has a descriptor of its own: a legacy device without VIRTIO_F_ANY_LAYOUT demands it (section
-    /// 5.1.6.6).
-    pub separate: bool,
+pub(super) enum Framing {
+    /// With VIRTIO_F_VERSION_1: 12 bytes, in one descriptor with the frame (section 5.1.6).
+    Modern,
+    /// On a legacy device with VIRTIO_F_ANY_LAYOUT: 10 bytes, in one descriptor with the frame.
+    AnyLayout,
+    /// On a legacy device without it: 10 bytes, in a descriptor of their own, which it demands (section 5.1.6.6).
+    Separate,
 }
 
 impl Framing {
+    /// Length of the header in bytes, less than [`HEADER_ROOM`].
+    pub const fn header(self) -> usize {
+        match self {
+            Framing::Modern => 12,
+            Framing::AnyLayout | Framing::Separate => 10,
+        }
+    }
+
     /// Descriptors for each frame.
-    pub fn descriptors(self) -> u16 {
-        if self.separate { 2 } else { 1 }
+    pub const fn descriptors(self) -> u16 {
+        match self {
+            Framing::Modern | Framing::AnyLayout => 1,
+            Framing::Separate => 2,
+        }
     }
 }
+
+/// What a device is told of one frame.
+pub(super) enum Segments {
+    /// Header and frame together.
+    One([Segment; 1]),
+    /// Header, frame.
+    Two([Segment; 2]),
+}
+
+impl Segments {
+    pub fn as_slice(&self) -> &[Segment] {
+        match self {
+            Segments::One(segments) => segments,
+            Segments::Two(segments) => segments,
+        }
+    }
+}
+
+/// A buffer that exists: where it begins, from the first one's beginning. Only [`Buffers::place`] makes one, after the
+/// one check that is needed; it is for the `Buffers` that made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place(usize);
 
 /// The buffers of one direction, without their number and size in the type: the driver is compiled once.
 pub(super) struct Buffers {
     base: NonNull<u8>,
     physical: u64,
     stride: usize,
-    count: u16,
-    frame: usize,
+    /// Number of the last buffer.
+    last: u8,
+    frame: u16,
 }
 
 // SAFETY: the memory is static and reached through this value alone; any thread may hold it.
@@ -88,6 +118,10 @@ impl Buffers {
         memory: &'static mut [FrameBuffer<FRAME>; N],
         physical: Physical,
     ) -> Self {
+        const {
+            assert!(N > 0 && N <= DESCRIPTORS_MAX, "1 to 256 buffers in each direction");
+            assert!(FRAME >= FRAME_MIN && FRAME <= u16::MAX as usize, "a frame buffer holds 1514 to 65535 bytes");
+        }
         let base = memory.as_mut_ptr().cast::<u8>();
         // Devices reach the memory by its address.
         base.expose_provenance();
@@ -95,57 +129,78 @@ impl Buffers {
             base: NonNull::from(memory).cast(),
             physical: physical(base),
             stride: size_of::<FrameBuffer<FRAME>>(),
-            count: N as u16,
-            frame: FRAME,
+            last: (N - 1) as u8,
+            frame: FRAME as u16,
         }
     }
 
-    pub fn count(&self) -> u16 {
-        self.count
+    /// The numbers of all buffers, and where they are.
+    pub fn all(&self) -> impl DoubleEndedIterator<Item = (u8, Place)> + use<> {
+        let stride = self.stride;
+        (0..=self.last).map(move |token| (token, Place(usize::from(token) * stride)))
     }
 
     /// Bytes of the longest frame.
-    pub fn frame_size(&self) -> usize {
+    pub fn frame_size(&self) -> u16 {
         self.frame
     }
 
+    /// Where a buffer is; `None` where there is none of this number.
+    pub fn place(&self, token: u8) -> Option<Place> {
+        (token <= self.last).then_some(Place(usize::from(token) * self.stride))
+    }
+
     /// The buffers of one frame for the device, the first `length` bytes of the frame.
-    pub fn segments(&self, index: u16, framing: Framing, length: usize, writable: bool) -> ([Segment; 2], usize) {
-        assert!(index < self.count && length <= self.frame);
-        let frame = self.physical + (usize::from(index) * self.stride + HEADER_ROOM) as u64;
-        let segment = |address, length: usize| Segment { address, length: length as u32, writable };
-        let header = frame - framing.header as u64;
-        if framing.separate {
-            ([segment(header, framing.header), segment(frame, length)], 2)
-        } else {
-            let whole = segment(header, framing.header + length);
-            ([whole, whole], 1)
+    pub fn segments(&self, place: Place, framing: Framing, length: u16, writable: bool) -> Segments {
+        // No device is told of more than there is.
+        let length = u32::from(length.min(self.frame));
+        let frame = self.physical + (place.0 + HEADER_ROOM) as u64;
+        let header = frame - framing.header() as u64;
+        let header_length = framing.header() as u32;
+        match framing {
+            Framing::Modern | Framing::AnyLayout => {
+                Segments::One([Segment { address: header, length: header_length + length, writable }])
+            }
+            Framing::Separate => Segments::Two([
+                Segment { address: header, length: header_length, writable },
+                Segment { address: frame, length, writable },
+            ]),
         }
     }
 
-    /// The virtio header of a buffer.
+    /// A buffer that the device has filled: its virtio header, and room for the longest frame behind it.
     ///
     /// # Safety
-    /// The device does not have the buffer, and no other reference to it lives.
-    pub unsafe fn header(&mut self, index: u16, framing: Framing) -> &mut [u8] {
-        assert!(index < self.count && framing.header <= HEADER_ROOM);
-        // SAFETY: the header is inside buffer `index` by the assertion; the caller holds the buffer alone.
+    /// The place is one of these buffers; the device does not have it, and no exclusive reference to it lives.
+    pub unsafe fn filled(&self, place: Place, framing: Framing) -> &[u8] {
+        // SAFETY: a place is inside the memory, where room for the longest header and for a frame of `frame` bytes lies
+        // without a gap; all of it was initialised; the caller promises that nobody writes it.
         unsafe {
-            let start = self.base.add(usize::from(index) * self.stride + HEADER_ROOM - framing.header);
-            core::slice::from_raw_parts_mut(start.as_ptr(), framing.header)
+            let start = self.base.add(place.0 + HEADER_ROOM - framing.header());
+            core::slice::from_raw_parts(start.as_ptr(), framing.header() + usize::from(self.frame))
         }
     }
 
-    /// The frame of a buffer, at its full size.
+    /// The frame of a buffer to send, at its full size.
     ///
     /// # Safety
-    /// The device does not have the buffer, and no other reference to it lives.
-    pub unsafe fn frame(&mut self, index: u16) -> &mut [u8] {
-        assert!(index < self.count);
-        // SAFETY: the frame is inside buffer `index` by the assertion; the caller holds the buffer alone.
+    /// The place is one of these buffers; the device does not have it, and no other reference to it lives.
+    pub unsafe fn frame(&mut self, place: Place) -> &mut [u8] {
+        // SAFETY: a place is inside the memory, where the room for a frame of `frame` bytes follows that for the header;
+        // all of it was initialised; the caller holds the buffer alone.
         unsafe {
-            let start = self.base.add(usize::from(index) * self.stride + HEADER_ROOM);
-            core::slice::from_raw_parts_mut(start.as_ptr(), self.frame)
+            let start = self.base.add(place.0 + HEADER_ROOM);
+            core::slice::from_raw_parts_mut(start.as_ptr(), self.frame.into())
         }
+    }
+
+    /// Makes the virtio header of a buffer say nothing: zeros ask for no offload (section 5.1.6.2.1).
+    ///
+    /// # Safety
+    /// The place is one of these buffers; the device does not have it, and no reference to it lives.
+    pub unsafe fn clear_header(&mut self, place: Place) {
+        // SAFETY: a place is inside the memory, and the room for the header begins there; the caller holds the buffer
+        // alone.
+        unsafe { self.base.add(place.0).cast::<[u8; HEADER_ROOM]>().write([0; HEADER_ROOM]) };
     }
 }

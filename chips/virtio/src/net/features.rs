@@ -59,7 +59,7 @@ pub struct Agreed {
 }
 
 /// Chooses among the offered features, and accepts. `frame` is the size of the frame buffers.
-pub fn agree<B: Bus>(transport: &Transport<B>, frame: usize, fallback_mac: [u8; 6]) -> Result<Agreed, StartError> {
+pub fn agree<B: Bus>(transport: &Transport<B>, frame: u16, fallback_mac: [u8; 6]) -> Result<Agreed, StartError> {
     let offered = Features(transport.offered());
     let mut features = Features(0);
     if transport.is_modern() {
@@ -74,7 +74,7 @@ pub fn agree<B: Bus>(transport: &Transport<B>, frame: usize, fallback_mac: [u8; 
     features.set_status(offered.status());
     features.set_ring_event_idx(offered.ring_event_idx());
 
-    let room = (frame - ETHERNET_HEADER) as u16;
+    let room = frame.saturating_sub(ETHERNET_HEADER as u16);
     let mut mtu = MTU_USUAL.min(room);
     if offered.mtu() {
         let named = transport.at_rest(|transport| transport.configuration::<u16>(offset::MTU))?;
@@ -91,10 +91,10 @@ pub fn agree<B: Bus>(transport: &Transport<B>, frame: usize, fallback_mac: [u8; 
         return Err(StartError::BadMac { mac });
     }
     transport.accept(features.0)?;
-    let framing = if transport.is_modern() {
-        Framing { header: 12, separate: false }
-    } else {
-        Framing { header: 10, separate: !features.any_layout() }
+    let framing = match (transport.is_modern(), features.any_layout()) {
+        (true, _) => Framing::Modern,
+        (false, true) => Framing::AnyLayout,
+        (false, false) => Framing::Separate,
     };
     Ok(Agreed { features, mac, mtu, framing })
 }

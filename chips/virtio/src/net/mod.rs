@@ -2,17 +2,20 @@
 //!
 //! One pass of the board's loop: [`Net::receive`] until it says false or enough is enough, [`Net::transmit_with`]
 //! likewise, then [`Net::flush`]. When there is nothing to do, [`Net::enable_interrupts`]; if that says true, work came
-//! in between and the pass is repeated. A device that [`Net::is_broken`] is brought back by [`Net::recover`].
+//! in between and the pass is repeated. A pass that receives nothing asks [`Net::watch_transmission`] whether the device
+//! still sends. A device that [`Net::is_broken`] is brought back by [`Net::recover`].
 
 mod buffers;
 mod features;
+mod report;
 
 use heapless::Vec;
 use slopos_q35::register::{Bus, Hardware};
 
-use buffers::{Buffers, Framing};
+use buffers::{Buffers, Framing, Place};
 pub use buffers::{FRAME_MIN, FrameBuffer, NetMemory};
 use features::{Agreed, ETHERNET_HEADER, Features};
+pub use report::{Broken, Counters, StartError};
 
 use crate::Physical;
 use crate::queue::{AddError, DESCRIPTORS_MAX, Queue, QueueFault, SIZE_MAX, Used};
@@ -22,8 +25,23 @@ use crate::transport::{Cause, Doorbell, Interrupts, Messages, Transport, Transpo
 const RECEIVE_QUEUE: u16 = 0;
 const TRANSMIT_QUEUE: u16 = 1;
 
-/// Offset of `gso_type` in the virtio header (section 5.1.6).
-const GSO_TYPE: usize = 1;
+/// How long a device may keep frames without sending one, in microseconds. Longer than any pause of a device that works:
+/// a reset costs the frames that are with it.
+pub const STALL_US: u64 = 5_000_000;
+/// Most of that which passes between two looks. More has passed where nobody looked, because the whole machine stood still
+/// or had nothing to do; then the device may have had no time either.
+const LOOK_US: u64 = 1_000_000;
+
+/// What is known of a device that has frames to send.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    /// How many it had sent at the last look.
+    sent: u64,
+    /// When that was, in microseconds.
+    looked_us: u64,
+    /// For how long it has sent none, in microseconds.
+    waited_us: u64,
+}
 
 /// What the board decides.
 #[derive(Clone, Copy, Debug)]
@@ -32,77 +50,6 @@ pub struct Options {
     pub messages: Option<Messages>,
     /// Hardware address for a device that has none: one of the locally administered, unicast.
     pub fallback_mac: [u8; 6],
-}
-
-/// Why the device did not start. It is off, and marked as failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
-pub enum StartError {
-    /// The transport failed; its error says what to do.
-    Transport(TransportError),
-    /// A modern device that does not offer VIRTIO_F_VERSION_1: it contradicts itself.
-    NotVersion1,
-    /// The device's hardware address is a group's, or zero.
-    BadMac {
-        /// The address.
-        mac: [u8; 6],
-    },
-    /// A queue is too small for even one frame.
-    QueueTooSmall {
-        /// The queue.
-        queue: u16,
-        /// Its size.
-        size: u16,
-    },
-    /// The receive buffers could not be given to the device.
-    NotPosted(AddError),
-}
-
-impl From<TransportError> for StartError {
-    fn from(error: TransportError) -> Self {
-        StartError::Transport(error)
-    }
-}
-
-/// What made the device unusable. [`Net::recover`] may help.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
-pub enum Broken {
-    /// The device broke the rules of the receive queue.
-    Receive(QueueFault),
-    /// The device broke the rules of the transmit queue.
-    Transmit(QueueFault),
-    /// The device asks for a reset.
-    NeedsReset,
-    /// The device's configuration can no longer be read.
-    Configuration(TransportError),
-    /// A buffer could not be given to the device.
-    NotPosted(AddError),
-    /// The last start did not come to its end.
-    NotStarted(StartError),
-}
-
-/// What has happened since [`Net::start`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, defmt::Format)]
-pub struct Counters {
-    /// Frames received and handed out.
-    pub received: u64,
-    /// Bytes of those.
-    pub received_bytes: u64,
-    /// Frames dropped, shorter than their headers.
-    pub received_short: u64,
-    /// Frames dropped, for they need an offload that was not agreed.
-    pub received_offloaded: u64,
-    /// Frames given to the device.
-    pub transmitted: u64,
-    /// Bytes of those.
-    pub transmitted_bytes: u64,
-    /// Frames refused, for their length was no frame's.
-    pub transmit_refused: u64,
-    /// Notifications of the device.
-    pub notifications: u64,
-    /// Times that the device was found broken.
-    pub faults: u64,
-    /// Times that the device was reset after a fault, and came back.
-    pub recoveries: u64,
 }
 
 /// One direction: a queue, its doorbell and its buffers.
@@ -131,13 +78,15 @@ pub struct Net<B: Bus = Hardware> {
     receive: Direction<B>,
     transmit: Direction<B>,
     /// Transmit buffers that the device does not have.
-    transmit_free: Vec<u16, DESCRIPTORS_MAX>,
+    transmit_free: Vec<u8, DESCRIPTORS_MAX>,
     fallback_mac: [u8; 6],
     features: Features,
     framing: Framing,
     mac: [u8; 6],
     mtu: u16,
     link_up: bool,
+    /// Where the device has frames to send.
+    waiting: Option<Waiting>,
     broken: Option<Broken>,
     counters: Counters,
 }
@@ -163,10 +112,11 @@ impl<B: Bus> Net<B> {
             transmit_free: Vec::new(),
             fallback_mac: options.fallback_mac,
             features: Features::default(),
-            framing: Framing { header: 12, separate: false },
+            framing: Framing::Modern,
             mac: [0; 6],
             mtu: 0,
             link_up: false,
+            waiting: None,
             broken: None,
             counters: Counters::default(),
         };
@@ -208,15 +158,17 @@ impl<B: Bus> Net<B> {
         let receive_size = self.set_queue(RECEIVE_QUEUE)?;
         let transmit_size = self.set_queue(TRANSMIT_QUEUE)?;
 
+        self.waiting = None;
         self.transmit_free.clear();
-        // The count is at most the capacity: `NetMemory` checks it.
-        self.transmit_free.extend((0..self.transmit.buffers.count()).rev());
+        for (token, _) in self.transmit.buffers.all().rev() {
+            self.transmit_free.push(token).map_err(|_| StartError::NotPosted(AddError::Full))?;
+        }
         // Before the device runs, so that it drops no frame for want of a buffer.
-        for index in 0..self.receive.buffers.count() {
+        for (token, place) in self.receive.buffers.all() {
             if self.receive.queue.free() < framing.descriptors() {
                 break;
             }
-            self.post(index).map_err(StartError::NotPosted)?;
+            self.post(token, place).map_err(StartError::NotPosted)?;
         }
         // Shown before DRIVER_OK and announced after it: section 3.1.1 forbids a notification before.
         let notify = self.receive.queue.publish();
@@ -267,10 +219,10 @@ impl<B: Bus> Net<B> {
     }
 
     /// Gives a receive buffer to the device, at the next [`Net::flush`].
-    fn post(&mut self, index: u16) -> Result<(), AddError> {
+    fn post(&mut self, token: u8, place: Place) -> Result<(), AddError> {
         let direction = &mut self.receive;
-        let (segments, count) = direction.buffers.segments(index, self.framing, direction.buffers.frame_size(), true);
-        direction.queue.add(index, &segments[..count])
+        let segments = direction.buffers.segments(place, self.framing, direction.buffers.frame_size(), true);
+        direction.queue.add(token, segments.as_slice())
     }
 
     /// Hardware address.
@@ -317,52 +269,51 @@ impl<B: Bus> Net<B> {
     /// [`Net::flush`]. False where there is none, or the device is broken. A frame that is dropped counts as one, so
     /// that a bounded number of calls is a bounded amount of work.
     pub fn receive(&mut self, work: impl FnOnce(&[u8])) -> bool {
-        let Some(Used { token, length }) = self.next_received() else {
+        let Some((Used { token, length }, place)) = self.next_received() else {
             return false;
         };
-        if let Some(length) = self.frame_length(token, length) {
-            // SAFETY: the token came back from the used ring, which gives each back once, and the buffer is posted
-            // again only below: the device does not have it while this slice lives.
-            let frame = unsafe { self.receive.buffers.frame(token) };
-            work(&frame[..length]);
+        // SAFETY: the place is one of the receive buffers. Its token came back from the used ring, which gives each back
+        // once, and the buffer is posted again only below: the device does not have it while this slice lives.
+        let filled = unsafe { self.receive.buffers.filled(place, self.framing) };
+        let Some(written) = filled.get(..length as usize) else {
+            // The queue holds the length against the same room, so this is found there.
+            let fault = QueueFault::TooLong { claimed: length, writable: filled.len() as u32 };
+            self.break_down(Broken::Receive(fault));
+            return false;
+        };
+        match written.split_at_checked(self.framing.header()) {
+            // VIRTIO_NET_HDR_GSO_NONE is 0. Anything else is a packet to be cut up, or with a checksum left out.
+            Some(([_flags, gso_type, ..], frame)) if frame.len() >= ETHERNET_HEADER => {
+                if *gso_type == 0 {
+                    self.counters.received += 1;
+                    self.counters.received_bytes += frame.len() as u64;
+                    work(frame);
+                } else {
+                    self.counters.received_offloaded += 1;
+                }
+            }
+            _ => self.counters.received_short += 1,
         }
-        if let Err(error) = self.post(token) {
+        if let Err(error) = self.post(token, place) {
             self.break_down(Broken::NotPosted(error));
         }
         true
     }
 
-    fn next_received(&mut self) -> Option<Used> {
+    /// The next buffer that the device has filled.
+    fn next_received(&mut self) -> Option<(Used, Place)> {
         if self.broken.is_some() {
             return None;
         }
-        match self.receive.queue.pop()? {
-            Ok(used) => Some(used),
-            Err(fault) => {
-                self.break_down(Broken::Receive(fault));
-                None
-            }
-        }
-    }
-
-    /// Length of the frame in a buffer that the device has filled with `length` bytes, counted; `None`, counted too,
-    /// where there is no frame.
-    fn frame_length(&mut self, token: u16, length: u32) -> Option<usize> {
-        let Some(length) = (length as usize).checked_sub(self.framing.header).filter(|rest| *rest >= ETHERNET_HEADER)
-        else {
-            self.counters.received_short += 1;
-            return None;
+        let fault = match self.receive.queue.pop()? {
+            Ok(used) => match self.receive.buffers.place(used.token) {
+                Some(place) => return Some((used, place)),
+                None => QueueFault::UnknownToken { token: used.token },
+            },
+            Err(fault) => fault,
         };
-        // SAFETY: as in `receive`, which has taken the token and not yet posted the buffer again.
-        let header = unsafe { self.receive.buffers.header(token, self.framing) };
-        // VIRTIO_NET_HDR_GSO_NONE is 0. Anything else is a packet to be cut up, or with a checksum left out.
-        if header[GSO_TYPE] != 0 {
-            self.counters.received_offloaded += 1;
-            return None;
-        }
-        self.counters.received += 1;
-        self.counters.received_bytes += length as u64;
-        Some(length)
+        self.break_down(Broken::Receive(fault));
+        None
     }
 
     /// When a transmit buffer is free, calls `build` with it (longer than a frame may be; see [`Net::mtu`]), and gives
@@ -375,11 +326,15 @@ impl<B: Bus> Net<B> {
         let Some(&token) = self.transmit_free.last() else {
             return false;
         };
-        // SAFETY: the buffer is on the free list: its token came back from the used ring, which gives each back once,
-        // or it was never given to the device since the last reset.
-        let frame = unsafe { self.transmit.buffers.frame(token) };
+        let Some(place) = self.transmit.buffers.place(token) else {
+            self.break_down(Broken::Transmit(QueueFault::UnknownToken { token }));
+            return false;
+        };
+        // SAFETY: the place is one of the transmit buffers, and on the free list: its token came back from the used
+        // ring, which gives each back once, or it was never given to the device since the last reset.
+        let frame = unsafe { self.transmit.buffers.frame(place) };
         match build(frame) {
-            Some(length) => self.send(token, length),
+            Some(length) => self.send(token, place, length),
             None => false,
         }
     }
@@ -393,19 +348,20 @@ impl<B: Bus> Net<B> {
         self.broken.is_none() && room(self)
     }
 
-    fn send(&mut self, token: u16, length: usize) -> bool {
-        if !(ETHERNET_HEADER..=usize::from(self.mtu) + ETHERNET_HEADER).contains(&length) {
+    fn send(&mut self, token: u8, place: Place, length: usize) -> bool {
+        let lengths = ETHERNET_HEADER..=usize::from(self.mtu) + ETHERNET_HEADER;
+        let Some(length) = u16::try_from(length).ok().filter(|length| lengths.contains(&usize::from(*length))) else {
             self.counters.transmit_refused += 1;
             return false;
-        }
-        // SAFETY: as in `transmit_with`; the buffer is still on the free list.
-        unsafe { self.transmit.buffers.header(token, self.framing) }.fill(0);
-        let (segments, count) = self.transmit.buffers.segments(token, self.framing, length, false);
-        match self.transmit.queue.add(token, &segments[..count]) {
+        };
+        // SAFETY: as in `transmit_with`; the buffer is still on the free list, and what `build` got is gone.
+        unsafe { self.transmit.buffers.clear_header(place) };
+        let segments = self.transmit.buffers.segments(place, self.framing, length, false);
+        match self.transmit.queue.add(token, segments.as_slice()) {
             Ok(()) => {
                 self.transmit_free.pop();
                 self.counters.transmitted += 1;
-                self.counters.transmitted_bytes += length as u64;
+                self.counters.transmitted_bytes += u64::from(length);
                 true
             }
             Err(error) => {
@@ -427,11 +383,32 @@ impl<B: Bus> Net<B> {
                 None => break,
                 Some(Ok(used)) => {
                     // Each token is on the list or with the device, so there is room for it.
-                    let pushed = self.transmit_free.push(used.token);
-                    debug_assert!(pushed.is_ok(), "a token is in one place");
+                    if let Err(token) = self.transmit_free.push(used.token) {
+                        self.break_down(Broken::Transmit(QueueFault::UnknownToken { token }));
+                    }
                 }
                 Some(Err(fault)) => self.break_down(Broken::Transmit(fault)),
             }
+        }
+    }
+
+    /// Looks whether the device sends what it was given, at `now_us`, in microseconds of any clock that does not go back:
+    /// one that for [`STALL_US`] has kept frames and sent none is broken. To be called in each pass that received nothing;
+    /// no interrupt tells of this. Between two calls no more than a second counts.
+    pub fn watch_transmission(&mut self, now_us: u64) {
+        let queue = &self.transmit.queue;
+        if self.broken.is_some() || queue.in_flight() == 0 || queue.has_used() {
+            self.waiting = None;
+            return;
+        }
+        let sent = self.counters.transmitted.wrapping_sub(queue.in_flight().into());
+        let mut waited_us = 0;
+        if let Some(last) = self.waiting.filter(|last| last.sent == sent) {
+            waited_us = last.waited_us + now_us.saturating_sub(last.looked_us).min(LOOK_US);
+        }
+        self.waiting = Some(Waiting { sent, looked_us: now_us, waited_us });
+        if waited_us > STALL_US {
+            self.break_down(Broken::TransmitStalled { frames: queue.in_flight() });
         }
     }
 

@@ -1,5 +1,8 @@
 //! The network driver against the model of a device, on both transports.
 
+mod hostile;
+mod sizes;
+
 use slopos_q35::pci::Message;
 
 use super::*;

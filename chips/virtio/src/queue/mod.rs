@@ -11,14 +11,15 @@ mod rings;
 use core::sync::atomic::{Ordering, fence};
 
 pub use rings::{Addresses, RING_BYTES};
-use rings::{Descriptor, DescriptorFlags, Rings};
+use rings::{Descriptor, DescriptorFlags, Rings, Size};
 
 use crate::Physical;
 
 /// Largest queue that the static memory has room for: a legacy queue has the size that the device chose.
 pub const SIZE_MAX: u16 = 1024;
-/// Most descriptors that are in use at a time, whatever the queue's size.
-pub const DESCRIPTORS_MAX: usize = 256;
+/// Most descriptors that are in use at a time, whatever the queue's size. As many as a `u8` has values: the driver's
+/// indices are of that type, so that none can be out of range.
+pub const DESCRIPTORS_MAX: usize = 1 << u8::BITS;
 
 /// Static memory of one queue: the rings, and what the driver remembers. All zeros is a valid start.
 #[repr(C, align(4096))]
@@ -44,11 +45,11 @@ impl Default for QueueMemory {
 #[derive(Clone, Copy)]
 struct Slot {
     /// Next of the chain, or of the free list.
-    next: u16,
+    next: u8,
+    /// The driver's name for the chain.
+    token: u8,
     /// How many descriptors the chain has that begins here; 0 where none with the device does.
     descriptors: u16,
-    /// The driver's name for the chain.
-    token: u16,
     /// The chain's place in the available ring, as a running index.
     position: u16,
     /// Bytes that the device may write into the chain's buffers.
@@ -56,8 +57,8 @@ struct Slot {
 }
 
 impl Slot {
-    const fn free(next: u16) -> Self {
-        Slot { next, descriptors: 0, token: 0, position: 0, writable: 0 }
+    const fn free(next: u8) -> Self {
+        Slot { next, token: 0, descriptors: 0, position: 0, writable: 0 }
     }
 }
 
@@ -76,7 +77,7 @@ pub struct Segment {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
 pub struct Used {
     /// The driver's name for it.
-    pub token: u16,
+    pub token: u8,
     /// Bytes that the device says it has written, never more than the chain has room for.
     pub length: u32,
 }
@@ -119,6 +120,12 @@ pub enum QueueFault {
         /// The room.
         writable: u32,
     },
+    /// A chain came back under a name that its driver never gave. The queue does not say so, its user does: this is no
+    /// lie of the device's, but damage to what the driver remembers.
+    UnknownToken {
+        /// The name.
+        token: u8,
+    },
 }
 
 /// The size is no power of two, or above [`SIZE_MAX`].
@@ -132,7 +139,7 @@ pub struct Queue {
     physical: u64,
     /// Descriptors in use or free: the queue's size, at most [`DESCRIPTORS_MAX`].
     usable: u16,
-    first_free: u16,
+    first_free: u8,
     free: u16,
     in_flight: u16,
     /// Available index, counting what is not yet published.
@@ -174,13 +181,11 @@ impl Queue {
     pub fn set_up(&mut self, size: u16, event_index: bool) -> Result<(), BadSize> {
         self.usable = 0;
         self.free = 0;
-        if !size.is_power_of_two() || size > SIZE_MAX {
-            return Err(BadSize);
-        }
-        self.rings.clear(size);
+        self.rings.clear(Size::new(size)?);
         self.usable = size.min(DESCRIPTORS_MAX as u16);
-        for (slot, next) in self.slots.iter_mut().zip(1..) {
-            *slot = Slot::free(next);
+        // The last one's successor is of no account: nobody follows it before another is put in its place.
+        for (index, slot) in self.slots.iter_mut().enumerate() {
+            *slot = Slot::free((index as u8).wrapping_add(1));
         }
         self.first_free = 0;
         self.free = self.usable;
@@ -219,49 +224,51 @@ impl Queue {
     ///
     /// # Errors
     /// As [`AddError`] says.
-    pub fn add(&mut self, token: u16, segments: &[Segment]) -> Result<(), AddError> {
+    pub fn add(&mut self, token: u8, segments: &[Segment]) -> Result<(), AddError> {
         if self.fault.is_some() || self.usable == 0 {
             return Err(AddError::Faulty);
         }
-        if segments.is_empty() || !segments.is_sorted_by_key(|segment| segment.writable) {
+        let Some((last, before)) = segments.split_last() else {
+            return Err(AddError::BadChain);
+        };
+        if !segments.is_sorted_by_key(|segment| segment.writable) {
             return Err(AddError::BadChain);
         }
         if segments.len() > usize::from(self.free) {
             return Err(AddError::Full);
         }
+        let descriptors = segments.len() as u16;
         let head = self.first_free;
-        let mut writable = 0_u32;
+        let mut writable = 0;
         let mut index = head;
-        for (position, segment) in segments.iter().enumerate() {
+        for segment in before {
             let next = self.slots[usize::from(index)].next;
-            let last = position + 1 == segments.len();
-            let mut flags = DescriptorFlags::default();
-            flags.set_next(!last);
-            flags.set_write(segment.writable);
-            let descriptor = Descriptor {
-                address: segment.address,
-                length: segment.length,
-                flags,
-                next: if last { 0 } else { next },
-            };
-            self.rings.write_descriptor(index, descriptor);
-            if segment.writable {
-                writable = writable.saturating_add(segment.length);
-            }
+            writable = self.describe(index, segment, Some(next), writable);
             index = next;
         }
-        let descriptors = segments.len() as u16;
+        self.first_free = self.slots[usize::from(index)].next;
+        writable = self.describe(index, last, None, writable);
         let slot = &mut self.slots[usize::from(head)];
         slot.descriptors = descriptors;
         slot.token = token;
         slot.position = self.available;
         slot.writable = writable;
-        self.first_free = index;
         self.free -= descriptors;
         self.in_flight += 1;
         self.rings.write_available(self.available, head);
         self.available = self.available.wrapping_add(1);
         Ok(())
+    }
+
+    /// Fills a descriptor that the device does not look at yet. Adds to the bytes that the device may write in its chain.
+    fn describe(&mut self, index: u8, segment: &Segment, next: Option<u8>, writable: u32) -> u32 {
+        let mut flags = DescriptorFlags::default();
+        flags.set_next(next.is_some());
+        flags.set_write(segment.writable);
+        let next = next.unwrap_or(0).into();
+        self.rings
+            .write_descriptor(index, Descriptor { address: segment.address, length: segment.length, flags, next });
+        if segment.writable { writable.saturating_add(segment.length) } else { writable }
     }
 
     /// Shows the device what was added, and says whether it wants to be notified.
@@ -310,8 +317,8 @@ impl Queue {
             return Err(QueueFault::IndexJump { claimed, in_flight });
         }
         let (id, length) = self.rings.used_entry(self.used);
-        let head = match u16::try_from(id) {
-            Ok(head) if head < self.usable => head,
+        let head = match u8::try_from(id) {
+            Ok(head) if u16::from(head) < self.usable => head,
             _ => return Err(QueueFault::UnknownDescriptor { id }),
         };
         let slot = self.slots[usize::from(head)];

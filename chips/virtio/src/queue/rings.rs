@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicU16, Ordering};
 
 use bitfield::bitfield;
 
-use super::SIZE_MAX;
+use super::{BadSize, SIZE_MAX};
 
 /// Where the used ring begins: on the next page, for a legacy device.
 const USED_ALIGNMENT: usize = 4096;
@@ -30,6 +30,31 @@ const fn used_offset(size: usize) -> usize {
 /// Bytes of the largest queue: flags, index, entries and event of the used ring end it.
 pub const RING_BYTES: usize =
     (used_offset(SIZE_MAX as usize) + 6 + 8 * SIZE_MAX as usize).next_multiple_of(USED_ALIGNMENT);
+
+// `Rings::word` relies on it.
+const _: () = assert!(RING_BYTES.is_power_of_two());
+
+/// Number of entries of a queue: a power of two from 1 to [`SIZE_MAX`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size(u16);
+
+impl Size {
+    /// The size of one entry.
+    const ONE: Size = Size(1);
+
+    /// A device's size, where it is one.
+    ///
+    /// # Errors
+    /// [`BadSize`].
+    pub fn new(size: u16) -> Result<Self, BadSize> {
+        if size.is_power_of_two() && size <= SIZE_MAX { Ok(Size(size)) } else { Err(BadSize) }
+    }
+
+    /// Place of a running index in a ring of this size, so always below it.
+    fn entry(self, index: u16) -> usize {
+        usize::from(index & (self.0 - 1))
+    }
+}
 
 bitfield! {
     /// Flags of a descriptor (section 2.7.5).
@@ -76,8 +101,9 @@ pub struct Addresses {
 /// A queue's shared memory.
 pub struct Rings {
     base: NonNull<u8>,
-    /// A power of two, at most [`SIZE_MAX`].
-    size: u16,
+    size: Size,
+    /// Offset of the used ring, which follows from the size.
+    used_at: usize,
 }
 
 // SAFETY: the memory is static and reached through this value alone; any thread may hold it.
@@ -88,41 +114,40 @@ impl Rings {
     pub fn new(memory: &'static mut [u8; RING_BYTES]) -> Self {
         // Devices reach the memory by its address.
         memory.as_mut_ptr().expose_provenance();
-        Rings { base: NonNull::from(memory).cast(), size: 1 }
+        Rings { base: NonNull::from(memory).cast(), size: Size::ONE, used_at: used_offset(1) }
     }
 
-    /// Zeroes the memory and sets the size, which the caller has checked. The device must have been reset.
-    pub fn clear(&mut self, size: u16) {
-        debug_assert!(size.is_power_of_two() && size <= SIZE_MAX);
+    /// Zeroes the memory and sets the size. The device must have been reset.
+    pub fn clear(&mut self, size: Size) {
         self.size = size;
+        self.used_at = used_offset(usize::from(size.0));
         // SAFETY: the memory has RING_BYTES bytes, is static, and no reference to it exists.
         unsafe { self.base.write_bytes(0, RING_BYTES) };
     }
 
     pub fn addresses(&self, physical: u64) -> Addresses {
-        let size = usize::from(self.size);
         Addresses {
             descriptors: physical,
-            available: physical + available_offset(size) as u64,
-            used: physical + used_offset(size) as u64,
+            available: physical + available_offset(self.entries()) as u64,
+            used: physical + self.used_at as u64,
         }
     }
 
-    pub fn write_descriptor(&mut self, index: u16, descriptor: Descriptor) {
-        let place = DESCRIPTOR_BYTES * self.entry(index);
+    pub fn write_descriptor(&mut self, index: u8, descriptor: Descriptor) {
+        let place = DESCRIPTOR_BYTES * self.size.entry(index.into());
         let words = [
             descriptor.address.to_le(),
             (u64::from(descriptor.length) | u64::from(descriptor.flags.0) << 32 | u64::from(descriptor.next) << 48)
                 .to_le(),
         ];
-        // SAFETY: the descriptor is in the table, for `entry` is below the size; 16-byte entries of memory aligned to
+        // SAFETY: the descriptor is in the table, for `Size::entry` is below the size; 16-byte entries of memory aligned to
         // 4096 are aligned to 8.
         unsafe { self.base.add(place).cast::<[u64; 2]>().write_volatile(words) };
     }
 
-    pub fn write_available(&mut self, index: u16, head: u16) {
-        let entry = self.entry(index);
-        self.available(2 + entry).store(head.to_le(), Ordering::Relaxed);
+    pub fn write_available(&mut self, index: u16, head: u8) {
+        let entry = self.size.entry(index);
+        self.available(2 + entry).store(u16::from(head).to_le(), Ordering::Relaxed);
     }
 
     /// Release: the device sees the descriptors and entries before the index that covers them.
@@ -137,7 +162,7 @@ impl Rings {
     }
 
     pub fn set_used_event(&mut self, index: u16) {
-        self.available(2 + usize::from(self.size)).store(index.to_le(), Ordering::Relaxed);
+        self.available(2 + self.entries()).store(index.to_le(), Ordering::Relaxed);
     }
 
     /// Acquire: entries and buffers are read after the index that covers them.
@@ -150,37 +175,40 @@ impl Rings {
     }
 
     pub fn available_event(&self) -> u16 {
-        u16::from_le(self.used(2 + 4 * usize::from(self.size)).load(Ordering::Relaxed))
+        u16::from_le(self.used(2 + 4 * self.entries()).load(Ordering::Relaxed))
     }
 
     /// A used entry: the chain's first descriptor, and bytes written, as the device says.
     pub fn used_entry(&self, index: u16) -> (u32, u32) {
-        let place = used_offset(usize::from(self.size)) + 4 + 8 * self.entry(index);
-        // SAFETY: the entry is in the used ring, for `entry` is below the size; the ring is aligned to 4096, so an
+        let place = self.used_at + 4 + 8 * self.size.entry(index);
+        // SAFETY: the entry is in the used ring, for `Size::entry` is below the size; the ring is aligned to 4096, so an
         // entry is aligned to 4.
         let [id, length] = unsafe { self.base.add(place).cast::<[u32; 2]>().read_volatile() };
         (u32::from_le(id), u32::from_le(length))
     }
 
-    /// Place of a running index in a ring, below the size.
-    fn entry(&self, index: u16) -> usize {
-        usize::from(index & (self.size - 1))
+    /// How many entries each ring has.
+    fn entries(&self) -> usize {
+        usize::from(self.size.0)
     }
 
     /// A 16-bit word of the available ring: 0 flags, 1 index, then the entries, then the event.
     fn available(&self, word: usize) -> &AtomicU16 {
-        self.word(available_offset(usize::from(self.size)) + 2 * word)
+        self.word(available_offset(self.entries()) + 2 * word)
     }
 
     /// A 16-bit word of the used ring: 0 flags, 1 index, then four for each entry, then the event.
     fn used(&self, word: usize) -> &AtomicU16 {
-        self.word(used_offset(usize::from(self.size)) + 2 * word)
+        self.word(self.used_at + 2 * word)
     }
 
-    fn word(&self, place: usize) -> &AtomicU16 {
-        assert!(place + 2 <= RING_BYTES && place.is_multiple_of(2));
-        // SAFETY: the word is in the memory by the assertion, aligned, static, and reached only atomically by the
-        // driver. The device's writes of 16-bit words are single accesses (section 2.7.8, little-endian 16 bits).
-        unsafe { AtomicU16::from_ptr(self.base.add(place).cast().as_ptr()) }
+    /// The word at an even offset. What the callers ask for is inside anyway; the mask says so to whoever reads this
+    /// function alone, and to the compiler.
+    fn word(&self, offset: usize) -> &AtomicU16 {
+        let offset = offset & (RING_BYTES - 2);
+        // SAFETY: the memory has RING_BYTES bytes, a power of two, so a masked offset is even and the word ends inside;
+        // it is static, and reached only atomically by the driver. The device's writes of 16-bit words are single
+        // accesses (section 2.7.8, little-endian 16 bits).
+        unsafe { AtomicU16::from_ptr(self.base.add(offset).cast().as_ptr()) }
     }
 }

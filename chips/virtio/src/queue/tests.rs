@@ -107,10 +107,10 @@ fn a_queue_of_one_works() {
 #[test]
 fn a_large_queue_uses_no_more_descriptors_than_there_is_memory_for() {
     let (mut queue, mut side) = queue(1024, false);
-    for token in 0..256 {
+    for token in 0..=255 {
         queue.add(token, &[readable(1)]).unwrap();
     }
-    assert_eq!(queue.add(256, &[readable(1)]), Err(AddError::Full));
+    assert_eq!(queue.add(0, &[readable(1)]), Err(AddError::Full));
     let _ = queue.publish();
     // Once round the ring of 1024, so that entries beyond the descriptors are used.
     for round in 0..1500_u16 {
@@ -118,9 +118,35 @@ fn a_large_queue_uses_no_more_descriptors_than_there_is_memory_for() {
         assert!(chain.head < 256);
         side.complete(chain.head.into(), 0, false);
         let token = queue.pop().unwrap().unwrap().token;
-        assert_eq!(token, round % 256);
+        assert_eq!(u16::from(token), round % 256);
         queue.add(token, &[readable(1)]).unwrap();
         let _ = queue.publish();
+    }
+}
+
+#[test]
+fn queues_of_every_size_go_through_the_wrap_at_65536_in_any_order() {
+    for (shift, event_index) in (0..=10).zip([false, true].into_iter().cycle()) {
+        let size = 1 << shift;
+        let (mut queue, mut side) = queue(size, event_index);
+        let usable = size.min(DESCRIPTORS_MAX as u16);
+        assert_eq!(queue.free(), usable);
+        let mut names: std::vec::Vec<u8> = (0..usable).map(|name| name as u8).collect();
+        let mut with_device = std::vec::Vec::new();
+        for round in 0..66_000_usize {
+            // As many as there is room for, but not always.
+            while let Some(name) = names.pop_if(|_| with_device.is_empty() || round % 3 != 0) {
+                queue.add(name, &[writable(100)]).unwrap();
+                let _notify = queue.publish();
+                with_device.push((side.take().unwrap().head, name));
+            }
+            let (head, name) = with_device.swap_remove(round * 7 % with_device.len());
+            side.complete(head.into(), (round % 101) as u32, event_index);
+            assert_eq!(queue.pop(), Some(Ok(Used { token: name, length: (round % 101) as u32 })), "round {round}");
+            names.push(name);
+        }
+        assert_eq!(usize::from(queue.in_flight()), with_device.len());
+        assert_eq!(side.used_index, 66_000_u32 as u16, "through the wrap");
     }
 }
 

@@ -214,6 +214,19 @@ fn discovers_go_on_while_nobody_answers() {
 }
 
 #[test]
+fn the_search_begins_again_where_no_request_is_answered() {
+    let mut network = Network::new();
+    network.router.answers_requests = false;
+    network.run(seconds(64));
+    let kinds: Vec<_> = network.take_dhcp().into_iter().map(|(_, kind)| kind).collect();
+    // Nothing but the stack's own deadlines moved it: no connect, no frame.
+    assert_eq!(kinds, [DISCOVER, REQUEST, REQUEST, REQUEST, REQUEST, DISCOVER, REQUEST], "the fifth wait ends at 60 s");
+    network.router.answers_requests = true;
+    network.run(seconds(70));
+    assert!(network.stack.is_up());
+}
+
+#[test]
 fn a_released_lease_is_told_to_the_server() {
     let mut network = Network::up();
     network.sent.clear();

@@ -63,6 +63,8 @@ pub struct Router {
     pub answers_to: MacAddress,
     pub answers_arp: bool,
     pub answers_dhcp: bool,
+    /// Whether a REQUEST is answered, where anything is.
+    pub answers_requests: bool,
     pub refuses_lease: bool,
     pub lease_seconds: u32,
     pub server: Server,
@@ -110,6 +112,7 @@ impl Network {
                 answers_to: ROUTER_MAC,
                 answers_arp: true,
                 answers_dhcp: true,
+                answers_requests: true,
                 refuses_lease: false,
                 lease_seconds: 1_000,
                 server: Server::Http,
@@ -226,6 +229,7 @@ impl Network {
         let kind = message[242];
         let answer = match kind {
             1 => Some(2),
+            3 if !self.router.answers_requests => None,
             3 => Some(if self.router.refuses_lease { 6 } else { 5 }),
             _ => None,
         };

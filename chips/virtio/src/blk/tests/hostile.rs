@@ -1,0 +1,220 @@
+//! Queues of every size, and each lie that a device can tell about a request: it ends in a fault and a reset, and after a
+//! recovery the disk is read as it is. Nothing outside the driver's memory is ever touched.
+
+use core::ops::Range;
+
+use super::*;
+use crate::fake::{Chain, virtual_address};
+use crate::queue::DESCRIPTORS_MAX;
+
+const GUARD: u8 = 0x5a;
+
+/// Every size that a request fits into.
+const SIZES: [u16; 9] = [4, 8, 16, 32, 64, 128, 256, 512, 1024];
+
+thread_local! {
+    /// What the device says next of the chain that it carries out, once.
+    static LIE: Cell<Option<Lie>> = const { Cell::new(None) };
+    /// All that the device may be told of.
+    static MEMORY: std::cell::RefCell<Range<usize>> = const { std::cell::RefCell::new(0..0) };
+}
+
+/// What a device says of a chain that it was given.
+#[derive(Clone, Copy, Debug)]
+enum Lie {
+    /// The chain is another one, so far beyond the last.
+    Unknown(u32),
+    /// It is the middle of a chain.
+    NotOutstanding,
+    /// The chain was used twice.
+    Twice,
+    /// So many chains were used, or one more than the device has, whichever is more; 0xffff is a step back.
+    Jump(u16),
+    /// So many more bytes were written than there is room for.
+    TooLong(u32),
+    /// Nothing at all.
+    Silence,
+}
+
+const LIES: [Lie; 12] = [
+    Lie::Unknown(0),
+    Lie::Unknown(1),
+    Lie::Unknown(0xff00),
+    Lie::Unknown(0xffff_ff00),
+    Lie::NotOutstanding,
+    Lie::Twice,
+    Lie::Jump(0),
+    Lie::Jump(0x8000),
+    Lie::Jump(0xffff),
+    Lie::TooLong(1),
+    Lie::TooLong(u32::MAX),
+    Lie::Silence,
+];
+
+fn check_inside(address: u64, length: u32) {
+    let start = virtual_address(address);
+    MEMORY.with_borrow(|memory| {
+        let inside = memory.start <= start && start + length as usize <= memory.end;
+        assert!(inside, "{length} bytes at {start:#x} are not the driver's, {memory:#x?}");
+    });
+}
+
+fn room(chain: &Chain) -> u32 {
+    chain.writable.iter().map(|(_, length)| *length).sum()
+}
+
+/// A disk that looks where it is sent, and lies when it is told to.
+fn liar(state: &mut State, queue: u16) {
+    // A copy: what it learns so is not yet taken.
+    let mut looking = *state.side(queue);
+    let chains: std::vec::Vec<_> = std::iter::from_fn(|| looking.take()).collect();
+    for chain in &chains {
+        chain.readable.iter().chain(&chain.writable).for_each(|&(address, length)| check_inside(address, length));
+    }
+    let (Some(lie), Some(first)) = (LIE.take(), chains.first()) else { return disk(state, queue) };
+    let side = state.side(queue);
+    let usable = u32::from(side.size).min(DESCRIPTORS_MAX as u32);
+    let head = u32::from(first.head);
+    match lie {
+        Lie::Unknown(beyond) => side.complete(usable.saturating_add(beyond), 1, false),
+        Lie::NotOutstanding => side.complete(side.descriptor(first.head).3.into(), 1, false),
+        Lie::Twice => side.complete(head, room(first), false) | side.complete(head, room(first), false),
+        Lie::Jump(claimed) => {
+            side.used_index = side.used_index.wrapping_add(claimed.max(chains.len() as u16 + 1));
+            side.show_used();
+            true
+        }
+        Lie::TooLong(by) => side.complete(head, room(first).saturating_add(by), false),
+        Lie::Silence => false,
+    };
+}
+
+/// The driver's memory with something of somebody else's on both sides.
+#[repr(C)]
+struct Guarded {
+    before: [u8; 4096],
+    memory: BlockMemory,
+    after: [u8; 4096],
+}
+
+struct Bench {
+    block: Block<&'static Fake>,
+    fake: &'static Fake,
+    guards: [&'static [u8]; 2],
+}
+
+impl Bench {
+    fn new(modern: bool, size: u16) -> Self {
+        let fake = device(modern, FLUSH);
+        fake.state().queues[0].max = size;
+        fake.state().on_notify = Some(liar);
+        let guarded = Guarded { before: [GUARD; 4096], memory: BlockMemory::new(), after: [GUARD; 4096] };
+        let Guarded { before, memory, after } = Box::leak(Box::new(guarded));
+        let start = core::ptr::from_ref(memory).addr();
+        MEMORY.set(start..start + size_of_val(memory));
+        Bench { block: Block::start(fake.transport(), memory, physical).unwrap(), fake, guards: [before, after] }
+    }
+
+    /// The disk is read as it is, in one request and in more than there are at a time.
+    fn read(&mut self) -> Result<(), BlockError> {
+        for (from, count) in [(7, 1), (100, 150)] {
+            let mut into = vec![0; count * SECTOR_BYTES];
+            self.block.read(from as u64, &mut into, clock())?;
+            assert!(into == sectors(from, count), "{count} sectors from {from}");
+        }
+        self.check();
+        Ok(())
+    }
+
+    fn check(&self) {
+        assert!(self.guards.iter().all(|guard| guard.iter().all(|byte| *byte == GUARD)), "written outside");
+        let side = self.fake.state().queues[0].side;
+        if side.size != 0 {
+            check_inside(side.descriptors, 16 * u32::from(side.size));
+            check_inside(side.used, 6 + 8 * u32::from(side.size));
+        }
+    }
+}
+
+fn each(mut work: impl FnMut(bool, u16, Bench)) {
+    for modern in [true, false] {
+        for size in SIZES {
+            work(modern, size, Bench::new(modern, size));
+        }
+    }
+}
+
+#[test]
+fn the_disk_is_read_over_queues_of_every_size() {
+    each(|_, size, mut bench| {
+        DEEPEST.set(0);
+        assert_eq!(bench.read(), Ok(()));
+        assert_eq!(DEEPEST.get(), REQUESTS.min(usize::from(size / REQUEST_DESCRIPTORS)));
+        let bytes = vec![size as u8; 9 * SECTOR_BYTES];
+        assert_eq!(bench.block.write(300, &bytes, clock()), Ok(()));
+        assert!(sectors(300, 9) == bytes);
+        assert_eq!(bench.block.flush(clock()), Ok(()));
+    });
+}
+
+#[test]
+fn queues_of_the_least_and_the_largest_size_go_through_the_wrap_at_65536() {
+    for (modern, size) in [(true, 4), (false, 4), (true, 1024), (false, 1024)] {
+        let mut bench = Bench::new(modern, size);
+        for _ in 0..66_000 {
+            assert_eq!(bench.block.flush(clock()), Ok(()));
+        }
+        assert_eq!(bench.fake.state().side(0).used_index, 66_000_u32 as u16, "through the wrap");
+        assert_eq!(bench.read(), Ok(()));
+    }
+}
+
+#[test]
+fn each_lie_about_a_request_is_a_fault_and_the_device_comes_back() {
+    each(|modern, size, mut bench| {
+        assert_eq!(bench.read(), Ok(()));
+        for lie in LIES {
+            LIE.set(Some(lie));
+            let outcome = bench.read();
+            let is_found = match outcome {
+                Err(BlockError::Fault(fault)) => match lie {
+                    Lie::Unknown(_) => matches!(fault, QueueFault::UnknownDescriptor { .. }),
+                    Lie::NotOutstanding => matches!(fault, QueueFault::NotOutstanding { .. }),
+                    Lie::Twice => matches!(fault, QueueFault::NotOutstanding { .. } | QueueFault::IndexJump { .. }),
+                    Lie::Jump(_) => matches!(fault, QueueFault::IndexJump { .. }),
+                    Lie::TooLong(_) => matches!(fault, QueueFault::TooLong { .. }),
+                    Lie::Silence => false,
+                },
+                Err(BlockError::Timeout) => matches!(lie, Lie::Silence),
+                _ => false,
+            };
+            assert!(is_found, "{lie:?} with {size}, modern {modern}: {outcome:?}");
+            assert!(bench.block.is_broken());
+            assert_eq!(bench.fake.state().status, 0, "the device no longer has the buffers");
+            assert_eq!(bench.read(), Err(BlockError::Broken));
+            bench.check();
+            assert_eq!(bench.block.recover(), Ok(()));
+            assert_eq!(bench.read(), Ok(()), "after {lie:?} with {size}, modern {modern}");
+        }
+    });
+}
+
+#[test]
+fn an_answer_that_is_none_harms_nobody() {
+    // The chain's own device, which writes what it should not into the status, and tells lengths that are too small.
+    fn careless(state: &mut State, queue: u16) {
+        let side = state.side(queue);
+        while let Some(chain) = side.take() {
+            let room = room(&chain);
+            chain.write(&vec![0xee; room as usize]);
+            side.complete(chain.head.into(), room % 7, false);
+        }
+    }
+    each(|_, _, mut bench| {
+        bench.fake.state().on_notify = Some(careless);
+        assert_eq!(bench.read(), Err(BlockError::BadAnswer));
+        assert!(!bench.block.is_broken(), "the queue's rules were kept");
+        bench.fake.state().on_notify = Some(liar);
+        assert_eq!(bench.read(), Ok(()));
+    });
+}
