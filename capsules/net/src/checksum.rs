@@ -16,8 +16,9 @@ use crate::ipv4::{Ipv4Address, Protocol};
 const LOW_HALF: u64 = 0xffff_ffff;
 
 /// A checksum in the making.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Accumulator {
+    /// The one's complement sum of 64-bit words, of which the checksum is a rest.
     sum: u64,
     /// An odd number of bytes is in already, so the next byte is the second of its 16-bit word.
     odd: bool,
@@ -136,18 +137,27 @@ impl Accumulator {
 
     /// Takes in the sum of whole words and the last few bytes behind them; `length` is that of both, in bytes.
     fn join(&mut self, words: u64, tail: &[u8], length: usize) {
-        let mut last = [0; 8];
-        for (to, from) in last.iter_mut().zip(tail) {
-            *to = *from;
+        let mut part = words;
+        if !tail.is_empty() {
+            let mut last = [0; 8];
+            for (to, from) in last.iter_mut().zip(tail) {
+                *to = *from;
+            }
+            part = add(part, u64::from_ne_bytes(last));
         }
-        let last = u64::from_ne_bytes(last);
-        let mut part = fold(u64::from(fold(words)) + u64::from(fold(last)));
         if self.odd {
-            part = part.swap_bytes();
+            // Each byte moves to the other half of its 16-bit word.
+            part = part.rotate_left(8);
         }
-        self.sum = u64::from(fold(self.sum)) + u64::from(part);
+        self.sum = add(self.sum, part);
         self.odd ^= length % 2 == 1;
     }
+}
+
+/// One's complement addition: the carry comes in again at the other end.
+fn add(a: u64, b: u64) -> u64 {
+    let (sum, carry) = a.overflowing_add(b);
+    sum + u64::from(carry)
 }
 
 fn fold(sum: u64) -> u16 {
@@ -221,7 +231,7 @@ mod tests {
         let bytes = noise(150);
         for length in 0..bytes.len() {
             let mut copy = vec![0; length];
-            assert_eq!(copy_and_sum(&mut copy, &bytes), sum(&bytes[..length]));
+            assert_eq!(copy_and_sum(&mut copy, &bytes).checksum(), sum(&bytes[..length]).checksum());
             assert_eq!(copy, bytes[..length]);
         }
         let mut roomy = [7; 4];

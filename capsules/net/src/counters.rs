@@ -4,6 +4,7 @@
 //! frames that went no further; the groups are disjoint, so their sum is the number of frames dropped.
 
 use crate::tcp;
+use crate::tcp::ParseError;
 
 /// Declares a group of counters together with the means to list it.
 macro_rules! group {
@@ -139,6 +140,17 @@ group! {
         bad_checksum,
         /// Belongs to no connection; answered with a reset unless it is one itself.
         no_connection,
+    }
+}
+
+impl TcpDrops {
+    /// Counts a segment that could not be taken apart.
+    pub(crate) fn drop_for(&mut self, error: ParseError) {
+        *match error {
+            ParseError::TooShort => &mut self.too_short,
+            ParseError::BadDataOffset => &mut self.bad_data_offset,
+            ParseError::BadChecksum => &mut self.bad_checksum,
+        } += 1;
     }
 }
 

@@ -12,7 +12,7 @@ use crate::dhcp::client::{Ignored, Lease};
 use crate::dhcp::wire::Reply;
 use crate::ethernet::{EtherType, Header};
 use crate::ipv4::Protocol;
-use crate::tcp::{self, Endpoint, Segment};
+use crate::tcp::{self, Endpoint, Segment, Unverified};
 use crate::{Ipv4Address, MacAddress, dhcp, ipv4, udp};
 
 impl Stack<'_> {
@@ -179,24 +179,17 @@ impl Stack<'_> {
     }
 
     fn receive_tcp(&mut self, station: MacAddress, packet: &ipv4::Header, bytes: &[u8], now: Instant) {
-        let drops = &mut self.counters.segments;
-        let segment = match Segment::parse(packet.source, packet.destination, bytes) {
+        let segment = match Unverified::parse(packet.source, packet.destination, bytes) {
             Ok(segment) => segment,
-            Err(error) => {
-                *match error {
-                    tcp::ParseError::TooShort => &mut drops.too_short,
-                    tcp::ParseError::BadDataOffset => &mut drops.bad_data_offset,
-                    tcp::ParseError::BadChecksum => &mut drops.bad_checksum,
-                } += 1;
-                return;
-            }
+            Err(error) => return self.counters.segments.drop_for(error),
         };
-        let local = Endpoint { address: packet.destination, port: segment.destination_port };
-        let remote = Endpoint { address: packet.source, port: segment.source_port };
+        let claimed = segment.claimed();
+        let local = Endpoint { address: packet.destination, port: claimed.destination_port };
+        let remote = Endpoint { address: packet.source, port: claimed.source_port };
         let Some(Place { process, socket }) = self.connections.find(&mut self.grant, local, remote) else {
-            self.counters.segments.no_connection += 1;
-            if let Some(reply) = tcp::reset_for(local, remote, &segment) {
-                Self::queue(&mut self.control, Control::Reset { station, reply }, &mut self.counters.events);
+            match segment.verify() {
+                Ok(segment) => self.refuse(station, local, remote, &segment),
+                Err(error) => self.counters.segments.drop_for(error),
             }
             return;
         };
@@ -204,7 +197,9 @@ impl Stack<'_> {
         let deadline = self.grant.enter(process, |set| {
             set.with(socket, |socket| {
                 let before = counters.tcp.dropped();
-                socket.tcp.receive(&segment, now, &mut counters.tcp);
+                if let Err(error) = socket.tcp.receive(segment, now, &mut counters.tcp) {
+                    counters.segments.drop_for(error);
+                }
                 socket.drops += counters.tcp.dropped() - before;
                 if socket.tcp.take_event() {
                     ready.insert(process);
@@ -213,6 +208,14 @@ impl Stack<'_> {
             set.next_deadline()
         });
         self.note_deadline(deadline.ok().flatten());
+    }
+
+    /// A segment for a connection that does not exist (RFC 9293 section 3.10.7.1).
+    fn refuse(&mut self, station: MacAddress, local: Endpoint, remote: Endpoint, segment: &Segment<'_>) {
+        self.counters.segments.no_connection += 1;
+        if let Some(reply) = tcp::reset_for(local, remote, segment) {
+            Self::queue(&mut self.control, Control::Reset { station, reply }, &mut self.counters.events);
+        }
     }
 }
 

@@ -51,7 +51,7 @@ pub use control::{ConnectParameters, Error, SocketFlags, State};
 pub use counters::Counters;
 pub use range_set::Range;
 pub use reset::{ResetReply, reset_for};
-pub use segment::{Flags, ParseError, Segment};
+pub use segment::{Flags, ParseError, Segment, Unverified};
 pub use sequence::SequenceNumber;
 pub use socket::{Readiness, Socket};
 

@@ -9,7 +9,7 @@ use super::counters::Counters;
 use super::range_set::Range;
 use super::recovery::Recovery;
 use super::reset::reset_for;
-use super::segment::Segment;
+use super::segment::{Flags, ParseError, Segment, Unverified};
 use super::sequence::SequenceNumber;
 use super::socket::Socket;
 use super::timers::DELAYED_ACKNOWLEDGEMENT;
@@ -23,6 +23,8 @@ struct Incoming<'s> {
     sequence: SequenceNumber,
     payload: &'s [u8],
     fin: bool,
+    /// The payload lies in the receive ring already, directly behind the end.
+    placed: bool,
 }
 
 impl Incoming<'_> {
@@ -36,14 +38,52 @@ impl Incoming<'_> {
 }
 
 impl Socket<'_> {
-    /// Takes in a segment for this connection, as [`Socket::matches`] says. The answer, if any, leaves by
-    /// [`Socket::transmit`].
-    pub fn receive(&mut self, segment: &Segment<'_>, now: Instant, counters: &mut Counters) {
+    /// Takes in a segment for this connection, as [`Socket::matches`] says, if it is undamaged. The answer, if any,
+    /// leaves by [`Socket::transmit`].
+    ///
+    /// Data that comes next, as nearly all of it does, is copied to where it belongs while it is summed. A damaged
+    /// segment has then been written to memory that holds nothing, behind the end of the stream, where it is forgotten.
+    ///
+    /// # Errors
+    /// [`ParseError::BadChecksum`]; nothing has changed.
+    pub fn receive(
+        &mut self,
+        segment: Unverified<'_>,
+        now: Instant,
+        counters: &mut Counters,
+    ) -> Result<(), ParseError> {
+        let placed = self.is_next(segment.claimed());
+        let segment = if placed {
+            let (ring, payload) = (&mut self.receive_ring, segment.claimed().payload);
+            segment.verify_while(|sum| {
+                ring.place_summed(payload, sum);
+            })?
+        } else {
+            segment.verify()?
+        };
+        self.receive_verified(&segment, placed, now, counters);
+        Ok(())
+    }
+
+    /// Whether a segment brings the data that comes next, all of which there is room for, and nothing is held behind it.
+    fn is_next(&self, segment: &Segment<'_>) -> bool {
+        let receive = &self.control.receive;
+        let length = segment.payload.len();
+        segment.sequence == receive.next
+            && length > 0
+            && length <= self.receive_ring.free()
+            && self.control.state == State::Established
+            && receive.fin_at.is_none()
+            && self.control.assembler.is_empty()
+            && segment.flags.with(Flags::PSH) == Flags::ACK.with(Flags::PSH)
+    }
+
+    fn receive_verified(&mut self, segment: &Segment<'_>, placed: bool, now: Instant, counters: &mut Counters) {
         counters.segments_received += 1;
         match self.control.state {
             State::Closed => return,
             State::SynSent => self.receive_in_syn_sent(segment, now, counters),
-            _ => self.receive_synchronized(segment, now, counters),
+            _ => self.receive_synchronized(segment, placed, now, counters),
         }
         self.update_persist(now);
     }
@@ -94,7 +134,8 @@ impl Socket<'_> {
         }
         control.debt.now = true;
         self.establish(segment, u32::from(segment.window), now, counters);
-        let incoming = Incoming { sequence: segment.sequence + 1, payload: segment.payload, fin: flags.fin() };
+        let incoming =
+            Incoming { sequence: segment.sequence + 1, payload: segment.payload, fin: flags.fin(), placed: false };
         if self.control.state.may_receive() {
             let incoming = self.trim(incoming);
             self.take_stream(incoming, now, counters);
@@ -131,9 +172,9 @@ impl Socket<'_> {
     /// RFC 9293 section 3.10.7.4, in its order except that resets and SYNs come first: a reset needs no timestamp
     /// (RFC 7323 section 5.2), and a SYN is challenged wherever it lies and whatever its options say (RFC 5961
     /// section 4), for a peer that has restarted knows neither our window nor our clocks.
-    fn receive_synchronized(&mut self, segment: &Segment<'_>, now: Instant, counters: &mut Counters) {
+    fn receive_synchronized(&mut self, segment: &Segment<'_>, placed: bool, now: Instant, counters: &mut Counters) {
         let flags = segment.flags;
-        let mut incoming = Incoming { sequence: segment.sequence, payload: segment.payload, fin: flags.fin() };
+        let mut incoming = Incoming { sequence: segment.sequence, payload: segment.payload, fin: flags.fin(), placed };
         if flags.reset() {
             self.receive_reset(segment.sequence, now, counters);
             return;
@@ -156,7 +197,7 @@ impl Socket<'_> {
             }
             // Its stream is known, but its acknowledgement may be news: where both sides close at once, the peer's FIN
             // often comes again with the acknowledgement of ours.
-            incoming = Incoming { sequence: self.control.receive.next, payload: &[], fin: false };
+            incoming = Incoming { sequence: self.control.receive.next, payload: &[], fin: false, placed: false };
         }
         if !flags.ack() {
             counters.without_acknowledgement += 1;
@@ -341,8 +382,11 @@ impl Socket<'_> {
 
     /// Cuts off what was received before and what lies behind the window, or behind the end of the stream.
     fn trim<'s>(&mut self, incoming: Incoming<'s>) -> Incoming<'s> {
+        if incoming.placed {
+            return incoming;
+        }
         let control = &mut self.control;
-        let Incoming { mut sequence, mut payload, mut fin } = incoming;
+        let Incoming { mut sequence, mut payload, mut fin, placed } = incoming;
         let early = control.receive.next.bytes_after(sequence);
         payload = payload.get(early as usize..).unwrap_or(&[]);
         sequence += early;
@@ -356,7 +400,7 @@ impl Socket<'_> {
         if let Some(end) = control.receive.fin_at {
             payload = payload.get(..end.bytes_after(sequence) as usize).unwrap_or(payload);
         }
-        Incoming { sequence, payload, fin }
+        Incoming { sequence, payload, fin, placed }
     }
 
     /// Takes in what was trimmed to the window: data in order, data behind a gap, and the FIN.
@@ -373,7 +417,7 @@ impl Socket<'_> {
             let largest = self.control.receive.largest_payload.max(length.min(u32::from(u16::MAX)) as u16);
             self.control.receive.largest_payload = largest.min(self.control.receive.maximum_segment);
             if incoming.sequence == self.control.receive.next {
-                self.take_in_order(incoming.payload, now, counters);
+                self.take_in_order(&incoming, now, counters);
             } else {
                 self.take_behind_gap(&incoming, counters);
             }
@@ -389,10 +433,13 @@ impl Socket<'_> {
         }
     }
 
-    fn take_in_order(&mut self, payload: &[u8], now: Instant, counters: &mut Counters) {
+    fn take_in_order(&mut self, incoming: &Incoming<'_>, now: Instant, counters: &mut Counters) {
         let control = &mut self.control;
         let before = control.receive.next;
-        control.receive.next += self.receive_ring.append(payload) as u32;
+        let length = incoming.payload.len();
+        let taken =
+            if incoming.placed { self.receive_ring.extend(length) } else { self.receive_ring.append(incoming.payload) };
+        control.receive.next += taken as u32;
         let reached = control.assembler.close_gap(control.receive.next);
         let joined = reached.bytes_after(control.receive.next);
         if joined > 0 || !control.assembler.is_empty() {

@@ -3,6 +3,8 @@
 //! Bytes are appended at the end and consumed at the front. The receiver may also place bytes behind the end, where
 //! a gap is still open, and let the end move over them when the gap is closed; so reassembly needs no second buffer.
 
+use crate::checksum::Accumulator;
+
 /// Windows are at most 2^30 bytes (RFC 7323 section 2.3), so a longer ring could not be used.
 const LARGEST_RING: usize = 1 << 30;
 
@@ -55,6 +57,19 @@ impl<'a> Ring<'a> {
     /// Puts `bytes` `offset` bytes behind the end without moving the end, cut off where the ring is full, and
     /// answers how many were put.
     pub fn place(&mut self, offset: usize, bytes: &[u8]) -> usize {
+        self.place_with(offset, bytes, copy)
+    }
+
+    /// As [`Ring::place`] directly behind the end, and adds what was put to `sum` on the way.
+    pub fn place_summed(&mut self, bytes: &[u8], sum: &mut Accumulator) -> usize {
+        self.place_with(0, bytes, |destination, source| {
+            if let Some(destination) = destination {
+                sum.add_copy(destination, source);
+            }
+        })
+    }
+
+    fn place_with(&mut self, offset: usize, bytes: &[u8], mut copy: impl FnMut(Option<&mut [u8]>, &[u8])) -> usize {
         let room = self.free().saturating_sub(offset);
         let length = bytes.len().min(room);
         if length == 0 {
@@ -65,15 +80,20 @@ impl<'a> Ring<'a> {
         let first = bytes.get(..until_wrap).unwrap_or_default();
         let second = bytes.get(until_wrap..length).unwrap_or_default();
         copy(self.storage.get_mut(start..start + first.len()), first);
-        copy(self.storage.get_mut(..second.len()), second);
+        if !second.is_empty() {
+            copy(self.storage.get_mut(..second.len()), second);
+        }
         let reached = if second.is_empty() { start + first.len() } else { self.storage.len() };
         self.touched = self.touched.max(reached);
         length
     }
 
-    /// Moves the end over `length` bytes that were placed behind it, at most to where the ring is full.
-    pub fn extend(&mut self, length: usize) {
-        self.length += length.min(self.free());
+    /// Moves the end over `length` bytes that were placed behind it, at most to where the ring is full. Answers over how
+    /// many.
+    pub fn extend(&mut self, length: usize) -> usize {
+        let length = length.min(self.free());
+        self.length += length;
+        length
     }
 
     /// Moves as many bytes from the front to `destination` as fit and answers how many those were.
@@ -171,6 +191,24 @@ mod tests {
         let mut out = [0; 8];
         assert_eq!(ring.read(&mut out), 6);
         assert_eq!(&out[..6], b"abcdef");
+    }
+
+    #[test]
+    fn what_is_summed_on_the_way_is_what_was_put_wherever_the_ring_wraps() {
+        for start in 0..9 {
+            let mut storage = [0; 9];
+            let mut ring = Ring::new(&mut storage);
+            ring.append(&[7; 9][..start]);
+            ring.consume(start);
+            let mut sum = Accumulator::new();
+            assert_eq!(ring.place_summed(b"abcdefg", &mut sum), 7);
+            assert_eq!(sum.checksum(), crate::checksum::of(b"abcdefg"), "from {start}");
+            assert!(ring.is_empty(), "nothing counts before the end moves");
+            ring.extend(7);
+            let mut out = [0; 9];
+            assert_eq!(ring.read(&mut out), 7);
+            assert_eq!(&out[..7], b"abcdefg");
+        }
     }
 
     #[test]

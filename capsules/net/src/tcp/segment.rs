@@ -4,7 +4,7 @@ use bitfield::bitfield;
 
 use super::options::Options;
 use super::sequence::SequenceNumber;
-use crate::checksum;
+use crate::checksum::{self, Accumulator};
 use crate::ipv4::{Ipv4Address, Protocol};
 
 /// The header without options, in bytes.
@@ -84,24 +84,34 @@ pub enum ParseError {
     BadChecksum,
 }
 
-impl<'a> Segment<'a> {
+/// A segment whose checksum has not been looked at: every field may be damaged.
+#[derive(Clone, Debug)]
+pub struct Unverified<'a> {
+    segment: Segment<'a>,
+    /// The sum of pseudo-header, header and options.
+    sum: Accumulator,
+}
+
+impl<'a> Unverified<'a> {
     /// The segment in `bytes`, which are the whole payload of an IPv4 packet from `source` to `destination`.
     ///
     /// # Errors
-    /// What is wrong with it; each deserves a counter of its own.
-    pub fn parse(source: Ipv4Address, destination: Ipv4Address, bytes: &'a [u8]) -> Result<Segment<'a>, ParseError> {
+    /// [`ParseError::TooShort`] and [`ParseError::BadDataOffset`].
+    pub fn parse(source: Ipv4Address, destination: Ipv4Address, bytes: &'a [u8]) -> Result<Self, ParseError> {
         let (header, behind) = bytes.split_first_chunk::<HEADER_BYTES>().ok_or(ParseError::TooShort)?;
         let &[p0, p1, p2, p3, s0, s1, s2, s3, a0, a1, a2, a3, f0, f1, w0, w1, ..] = header;
-        let word = Flags(u16::from_be_bytes([f0, f1]));
+        let mut flags = Flags(u16::from_be_bytes([f0, f1]));
         let options_bytes =
-            (usize::from(word.data_offset()) * 4).checked_sub(HEADER_BYTES).ok_or(ParseError::BadDataOffset)?;
+            (usize::from(flags.data_offset()) * 4).checked_sub(HEADER_BYTES).ok_or(ParseError::BadDataOffset)?;
         let (options, payload) = behind.split_at_checked(options_bytes).ok_or(ParseError::BadDataOffset)?;
-        if checksum::transport(source, destination, Protocol::TCP, bytes) != 0 {
-            return Err(ParseError::BadChecksum);
+        // A longer segment than a length field can say does not come out of an IPv4 packet.
+        let mut sum = checksum::pseudo_header(source, destination, Protocol::TCP, bytes.len() as u16);
+        sum.add(header);
+        if !options.is_empty() {
+            sum.add(options);
         }
-        let mut flags = word;
         flags.set_data_offset(0);
-        Ok(Segment {
+        let segment = Segment {
             source_port: u16::from_be_bytes([p0, p1]),
             destination_port: u16::from_be_bytes([p2, p3]),
             sequence: SequenceNumber::new(u32::from_be_bytes([s0, s1, s2, s3])),
@@ -110,7 +120,42 @@ impl<'a> Segment<'a> {
             window: u16::from_be_bytes([w0, w1]),
             options: Options::parse(options),
             payload,
-        })
+        };
+        Ok(Unverified { segment, sum })
+    }
+
+    /// What the segment would be if it is undamaged.
+    pub fn claimed(&self) -> &Segment<'a> {
+        &self.segment
+    }
+
+    /// The segment, if it is undamaged.
+    ///
+    /// # Errors
+    /// [`ParseError::BadChecksum`].
+    pub fn verify(self) -> Result<Segment<'a>, ParseError> {
+        let payload = self.segment.payload;
+        self.verify_while(|sum| sum.add(payload))
+    }
+
+    /// The segment, if it is undamaged. `take` adds the payload to the sum, and may copy it on the way to where it does
+    /// no harm if it is damaged.
+    ///
+    /// # Errors
+    /// [`ParseError::BadChecksum`].
+    pub(super) fn verify_while(mut self, take: impl FnOnce(&mut Accumulator)) -> Result<Segment<'a>, ParseError> {
+        take(&mut self.sum);
+        if self.sum.is_valid() { Ok(self.segment) } else { Err(ParseError::BadChecksum) }
+    }
+}
+
+impl<'a> Segment<'a> {
+    /// The segment in `bytes`, which are the whole payload of an IPv4 packet from `source` to `destination`.
+    ///
+    /// # Errors
+    /// What is wrong with it; each deserves a counter of its own.
+    pub fn parse(source: Ipv4Address, destination: Ipv4Address, bytes: &'a [u8]) -> Result<Segment<'a>, ParseError> {
+        Unverified::parse(source, destination, bytes)?.verify()
     }
 
     /// How many sequence numbers it takes: its payload, and one each for SYN and FIN.

@@ -56,6 +56,32 @@ fn data_behind_a_gap_is_acknowledged_at_once_and_kept() {
 }
 
 #[test]
+fn a_damaged_segment_damages_nothing_that_is_held() {
+    // The stream wraps in the ring, and what lies behind the gap overlaps what the damaged segments claim to bring.
+    for held in [false, true] {
+        let mut connection = established().receive_window(4_000);
+        let stream = pattern(9_000);
+        connection.receive(data(&stream[..3_000]), at(0));
+        assert_eq!(connection.read().unwrap(), stream[..3_000]);
+        connection.receive(data(&stream[3_000..3_500]).seq(RECEIVE_NEXT + 3_000), at(0));
+        if held {
+            connection.receive(data(&stream[4_000..4_800]).seq(RECEIVE_NEXT + 4_000), at(0));
+        }
+        for length in [1, 499, 500, 501, 1_301, 1_460] {
+            let mut bytes = data(&vec![0xff; length]).seq(RECEIVE_NEXT + 3_500).bytes(REMOTE, LOCAL);
+            *bytes.last_mut().unwrap() ^= 0x10;
+            assert_eq!(connection.receive_bytes(&bytes, at(0)), Err(ParseError::BadChecksum));
+        }
+        assert_eq!(connection.counters.segments_received, if held { 3 } else { 2 }, "no damaged one counts");
+        connection.receive(data(&stream[3_500..4_000]).seq(RECEIVE_NEXT + 3_500), at(0));
+        if !held {
+            connection.receive(data(&stream[4_000..4_800]).seq(RECEIVE_NEXT + 4_000), at(0));
+        }
+        assert_eq!(connection.read().unwrap(), stream[3_000..4_800]);
+    }
+}
+
+#[test]
 fn filling_one_of_two_gaps_is_acknowledged_at_once() {
     let mut connection = established();
     connection.receive(data(b"cc").seq(RECEIVE_NEXT + 4), at(0));

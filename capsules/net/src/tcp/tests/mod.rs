@@ -266,8 +266,13 @@ impl Connection {
     /// A segment from the peer arrives.
     pub fn receive(&mut self, packet: Packet, now: Instant) {
         let bytes = packet.bytes(REMOTE, LOCAL);
-        let segment = Segment::parse(REMOTE.address, LOCAL.address, &bytes).unwrap();
-        self.socket.receive(&segment, now, &mut self.counters);
+        self.receive_bytes(&bytes, now).unwrap();
+    }
+
+    /// A segment from the peer arrives, damaged perhaps.
+    pub fn receive_bytes(&mut self, bytes: &[u8], now: Instant) -> Result<(), ParseError> {
+        let segment = Unverified::parse(REMOTE.address, LOCAL.address, bytes)?;
+        self.socket.receive(segment, now, &mut self.counters)
     }
 
     /// All that leaves at `now`, after the timers have run.
