@@ -144,6 +144,7 @@ impl Board {
             self.kernel.next_deadline(),
             self.monitor.next_deadline(),
             self.recovery,
+            self.network.as_ref().and_then(Net::next_look_us).map(Instant::from_micros),
         ];
         deadlines.into_iter().flatten().min()
     }

@@ -146,3 +146,11 @@ fn a_stalled_transmit_queue_is_waited_for() {
     is_borne(Queue::Transmit, 2, Lie::Stall(Duration::from_millis(700)));
     is_borne(Queue::Receive, 2, Lie::Stall(Duration::from_millis(700)));
 }
+
+#[test]
+fn a_transmit_queue_that_stalls_for_good_is_reset() {
+    let plan = Plan { queue: Queue::Transmit, after: 60, times: 1, lie: Lie::Stall(Duration::from_secs(3_600)) };
+    let (report, _) = downloads(plan, Transport::Modern, "");
+    report.logs("virtio-net: broken: TransmitStalled");
+    assert_eq!(starts(&report), 2, "{}", report.all());
+}

@@ -158,7 +158,6 @@ impl<B: Bus> Net<B> {
         let receive_size = self.set_queue(RECEIVE_QUEUE)?;
         let transmit_size = self.set_queue(TRANSMIT_QUEUE)?;
 
-        self.waiting = None;
         self.transmit_free.clear();
         for (token, _) in self.transmit.buffers.all().rev() {
             self.transmit_free.push(token).map_err(|_| StartError::NotPosted(AddError::Full))?;
@@ -394,7 +393,8 @@ impl<B: Bus> Net<B> {
 
     /// Looks whether the device sends what it was given, at `now_us`, in microseconds of any clock that does not go back:
     /// one that for [`STALL_US`] has kept frames and sent none is broken. To be called in each pass that received nothing;
-    /// no interrupt tells of this. Between two calls no more than a second counts.
+    /// no interrupt tells of this. Between two calls no more than a second counts; [`Net::next_look_us`] says when the next
+    /// one is due.
     pub fn watch_transmission(&mut self, now_us: u64) {
         let queue = &self.transmit.queue;
         if self.broken.is_some() || queue.in_flight() == 0 || queue.has_used() {
@@ -410,6 +410,12 @@ impl<B: Bus> Net<B> {
         if waited_us > STALL_US {
             self.break_down(Broken::TransmitStalled { frames: queue.in_flight() });
         }
+    }
+
+    /// When [`Net::watch_transmission`] is to look again, though nothing happens, by the clock of the last look. `None`
+    /// while the device has sent all that it was given, as far as that look could tell.
+    pub fn next_look_us(&self) -> Option<u64> {
+        self.waiting.map(|last| last.looked_us.saturating_add(LOOK_US))
     }
 
     /// Shows the device the frames to send and the buffers to fill, with one notification for each direction at most,
@@ -481,6 +487,7 @@ impl<B: Bus> Net<B> {
     }
 
     fn break_down(&mut self, broken: Broken) {
+        self.waiting = None;
         defmt::error!("virtio-net: broken: {}", broken);
         self.broken = Some(broken);
         self.counters.faults += 1;
