@@ -11,6 +11,8 @@
 //! assert!(sum.is_valid());
 //! ```
 
+use core::hint::black_box;
+
 use crate::ipv4::{Ipv4Address, Protocol};
 
 const LOW_HALF: u64 = 0xffff_ffff;
@@ -99,9 +101,13 @@ impl Accumulator {
         let (source_blocks, source_rest) = source.as_chunks::<32>();
         let (destination_blocks, destination_rest) = destination.as_chunks_mut::<32>();
         for (to, from) in destination_blocks.iter_mut().zip(source_blocks) {
-            for (to, from) in to.as_chunks_mut::<8>().0.iter_mut().zip(from.as_chunks::<8>().0) {
-                let word = u64::from_ne_bytes(*from);
+            let words = u64_words(from);
+            // The compiler would make two loops of this one, a copy and a sum, and read everything twice.
+            let to = black_box(to);
+            for (to, word) in to.as_chunks_mut::<8>().0.iter_mut().zip(words) {
                 *to = word.to_ne_bytes();
+            }
+            for word in words {
                 low += word & LOW_HALF;
                 high += word >> 32;
             }
@@ -158,6 +164,15 @@ impl Accumulator {
 fn add(a: u64, b: u64) -> u64 {
     let (sum, carry) = a.overflowing_add(b);
     sum + u64::from(carry)
+}
+
+/// The words of a block, in the machine's byte order.
+fn u64_words(block: &[u8; 32]) -> [u64; 4] {
+    let mut words = [0; 4];
+    for (word, bytes) in words.iter_mut().zip(block.as_chunks::<8>().0) {
+        *word = u64::from_ne_bytes(*bytes);
+    }
+    words
 }
 
 fn fold(sum: u64) -> u16 {
