@@ -65,9 +65,9 @@ fn a_process_without_network_has_no_grant() {
 
 #[test]
 fn one_byte_of_disagreement_fails() {
-    let audit = tampered("\"each\":65536,\"bytes\":262144", "\"each\":65536,\"bytes\":262143");
+    let audit = tampered("\"each\":1048576,\"bytes\":4194304", "\"each\":1048576,\"bytes\":4194303");
     let told = &audit.problems[0];
-    assert!(told.contains("is 262143 in the manifest and 262144 in the ELF"), "{told}");
+    assert!(told.contains("is 4194303 in the manifest and 4194304 in the ELF"), "{told}");
     assert!(told.contains("board.toml:"), "{told}");
     for (old, new) in [
         ("\"sockets\":{\"value\":4", "\"sockets\":{\"value\":5"),
