@@ -196,6 +196,15 @@ impl Process {
         self.restart_at
     }
 
+    /// When time alone changes something for it.
+    fn deadline(&self) -> Option<Instant> {
+        match self.state {
+            State::Waiting => self.waiting?.deadline,
+            State::Ready => None,
+            State::Stopped | State::NoImage => self.restart_at,
+        }
+    }
+
     /// Makes it try the call again that it waits for.
     fn wake(&mut self) {
         self.state = State::Ready;
@@ -233,12 +242,18 @@ pub struct Kernel {
     processes: &'static mut [Process],
     /// Whose turn it is.
     next: usize,
+    /// Those that can run.
+    ready: ProcessSet,
+    /// Those that wait.
+    waiting: ProcessSet,
+    /// Nothing is due before this; it may be earlier than the first that is.
+    deadline: Option<Instant>,
 }
 
 impl Kernel {
     /// The kernel of these processes; the index in the slice is the [`ProcessId`].
     pub fn new(processes: &'static mut [Process]) -> Kernel {
-        Kernel { processes, next: 0 }
+        Kernel { processes, next: 0, ready: ProcessSet::EMPTY, waiting: ProcessSet::EMPTY, deadline: None }
     }
 
     /// Each process with its id.
@@ -303,6 +318,7 @@ impl Kernel {
         process.restart_at = None;
         process.starts = process.starts.saturating_add(1);
         process.state = State::Ready;
+        self.note_state(id);
         Ok(())
     }
 
@@ -314,47 +330,72 @@ impl Kernel {
             process.restart_at = None;
             process.backoff = Duration::ZERO;
         }
+        self.find_deadline();
     }
 
     /// A process whose time has come to start again; the caller loads and starts it.
     pub fn take_due_restart(&mut self, now: Instant) -> Option<ProcessId> {
+        if !self.is_something_due(now) {
+            return None;
+        }
         let due = |process: &Process| process.restart_at.is_some_and(|at| at <= now);
         let index = self.processes.iter().position(due)?;
         self.processes[index].restart_at = None;
+        self.find_deadline();
         Some(ProcessId::new(index as u8))
     }
 
     /// Makes the waiting processes of the set try their calls again.
     pub fn wake(&mut self, set: ProcessSet) {
-        for (index, process) in self.processes.iter_mut().enumerate() {
-            if process.state == State::Waiting && set.contains(ProcessId::new(index as u8)) {
+        for id in self.waiting.intersection(set).each_from(0) {
+            if let Some(process) = self.processes.get_mut(id.index()) {
                 process.wake();
             }
+            self.note_state(id);
         }
     }
 
     /// Makes the processes whose deadline has passed try their calls a last time.
     pub fn wake_expired(&mut self, now: Instant) {
-        for process in self.processes.iter_mut().filter(|process| process.state == State::Waiting) {
+        if !self.is_something_due(now) {
+            return;
+        }
+        for id in self.waiting.each_from(0) {
+            let Some(process) = self.processes.get_mut(id.index()) else { continue };
             if process.waiting.and_then(|waiting| waiting.deadline).is_some_and(|deadline| deadline <= now) {
                 process.wake();
             }
+            self.note_state(id);
         }
+        self.find_deadline();
     }
 
-    /// The earliest deadline of a waiting process, or restart of one that has ended.
+    fn find_deadline(&mut self) {
+        self.deadline = self.processes.iter().filter_map(Process::deadline).min();
+    }
+
+    /// The earliest deadline of a waiting process, or restart of one that has ended. Cheap, and sometimes too early:
+    /// then [`Kernel::wake_expired`] finds nothing to do and sets the right time.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let deadline = |process: &Process| match process.state {
-            State::Waiting => process.waiting?.deadline,
-            State::Ready => None,
-            State::Stopped | State::NoImage => process.restart_at,
-        };
-        self.processes.iter().filter_map(deadline).min()
+        self.deadline
+    }
+
+    fn is_something_due(&self, now: Instant) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    /// Takes note of what a process can do after something happened to it.
+    fn note_state(&mut self, id: ProcessId) {
+        let Some(process) = self.processes.get(id.index()) else { return };
+        let place = |set: &mut ProcessSet, belongs| if belongs { set.insert(id) } else { set.remove(id) };
+        place(&mut self.ready, process.state == State::Ready);
+        place(&mut self.waiting, process.state == State::Waiting);
+        self.deadline = [self.deadline, process.deadline()].into_iter().flatten().min();
     }
 
     /// How many processes can run.
     pub fn runnable(&self) -> usize {
-        self.processes.iter().filter(|process| process.state == State::Ready).count()
+        self.ready.len()
     }
 
     /// How long the process that runs next may do so before an equal has its turn; `None` where it is alone.
@@ -369,10 +410,12 @@ impl Kernel {
 
     /// Who runs next: of the most important that can run, one that was woken, else the first in turn.
     fn choose(&self) -> Option<usize> {
-        let count = self.processes.len();
-        let turn = (0..count).map(|step| (self.next + step) % count);
-        let ready = turn.filter(|&index| self.processes[index].state == State::Ready);
-        ready.min_by_key(|&index| (self.processes[index].configuration.priority, !self.processes[index].woken))
+        let ready = self.ready.each_from(self.next).map(ProcessId::index);
+        // Of equals the first in turn.
+        ready.min_by_key(|&index| {
+            let process = self.processes.get(index);
+            process.map(|process| (process.configuration.priority, !process.woken))
+        })
     }
 
     /// Lets the next process that can run make one step: until a system call, a fault or an interrupt.
@@ -393,7 +436,10 @@ impl Kernel {
         process.woken &= stays;
         // Who was woken ran out of turn: the turn of another stays where it is.
         if (used_up || !stays) && self.next == index {
-            self.next = (index + 1) % self.processes.len();
+            self.next = index + 1;
+        }
+        if !stays {
+            self.note_state(ProcessId::new(index as u8));
         }
         if used_up || !stays { Step::Pauses } else { Step::Continues }
     }
@@ -449,6 +495,7 @@ impl Kernel {
         let Some(process) = self.processes.get_mut(id.index()).filter(|process| process.is_running()) else { return };
         while process.descriptors.remove_any().is_some() {}
         process.end(STATUS_KILLED, now);
+        self.note_state(id);
         objects.abandon(id, now);
     }
 }
