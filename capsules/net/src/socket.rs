@@ -4,6 +4,8 @@
 //! lies in it: the TCP control blocks with their buffers, a connect that waits for an address, the records of
 //! connections that are closing after the process let go, and what was denied.
 
+mod bits;
+
 use heapless::Vec;
 use slopos_abi::info::{GrantInfo, SocketInfo, SocketState};
 use slopos_kernel::time::{Duration, Instant};
@@ -11,6 +13,9 @@ use slopos_kernel::time::{Duration, Instant};
 use crate::Ipv4Address;
 use crate::stack::Link;
 use crate::tcp::{self, Endpoint, ResetReply, SocketFlags, State};
+
+pub use bits::SOCKETS_MAX;
+pub(crate) use bits::SocketBits;
 
 /// Denied remotes that a process's set remembers, so that each is logged once. Beyond them denials are counted only.
 pub const DENIALS_REMEMBERED: usize = 8;
@@ -22,44 +27,6 @@ pub const UNREACHABLE_LIMIT: Duration = Duration::from_secs(120);
 /// Which socket of a process: an index into its set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, defmt::Format)]
 pub struct SocketIndex(pub u16);
-
-/// Most sockets that a process can have.
-pub const SOCKETS_MAX: usize = 64;
-
-/// Some of a process's sockets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct SocketBits(u64);
-
-impl SocketBits {
-    /// None of them.
-    pub(crate) const EMPTY: SocketBits = SocketBits(0);
-
-    const fn of(socket: SocketIndex) -> u64 {
-        1 << (socket.0 % SOCKETS_MAX as u16)
-    }
-
-    /// Adds one.
-    pub(crate) fn insert(&mut self, socket: SocketIndex) {
-        self.0 |= Self::of(socket);
-    }
-
-    /// Takes one out.
-    pub(crate) fn remove(&mut self, socket: SocketIndex) {
-        self.0 &= !Self::of(socket);
-    }
-
-    /// These but not those.
-    pub(crate) fn without(self, other: SocketBits) -> SocketBits {
-        SocketBits(self.0 & !other.0)
-    }
-
-    /// The first of them from `place` on, or else the first of all.
-    pub(crate) fn next_from(self, place: usize) -> Option<SocketIndex> {
-        let later = u32::try_from(place).ok().and_then(|place| u64::MAX.checked_shl(place)).unwrap_or(0) & self.0;
-        let bits = if later != 0 { later } else { self.0 };
-        (bits != 0).then(|| SocketIndex(bits.trailing_zeros() as u16))
-    }
-}
 
 /// Whom a process may connect to: a line of the manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
