@@ -83,7 +83,7 @@ fn one_byte_of_disagreement_fails() {
 
 #[test]
 fn a_budget_that_is_too_small_fails() {
-    let audit = tampered("\"network_budget\":{\"value\":1048576", "\"network_budget\":{\"value\":      1");
+    let audit = tampered("\"network_budget\":{\"value\":6291456", "\"network_budget\":{\"value\":      1");
     let told = &audit.problems[0];
     assert!(told.contains("network memory needs") && told.contains("`network_budget` allows 1 B"), "{told}");
 }

@@ -56,7 +56,7 @@ fn a_download_is_seen_from_outside_and_leaves_nothing_behind() {
         assert!(socket_of_it.remote.starts_with("10.0.2.2:") && socket_of_it.local.starts_with("10.0.2.15:"));
         assert!(socket_of_it.in_use > socket_of_it.receive_bytes);
         assert!(socket_of_it.high_water >= socket_of_it.in_use && grant.high_water >= grant.in_use);
-        assert_eq!((socket_of_it.receive_size, socket_of_it.send_size), (65_536, 16_384));
+        assert_eq!((socket_of_it.receive_size, socket_of_it.send_size), (1_048_576, 16_384));
         let webget = live.processes.iter().find(|process| process.name == "webget").expect("webget");
         assert_eq!((webget.starts, webget.wins, webget.losses, webget.ledger), (1, 1, 0, 10));
         assert!(["Ready", "Waiting"].contains(&webget.state.as_str()), "{}", webget.state);
