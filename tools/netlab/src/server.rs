@@ -6,6 +6,8 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
 /// How long the server waits for an acknowledgement before it sends again.
+/// Bytes that `Server::reply` has on their way at most: what a device with a short queue can hold.
+pub const IN_FLIGHT: u32 = 65_535;
 const RETRANSMISSION: Duration = Duration::from_millis(250);
 
 /// What the server says of itself in its SYN.
@@ -252,8 +254,8 @@ impl Server {
         String::from_utf8(self.received.clone()).expect("a request is text")
     }
 
-    /// Sends bytes in segments of the board's MSS within its window, again where they are not acknowledged, and
-    /// returns when all are.
+    /// Sends bytes in segments of the board's MSS within its window, no more than [`IN_FLIGHT`] at a time, again where
+    /// they are not acknowledged, and returns when all are.
     ///
     /// # Panics
     /// The board stops to acknowledge, or resets the connection.
@@ -265,7 +267,7 @@ impl Server {
         let end = begin.wrapping_add(bytes.len() as u32);
         let mut silent_since = Instant::now();
         while self.acknowledged != end {
-            let limit = self.acknowledged.wrapping_add(self.board_window);
+            let limit = self.acknowledged.wrapping_add(self.board_window.min(IN_FLIGHT));
             while self.next != end && (limit.wrapping_sub(self.next) as i32) > 0 {
                 let offset = self.next.wrapping_sub(begin) as usize;
                 let room = limit.wrapping_sub(self.next) as usize;
