@@ -80,8 +80,6 @@ fn statics(manifest: &Manifest) -> String {
         })
         .sum();
     let frame = manifest.board.max_frame;
-    let networks = manifest.processes.iter().filter_map(|process| process.network.as_ref());
-    let sockets = networks.map(|network| network.sockets).sum::<u32>().max(1);
     let mut configurations = String::new();
     let mut spaces = String::new();
     let mut grants = String::new();
@@ -97,8 +95,6 @@ fn statics(manifest: &Manifest) -> String {
         text,
         "/// How many processes the manifest names.
 pub const PROCESSES: usize = {count};
-/// How many sockets all of them have, at least one.
-pub const SOCKETS: usize = {sockets};
 /// Bytes of the statics whose size the manifest decides.
 pub const MANIFEST_BYTES: usize = {bytes};
 /// Largest Ethernet frame, in bytes.

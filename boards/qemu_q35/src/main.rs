@@ -35,13 +35,13 @@ use slopos_kernel::time::Instant;
 use slopos_memory as _;
 use slopos_net::MacAddress;
 use slopos_net::socket::SocketSet;
-use slopos_net::stack::{Bucket, Config, ConnectionTable, Stack};
+use slopos_net::stack::{Config, Stack};
 use slopos_process_console::Console as Monitor;
 use slopos_q35::ioapic::Route;
 use slopos_x86_64::processor::{Cpu, UserSpace};
 use slopos_x86_64::start_info::COMMAND_LINE_MAX;
 use static_cell::{ConstStaticCell, StaticCell};
-use statics::{CONFIGURATIONS, MAX_FRAME, PROCESSES, SOCKETS};
+use statics::{CONFIGURATIONS, MAX_FRAME, PROCESSES};
 
 /// Bytes of console output that wait for the line: a screenful.
 const CONSOLE_OUTPUT: usize = 4096;
@@ -60,8 +60,6 @@ static PROCESS_TABLE: StaticCell<[Process; PROCESSES]> = StaticCell::new();
 static SPACES: StaticCell<[UserSpace; PROCESSES]> = StaticCell::new();
 #[unsafe(link_section = ".shared.net")]
 static GRANTS: StaticCell<[Option<&'static mut SocketSet<'static>>; PROCESSES]> = StaticCell::new();
-#[unsafe(link_section = ".shared.net")]
-static CONNECTIONS: StaticCell<[Bucket; SOCKETS]> = StaticCell::new();
 #[unsafe(link_section = ".shared.net")]
 static STACK: StaticCell<Stack<'static>> = StaticCell::new();
 
@@ -96,9 +94,8 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
         .as_ref()
         .map_or(([0; 6], false, MAX_FRAME - 14), |device| (device.mac(), device.link_up(), device.mtu()));
     let grant = Grant::new(GRANTS.init_with(statics::network_grants));
-    let connections = ConnectionTable::new(CONNECTIONS.init_with(|| [None; SOCKETS]));
     let config = Config { max_frame: MAX_FRAME };
-    let stack = STACK.init_with(|| Stack::new(MacAddress(mac), config, machine.seed, grant, connections, now()));
+    let stack = STACK.init_with(|| Stack::new(MacAddress(mac), config, machine.seed, grant, now()));
     stack.set_mtu(mtu);
     stack.set_link(link_up, now());
 

@@ -5,9 +5,9 @@ use crate::wire::tcp::{ACK, FIN, Options, PSH, RST, SYN, Tcp};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
-/// How long the server waits for an acknowledgement before it sends again.
-/// Bytes that `Server::reply` has on their way at most: what a device with a short queue can hold.
+/// Bytes that [`Server::reply`] has on their way at most, for a device whose queue is short.
 pub const IN_FLIGHT: u32 = 65_535;
+/// How long the server waits for an acknowledgement before it sends again.
 const RETRANSMISSION: Duration = Duration::from_millis(250);
 
 /// What the server says of itself in its SYN.

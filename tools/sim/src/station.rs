@@ -6,7 +6,7 @@ use slopos_kernel::grant::Grant;
 use slopos_kernel::process::{ProcessId, ProcessSet};
 use slopos_kernel::time::Instant;
 use slopos_net::socket::{Remote, Socket, SocketIndex, SocketSet};
-use slopos_net::stack::{Config, ConnectionTable, Stack};
+use slopos_net::stack::{Config, Stack};
 use slopos_net::tcp::Error;
 use slopos_net::{MacAddress, ethernet};
 
@@ -15,8 +15,6 @@ use crate::watch::Watch;
 
 /// Rounds of the board's loop in one instant, beyond which the stack does not come to rest.
 const ROUNDS_MAX: usize = 100;
-/// Buckets for the connections: few, so that there are chains.
-const BUCKETS: usize = 3;
 /// Frames in one instant and with nothing received, beyond which the stack does not come to rest. Far more than all
 /// windows together.
 const BURST_MAX: usize = 100_000;
@@ -87,18 +85,13 @@ pub fn with_stations<const N: usize, R>(
         sockets.iter_mut().map(|sockets| SocketSet::new("app", sockets, &authority)).collect::<Vec<_>>()
     });
     let mut regions = sets.each_mut().map(|sets| sets.iter_mut().map(Some).chain([None]).collect::<Vec<_>>());
-    let mut buckets = [[None; BUCKETS]; N];
-    let mut buckets = buckets.iter_mut();
     let mut identities = identities.into_iter();
     let mut stations = regions.each_mut().map(|regions| {
         // There are as many identities as memories.
-        let (Some(Identity { mac, max_frame, seed }), Some(buckets)) = (identities.next(), buckets.next()) else {
-            unreachable!()
-        };
-        let connections = ConnectionTable::new(buckets);
+        let Some(Identity { mac, max_frame, seed }) = identities.next() else { unreachable!() };
         let processes = (regions.len() - 1) as u8;
         Station {
-            stack: Stack::new(mac, Config { max_frame }, seed, Grant::new(regions), connections, Instant::BOOT),
+            stack: Stack::new(mac, Config { max_frame }, seed, Grant::new(regions), Instant::BOOT),
             watch: Watch::default(),
             processes,
             frame: vec![0; usize::from(max_frame).max(ethernet::HEADER_BYTES)],

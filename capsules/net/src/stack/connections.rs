@@ -1,7 +1,7 @@
 //! Finds the socket of a connection in constant time, however many there are.
 //!
 //! A table of buckets, chosen by our port, for that is ours to choose: no peer can fill one of them. The sockets of a
-//! bucket form a chain through their control blocks, so the table itself does not grow with what a socket needs.
+//! bucket form a chain through their control blocks, so the table is the same however many sockets the manifest gives.
 //!
 //! A socket stays in its chain when its connection ends, and leaves it when its next one begins; one that has no
 //! connection matches nothing.
@@ -14,15 +14,15 @@ use crate::tcp::Endpoint;
 
 /// A socket of the board.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub(super) struct Place {
     /// Whose it is.
     pub(crate) process: ProcessId,
     /// Which of its sockets.
     pub(crate) socket: SocketIndex,
 }
 
-/// The first socket of a chain.
-pub type Bucket = Option<Place>;
+/// Chains. Ports are taken in turn, so that they fill evenly; a board with hundreds of sockets has two or three in each.
+const BUCKETS: usize = 256;
 
 /// A socket's part in the chains.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,29 +34,23 @@ pub(crate) struct Link {
 }
 
 /// The table.
-pub struct ConnectionTable<'a> {
-    buckets: &'a mut [Bucket],
+pub(super) struct ConnectionTable {
+    /// The first socket of each chain.
+    buckets: [Option<Place>; BUCKETS],
 }
 
-impl<'a> ConnectionTable<'a> {
-    /// An empty table. As many buckets as the board has sockets make chains of one on average; at least one is needed.
-    pub fn new(buckets: &'a mut [Bucket]) -> Self {
-        buckets.fill(None);
-        ConnectionTable { buckets }
+impl ConnectionTable {
+    /// An empty table.
+    pub const fn new() -> Self {
+        ConnectionTable { buckets: [None; BUCKETS] }
     }
 
-    fn bucket(&mut self, port: u16) -> Option<&mut Bucket> {
-        let index = usize::from(port).checked_rem(self.buckets.len())?;
-        self.buckets.get_mut(index)
+    fn bucket(&mut self, port: u16) -> Option<&mut Option<Place>> {
+        self.buckets.get_mut(usize::from(port) % BUCKETS)
     }
 
     /// The socket of the connection between these two ends.
-    pub(super) fn find(
-        &mut self,
-        grant: &mut Grant<'_, SocketSet<'_>>,
-        local: Endpoint,
-        remote: Endpoint,
-    ) -> Option<Place> {
+    pub fn find(&mut self, grant: &mut Grant<'_, SocketSet<'_>>, local: Endpoint, remote: Endpoint) -> Option<Place> {
         let mut place = (*self.bucket(local.port)?)?;
         loop {
             let socket = grant.enter(place.process, |set| {
@@ -71,7 +65,7 @@ impl<'a> ConnectionTable<'a> {
     }
 
     /// A connection of this socket begins, from this port.
-    pub(super) fn insert(&mut self, grant: &mut Grant<'_, SocketSet<'_>>, place: Place, port: u16) {
+    pub fn insert(&mut self, grant: &mut Grant<'_, SocketSet<'_>>, place: Place, port: u16) {
         self.remove(grant, place);
         let Some(bucket) = self.bucket(port) else { return };
         let link = Link { port: Some(port), next: *bucket };
@@ -122,8 +116,8 @@ mod tests {
         Endpoint { address: Ipv4Address([10, 0, 2, last]), port }
     }
 
-    /// Two processes with three sockets each, and a table of so many buckets.
-    fn with_table(buckets: usize, test: impl FnOnce(&mut ConnectionTable<'_>, &mut Grant<'_, SocketSet<'_>>)) {
+    /// Two processes with three sockets each, and a table.
+    fn with_table(test: impl FnOnce(&mut ConnectionTable, &mut Grant<'_, SocketSet<'_>>)) {
         let mut memory = [[[0_u8; 64]; 2]; 6];
         let mut sockets: Vec<_> =
             memory.iter_mut().map(|[receive, send]| Socket::new(&mut receive[..], &mut send[..])).collect();
@@ -133,8 +127,7 @@ mod tests {
         let [first, second] = &mut sets;
         let mut regions = [Some(first), Some(second)];
         let mut grant = Grant::new(&mut regions);
-        let mut buckets = vec![None; buckets];
-        test(&mut ConnectionTable::new(&mut buckets), &mut grant);
+        test(&mut ConnectionTable::new(), &mut grant);
     }
 
     fn place(process: u8, socket: u16) -> Place {
@@ -142,7 +135,7 @@ mod tests {
     }
 
     /// Connects a socket from this port to this port of the peer.
-    fn connect(table: &mut ConnectionTable<'_>, grant: &mut Grant<'_, SocketSet<'_>>, place: Place, ports: (u16, u16)) {
+    fn connect(table: &mut ConnectionTable, grant: &mut Grant<'_, SocketSet<'_>>, place: Place, ports: (u16, u16)) {
         let parameters = ConnectParameters {
             local: end(15, ports.0),
             remote: end(2, ports.1),
@@ -163,36 +156,42 @@ mod tests {
         table.insert(grant, place, ports.0);
     }
 
+    /// The port of this number, of those that share a chain with the given number of others.
+    fn port(number: u16, chain: u16) -> u16 {
+        1_024 + number % chain + number / chain * BUCKETS as u16
+    }
+
     #[test]
-    fn each_connection_is_found_and_no_other_however_few_buckets_there_are() {
-        for buckets in [1, 2, 3, 8] {
-            with_table(buckets, |table, grant| {
+    fn each_connection_is_found_and_no_other_however_long_the_chains_are() {
+        // Chains of six, of two, and of one.
+        for chain in [1, 3, 6] {
+            with_table(|table, grant| {
                 let all = [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)];
                 for (number, (process, socket)) in (0..).zip(all) {
-                    connect(table, grant, place(process, socket), (50_000 + number / 2, 80 + number));
+                    connect(table, grant, place(process, socket), (port(number / 2, chain), 80 + number));
                 }
                 for (number, (process, socket)) in (0..).zip(all) {
-                    let found = table.find(grant, end(15, 50_000 + number / 2), end(2, 80 + number));
-                    assert_eq!(found, Some(place(process, socket)), "{buckets} buckets, connection {number}");
+                    let found = table.find(grant, end(15, port(number / 2, chain)), end(2, 80 + number));
+                    assert_eq!(found, Some(place(process, socket)), "{chain} chains, connection {number}");
                 }
-                assert_eq!(table.find(grant, end(15, 50_000), end(2, 99)), None);
-                assert_eq!(table.find(grant, end(15, 50_009), end(2, 80)), None);
+                assert_eq!(table.find(grant, end(15, port(0, chain)), end(2, 99)), None);
+                assert_eq!(table.find(grant, end(15, port(9, chain)), end(2, 80)), None);
             });
         }
     }
 
     #[test]
     fn a_socket_that_connects_anew_leaves_its_old_place_in_the_chain() {
-        with_table(1, |table, grant| {
+        with_table(|table, grant| {
             for round in 0..50_u16 {
                 for socket in 0..3 {
-                    connect(table, grant, place(0, socket), (50_000 + 3 * round + socket, 80));
+                    connect(table, grant, place(0, socket), (port(3 * round + socket, 1), 80));
                 }
                 // The oldest, the one in the middle, or the newest of the chain goes to another place.
-                connect(table, grant, place(0, round % 3), (60_000 + round, 81));
+                let moved = (port(150 + round, 1), 81);
+                connect(table, grant, place(0, round % 3), moved);
                 for socket in 0..3 {
-                    let ports =
-                        if socket == round % 3 { (60_000 + round, 81) } else { (50_000 + 3 * round + socket, 80) };
+                    let ports = if socket == round % 3 { moved } else { (port(3 * round + socket, 1), 80) };
                     let found = table.find(grant, end(15, ports.0), end(2, ports.1));
                     assert_eq!(found, Some(place(0, socket)), "round {round}");
                 }
@@ -202,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_connection_that_is_over_is_not_found() {
-        with_table(2, |table, grant| {
+        with_table(|table, grant| {
             connect(table, grant, place(1, 2), (50_000, 80));
             grant.enter(ProcessId::new(1), |set| set.with(SocketIndex(2), |socket| socket.destroy())).unwrap();
             assert_eq!(table.find(grant, end(15, 50_000), end(2, 80)), None);

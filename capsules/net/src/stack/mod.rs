@@ -30,8 +30,7 @@ use slopos_kernel::time::Instant;
 
 pub use calls::{ConnectError, Connection, Progress, SocketError};
 pub(crate) use connections::Link;
-use connections::Place;
-pub use connections::{Bucket, ConnectionTable};
+use connections::{ConnectionTable, Place};
 
 use crate::arp::cache::Cache;
 use crate::arp::conflict::Guard;
@@ -86,7 +85,7 @@ pub struct Stack<'a> {
     grant: Grant<'a, SocketSet<'a>>,
     /// The process whose turn to send it is.
     next_process: usize,
-    connections: ConnectionTable<'a>,
+    connections: ConnectionTable,
     ready: ProcessSet,
     /// A process has asked for something that is to be sent.
     output: bool,
@@ -99,15 +98,8 @@ impl<'a> Stack<'a> {
     /// A stack whose link is up and which looks for an address at once.
     ///
     /// `seed` must be unguessable: sequence numbers, ports and transactions are drawn from it. `grant` has one region
-    /// for each process that the manifest gives network authority, and `connections` is empty.
-    pub fn new(
-        mac: MacAddress,
-        config: Config,
-        seed: [u8; 32],
-        grant: Grant<'a, SocketSet<'a>>,
-        connections: ConnectionTable<'a>,
-        now: Instant,
-    ) -> Self {
+    /// for each process that the manifest gives network authority.
+    pub fn new(mac: MacAddress, config: Config, seed: [u8; 32], grant: Grant<'a, SocketSet<'a>>, now: Instant) -> Self {
         let mtu = config.max_frame.saturating_sub(ethernet::HEADER_BYTES as u16).max(MTU_LEAST);
         Stack {
             mac,
@@ -125,7 +117,7 @@ impl<'a> Stack<'a> {
             control: Deque::new(),
             grant,
             next_process: 0,
-            connections,
+            connections: ConnectionTable::new(),
             ready: ProcessSet::EMPTY,
             output: false,
             counters: Counters::default(),

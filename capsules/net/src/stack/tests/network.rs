@@ -10,7 +10,7 @@ use crate::arp::{Operation, Packet};
 use crate::ethernet::{EtherType, Header};
 use crate::ipv4::Protocol;
 use crate::socket::{Remote, Socket, SocketIndex, SocketSet};
-use crate::stack::{Config, ConnectError, ConnectionTable, Progress, Stack};
+use crate::stack::{Config, ConnectError, Progress, Stack};
 use crate::tcp::options::Options;
 use crate::tcp::{Endpoint, Flags, Segment, SequenceNumber, SocketFlags};
 use crate::{Ipv4Address, MacAddress, ethernet, ipv4, udp};
