@@ -62,12 +62,13 @@ fn replace(path: &Path, old: &str, new: &str) {
 
 /// Builds the board of a tree and returns its kernel.
 ///
-/// The output folder is that of the board, so that the libraries need not be built again; cargo tells the trees apart.
+/// The output folder is one of its own: cargo names what it builds by the place within a tree, not by the tree, and would
+/// take a planted crate for the board's.
 fn build(tree: &Path) -> PathBuf {
     let environment = fs::read_to_string(root().join("build/toolchain.env")).expect("run ./just setup first");
     let toolchain = environment.trim().strip_prefix("BARE_TOOLCHAIN=").expect("the toolchain").to_owned();
     let output = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    let output = output.join("bare-qemu_q35");
+    let output = output.join("bare-planted");
     let mut cargo = Command::new("cargo");
     cargo.args([
         "build",

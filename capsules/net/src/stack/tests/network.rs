@@ -98,14 +98,7 @@ impl Network {
     pub fn new() -> Self {
         let regions = leak([Some(leak(set(2))), None, Some(leak(set(2)))]);
         Network {
-            stack: Stack::new(
-                MAC,
-                Config { max_frame: 1_514 },
-                [42; 32],
-                Grant::new(regions),
-                ConnectionTable::new(leak([None; 4])),
-                seconds(0),
-            ),
+            stack: Stack::new(MAC, Config { max_frame: 1_514 }, [42; 32], Grant::new(regions), seconds(0)),
             now: seconds(0),
             router: Router {
                 mac: ROUTER_MAC,
