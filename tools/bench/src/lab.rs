@@ -81,23 +81,16 @@ impl Lab {
         self.namespace.as_ref().context("the namespace was just made")
     }
 
-    /// Makes the link ready: everything that a run on it needs is there afterwards.
+    /// Makes the link ready: everything that a run on it needs is there afterwards. Behind a tap the server avoids
+    /// congestion in the way that is named, or in the machine's own.
     ///
     /// # Errors
-    /// Namespaces cannot be made here, or a server does not start.
-    pub fn prepare(&mut self, wire: Wire) -> Result<()> {
+    /// Namespaces cannot be made here, a server does not start, or the kernel does not know this way.
+    pub fn prepare(&mut self, wire: Wire, congestion_control: Option<&str>) -> Result<()> {
         match wire {
             Wire::User => Ok(()),
-            Wire::Tap | Wire::Bridge { .. } => self.namespace().map(drop),
+            Wire::Tap | Wire::Bridge { .. } => self.namespace()?.congestion_control(congestion_control),
         }
-    }
-
-    /// How the server in the namespace avoids congestion, from now on.
-    ///
-    /// # Errors
-    /// The kernel does not know this way.
-    pub fn congestion_control(&mut self, name: &str) -> Result<()> {
-        self.namespace()?.set("tcp_congestion_control", name)
     }
 
     /// The processes of the servers.

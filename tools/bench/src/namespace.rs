@@ -32,13 +32,17 @@ impl Namespace {
         let name = format!("{PREFIX}{}", std::process::id());
         ip(&["netns", "add", &name])?;
         let namespace = Namespace { name };
+        // Otherwise the server would remember from one connection to the next what the path to the guest is like, and
+        // each run would depend on the one before it.
+        namespace.set("ipv4/tcp_no_metrics_save", "1")?;
+        // Solicitations of IPv6 would be frames that no measure asked for. A kernel without IPv6 sends none.
+        if Path::new("/proc/sys/net/ipv6").exists() {
+            namespace.set("ipv6/conf/all/disable_ipv6", "1")?;
+        }
         namespace.ip(&["link", "set", "lo", "up"])?;
         namespace.ip(&["tuntap", "add", "dev", TAP, "mode", "tap"])?;
         namespace.ip(&["address", "add", &format!("{SERVER}/24"), "dev", TAP])?;
         namespace.ip(&["link", "set", TAP, "up"])?;
-        // Otherwise the server would remember from one connection to the next what the path to the guest is like, and
-        // each run would depend on the one before it.
-        namespace.set("tcp_no_metrics_save", "1")?;
         Ok(namespace)
     }
 
@@ -51,13 +55,26 @@ impl Namespace {
         ip(&[&["-n", &self.name], arguments].concat())
     }
 
-    /// Sets a value of /proc/sys/net/ipv4 for this namespace alone.
+    /// Sets a value of /proc/sys/net for this namespace alone.
+    fn set(&self, key: &str, value: &str) -> Result<()> {
+        let path = Path::new("/proc/sys/net").join(key);
+        self.within(|| fs::write(&path, value))?.with_context(|| format!("{} cannot be {value}", path.display()))
+    }
+
+    /// How connections to the guest avoid congestion from now on: in the way that is named, or in the machine's own.
     ///
     /// # Errors
-    /// The kernel has no such thing, or refuses the value.
-    pub fn set(&self, key: &str, value: &str) -> Result<()> {
-        let path = Path::new("/proc/sys/net/ipv4").join(key);
-        self.within(|| fs::write(&path, value))?.with_context(|| format!("{} cannot be {value}", path.display()))
+    /// The kernel does not know this way.
+    pub fn congestion_control(&self, name: Option<&str>) -> Result<()> {
+        // By the route, for a namespace cannot make its default what the machine's administrator keeps for himself.
+        let network = format!("{}/24", Ipv4Addr::from_bits(SERVER.to_bits() & !0xff));
+        let server = SERVER.to_string();
+        let mut route =
+            vec!["route", "replace", &network, "dev", TAP, "proto", "kernel", "scope", "link", "src", &server];
+        if let Some(name) = name {
+            route.extend(["congctl", name]);
+        }
+        self.ip(&route)
     }
 
     /// Carries out `work` in the namespace: sockets that it opens and programs that it starts are in there.

@@ -84,12 +84,7 @@ pub enum Outcome {
 /// # Errors
 /// A guest does not boot, or does not receive what it has to.
 pub fn run(measure: &Measure, lab: &mut Lab, settings: &Settings) -> Result<Outcome> {
-    if let Err(why) = lab.prepare(measure.wire) {
-        return Ok(Outcome::Skipped(format!("{why:#}")));
-    }
-    if let Some(name) = measure.congestion_control
-        && let Err(why) = lab.congestion_control(name)
-    {
+    if let Err(why) = lab.prepare(measure.wire, measure.congestion_control) {
         return Ok(Outcome::Skipped(format!("{why:#}")));
     }
     if measure.quantity == Quantity::Memory {
