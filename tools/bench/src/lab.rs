@@ -30,12 +30,11 @@ pub enum Wire {
     },
 }
 
-/// The servers and the links.
+/// The servers' files, and the server on the loopback.
 #[derive(Debug)]
 pub struct Lab {
     // In the order in which they are to go.
-    servers: Vec<Server>,
-    namespace: Option<Namespace>,
+    server: Server,
     user: SocketAddrV4,
     root: PathBuf,
     folder: TempDir,
@@ -51,7 +50,7 @@ pub struct Passed {
 }
 
 impl Lab {
-    /// Starts the servers that do without a namespace.
+    /// Starts the server that does without a namespace.
     ///
     /// # Errors
     /// nginx is not installed or does not start.
@@ -60,42 +59,9 @@ impl Lab {
         let root = folder.path().join("www");
         fs::create_dir(&root)?;
         let user = free_port()?;
-        let mut nginx = Server::nginx(folder.path(), &root, user, None)?;
-        nginx.wait_for(user)?;
-        Ok(Lab { servers: vec![nginx], namespace: None, user, root, folder })
-    }
-
-    /// The namespace with its servers, made when it is first asked for.
-    ///
-    /// # Errors
-    /// It cannot be made here, or a server does not start.
-    fn namespace(&mut self) -> Result<&Namespace> {
-        if self.namespace.is_none() {
-            let namespace = Namespace::new()?;
-            let name = Some(namespace.name());
-            let mut nginx = Server::nginx(self.folder.path(), &self.root, HTTP, name)?;
-            namespace.within(|| nginx.wait_for(HTTP))??;
-            self.servers.extend([nginx, Server::dnsmasq(self.folder.path(), namespace.name())?]);
-            self.namespace = Some(namespace);
-        }
-        self.namespace.as_ref().context("the namespace was just made")
-    }
-
-    /// Makes the link ready: everything that a run on it needs is there afterwards. Behind a tap the server avoids
-    /// congestion in the way that is named, or in the machine's own.
-    ///
-    /// # Errors
-    /// Namespaces cannot be made here, a server does not start, or the kernel does not know this way.
-    pub fn prepare(&mut self, wire: Wire, congestion_control: Option<&str>) -> Result<()> {
-        match wire {
-            Wire::User => Ok(()),
-            Wire::Tap | Wire::Bridge { .. } => self.namespace()?.congestion_control(congestion_control),
-        }
-    }
-
-    /// The processes of the servers.
-    pub fn pids(&self) -> Vec<u32> {
-        self.servers.iter().map(Server::pid).collect()
+        let mut server = Server::nginx(folder.path(), &root, user, None)?;
+        server.wait_for(user)?;
+        Ok(Lab { server, user, root, folder })
     }
 
     /// A file to be fetched by this link, so often.
@@ -112,45 +78,80 @@ impl Lab {
         Ok(Job { url: format!("http://{server}/{name}"), count, length })
     }
 
-    /// One run of a guest on a link. What is lost is decided by the seed.
+    /// A link for one run. Behind a tap there is a network that no run has been in: connections of another run, which
+    /// the server would remember for a minute, would make it refuse new ones from the same address now and then, and
+    /// the guest wait for a second. There the server avoids congestion in the way that is named, or in the machine's
+    /// own.
     ///
     /// # Errors
-    /// The run's own; or the link is not [prepared](Lab::prepare), or fails.
-    pub fn run(
-        &self,
-        images: &Images,
-        guest: Guest,
-        job: &Job,
-        wire: Wire,
-        seed: u64,
-        memory: Option<u32>,
-    ) -> Result<Passed> {
-        let bench = |netdev: String| Bench { images, guest, netdev, job, memory };
-        let namespace = || self.namespace.as_ref().context("the namespace is not prepared");
-        match wire {
-            Wire::User => Ok(Passed { run: bench("user".to_owned()).run()?, not_taken: 0 }),
-            Wire::Tap => {
-                // QEMU opens the tap of the namespace that it is started in.
-                let bench = bench(format!("tap,ifname={TAP},script=no,downscript=no"));
-                Ok(Passed { run: namespace()?.within(|| bench.run())??, not_taken: 0 })
-            }
-            Wire::Bridge { delay, loss } => {
-                let folder = tempfile::Builder::new().prefix("wire-").tempdir_in(self.folder.path())?;
-                let (own, peer) = (folder.path().join("bridge"), folder.path().join("guest"));
-                let guest = End::open(&Address::Datagram(own.clone(), peer.clone()))?;
-                let tap = End::open(&Address::Tap(TAP.to_owned(), Some(namespace()?.name().to_owned())))?;
-                let to_guest = Profile { delay, loss, ..Profile::default() };
-                let mut bridge = Bridge::new(guest, tap, Profile::default(), to_guest, seed);
-                let stop = AtomicBool::new(false);
-                std::thread::scope(|scope| {
-                    let thread = scope.spawn(|| bridge.run(&stop));
-                    let run = bench(netdev(&peer, &own)).run();
-                    stop.store(true, Ordering::Relaxed);
-                    thread.join().map_err(|_| anyhow!("the bridge panicked"))??;
-                    run
-                })
-                .map(|run| Passed { run, not_taken: bridge.counters().2 })
-            }
+    /// Namespaces cannot be made here, a server does not start, or the kernel does not know this way.
+    pub fn site(&self, wire: Wire, congestion_control: Option<&str>) -> Result<Site<'_>> {
+        if wire == Wire::User {
+            return Ok(Site { lab: self, wire, inside: None });
         }
+        let namespace = Namespace::new()?;
+        namespace.congestion_control(congestion_control)?;
+        let folder = tempfile::Builder::new().prefix("site-").tempdir_in(self.folder.path())?;
+        let mut nginx = Server::nginx(folder.path(), &self.root, HTTP, Some(namespace.name()))?;
+        let dnsmasq = Server::dnsmasq(folder.path(), namespace.name())?;
+        namespace.within(|| nginx.wait_for(HTTP))??;
+        Ok(Site { lab: self, wire, inside: Some(Inside { servers: [nginx, dnsmasq], namespace, folder }) })
+    }
+}
+
+/// A network namespace with its servers.
+#[derive(Debug)]
+struct Inside {
+    // In the order in which they are to go.
+    servers: [Server; 2],
+    namespace: Namespace,
+    folder: TempDir,
+}
+
+/// A link, ready for a run.
+#[derive(Debug)]
+pub struct Site<'a> {
+    lab: &'a Lab,
+    wire: Wire,
+    /// `None` where QEMU is the network.
+    inside: Option<Inside>,
+}
+
+impl Site<'_> {
+    /// The processes of the servers.
+    pub fn pids(&self) -> Vec<u32> {
+        let inside = self.inside.iter().flat_map(|inside| &inside.servers);
+        inside.chain([&self.lab.server]).map(Server::pid).collect()
+    }
+
+    /// One run of a guest. What is lost on a bad wire is decided by the seed. The memory is in MiB, where it is not
+    /// the guest's usual one.
+    ///
+    /// # Errors
+    /// The run's own; or the link fails.
+    pub fn run(&self, images: &Images, guest: Guest, job: &Job, seed: u64, memory: Option<u32>) -> Result<Passed> {
+        let bench = |netdev: String| Bench { images, guest, netdev, job, memory };
+        let Some(inside) = &self.inside else {
+            return Ok(Passed { run: bench("user".to_owned()).run()?, not_taken: 0 });
+        };
+        let Wire::Bridge { delay, loss } = self.wire else {
+            // QEMU opens the tap of the namespace that it is started in.
+            let bench = bench(format!("tap,ifname={TAP},script=no,downscript=no"));
+            return Ok(Passed { run: inside.namespace.within(|| bench.run())??, not_taken: 0 });
+        };
+        let (own, peer) = (inside.folder.path().join("bridge"), inside.folder.path().join("guest"));
+        let left = End::open(&Address::Datagram(own.clone(), peer.clone()))?;
+        let right = End::open(&Address::Tap(TAP.to_owned(), Some(inside.namespace.name().to_owned())))?;
+        let to_guest = Profile { delay, loss, ..Profile::default() };
+        let mut bridge = Bridge::new(left, right, Profile::default(), to_guest, seed);
+        let stop = AtomicBool::new(false);
+        let run = std::thread::scope(|scope| {
+            let thread = scope.spawn(|| bridge.run(&stop));
+            let run = bench(netdev(&peer, &own)).run();
+            stop.store(true, Ordering::Relaxed);
+            thread.join().map_err(|_| anyhow!("the bridge panicked"))??;
+            run
+        })?;
+        Ok(Passed { run, not_taken: bridge.counters().2 })
     }
 }

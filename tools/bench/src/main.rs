@@ -76,12 +76,14 @@ fn bench(arguments: &Arguments) -> Result<bool> {
         offloads: arguments.with_offloads,
     };
     let setting = setting(arguments)?;
-    let mut lab = Lab::new()?;
+    let lab = Lab::new()?;
     let mut rows = Vec::new();
     for measure in measures {
-        let row = Row::new(measure, series::run(measure, &mut lab, &settings));
-        if let (Verdict::Skipped, Some(reason)) = (row.verdict, &row.reason) {
-            eprintln!("SKIPPED: {}: {reason}", measure.name);
+        let row = Row::new(measure, series::run(measure, &lab, &settings));
+        match (row.verdict, &row.reason) {
+            (Verdict::Skipped, Some(reason)) => eprintln!("SKIPPED: {}: {reason}", measure.name),
+            (Verdict::Failed, Some(reason)) => eprintln!("bench: {}: {reason}", measure.name),
+            _ => {}
         }
         rows.push(row);
         // All that is there so far, so that a long run that is broken off has not been for nothing.
@@ -90,7 +92,7 @@ fn bench(arguments: &Arguments) -> Result<bool> {
                 .with_context(|| format!("cannot write {}", file.display()))?;
         }
     }
-    println!("{}, {}; Linux guest: {}\n", setting.processor, setting.qemu, setting.linux);
+    println!("{}, {}; Linux guest: {}; server: {}\n", setting.processor, setting.qemu, setting.linux, setting.server);
     print!("{}", report::table(&rows, arguments.with_offloads));
     if arguments.disturbed_too {
         println!("\nMeasured with --disturbed-too: not to be published.");
@@ -128,10 +130,12 @@ fn setting(arguments: &Arguments) -> Result<Setting> {
         .filter(|(key, _)| key.trim() == "model name")
         .map(|(_, model)| model.trim())
         .collect();
+    let algorithm = fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control").context("no TCP")?;
     Ok(Setting {
         qemu: version.lines().next().unwrap_or("QEMU of an unknown version").to_owned(),
         linux: linux.trim().to_owned(),
         processor: format!("{} x {}", models.len(), models.first().unwrap_or(&"unknown")),
+        server: format!("nginx with {} unless a measure says otherwise", algorithm.trim()),
         disturbed_too: arguments.disturbed_too,
     })
 }

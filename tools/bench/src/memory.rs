@@ -21,10 +21,11 @@ fn enough(guest: Guest) -> u32 {
 /// A guest does not boot with what it has elsewhere.
 pub fn run(measure: &Measure, lab: &Lab, settings: &Settings) -> Result<Vec<Figures>> {
     let job = lab.job(measure.wire, measure.length, measure.count)?;
+    let site = lab.site(measure.wire, measure.congestion_control)?;
     let mut all = Vec::new();
     for guest in settings.guests() {
         let size = least(1, enough(*guest), |size| {
-            let run = lab.run(&settings.images, *guest, &job, measure.wire, 0, Some(size));
+            let run = site.run(&settings.images, *guest, &job, 0, Some(size));
             eprintln!(
                 "bench: {} {} with {size} MiB: {}",
                 measure.name,

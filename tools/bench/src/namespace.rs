@@ -7,13 +7,14 @@ use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The servers' address, in a network of 24 bits.
 pub const SERVER: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
 /// The namespace's end of the guest's wire.
 pub const TAP: &str = "tap0";
 
-/// What our namespaces' names begin with; the process's number follows.
+/// What our namespaces' names begin with; the process's number follows, and the namespace's own.
 const PREFIX: &str = "slopos-bench-";
 
 /// A namespace, up to the end of this value.
@@ -28,12 +29,12 @@ impl Namespace {
     /// # Errors
     /// Namespaces or taps may not be made here, or `ip` is not installed.
     pub fn new() -> Result<Namespace> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
         remove_abandoned()?;
-        let name = format!("{PREFIX}{}", std::process::id());
+        let name = format!("{PREFIX}{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         ip(&["netns", "add", &name])?;
         let namespace = Namespace { name };
-        // Otherwise the server would remember from one connection to the next what the path to the guest is like, and
-        // each run would depend on the one before it.
+        // Otherwise the server would remember from one connection to the next what the path to the guest is like.
         namespace.set("ipv4/tcp_no_metrics_save", "1")?;
         // Solicitations of IPv6 would be frames that no measure asked for. A kernel without IPv6 sends none.
         if Path::new("/proc/sys/net/ipv6").exists() {
@@ -130,7 +131,8 @@ fn remove_abandoned() -> Result<()> {
 
 /// Whether a name is that of a benchmark's namespace whose process does not live any more.
 fn abandoned(name: &str, lives: impl Fn(&str) -> bool) -> bool {
-    name.strip_prefix(PREFIX).is_some_and(|pid| pid.parse::<u32>().is_ok() && !lives(pid))
+    let numbers = name.strip_prefix(PREFIX).and_then(|rest| rest.split_once('-'));
+    numbers.is_some_and(|(pid, count)| pid.parse::<u32>().is_ok() && count.parse::<u32>().is_ok() && !lives(pid))
 }
 
 #[cfg(test)]
@@ -140,8 +142,8 @@ mod tests {
     #[test]
     fn only_dead_benchmarks_lose_their_namespace() {
         let lives = |pid: &str| pid == "7";
-        assert!(abandoned("slopos-bench-8", lives));
-        for name in ["slopos-bench-7", "slopos-8-0", "slopos-bench-", "slopos-bench-x", "other"] {
+        assert!(abandoned("slopos-bench-8-0", lives));
+        for name in ["slopos-bench-7-3", "slopos-8-0", "slopos-bench-", "slopos-bench-8", "slopos-bench-x-1", "other"] {
             assert!(!abandoned(name, lives), "{name}");
         }
     }

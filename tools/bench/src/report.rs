@@ -15,6 +15,8 @@ pub struct Setting {
     pub linux: String,
     /// The host's processor, and how many of it.
     pub processor: String,
+    /// The server, and how it avoids congestion where a measure does not say.
+    pub server: String,
     /// Whether figures of disturbed runs are shown. Such a report is for development only.
     pub disturbed_too: bool,
 }
@@ -246,6 +248,7 @@ pub(crate) mod tests {
             qemu: "7.2".to_owned(),
             linux: "6.1".to_owned(),
             processor: "2 x P".to_owned(),
+            server: "nginx".to_owned(),
             disturbed_too: false,
         };
         let text = json(&setting, &[bulk(&[390.0, 420.0], &[100.0, 110.0], false)]).expect("JSON");

@@ -83,8 +83,9 @@ pub enum Outcome {
 ///
 /// # Errors
 /// A guest does not boot, or does not receive what it has to.
-pub fn run(measure: &Measure, lab: &mut Lab, settings: &Settings) -> Result<Outcome> {
-    if let Err(why) = lab.prepare(measure.wire, measure.congestion_control) {
+pub fn run(measure: &Measure, lab: &Lab, settings: &Settings) -> Result<Outcome> {
+    // Tried here, so that what this machine cannot do is told from what fails.
+    if let Err(why) = lab.site(measure.wire, measure.congestion_control) {
         return Ok(Outcome::Skipped(format!("{why:#}")));
     }
     if measure.quantity == Quantity::Memory {
@@ -126,8 +127,9 @@ fn once(
     let job = lab.job(measure.wire, measure.length, measure.count)?;
     let retries = if round == 0 { 0 } else { settings.retries };
     for attempt in 0.. {
-        let meter = Meter::start(&lab.pids())?;
-        let passed = lab.run(&settings.images, guest, &job, measure.wire, u64::from(round), None)?;
+        let site = lab.site(measure.wire, measure.congestion_control)?;
+        let meter = Meter::start(&site.pids())?;
+        let passed = site.run(&settings.images, guest, &job, u64::from(round), None)?;
         let load = meter.finish()?;
         let value = measure.quantity.of(&passed.run).context("the transfer was too short for the guest's clock")?;
         let doubt = doubt(&load, passed.run.clocks_agree());

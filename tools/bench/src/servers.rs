@@ -56,7 +56,7 @@ impl Server {
         // One process, so that its time can be told from others'.
         let text = format!(
             "daemon off; master_process off; pid {}; error_log stderr;\nevents {{ worker_connections 1024; }}\n\
-             http {{ access_log off; sendfile on; default_type application/octet-stream;\n{temporary}\
+             http {{ access_log off; sendfile on; tcp_nopush on; default_type application/octet-stream;\n{temporary}\
              server {{ listen {address}; root {}; }} }}\n",
             path("pid"),
             root.display()
