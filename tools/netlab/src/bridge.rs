@@ -18,6 +18,10 @@ use tun_rs::{DeviceBuilder, Layer, SyncDevice};
 /// How long the bridge sleeps at most before it looks whether it is to end.
 const NAP: Duration = Duration::from_millis(20);
 
+/// How long it sleeps at most while frames wait for room. The kernel tells of room, so this only bounds what a frame
+/// waits for an end that was replaced meanwhile.
+const SHORT_NAP: Duration = Duration::from_millis(1);
+
 /// For how long a frame that has arrived waits for an end that has no room. QEMU's socket holds ten datagrams, so that
 /// a burst has to wait; an end that takes nothing for so long is a board without buffers, and loses frames as such a
 /// board on a real wire does.
@@ -179,7 +183,7 @@ impl Bridge {
         while !stop.load(Ordering::Relaxed) {
             let now = Instant::now();
             let until = |wire: &Impairment, waits: bool| match wire.next_at() {
-                _ if waits => NAP,
+                _ if waits => SHORT_NAP,
                 Some(at) => at.saturating_duration_since(now).min(NAP),
                 None => NAP,
             };

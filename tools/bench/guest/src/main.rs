@@ -115,8 +115,8 @@ impl Write for Stream {
     }
 }
 
-/// Takes a response. Of the heads only the first one's status line is printed: the boot's measure ends there, and
-/// Linux's serial console would cost it far more than the board's costs the board.
+/// Takes a response. Of the heads only the first one's status line is printed, for the boot's measure ends there: each
+/// byte on the serial line leaves the guest, and would slow Linux down.
 struct Discard {
     first: bool,
     print: bool,
