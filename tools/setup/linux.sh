@@ -82,5 +82,5 @@ chmod 755 "$work/tree/init" "$work/tree/lease"
 (cd "$work/tree" && find . | LC_ALL=C sort | "$work/root/bin/busybox" cpio -o -H newc -R 0:0 2>/dev/null) \
     >"$folder/initramfs"
 
-echo "$release $("$work/root/bin/busybox" | head -n 1)" >"$folder/version"
+echo "$release, $("$work/root/bin/busybox" | head -n 1 | cut -d ' ' -f 1-2)" >"$folder/version"
 echo "$stamp" >"$folder/stamp"

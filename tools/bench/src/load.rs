@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 /// the like; a compiler takes a whole one.
 const ALLOWED_SHARE: f64 = 0.05;
 
+/// How long one look at the machine takes that finds out whether it is quiet.
+const GLANCE: Duration = Duration::from_millis(500);
+
 /// What other work may take in any case. The idle time is counted in hundredths of a second on each core, so that a
 /// short run would seem disturbed by the rounding alone.
 const ROUNDING: Duration = Duration::from_millis(30);
@@ -75,6 +78,22 @@ impl Meter {
         let end = read(&self.servers)?;
         Ok(between(&self.begin, &end))
     }
+}
+
+/// Waits until other work leaves the machine alone, but no longer than the limit.
+///
+/// # Errors
+/// As [`Meter::start`].
+pub fn wait_for_quiet(limit: Duration) -> Result<()> {
+    let begin = Instant::now();
+    while begin.elapsed() < limit {
+        let meter = Meter::start(&[])?;
+        std::thread::sleep(GLANCE);
+        if !meter.finish()?.disturbed() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 fn between(begin: &Reading, end: &Reading) -> Load {
@@ -172,6 +191,15 @@ mod tests {
         assert!(count > 0 && load.wall >= 100 * MS);
         // Other tests run beside this one, in the same process: their time is ours too.
         assert!(load.own > 10 * MS, "{load:?}");
+    }
+
+    #[test]
+    fn waiting_for_quiet_has_a_limit() {
+        let begin = Instant::now();
+        wait_for_quiet(Duration::ZERO).expect("no need to look");
+        assert!(begin.elapsed() < GLANCE);
+        wait_for_quiet(GLANCE).expect("a look");
+        assert!(begin.elapsed() >= GLANCE, "one look is taken");
     }
 
     #[test]

@@ -81,7 +81,7 @@ pub fn write(rows: &[Row], file: &Path) -> Result<()> {
         let colour = if column.trusted { RGBColor(49, 104, 163) } else { RGBColor(170, 170, 170) };
         let bar = Rectangle::new([(x - 0.3, base), (x + 0.3, column.median)], colour.filled());
         let spread = PathElement::new(vec![(x, column.worst), (x, column.best)], BLACK.stroke_width(2));
-        let label = Text::new(format!("{:.2}", column.median), (x + 0.04, column.best), ("sans-serif", 12));
+        let label = Text::new(format!("{:.2}", column.median), (x - 0.2, column.best * 1.15), ("sans-serif", 12));
         chart.draw_series([bar]).map_err(|why| failed(&why))?;
         chart.draw_series([spread]).map_err(|why| failed(&why))?;
         chart.draw_series([label]).map_err(|why| failed(&why))?;

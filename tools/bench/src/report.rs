@@ -90,7 +90,7 @@ impl Row {
             Some((board, ratio)) if measure.bar.reached(board, ratio) => Verdict::Reached,
             _ => Verdict::Missed,
         });
-        let reason = reason.or_else(|| (disturbed > 0).then(|| format!("{disturbed} runs were disturbed")));
+        let reason = reason.or_else(|| (disturbed > 0).then(|| format!("runs that were disturbed: {disturbed}")));
         let Measure { name, about, quantity, bar, .. } = *measure;
         Row {
             name,
@@ -231,7 +231,7 @@ pub(crate) mod tests {
         // Not even where the figures are shown.
         let row = bulk(&[400.0], &[100.0], true);
         assert!(!row.is_published() && row.ratio == Some(4.0));
-        assert!(table(&[row], false).contains("1 runs were disturbed"));
+        assert!(table(&[row], false).contains("user-bulk: disturbed: runs that were disturbed: 1"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::guest::{Guest, Images};
 use crate::lab::Lab;
-use crate::load::{Load, Meter};
+use crate::load::{Load, Meter, wait_for_quiet};
 use crate::measure::{Measure, Quantity};
 use crate::memory;
 use crate::statistics::Summary;
@@ -36,8 +36,8 @@ impl Settings {
     }
 }
 
-/// A pause before a disturbed run is tried again: what disturbs often ends by itself.
-const PAUSE: Duration = Duration::from_secs(2);
+/// How long to wait at most for a quiet machine before a disturbed run is made again.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One run that counts.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -152,7 +152,11 @@ fn once(
         );
         match doubt {
             Some(why) if attempt == retries && !settings.disturbed_too => return Ok(Err(why)),
-            Some(_) if attempt < retries => std::thread::sleep(PAUSE),
+            Some(_) if attempt < retries => {
+                // The servers go first: they are not to be taken for others.
+                drop(site);
+                wait_for_quiet(PATIENCE)?;
+            }
             _ => return Ok(Ok(sample)),
         }
     }
