@@ -55,6 +55,12 @@ boot-log *ARGUMENTS: build
 count *OPTIONS: build
     @cargo run --quiet -p slopos-count -- --webget "{{ apps }}/webget" "$@"
 
+# Measures the board beside a Linux guest, in turns: [NAME...] [--list] [--runs N] [--with-offloads] [--json FILE] [--plot FILE.svg]
+bench *OPTIONS: build
+    @tools/setup/servers.sh
+    @tools/setup/linux.sh
+    @cargo run --quiet -p slopos-bench -- "$@"
+
 # Prints a manifest with every multiplication worked out.
 manifest file=board:
     @cargo run --quiet -p slopos-manifest -- --expand "$1"

@@ -4,7 +4,9 @@ use crate::impair::{Counters, Impairment, Profile};
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use std::cell::Cell;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -15,6 +17,15 @@ use tun_rs::{DeviceBuilder, Layer, SyncDevice};
 
 /// How long the bridge sleeps at most before it looks whether it is to end.
 const NAP: Duration = Duration::from_millis(20);
+
+/// How long it sleeps at most while frames wait for room. The kernel tells of room, so this only bounds what a frame
+/// waits for an end that was replaced meanwhile.
+const SHORT_NAP: Duration = Duration::from_millis(1);
+
+/// For how long a frame that has arrived waits for an end that has no room. QEMU's socket holds ten datagrams, so that
+/// a burst has to wait; an end that takes nothing for so long is a board without buffers, and loses frames as such a
+/// board on a real wire does.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Room for the largest frame.
 const LARGEST_FRAME: usize = 65_536;
@@ -47,10 +58,22 @@ impl FromStr for Address {
     }
 }
 
+/// What became of a frame that was sent to an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sent {
+    /// The end has it.
+    Taken,
+    /// The end has no room for it now.
+    Later,
+    /// There is nobody.
+    Lost,
+}
+
 /// One end of a bridge, open.
 pub enum End {
-    /// A socket, and where its peer is.
-    Datagram(UnixDatagram, PathBuf),
+    /// A socket, where its peer is, and whether it is connected to it. Only a connected socket can be waited for
+    /// until the peer has room.
+    Datagram(UnixDatagram, PathBuf, Cell<bool>),
     /// An interface.
     Tap(SyncDevice),
 }
@@ -65,7 +88,7 @@ impl End {
             Address::Datagram(own, peer) => {
                 let socket = UnixDatagram::bind(own).with_context(|| format!("the socket {}", own.display()))?;
                 socket.set_nonblocking(true)?;
-                Ok(End::Datagram(socket, peer.clone()))
+                Ok(End::Datagram(socket, peer.clone(), Cell::new(false)))
             }
             Address::Tap(name, namespace) => {
                 let name = name.clone();
@@ -91,27 +114,38 @@ impl End {
 
     fn descriptor(&self) -> BorrowedFd<'_> {
         match self {
-            End::Datagram(socket, _) => socket.as_fd(),
+            End::Datagram(socket, ..) => socket.as_fd(),
             End::Tap(device) => device.as_fd(),
         }
     }
 
     fn receive<'b>(&self, buffer: &'b mut [u8]) -> std::io::Result<&'b [u8]> {
         let length = match self {
-            End::Datagram(socket, _) => socket.recv(buffer)?,
+            End::Datagram(socket, ..) => socket.recv(buffer)?,
             End::Tap(device) => device.recv(buffer)?,
         };
         Ok(&buffer[..length])
     }
 
-    /// Sends a frame; `false` where the other end does not take it now.
-    fn send(&self, frame: &[u8]) -> bool {
+    /// Sends a frame.
+    fn send(&self, frame: &[u8]) -> Sent {
         let sent = match self {
-            // A board that is not there, or has no buffers, loses frames, as one on a real wire does.
-            End::Datagram(socket, peer) => socket.send_to(frame, peer),
+            End::Datagram(socket, peer, connected) => {
+                let mut sent = if connected.get() { socket.send(frame) } else { Err(ErrorKind::NotConnected.into()) };
+                // The board is new there, or another one than before.
+                if sent.as_ref().is_err_and(|why| why.kind() != ErrorKind::WouldBlock) {
+                    sent = socket.connect(peer).and_then(|()| socket.send(frame));
+                    connected.set(sent.is_ok());
+                }
+                sent
+            }
             End::Tap(device) => device.send(frame),
         };
-        sent.is_ok_and(|length| length == frame.len())
+        match sent {
+            Ok(length) if length == frame.len() => Sent::Taken,
+            Err(why) if why.kind() == ErrorKind::WouldBlock => Sent::Later,
+            Ok(_) | Err(_) => Sent::Lost,
+        }
     }
 }
 
@@ -144,12 +178,20 @@ impl Bridge {
     /// An end fails.
     pub fn run(&mut self, stop: &AtomicBool) -> Result<()> {
         let mut buffer = vec![0; LARGEST_FRAME];
+        // Whether frames that have arrived wait for room, at the left end and at the right one.
+        let mut waiting = [false; 2];
         while !stop.load(Ordering::Relaxed) {
-            let next = [self.to_left.next_at(), self.to_right.next_at()].into_iter().flatten().min();
-            let nap = next.map_or(NAP, |at| at.saturating_duration_since(Instant::now()).min(NAP));
+            let now = Instant::now();
+            let until = |wire: &Impairment, waits: bool| match wire.next_at() {
+                _ if waits => SHORT_NAP,
+                Some(at) => at.saturating_duration_since(now).min(NAP),
+                None => NAP,
+            };
+            let nap = until(&self.to_left, waiting[0]).min(until(&self.to_right, waiting[1]));
             let time = Timespec { tv_sec: 0, tv_nsec: nap.as_nanos() as _ };
-            let mut waits =
-                [&self.left, &self.right].map(|end| PollFd::from_borrowed_fd(end.descriptor(), PollFlags::IN));
+            let interest = |waits| if waits { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
+            let mut waits = [(&self.left, waiting[0]), (&self.right, waiting[1])]
+                .map(|(end, waits)| PollFd::from_borrowed_fd(end.descriptor(), interest(waits)));
             match poll(&mut waits, Some(&time)) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(why) => return Err(why).context("waiting for frames"),
@@ -159,18 +201,20 @@ impl Bridge {
                 for _ in 0..64 {
                     match from.receive(&mut buffer) {
                         Ok(frame) => wire.put(frame, Instant::now()),
-                        Err(why) if why.kind() == std::io::ErrorKind::WouldBlock => break,
-                        Err(why) if why.kind() == std::io::ErrorKind::Interrupted => break,
+                        Err(why) if why.kind() == ErrorKind::WouldBlock => break,
+                        Err(why) if why.kind() == ErrorKind::Interrupted => break,
+                        // What a connected socket says once after its peer has gone.
+                        Err(why) if why.kind() == ErrorKind::ConnectionReset => break,
                         Err(why) => return Err(why).context("an end of the bridge"),
                     }
                 }
             }
             let now = Instant::now();
-            for (to, wire) in [(&self.right, &mut self.to_right), (&self.left, &mut self.to_left)] {
-                while let Some(frame) = wire.take(now) {
-                    self.unsent += u64::from(!to.send(&frame));
-                }
-            }
+            waiting = [(&self.left, &mut self.to_left), (&self.right, &mut self.to_right)].map(|(to, wire)| {
+                let (waits, lost) = deliver(to, wire, now);
+                self.unsent += lost;
+                waits
+            });
         }
         Ok(())
     }
@@ -181,11 +225,28 @@ impl Bridge {
     }
 }
 
+/// Gives an end what has arrived for it by now. Returns whether some of it has to wait for room, and how many frames
+/// the end did not take.
+fn deliver(to: &End, wire: &mut Impairment, now: Instant) -> (bool, u64) {
+    let mut lost = 0;
+    while let Some((frame, at)) = wire.arrived(now) {
+        match to.send(frame) {
+            Sent::Taken => {}
+            Sent::Later if now.saturating_duration_since(at) < PATIENCE => return (true, lost),
+            Sent::Later | Sent::Lost => lost += 1,
+        }
+        // It was looked at above, and is gone now.
+        drop(wire.take(now));
+    }
+    (false, lost)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::link::Link;
     use std::sync::Arc;
+    use std::thread::JoinHandle;
 
     #[test]
     fn ends_have_names() {
@@ -221,5 +282,57 @@ mod tests {
         stop.store(true, Ordering::Relaxed);
         let (to_right, to_left, unsent) = thread.join().expect("a thread").expect("no error");
         assert_eq!((to_right.given, to_left.lost, to_left.given, unsent), (1, 1, 0, 0));
+    }
+
+    /// A bridge without delays, in a thread that gives its counters when it is stopped, and the two wires to it.
+    fn bridged(folder: &Path) -> (Link, Link, Arc<AtomicBool>, JoinHandle<Result<u64>>) {
+        let path = |name: &str| folder.join(name);
+        let one = Link::between(&path("one"), &path("left")).expect("a socket");
+        let two = Link::between(&path("two"), &path("right")).expect("a socket");
+        let left = End::open(&Address::Datagram(path("left"), path("one"))).expect("an end");
+        let right = End::open(&Address::Datagram(path("right"), path("two"))).expect("an end");
+        let mut bridge = Bridge::new(left, right, Profile::default(), Profile::default(), 1);
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || bridge.run(&stopped).map(|()| bridge.counters().2));
+        (one, two, stop, thread)
+    }
+
+    #[test]
+    fn a_burst_waits_for_an_end_that_is_slow() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (one, mut two, stop, thread) = bridged(folder.path());
+        // Far more than a datagram socket holds. The other end begins late, but soon enough.
+        for number in 0..1_000_u32 {
+            assert!(one.send(&number.to_be_bytes()).expect("sent"));
+        }
+        std::thread::sleep(PATIENCE / 4);
+        for number in 0..1_000_u32 {
+            let frame = two.receive(Instant::now() + Duration::from_secs(10)).expect("no error");
+            assert_eq!(frame.as_deref(), Some(&number.to_be_bytes()[..]));
+        }
+        stop.store(true, Ordering::Relaxed);
+        assert_eq!(thread.join().expect("a thread").expect("no error"), 0);
+    }
+
+    #[test]
+    fn an_end_that_takes_nothing_loses_and_one_that_comes_back_is_found() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (one, two, stop, thread) = bridged(folder.path());
+        for number in 0..100_u8 {
+            assert!(one.send(&[number]).expect("sent"));
+        }
+        std::thread::sleep(PATIENCE * 3);
+        drop(two);
+        std::fs::remove_file(folder.path().join("two")).expect("the old socket");
+        assert!(one.send(b"nobody").expect("sent"));
+        std::thread::sleep(PATIENCE);
+        let mut two = Link::between(&folder.path().join("two"), &folder.path().join("right")).expect("a socket");
+        assert!(one.send(b"again").expect("sent"));
+        let frame = two.receive(Instant::now() + Duration::from_secs(10)).expect("no error");
+        assert_eq!(frame.as_deref(), Some(&b"again"[..]));
+        stop.store(true, Ordering::Relaxed);
+        let lost = thread.join().expect("a thread").expect("no error");
+        assert!((50..=100).contains(&lost), "{lost}");
     }
 }

@@ -116,9 +116,15 @@ impl Impairment {
         self.under_way.push(Reverse((at, order, frame)));
     }
 
-    /// The next frame that has arrived by now.
+    /// The next frame that has arrived by now, and when it did; it is left where it is.
+    pub fn arrived(&self, now: Instant) -> Option<(&[u8], Instant)> {
+        let Reverse((at, _, frame)) = self.under_way.peek()?;
+        (*at <= now).then_some((frame, *at))
+    }
+
+    /// Takes the next frame that has arrived by now.
     pub fn take(&mut self, now: Instant) -> Option<Vec<u8>> {
-        self.under_way.peek().filter(|Reverse((at, ..))| *at <= now)?;
+        self.arrived(now)?;
         let Reverse((_, _, frame)) = self.under_way.pop()?;
         self.waiting -= frame.len();
         self.counters.given += 1;
@@ -174,6 +180,7 @@ mod tests {
         let mut arrived = Vec::new();
         while let Some(at) = wire.next_at() {
             assert_eq!(wire.take(at - Duration::from_nanos(1)), None, "not before its time");
+            assert_eq!(wire.arrived(at).map(|(_, at)| at), Some(at));
             arrived.push((at - begin, wire.take(at).expect("at its time")));
         }
         (arrived, wire.counters())

@@ -61,6 +61,8 @@ pub struct Outcome {
     pub code: i32,
     /// Whether the person at the terminal ended the run; the code says nothing then.
     pub quit: bool,
+    /// When QEMU was started. Reading the kernel's log format comes before, and would spoil a measure of the boot.
+    pub started: Instant,
     /// All of COM1; bytes that are not UTF-8 are replaced.
     pub console: String,
     /// All of the kernel's log.
@@ -249,9 +251,11 @@ impl Builder {
         let decoder = Decoder::from_elf(&self.kernel)?;
         let ports = Ports::new(self.dump_on_panic.is_some())?;
         let deadline = self.timeout.map(|limit| Instant::now() + limit);
-        let mut qemu = Qemu(self.spawn(&ports)?);
+        let (child, started) = self.spawn(&ports)?;
+        let mut qemu = Qemu(child);
         let stderr = qemu.0.stderr.take().context("QEMU's standard error is a pipe")?;
-        let mut outcome = Outcome { code: 0, quit: false, console: String::new(), log: Vec::new(), qemu: Vec::new() };
+        let (console, log, said) = (String::new(), Vec::new(), Vec::new());
+        let mut outcome = Outcome { code: 0, quit: false, started, console, log, qemu: said };
         let mut console = Vec::new();
 
         let timed_out = std::thread::scope(|scope| -> Result<bool> {
@@ -336,8 +340,8 @@ impl Builder {
         Ok(outcome)
     }
 
-    /// Starts QEMU.
-    fn spawn(&self, ports: &Ports) -> Result<Child> {
+    /// Starts QEMU; returns it with the time just before.
+    fn spawn(&self, ports: &Ports) -> Result<(Child, Instant)> {
         let program = std::env::var_os("QEMU").unwrap_or_else(|| "qemu-system-x86_64".into());
         let mut command = match guard() {
             Some(guard) => {
@@ -356,7 +360,9 @@ impl Builder {
         }
         command.args(self.command_line(ports)?);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        command.spawn().map_err(|why| anyhow!("cannot start {}: {why}", program.to_string_lossy()))
+        let started = Instant::now();
+        let child = command.spawn().map_err(|why| anyhow!("cannot start {}: {why}", program.to_string_lossy()))?;
+        Ok((child, started))
     }
 
     /// QEMU's arguments.

@@ -1,0 +1,16 @@
+//! Measures the board beside a Linux guest: the same QEMU, the same processor model, the same link and the same servers,
+//! in turns, on a machine that does nothing else meanwhile.
+#![forbid(unsafe_code)]
+
+pub mod console;
+pub mod guest;
+pub mod lab;
+pub mod load;
+pub mod measure;
+pub mod memory;
+pub mod namespace;
+pub mod plot;
+pub mod report;
+pub mod series;
+pub mod servers;
+pub mod statistics;

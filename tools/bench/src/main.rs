@@ -1,0 +1,141 @@
+//! `bench`: measures the board beside a Linux guest.
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use slopos_bench::guest::Images;
+use slopos_bench::lab::Lab;
+use slopos_bench::measure::{MEASURES, Measure};
+use slopos_bench::plot;
+use slopos_bench::report::{self, Row, Setting, Verdict};
+use slopos_bench::series::{self, Settings};
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+/// Measures the board and a Linux guest in turns, and prints a table of medians. Exits with 1 where a figure cannot be
+/// published: a guest failed, or other work disturbed the machine.
+#[derive(Parser)]
+#[command(name = "bench")]
+struct Arguments {
+    /// The measures; all of them, unless some are named.
+    names: Vec<String>,
+    /// Lists the measures.
+    #[arg(long)]
+    list: bool,
+    /// Runs of each guest after its warm-up; five, or ten where much depends on chance.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    runs: Option<u32>,
+    /// How often a run that other work disturbed is tried again.
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    retries: u32,
+    /// Measures Linux with the device's offloads too.
+    #[arg(long)]
+    with_offloads: bool,
+    /// Writes all figures to this file.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Draws the table.
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
+    /// Shows disturbed figures too, and says so. For development: the exit status stays 1.
+    #[arg(long)]
+    disturbed_too: bool,
+    /// The board's files without their endings: IMAGE.elf is the kernel, IMAGE.img the flash.
+    #[arg(long, value_name = "IMAGE", default_value = "build/qemu_q35")]
+    image: PathBuf,
+    /// The Linux guest's folder.
+    #[arg(long, value_name = "FOLDER", default_value = "build/linux")]
+    linux: PathBuf,
+}
+
+fn main() -> ExitCode {
+    match bench(&Arguments::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether every figure may be published.
+fn bench(arguments: &Arguments) -> Result<bool> {
+    if arguments.list {
+        for Measure { name, about, quantity, bar, .. } in &MEASURES {
+            println!("{name:<12} {about} [{}; {bar}]", quantity.unit());
+        }
+        return Ok(true);
+    }
+    let measures = chosen(&arguments.names)?;
+    let settings = Settings {
+        images: Images { board: arguments.image.clone(), linux: arguments.linux.clone() },
+        runs: arguments.runs,
+        retries: arguments.retries,
+        disturbed_too: arguments.disturbed_too,
+        offloads: arguments.with_offloads,
+    };
+    let setting = setting(arguments)?;
+    let lab = Lab::new()?;
+    let mut rows = Vec::new();
+    for measure in measures {
+        let row = Row::new(measure, series::run(measure, &lab, &settings));
+        match (row.verdict, &row.reason) {
+            (Verdict::Skipped, Some(reason)) => eprintln!("SKIPPED: {}: {reason}", measure.name),
+            (Verdict::Failed, Some(reason)) => eprintln!("bench: {}: {reason}", measure.name),
+            _ => {}
+        }
+        rows.push(row);
+        // All that is there so far, so that a long run that is broken off has not been for nothing.
+        if let Some(file) = &arguments.json {
+            fs::write(file, report::json(&setting, &rows)?)
+                .with_context(|| format!("cannot write {}", file.display()))?;
+        }
+    }
+    println!("{}, {}; Linux guest: {}; server: {}\n", setting.processor, setting.qemu, setting.linux, setting.server);
+    print!("{}", report::table(&rows, arguments.with_offloads));
+    if arguments.disturbed_too {
+        println!("\nMeasured with --disturbed-too: not to be published.");
+    }
+    if let Some(file) = &arguments.plot {
+        plot::write(&rows, file)?;
+    }
+    Ok(!arguments.disturbed_too && rows.iter().all(|row| row.is_published() || row.verdict == Verdict::Skipped))
+}
+
+/// The measures of these names, in the table's order.
+fn chosen(names: &[String]) -> Result<Vec<&'static Measure>> {
+    for name in names {
+        if !MEASURES.iter().any(|measure| measure.name == name) {
+            let known: Vec<&str> = MEASURES.iter().map(|measure| measure.name).collect();
+            bail!("there is no measure {name}; there are {}", known.join(", "));
+        }
+    }
+    Ok(MEASURES.iter().filter(|measure| names.is_empty() || names.iter().any(|name| name == measure.name)).collect())
+}
+
+/// What the figures depend on besides the code.
+fn setting(arguments: &Arguments) -> Result<Setting> {
+    let file = arguments.linux.join("version");
+    let linux = fs::read_to_string(&file)
+        .with_context(|| format!("there is no {}; run ./just bench, which makes the Linux guest", file.display()))?;
+    let program = std::env::var_os("QEMU").unwrap_or_else(|| "qemu-system-x86_64".into());
+    let version = Command::new(&program).arg("--version").output();
+    let version = version.with_context(|| format!("{} cannot be started", program.to_string_lossy()))?;
+    let version = String::from_utf8_lossy(&version.stdout);
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").context("/proc/cpuinfo")?;
+    let models: Vec<&str> = cpuinfo
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .filter(|(key, _)| key.trim() == "model name")
+        .map(|(_, model)| model.trim())
+        .collect();
+    let algorithm = fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control").context("no TCP")?;
+    Ok(Setting {
+        qemu: version.lines().next().unwrap_or("QEMU of an unknown version").to_owned(),
+        linux: linux.trim().to_owned(),
+        processor: format!("{} x {}", models.len(), models.first().unwrap_or(&"unknown")),
+        server: format!("nginx with {} unless a measure says otherwise", algorithm.trim()),
+        disturbed_too: arguments.disturbed_too,
+    })
+}

@@ -1,0 +1,191 @@
+//! A measure's runs: a warm-up of each guest, then the guests in turns, each run watched for disturbance.
+
+use crate::guest::{Guest, Images};
+use crate::lab::Lab;
+use crate::load::{Load, Meter, wait_for_quiet};
+use crate::measure::{Measure, Quantity};
+use crate::memory;
+use crate::statistics::Summary;
+use anyhow::{Context, Result};
+use serde::Serialize;
+use std::time::Duration;
+
+/// How a series is run.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where the guests' files are.
+    pub images: Images,
+    /// Runs of each guest; each measure's own number where there is none.
+    pub runs: Option<u32>,
+    /// How often a disturbed run is tried again.
+    pub retries: u32,
+    /// Whether a disturbed run counts when it cannot be had better. For development only.
+    pub disturbed_too: bool,
+    /// Whether Linux with its offloads is measured too.
+    pub offloads: bool,
+}
+
+impl Settings {
+    /// The guests, in the order of their turns.
+    pub fn guests(&self) -> &'static [Guest] {
+        if self.offloads {
+            &[Guest::Slopos, Guest::Linux, Guest::LinuxOffloads]
+        } else {
+            &[Guest::Slopos, Guest::Linux]
+        }
+    }
+}
+
+/// How long to wait at most for a quiet machine before a disturbed run is made again.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// One run that counts.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Sample {
+    /// The figure.
+    pub value: f64,
+    /// How long the transfer took by the guest's clock, in seconds; the figure of a rate is made of it.
+    pub guest_seconds: f64,
+    /// The same by the host's clock.
+    pub host_seconds: f64,
+    /// What other work took meanwhile, in cores.
+    pub other_load: f64,
+    /// Frames that an end of the bridge did not take.
+    pub frames_not_taken: u64,
+    /// Whether the figure is not to be believed.
+    pub disturbed: bool,
+}
+
+/// The runs of one guest.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Figures {
+    /// Who.
+    pub guest: Guest,
+    /// What they come to.
+    #[serde(flatten)]
+    pub summary: Summary,
+    /// The runs.
+    pub samples: Vec<Sample>,
+}
+
+/// What became of a measure.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// Figures of each guest, the board's first.
+    Measured(Vec<Figures>),
+    /// Other work did not let it be measured; what it was.
+    Disturbed(String),
+    /// It cannot be measured on this machine.
+    Skipped(String),
+}
+
+/// Measures.
+///
+/// # Errors
+/// A guest does not boot, or does not receive what it has to.
+pub fn run(measure: &Measure, lab: &Lab, settings: &Settings) -> Result<Outcome> {
+    // Tried here, so that what this machine cannot do is told from what fails.
+    if let Err(why) = lab.site(measure.wire, measure.congestion_control) {
+        return Ok(Outcome::Skipped(format!("{why:#}")));
+    }
+    if measure.quantity == Quantity::Memory {
+        return memory::run(measure, lab, settings).map(Outcome::Measured);
+    }
+    let guests = settings.guests();
+    let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); guests.len()];
+    let runs = settings.runs.unwrap_or(measure.runs);
+    for round in 0..=runs {
+        for (guest, samples) in guests.iter().zip(&mut samples) {
+            // The same round loses by the same seed, whoever's turn it is. The warm-up is round 0.
+            let sample = match once(measure, lab, settings, *guest, round)? {
+                Ok(sample) => sample,
+                // A warm-up may be disturbed.
+                Err(_) if round == 0 => continue,
+                Err(why) => return Ok(Outcome::Disturbed(why)),
+            };
+            if round > 0 {
+                samples.push(sample);
+            }
+        }
+    }
+    let figures = guests.iter().zip(samples).map(|(guest, samples)| {
+        let values: Vec<f64> = samples.iter().map(|sample| sample.value).collect();
+        let summary = Summary::of(&values).context("no run")?;
+        Ok(Figures { guest: *guest, summary, samples })
+    });
+    figures.collect::<Result<_>>().map(Outcome::Measured)
+}
+
+/// One run, tried again while other work disturbs it. The inner error says what disturbed the last one.
+fn once(
+    measure: &Measure,
+    lab: &Lab,
+    settings: &Settings,
+    guest: Guest,
+    round: u32,
+) -> Result<std::result::Result<Sample, String>> {
+    let job = lab.job(measure.wire, measure.length, measure.count)?;
+    let retries = if round == 0 { 0 } else { settings.retries };
+    for attempt in 0.. {
+        let site = lab.site(measure.wire, measure.congestion_control)?;
+        let meter = Meter::start(&site.pids())?;
+        let passed = site.run(&settings.images, guest, &job, u64::from(round), None)?;
+        let load = meter.finish()?;
+        let value = measure.quantity.of(&passed.run).context("the transfer was too short for the guest's clock")?;
+        let doubt = doubt(&load, passed.run.clocks_agree());
+        let sample = Sample {
+            value,
+            guest_seconds: passed.run.done.seconds,
+            host_seconds: passed.run.host.as_secs_f64(),
+            other_load: load.share(),
+            frames_not_taken: passed.not_taken,
+            disturbed: doubt.is_some(),
+        };
+        let kind = if round == 0 { "warm-up".to_owned() } else { format!("run {round}") };
+        eprintln!(
+            "bench: {} {}, {kind}: {} {}{}",
+            measure.name,
+            guest.title(),
+            measure.quantity.show(value),
+            measure.quantity.unit(),
+            doubt.as_ref().map_or(String::new(), |why| format!(" (disturbed: {why})"))
+        );
+        match doubt {
+            Some(why) if attempt == retries && !settings.disturbed_too => return Ok(Err(why)),
+            Some(_) if attempt < retries => {
+                // The servers go first: they are not to be taken for others.
+                drop(site);
+                wait_for_quiet(PATIENCE)?;
+            }
+            _ => return Ok(Ok(sample)),
+        }
+    }
+    unreachable!("the loop ends at the last attempt")
+}
+
+/// Why a run's figure is not to be believed.
+fn doubt(load: &Load, clocks_agree: bool) -> Option<String> {
+    if load.disturbed() {
+        Some(format!("other work took {:.0} % of a core", load.share() * 100.0))
+    } else if !clocks_agree {
+        Some("guest and host do not agree on how long it took".to_owned())
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_figure_is_doubted_for_load_and_for_clocks() {
+        let load = |others| {
+            let ms = Duration::from_millis;
+            Load { wall: ms(1_000), own: ms(900), others: ms(others) }
+        };
+        assert_eq!(doubt(&load(20), true), None);
+        assert!(doubt(&load(340), true).is_some_and(|why| why.contains("34 % of a core")));
+        assert!(doubt(&load(20), false).is_some_and(|why| why.contains("how long")));
+    }
+}
