@@ -17,7 +17,7 @@ use slopos_x86_64::processor::Cpu;
 use slopos_x86_64::trap::{TIMER_VECTOR, has_pending, take_pending};
 
 /// Frames taken in, and frames sent, in one pass.
-const FRAMES_PER_PASS: usize = 32;
+const FRAMES_PER_PASS: usize = 64;
 /// Bytes taken from the console's port in one pass: its FIFO twice.
 const KEYS_PER_PASS: usize = 32;
 /// How long after a frame the next is looked for, without the device's interrupts. A process that computes is

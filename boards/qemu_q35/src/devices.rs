@@ -12,8 +12,9 @@ use slopos_virtio::transport::{Kind, Messages, Probe, Transport};
 use slopos_x86_64::paging::{KernelSpace, physical_address};
 use static_cell::ConstStaticCell;
 
-/// Receive buffers: what arrives while the kernel is busy for a moment, twice a full 64 KiB window.
-const RECEIVE_BUFFERS: usize = 96;
+/// Receive buffers: as many as a device's queue usually has entries. What arrives while a process runs finds room, and the
+/// device, which stops where there is none, seldom has to be told of more.
+const RECEIVE_BUFFERS: usize = 256;
 /// Transmit buffers: a full send buffer of one socket, twice over.
 const TRANSMIT_BUFFERS: usize = 32;
 /// Bytes of a frame buffer; the driver wants at least an ordinary frame.
