@@ -10,6 +10,8 @@ pub enum Layer {
     Firmware,
     /// From the first instruction of the kernel to its loop, and what is loaded from the flash.
     Boot,
+    /// The driver of the flash, which waits by looking again and again.
+    Flash,
     /// virtio, PCI and the other devices.
     Driver,
     /// Ethernet, ARP, IPv4, UDP and DHCP.
@@ -34,9 +36,10 @@ pub enum Layer {
 
 impl Layer {
     /// All layers, from the bottom up.
-    pub const ALL: [Layer; 12] = [
+    pub const ALL: [Layer; 13] = [
         Layer::Firmware,
         Layer::Boot,
+        Layer::Flash,
         Layer::Driver,
         Layer::Internet,
         Layer::Tcp,
@@ -49,11 +52,17 @@ impl Layer {
         Layer::Other,
     ];
 
+    /// Whether it is ours: the firmware's instructions are as many as the package on the host makes them.
+    pub fn is_ours(self) -> bool {
+        self != Layer::Firmware
+    }
+
     /// The layer's name in the table.
     pub fn name(self) -> &'static str {
         match self {
             Layer::Firmware => "firmware",
             Layer::Boot => "boot",
+            Layer::Flash => "flash",
             Layer::Driver => "driver",
             Layer::Internet => "ethernet and ipv4",
             Layer::Tcp => "tcp and sockets",
@@ -81,7 +90,7 @@ const RULES: [(&str, Layer); 44] = [
     ("slopos_net::tcp::", Layer::Tcp),
     ("slopos_net::socket::", Layer::Tcp),
     ("slopos_net::", Layer::Internet),
-    ("slopos_virtio::blk", Layer::Boot),
+    ("slopos_virtio::blk::", Layer::Flash),
     ("slopos_virtio::transport::probe", Layer::Boot),
     ("slopos_virtio::", Layer::Driver),
     ("slopos_q35::uart::", Layer::Console),
@@ -116,15 +125,20 @@ const RULES: [(&str, Layer); 44] = [
     ("sha2::", Layer::Boot),
 ];
 
-/// The flash's driver works at boot. It waits by looking again and again, which would hide what the network's costs.
+/// The flash's driver. What it waits by is shared with others: the clock, the queue.
 const FLASH: &str = "slopos_virtio::blk::";
+
+/// Whether a function is one of the flash's driver.
+pub fn is_of_flash(function: &str) -> bool {
+    plain(function).starts_with(FLASH)
+}
 
 /// The layer of kernel code in these functions, the innermost first, and the function that decided it.
 pub fn of_kernel(functions: &[String]) -> (Layer, Option<&str>) {
     for function in functions {
         if let Some(layer) = of_function(function) {
-            let for_flash = layer == Layer::Driver && functions.iter().any(|outer| outer.contains(FLASH));
-            return (if for_flash { Layer::Boot } else { layer }, Some(function));
+            let for_flash = layer != Layer::Copy && functions.iter().any(|outer| is_of_flash(outer));
+            return (if for_flash { Layer::Flash } else { layer }, Some(function));
         }
     }
     (Layer::Other, functions.last().map(String::as_str))
@@ -165,7 +179,12 @@ mod tests {
         assert_eq!(layer(&["<slopos_virtio::net::Net<B>>::receive"]).0, Layer::Driver);
         let take_used = "slopos_virtio::queue::Queue::take_used";
         assert_eq!(layer(&[take_used, "slopos_virtio::net::Net<B>::receive"]).0, Layer::Driver);
-        assert_eq!(layer(&[take_used, "slopos_virtio::blk::Block<B>::transfer"]).0, Layer::Boot);
+        assert_eq!(layer(&[take_used, "slopos_virtio::blk::Block<B>::transfer"]).0, Layer::Flash);
+        let at = "slopos_x86_64::clock::Clock::at";
+        assert_eq!(
+            layer(&[at, "slopos_virtio::blk::Block<B>::transfer", "qemu_q35::flash::Flash::load"]).0,
+            Layer::Flash
+        );
         assert_eq!(layer(&["slopos_net::stack::receive::<impl slopos_net::stack::Stack>::f"]).0, Layer::Internet);
         assert_eq!(layer(&["core::fmt::write"]), (Layer::Other, Some("core::fmt::write".to_owned())));
         assert_eq!(layer(&[]), (Layer::Other, None));

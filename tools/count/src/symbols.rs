@@ -4,16 +4,24 @@ use crate::layer::{self, Layer};
 use crate::profile::Profile;
 use addr2line::Loader;
 use anyhow::{Context, Result, anyhow};
-use object::{Object, ObjectSegment};
+use object::{Object, ObjectSection, ObjectSegment, SectionKind};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
+
+/// x86's instruction for a loop that looks again and again.
+const PAUSE: [u8; 2] = [0xf3, 0x90];
 
 /// An ELF with debug information.
 struct Program {
     loader: Loader,
     /// Addresses that it is loaded at.
     ranges: Vec<Range<u64>>,
+    /// Its compiler, in the compiler's own words.
+    compiler: Option<String>,
+    /// Addresses of what looks like the instruction `pause` in its code.
+    pauses: Vec<u64>,
 }
 
 impl Program {
@@ -22,7 +30,16 @@ impl Program {
         let file = object::File::parse(&*bytes).with_context(|| path.display().to_string())?;
         let ranges = file.segments().map(|segment| segment.address()..segment.address() + segment.size()).collect();
         let loader = Loader::new(path).map_err(|why| anyhow!("{}: {why}", path.display()))?;
-        Ok(Program { loader, ranges })
+        let strings = match file.section_by_name(".debug_str") {
+            Some(section) => section.uncompressed_data().with_context(|| path.display().to_string())?,
+            None => Cow::default(),
+        };
+        let mut pauses = Vec::new();
+        for section in file.sections().filter(|section| section.kind() == SectionKind::Text) {
+            let code = section.data().with_context(|| path.display().to_string())?;
+            pauses.extend(code.windows(2).zip(section.address()..).filter(|(two, _)| *two == PAUSE).map(|(_, at)| at));
+        }
+        Ok(Program { loader, ranges, compiler: compiler(&strings), pauses })
     }
 
     fn contains(&self, address: u64) -> bool {
@@ -45,6 +62,13 @@ impl Program {
         }
         Ok(names)
     }
+}
+
+/// The compiler among the strings of debug information: `clang LLVM (rustc version 1.96.0 (ac68faa20 2026-05-25))`.
+fn compiler(strings: &[u8]) -> Option<String> {
+    let text =
+        strings.split(|&byte| byte == 0).find_map(|text| str::from_utf8(text).ok()?.split_once("(rustc version "));
+    text.map(|(_, version)| version.strip_suffix(')').unwrap_or(version).to_owned())
 }
 
 /// A demangled name without the compiler's hash at its end.
@@ -119,6 +143,29 @@ impl Symbols {
         first.context("the app never came into the function that was to be waited for")
     }
 
+    /// Where the kernel waits for the flash: the instructions `pause` in the loops of its driver. Not all of them need
+    /// be instructions: what looks like one is listed too.
+    ///
+    /// # Errors
+    /// The debug information is broken.
+    pub fn flash_waits(&self) -> Result<Vec<u64>> {
+        let mut waits = Vec::new();
+        for &address in &self.kernel.pauses {
+            if self.kernel.functions(address)?.iter().any(|function| layer::is_of_flash(function)) {
+                waits.push(address);
+            }
+        }
+        Ok(waits)
+    }
+
+    /// The compiler that the kernel was built by, in its own words.
+    ///
+    /// # Errors
+    /// The kernel has no debug information of `rustc`'s.
+    pub fn compiler(&self) -> Result<&str> {
+        self.kernel.compiler.as_deref().context("the kernel's debug information does not name rustc")
+    }
+
     fn place(&self, address: u64) -> Result<(Layer, String)> {
         let unnamed = || format!("{address:#x}");
         let owned = |name: Option<&str>| name.map_or_else(unnamed, str::to_owned);
@@ -148,6 +195,13 @@ mod tests {
     }
 
     #[test]
+    fn the_compiler_is_named_as_it_names_itself() {
+        let strings = b"core\0clang LLVM (rustc version 1.96.0 (ac68faa20 2026-05-25) (built from a tarball))\0rest";
+        assert_eq!(compiler(strings).as_deref(), Some("1.96.0 (ac68faa20 2026-05-25) (built from a tarball)"));
+        assert_eq!(compiler(b"GNU C17 12.2.0\0"), None);
+    }
+
+    #[test]
     fn the_functions_of_a_real_program_are_found() {
         let program = Program::open(&std::env::current_exe().unwrap()).unwrap();
         let bytes = std::fs::read(std::env::current_exe().unwrap()).unwrap();
@@ -156,5 +210,6 @@ mod tests {
         assert!(program.contains(entry));
         assert_eq!(program.functions(entry).unwrap(), ["_start"]);
         assert!(!program.contains(u64::MAX));
+        assert!(program.compiler.unwrap().starts_with("1."));
     }
 }
