@@ -6,7 +6,8 @@ use addr2line::Loader;
 use anyhow::{Context, Result, anyhow};
 use object::{Object, ObjectSection, ObjectSegment, SectionKind};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::path::Path;
 
@@ -83,6 +84,8 @@ fn without_hash(name: &str) -> String {
 pub struct Symbols {
     kernel: Program,
     app: Program,
+    /// What was found already: runs differ in few addresses, and finding takes longer than running.
+    found: RefCell<HashMap<u64, (Layer, String)>>,
 }
 
 /// The instructions of a run, sorted.
@@ -112,7 +115,7 @@ impl Symbols {
     /// # Errors
     /// A file cannot be read or is no ELF.
     pub fn open(kernel: &Path, app: &Path) -> Result<Symbols> {
-        Ok(Symbols { kernel: Program::open(kernel)?, app: Program::open(app)? })
+        Ok(Symbols { kernel: Program::open(kernel)?, app: Program::open(app)?, found: RefCell::default() })
     }
 
     /// Sorts the instructions of a run by layer and function.
@@ -122,7 +125,15 @@ impl Symbols {
     pub fn sort(&self, profile: &Profile) -> Result<Sorted> {
         let mut sorted = Sorted::default();
         for (&address, count) in &profile.counts {
-            let (layer, function) = self.place(address)?;
+            let known = self.found.borrow().get(&address).cloned();
+            let (layer, function) = match known {
+                Some(place) => place,
+                None => {
+                    let place = self.place(address)?;
+                    self.found.borrow_mut().insert(address, place.clone());
+                    place
+                }
+            };
             *sorted.layers.entry(layer).or_default() += count.count;
             *sorted.functions.entry((layer, function)).or_default() += count.count;
         }
