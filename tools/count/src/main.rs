@@ -18,7 +18,7 @@ use std::thread;
 /// only when the host has time to read them.
 const CLOSED: &str = "sleep 1";
 /// The two counts of the figures of system calls. What both runs do falls out.
-const CALLS: [u64; 2] = [10_000, 60_000];
+const CALLS: [u64; 2] = [5_000, 30_000];
 /// More calls than the partner of those makes.
 const FOR_EVER: u64 = u64::MAX;
 /// The two sizes of the bulk figure, in bytes. What both do, boot and slow start above all, falls out.
@@ -142,7 +142,7 @@ impl Counter {
         let open = |image: &Path, app: &str| -> Result<_> {
             let mut board = Board { image: image.to_owned(), waits: Vec::new() };
             let symbols = Symbols::open(&board.kernel(), &arguments.apps.join(app))?;
-            board.waits = symbols.flash_waits()?;
+            board.waits = symbols.busy_waits()?;
             Ok((board, symbols))
         };
         Ok(Counter { board: open(&arguments.image, "webget")?, calls: open(&arguments.test_image, "calls")? })

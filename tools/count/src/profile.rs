@@ -87,8 +87,8 @@ pub enum Peer<'a> {
 pub struct Board {
     /// The board's files without their endings.
     pub image: PathBuf,
-    /// Where the kernel waits for the flash by looking again and again. The host sleeps there for a moment, so that the
-    /// number of looks does not depend on how fast it is.
+    /// Where the kernel waits for QEMU by looking again and again. The host sleeps there for a moment, so that the number
+    /// of looks does not depend on how fast it is.
     pub waits: Vec<u64>,
 }
 
@@ -119,7 +119,10 @@ impl Board {
         let mut icount = "shift=0,sleep=off";
         match peer {
             Peer::None => machine = machine.network(Transport::None).disk(Transport::None),
-            Peer::Nobody => machine = machine.netdev("hubport,hubid=0"),
+            // A hub keeps what it can give to nobody, so it has a second port, which leads nowhere.
+            Peer::Nobody => {
+                machine = machine.netdev("hubport,hubid=0").arguments(["-netdev", "hubport,id=nowhere,hubid=0"]);
+            }
             Peer::Script { netdev, halts } => {
                 icount = "shift=0";
                 plugin.push(format!(",halts={}", escape(halts)));

@@ -4,7 +4,7 @@ use crate::layer::{self, Layer};
 use crate::profile::Profile;
 use addr2line::Loader;
 use anyhow::{Context, Result, anyhow};
-use object::{Object, ObjectSection, ObjectSegment, SectionKind};
+use object::{Object, ObjectSection, ObjectSegment, ObjectSymbol, SectionKind};
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -21,6 +21,8 @@ struct Program {
     ranges: Vec<Range<u64>>,
     /// Its compiler, in the compiler's own words.
     compiler: Option<String>,
+    /// Symbols of its code, by address. An entry of assembly has no type in them, and no debug information.
+    symbols: BTreeMap<u64, String>,
     /// Addresses of what looks like the instruction `pause` in its code.
     pauses: Vec<u64>,
 }
@@ -40,7 +42,15 @@ impl Program {
             let code = section.data().with_context(|| path.display().to_string())?;
             pauses.extend(code.windows(2).zip(section.address()..).filter(|(two, _)| *two == PAUSE).map(|(_, at)| at));
         }
-        Ok(Program { loader, ranges, compiler: compiler(&strings), pauses })
+        let mut symbols = BTreeMap::new();
+        for symbol in file.symbols() {
+            let in_code = symbol.section_index().and_then(|index| file.section_by_index(index).ok());
+            if in_code.is_some_and(|section| section.kind() == SectionKind::Text) {
+                let name = symbol.name().with_context(|| path.display().to_string())?;
+                symbols.insert(symbol.address(), name.to_owned());
+            }
+        }
+        Ok(Program { loader, ranges, compiler: compiler(&strings), symbols, pauses })
     }
 
     fn contains(&self, address: u64) -> bool {
@@ -57,7 +67,7 @@ impl Program {
             }
         }
         if names.is_empty()
-            && let Some(symbol) = self.loader.find_symbol(address)
+            && let Some((_, symbol)) = self.symbols.range(..=address).next_back()
         {
             names.push(without_hash(&addr2line::demangle_auto(symbol.into(), None)));
         }
@@ -154,15 +164,15 @@ impl Symbols {
         first.context("the app never came into the function that was to be waited for")
     }
 
-    /// Where the kernel waits for the flash: the instructions `pause` in the loops of its driver. Not all of them need
-    /// be instructions: what looks like one is listed too.
+    /// Where the kernel waits for what QEMU does in the host's time: the instructions `pause` in loops that look again
+    /// and again. Not all of these need be instructions: what looks like one is listed too.
     ///
     /// # Errors
     /// The debug information is broken.
-    pub fn flash_waits(&self) -> Result<Vec<u64>> {
+    pub fn busy_waits(&self) -> Result<Vec<u64>> {
         let mut waits = Vec::new();
         for &address in &self.kernel.pauses {
-            if self.kernel.functions(address)?.iter().any(|function| layer::is_of_flash(function)) {
+            if self.kernel.functions(address)?.iter().any(|function| layer::waits_for_host(function)) {
                 waits.push(address);
             }
         }
