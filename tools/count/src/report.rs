@@ -92,9 +92,11 @@ pub fn document(tables: &Tables<'_>) -> String {
     let mut text = format!(
         "# Guest instructions of the board
 
-Written by `./just count --output boards/qemu_q35/COUNTS.md`, with rustc {}. Counts do not depend on
-how busy the machine is, so they show what a change to the code costs. They are no times: an instruction that exits
-to the device costs more than a thousand others, and a repeated string instruction counts once for each round.
+Written by `./just count --output boards/qemu_q35/COUNTS.md`. Counts do not depend on how busy the machine is, so
+they show what a change to the code costs. They are no times: an instruction that exits to the device costs more
+than a thousand others, and a repeated string instruction counts once for each round.
+
+The kernel's compiler: rustc {}.
 
 From reset to the first bytes of a response in the hands of webget: **{} instructions**.
 
@@ -113,7 +115,7 @@ beside it, was written. What the firmware does is not compared.
 - **per request**: a connection, a page of 1 KiB thrown away, its head printed; 210 requests less 10.
 
 The peer of the last two, and of the page, is a script that sends one burst, and the next when the board has
-acknowledged it and waits. The first and the two of system calls repeat to the instruction, the others within 0.5 %.
+acknowledged it and waits. The closed boot repeats to the instruction, everything else here within 0.5 %.
 
 The layer is that of the innermost function of ours, inlined or not. Copy and checksum are one layer, whoever
 called them. A waiting processor carries out nothing, so *idle* is only the way into and out of waiting.
