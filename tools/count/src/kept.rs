@@ -12,8 +12,9 @@ const TOLERANCE: f64 = 0.03;
 /// Functions with a smaller part of a figure than this are not kept by name.
 const SMALLEST_PART: f64 = 0.005;
 
-/// How many functions a complaint names.
+/// How many functions a complaint names, and how much of the growth has to be a function's to be named.
 const NAMED: usize = 8;
+const NAMED_PART: f64 = 0.05;
 
 /// What the tree keeps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -110,10 +111,11 @@ impl Comparison {
             return;
         }
         self.fail(&format!("{numbers}, more than {:.0} %", 100.0 * TOLERANCE));
-        for (layer, grown) in growth(&before.layers, &now.layers) {
+        let least = NAMED_PART * (now.instructions - before.instructions);
+        for (layer, grown) in growth(&before.layers, &now.layers, least) {
             self.line(&format!("  {grown} {layer}"));
         }
-        for (function, grown) in growth(&before.functions, &now.functions) {
+        for (function, grown) in growth(&before.functions, &now.functions, least) {
             self.line(&format!("  {grown} `{function}`"));
         }
     }
@@ -128,12 +130,12 @@ impl Comparison {
     }
 }
 
-/// What grew most, the most first, each with by how much.
-fn growth<'a>(before: &BTreeMap<String, f64>, now: &'a BTreeMap<String, f64>) -> Vec<(&'a str, String)> {
+/// What grew most, the most first, each with by how much; not what grew by less than `least`.
+fn growth<'a>(before: &BTreeMap<String, f64>, now: &'a BTreeMap<String, f64>, least: f64) -> Vec<(&'a str, String)> {
     let mut grown: Vec<_> = now
         .iter()
         .map(|(name, &now)| (name.as_str(), now, before.get(name).copied().unwrap_or(0.0)))
-        .filter(|(_, now, before)| now > before)
+        .filter(|(_, now, before)| now - before > least)
         .collect();
     grown.sort_by(|left, right| (right.1 - right.2).total_cmp(&(left.1 - left.2)));
     grown.truncate(NAMED);
@@ -169,14 +171,16 @@ mod tests {
     #[test]
     fn a_figure_that_grew_by_more_than_3_percent_fails_and_says_where() {
         let before = kept(&[("per KiB", 400.0, 600.0), ("per request", 500.0, 500.0)]);
-        let comparison = before.compare(&kept(&[("per KiB", 405.0, 626.0), ("per request", 530.0, 500.0)]));
+        let comparison = before.compare(&kept(&[("per KiB", 405.0, 627.0), ("per request", 530.0, 500.0)]));
         assert!(comparison.failed);
         let lines: Vec<&str> = comparison.text.lines().collect();
-        assert_eq!(lines[0], "per KiB: 1,031 instructions, 1,000 are kept: +3.1 %, more than 3 %");
-        assert_eq!(lines[1], "       600 to      626 copy");
+        assert_eq!(lines[0], "per KiB: 1,032 instructions, 1,000 are kept: +3.2 %, more than 3 %");
+        assert_eq!(lines[1], "       600 to      627 copy");
         assert_eq!(lines[2], "       400 to      405 tcp");
-        assert_eq!(lines[3], "       600 to      626 `memcpy`");
+        assert_eq!(lines[3], "       600 to      627 `memcpy`");
         assert_eq!(lines[4], "       400 to      405 `slopos_net::tcp::f`");
+        let small = before.compare(&kept(&[("per KiB", 401.0, 700.0), ("per request", 500.0, 500.0)]));
+        assert!(!small.text.contains("tcp"), "grew by next to nothing: {}", small.text);
         assert_eq!(lines[5..], ["per request: 1,030 instructions, 1,000 are kept: +3.0 %"]);
     }
 
