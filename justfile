@@ -51,9 +51,9 @@ boot-log *ARGUMENTS: build
     done
     exec "{{ tools }}/fetch" --timeout "$seconds" --transcript build/boot.log
 
-# Counts guest instructions by layer: from reset to the first byte, per KiB, per request. `--output FILE` keeps them.
-count *OPTIONS: build
-    @cargo run --quiet -p slopos-count -- --webget "{{ apps }}/webget" "$@"
+# Counts guest instructions by layer, per call, per KiB, per request: [--output FILE | --check]
+count *OPTIONS: (build board) (build test_board)
+    @cargo run --quiet -p slopos-count -- --apps "{{ apps }}" "$@"
 
 # Measures the board beside a Linux guest, in turns: [NAME...] [--list] [--runs N] [--with-offloads] [--json FILE] [--plot FILE.svg]
 bench *OPTIONS: build

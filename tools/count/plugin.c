@@ -5,7 +5,11 @@
  * counters are written to a file, one line for each address: the address in hexadecimal, how often it was carried
  * out, and how many instructions in all had been carried out before it was first seen.
  *
- *     -plugin count.so,out=FILE
+ *     -plugin count.so,out=FILE[,halts=SOCKET][,nap=ADDRESS...]
+ *
+ * With a datagram socket it also sends a byte to it whenever the processor is about to wait for an interrupt, which
+ * tells a peer that what it sends now finds nothing else going on. And at each of those addresses, in hexadecimal,
+ * which are instructions in loops that wait for a device by looking again and again, the host sleeps for a moment.
  *
  * A counter belongs to an address, so code that replaces other code, or another process's code at the same
  * address, shares it. Each round of a repeated string instruction counts, as it does for -icount.
@@ -13,6 +17,8 @@
  * Debian's QEMU brings no header for plugins, so what is used of the interface (version 1, of QEMU 4.2 to 8) is
  * declared here, after docs/devel/tcg-plugins of QEMU's manual.
  */
+#define _POSIX_C_SOURCE 200809L
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
@@ -21,12 +27,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
 
 #define EXPORT __attribute__((visibility("default")))
 
 typedef uint64_t qemu_plugin_id_t;
 struct qemu_plugin_tb;
 struct qemu_plugin_insn;
+
+/* What a callback may do with registers; ours need none. */
+enum qemu_plugin_cb_flags { QEMU_PLUGIN_CB_NO_REGS };
 
 /* What inline code can do; in version 1 this alone. */
 enum qemu_plugin_op { QEMU_PLUGIN_INLINE_ADD_U64 };
@@ -51,10 +63,15 @@ void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id,
                                            void (*translated)(qemu_plugin_id_t, struct qemu_plugin_tb *));
 void qemu_plugin_register_vcpu_insn_exec_inline(struct qemu_plugin_insn *insn, enum qemu_plugin_op op, void *counter,
                                                 uint64_t addend);
+void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn,
+                                            void (*executed)(unsigned int vcpu, void *user_data),
+                                            enum qemu_plugin_cb_flags flags, void *user_data);
 void qemu_plugin_register_atexit_cb(qemu_plugin_id_t id, void (*ended)(qemu_plugin_id_t, void *), void *user_data);
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *block);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *block, size_t index);
 uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
+size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
+const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *insn);
 
 EXPORT int qemu_plugin_version = 1;
 EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, char **argv);
@@ -72,6 +89,17 @@ static struct counter *slabs[SLABS];
 static size_t counters;
 static struct counter **slots;
 static FILE *output;
+
+/* x86's instruction that waits for an interrupt, and the socket that hears of it; -1 for none. */
+static const uint8_t HLT = 0xf4;
+static int halts = -1;
+
+/* Where the host sleeps, and how long: longer than QEMU takes to read from a file, so that the guest finds what it waits
+ * for at the second look, and not after as many as happen to fit into the host's time. */
+enum { NAPS = 16 };
+static uint64_t naps[NAPS];
+static size_t nap_count;
+static const struct timespec NAP = {.tv_nsec = 1000 * 1000};
 
 static void fail(const char *what)
 {
@@ -124,6 +152,59 @@ static struct counter *counter_of(uint64_t address, bool *is_new)
     return slots[slot];
 }
 
+/* Runs right before the processor waits. A full socket has halts in it that nobody has read yet, so another one would
+ * say nothing new; a peer that has left needs none. */
+static void halting(unsigned int vcpu, void *user_data)
+{
+    (void)vcpu;
+    (void)user_data;
+    (void)!send(halts, "h", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void napping(unsigned int vcpu, void *user_data)
+{
+    (void)vcpu;
+    (void)user_data;
+    /* Woken too early it looks once more. */
+    (void)!nanosleep(&NAP, NULL);
+}
+
+static bool is_nap(uint64_t address)
+{
+    for (size_t index = 0; index < nap_count; index++) {
+        if (naps[index] == address) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void add_nap(const char *address)
+{
+    char *end;
+    errno = 0;
+    uint64_t value = strtoull(address, &end, 16);
+    if (errno != 0 || *address == '\0' || *end != '\0' || nap_count == NAPS) {
+        errno = EINVAL;
+        fail(address);
+    }
+    naps[nap_count++] = value;
+}
+
+static void connect_halts(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof(address.sun_path)) {
+        errno = ENAMETOOLONG;
+        fail(path);
+    }
+    strcpy(address.sun_path, path);
+    halts = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (halts < 0 || connect(halts, (const struct sockaddr *)&address, sizeof(address)) != 0) {
+        fail(path);
+    }
+}
+
 static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
 {
     (void)id;
@@ -142,6 +223,12 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
             counter->before = before + index;
         }
         qemu_plugin_register_vcpu_insn_exec_inline(insn, QEMU_PLUGIN_INLINE_ADD_U64, &counter->count, 1);
+        if (halts >= 0 && qemu_plugin_insn_size(insn) == 1 && *(const uint8_t *)qemu_plugin_insn_data(insn) == HLT) {
+            qemu_plugin_register_vcpu_insn_exec_cb(insn, halting, QEMU_PLUGIN_CB_NO_REGS, NULL);
+        }
+        if (is_nap(counter->address)) {
+            qemu_plugin_register_vcpu_insn_exec_cb(insn, napping, QEMU_PLUGIN_CB_NO_REGS, NULL);
+        }
     }
 }
 
@@ -170,6 +257,14 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int
         return -1;
     }
     for (int index = 0; index < argc; index++) {
+        if (strncmp(argv[index], "halts=", 6) == 0) {
+            connect_halts(argv[index] + 6);
+            continue;
+        }
+        if (strncmp(argv[index], "nap=", 4) == 0) {
+            add_nap(argv[index] + 4);
+            continue;
+        }
         if (strncmp(argv[index], "out=", 4) != 0) {
             fprintf(stderr, "count: unknown argument %s\n", argv[index]);
             return -1;

@@ -231,6 +231,7 @@ impl Board {
             if device.transmitting() == 0 || device.is_broken().is_some() {
                 return;
             }
+            core::hint::spin_loop();
         }
     }
 

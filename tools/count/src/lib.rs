@@ -1,12 +1,14 @@
 //! Counts the guest instructions of a run of the board, and says which function and which layer they belong to.
 //!
 //! [`profile`] runs the board under QEMU with the plugin of `plugin.c`; [`symbols`] finds the functions in the
-//! debug information of the kernel and the apps; [`layer`] sorts functions into layers; [`server`] is the peer;
-//! [`report`] makes the table.
+//! debug information of the kernel and the apps; [`layer`] sorts functions into layers; [`script`] and
+//! [`server`] are the peers; [`report`] makes the table; [`kept`] compares with the figures that the tree keeps.
 #![forbid(unsafe_code)]
 
+pub mod kept;
 pub mod layer;
 pub mod profile;
 pub mod report;
+pub mod script;
 pub mod server;
 pub mod symbols;

@@ -1,44 +1,69 @@
-//! `count`: guest instructions from reset to the first byte, per KiB, and per request.
+//! `count`: guest instructions from reset to the first byte, per system call, per KiB, and per request.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Parser;
-use slopos_count::profile::{Board, Peer};
-use slopos_count::report::{self, Figure};
+use slopos_count::kept::Kept;
+use slopos_count::profile::{Board, Peer, Profile};
+use slopos_count::report::{self, Figure, Tables};
+use slopos_count::script;
 use slopos_count::server::Server;
 use slopos_count::symbols::{Sorted, Symbols};
-use std::path::PathBuf;
+use slopos_netlab::Lab;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::thread;
 
-/// The two sizes of the bulk figure, in bytes. What both do, boot and slow start above all, falls out.
-const BULK: [u64; 2] = [1 << 20, 64 << 20];
-/// The two counts of the requests' figure.
-const REQUESTS: [u64; 2] = [10, 1010];
 /// The command of the closed run. It prints nothing: QEMU's serial sockets take some 270 bytes without fail, and more
 /// only when the host has time to read them.
 const CLOSED: &str = "sleep 1";
+/// The two counts of the figures of system calls. What both runs do falls out.
+const CALLS: [u64; 2] = [5_000, 30_000];
+/// More calls than the partner of those makes.
+const FOR_EVER: u64 = u64::MAX;
+/// The two sizes of the bulk figure, in bytes. What both do, boot and slow start above all, falls out.
+const BULK: [usize; 2] = [1 << 20, 5 << 20];
+/// The two counts of the requests' figure.
+const REQUESTS: [usize; 2] = [10, 210];
+/// The same against a server on the host, which varies, so that it takes more of them.
+const HOST_BULK: [usize; 2] = [1 << 20, 64 << 20];
+const HOST_REQUESTS: [usize; 2] = [10, 1010];
 /// The size of a small page, in bytes.
-const PAGE: u64 = 1024;
+const PAGE: usize = 1024;
 
-/// Counts guest instructions: from reset to the first byte of a response, per KiB of a large one, per small request.
+/// Counts guest instructions: from reset to the first byte of a response, per system call, per KiB, per request.
 #[derive(Parser)]
 #[command(name = "count")]
 struct Arguments {
     /// The board's files without their endings: IMAGE.elf is the kernel, IMAGE.img the flash.
     #[arg(long, value_name = "IMAGE", default_value = "build/qemu_q35")]
     image: PathBuf,
-    /// The ELF file of the board's webget.
-    #[arg(long, value_name = "FILE")]
-    webget: PathBuf,
+    /// The same for the board with the processes `calls` and `partner`.
+    #[arg(long, value_name = "IMAGE", default_value = "build/qemu_q35-test")]
+    test_image: PathBuf,
+    /// The folder with the ELF files of the apps.
+    #[arg(long, value_name = "FOLDER")]
+    apps: PathBuf,
     /// Functions in the tables of functions.
     #[arg(long, value_name = "N", default_value_t = 15)]
     top: usize,
-    /// Writes the tables to this file too.
-    #[arg(long, value_name = "FILE")]
+    /// Writes the tables to this file too, and beside it, with the ending .json, what --check compares with.
+    #[arg(long, value_name = "FILE", conflicts_with = "check")]
     output: Option<PathBuf>,
+    /// Counts what repeats and fails where it has grown by more than 3 % since it was kept.
+    #[arg(long)]
+    check: bool,
+    /// Makes --check fail, instead of compare nothing, where the figures that are kept are another compiler's.
+    #[arg(long, requires = "check")]
+    same_compiler: bool,
+    /// The figures that are kept.
+    #[arg(long, value_name = "FILE", default_value = "boards/qemu_q35/COUNTS.json")]
+    kept: PathBuf,
 }
 
 fn main() -> ExitCode {
-    match count(&Arguments::parse()) {
+    let arguments = Arguments::parse();
+    match if arguments.check { check(&arguments) } else { tables(&arguments) } {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("count: {error:#}");
@@ -47,83 +72,158 @@ fn main() -> ExitCode {
     }
 }
 
-fn count(arguments: &Arguments) -> Result<()> {
-    let board = Board { image: arguments.image.clone() };
-    let symbols = Symbols::open(&board.kernel(), &arguments.webget)?;
-    let server = Server::start()?;
-    let run = |commands: &str, peer| -> Result<_> {
-        eprintln!("count: {commands}");
-        let (profile, _) = board.run(commands, peer)?;
-        Ok(profile)
-    };
-    let sorted = |commands: &str, peer| symbols.sort(&run(commands, peer)?);
-
-    let closed = sorted(CLOSED, Peer::None)?;
-    let page = run(&format!("webget {}", server.page(1)), Peer::Host)?;
-    let first_byte = symbols.before(&page, takes_head)?;
-    let whole = symbols.sort(&page)?;
-    let bulk = BULK.map(|bytes| sorted(&format!("webget -o null {}", server.page(bytes)), Peer::Host));
-    let requests =
-        REQUESTS.map(|count| sorted(&format!("webget -o null --count {count} {}", server.page(PAGE)), Peer::Host));
-    let difference = |name, runs: [Result<Sorted>; 2], units| -> Result<Figure> {
-        let [base, run] = runs;
-        Ok(Figure { name, run: run?, base: base?, units })
-    };
-    let figures = [
-        Figure { name: "closed boot", run: closed, base: Sorted::default(), units: 1 },
-        Figure { name: "boot and one page", run: whole, base: Sorted::default(), units: 1 },
-        difference("per KiB", bulk, (BULK[1] - BULK[0]) / 1024)?,
-        difference("per request", requests, REQUESTS[1] - REQUESTS[0])?,
-    ];
-    if figures.iter().any(|figure| figure.total() <= 0.0) {
-        bail!("a longer run counted no more than a shorter one");
+/// Compares what repeats with the file.
+fn check(arguments: &Arguments) -> Result<()> {
+    let accept = format!(
+        "if that is meant, accept it with: SLOPOS_TOOLCHAIN=debian ./just count --output {}",
+        arguments.kept.with_extension("md").display()
+    );
+    let text = fs::read_to_string(&arguments.kept)
+        .with_context(|| format!("cannot read {}; {accept}", arguments.kept.display()))?;
+    let kept: Kept = serde_json::from_str(&text).with_context(|| arguments.kept.display().to_string())?;
+    let counter = Counter::open(arguments)?;
+    let compiler = counter.board.1.compiler()?;
+    if compiler != kept.compiler {
+        let other =
+            format!("other compiler: the figures are kept for rustc {}, this is rustc {compiler}", kept.compiler);
+        if arguments.same_compiler {
+            bail!("{other}; {accept}");
+        }
+        println!("count: {other}: not compared");
+        return Ok(());
     }
-    let text = document(&figures, first_byte, arguments.top);
-    print!("{text}");
-    if let Some(file) = &arguments.output {
-        std::fs::write(file, &text).with_context(|| format!("cannot write {}", file.display()))?;
+    let comparison = kept.compare(&Kept::of(compiler, &counter.repeating()?.figures));
+    print!("{}", comparison.text);
+    if comparison.failed {
+        bail!("more instructions than are kept in {}; {accept}", arguments.kept.display());
     }
     Ok(())
+}
+
+/// Counts everything, prints it, and writes it down.
+fn tables(arguments: &Arguments) -> Result<()> {
+    let counter = Counter::open(arguments)?;
+    let repeating = counter.repeating()?;
+    let varying = counter.varying()?;
+    let compiler = counter.board.1.compiler()?;
+    let kept = Kept::of(compiler, &repeating.figures);
+    let text = report::document(&Tables {
+        compiler,
+        first_byte: repeating.first_byte,
+        repeating: &repeating.figures,
+        varying: &varying,
+        top: arguments.top,
+    });
+    print!("{text}");
+    if let Some(file) = &arguments.output {
+        let write =
+            |file: &Path, text: &str| fs::write(file, text).with_context(|| format!("cannot write {}", file.display()));
+        write(file, &text)?;
+        write(&file.with_extension("json"), &(serde_json::to_string_pretty(&kept)? + "\n"))?;
+    }
+    Ok(())
+}
+
+/// Figures of runs that repeat.
+struct Repeating {
+    /// From reset to the first bytes of a response.
+    first_byte: u64,
+    figures: Vec<Figure>,
+}
+
+/// The boards, each with its symbols.
+struct Counter {
+    board: (Board, Symbols),
+    calls: (Board, Symbols),
+}
+
+impl Counter {
+    fn open(arguments: &Arguments) -> Result<Counter> {
+        let open = |image: &Path, app: &str| -> Result<_> {
+            let mut board = Board { image: image.to_owned(), waits: Vec::new() };
+            let symbols = Symbols::open(&board.kernel(), &arguments.apps.join(app))?;
+            board.waits = symbols.busy_waits()?;
+            Ok((board, symbols))
+        };
+        Ok(Counter { board: open(&arguments.image, "webget")?, calls: open(&arguments.test_image, "calls")? })
+    }
+
+    /// What has no peer, or one that does the same each time.
+    fn repeating(&self) -> Result<Repeating> {
+        let (board, symbols) = &self.board;
+        let closed = symbols.sort(&run(board, CLOSED, Peer::None)?)?;
+        let (test_board, test_symbols) = &self.calls;
+        let calls = |commands: &dyn Fn(u64) -> String| -> Result<_> {
+            let sorted = |count| test_symbols.sort(&run(test_board, &commands(count), Peer::Nobody)?);
+            Ok([sorted(CALLS[0])?, sorted(CALLS[1])?])
+        };
+        let call = calls(&|count| format!("calls time {count}"))?;
+        let switch = calls(&|count| format!("start partner yield {FOR_EVER}; calls yield {count}"))?;
+        let page = self.fetch("", &[1])?;
+        let bulk = |bytes| symbols.sort(&self.fetch("-o null", &[bytes])?);
+        let request = |count| symbols.sort(&self.fetch(&format!("-o null --count {count}"), &vec![PAGE; count])?);
+        let figures = vec![
+            Figure::of("closed boot", closed),
+            Figure::of("boot and one page", symbols.sort(&page)?),
+            Figure::between("per system call", call, CALLS[1] - CALLS[0])?,
+            // Each of the two yields as often as the other.
+            Figure::between("per context switch", switch, 2 * (CALLS[1] - CALLS[0]))?,
+            Figure::between("per KiB", [bulk(BULK[0])?, bulk(BULK[1])?], kib(BULK))?,
+            Figure::between("per request", [request(REQUESTS[0])?, request(REQUESTS[1])?], difference(REQUESTS))?,
+        ];
+        Ok(Repeating { first_byte: symbols.before(&page, takes_head)?, figures })
+    }
+
+    /// Has webget fetch pages of these many bytes from the scripted server.
+    fn fetch(&self, options: &str, pages: &[usize]) -> Result<Profile> {
+        let mut lab = Lab::in_step();
+        let (netdev, halts) = (lab.netdev(), lab.paths().1.to_owned());
+        let peer = Peer::Script { netdev: &netdev, halts: &halts };
+        let commands = format!("webget {options} {}", slopos_netlab::server::url());
+        thread::scope(|scope| {
+            let script = scope.spawn(|| script::serve(&mut lab, pages.iter().copied()));
+            let profile = run(&self.board.0, &commands, peer)?;
+            // What it panicked with is on standard error already.
+            script.join().map_err(|_| anyhow!("`{commands}`: the board did not play its part"))?;
+            Ok(profile)
+        })
+    }
+
+    /// What has a server on the host as its peer.
+    fn varying(&self) -> Result<Vec<Figure>> {
+        let (board, symbols) = &self.board;
+        let server = Server::start()?;
+        let sorted = |options: &str, bytes| -> Result<Sorted> {
+            symbols.sort(&run(board, &format!("webget {options} {}", server.page(bytes)), Peer::Host)?)
+        };
+        let bulk = |bytes: usize| sorted("-o null", bytes as u64);
+        let request = |count| sorted(&format!("-o null --count {count}"), PAGE as u64);
+        Ok(vec![
+            Figure::of("boot and one page", sorted("", 1)?),
+            Figure::between("per KiB", [bulk(HOST_BULK[0])?, bulk(HOST_BULK[1])?], kib(HOST_BULK))?,
+            Figure::between(
+                "per request",
+                [request(HOST_REQUESTS[0])?, request(HOST_REQUESTS[1])?],
+                difference(HOST_REQUESTS),
+            )?,
+        ])
+    }
+}
+
+fn run(board: &Board, commands: &str, peer: Peer<'_>) -> Result<Profile> {
+    eprintln!("count: {commands}");
+    Ok(board.run(commands, peer)?.0)
+}
+
+fn difference(pair: [usize; 2]) -> u64 {
+    (pair[1] - pair[0]) as u64
+}
+
+fn kib(bytes: [usize; 2]) -> u64 {
+    difference(bytes) / 1024
 }
 
 /// Whether this is webget's function that takes the head of a response: what it does with the first bytes of one.
 fn takes_head(function: &str) -> bool {
     function.starts_with("<webget::output::Printer as ") && function.ends_with(">::head")
-}
-
-/// The tables with what a reader has to know about them.
-fn document(figures: &[Figure; 4], first_byte: u64, top: usize) -> String {
-    let [_, _, bulk, request] = figures;
-    format!(
-        "# Guest instructions of the board
-
-Written by `./just count --output boards/qemu_q35/COUNTS.md`. Counts do not depend on how busy the machine is, so
-they show what a change to the code costs. They are no times: an instruction that exits to the device costs more
-than a thousand others, and a repeated string instruction counts once for each round.
-
-From reset to the first bytes of a response in the hands of webget: **{} instructions**.
-
-{}
-- **closed boot**: from reset through a second of sleep to the exit, without network and flash. Repeats to the
-  instruction.
-- **boot and one page**: from reset to the exit, with a page of one byte fetched and printed.
-- **per KiB**: of a body that webget throws away; 64 MiB less 1 MiB. What waits for the server, and how many
-  segments come at once, varies from run to run: by about 1 %.
-- **per request**: a connection, a page of 1 KiB thrown away, its head printed; 1010 requests less 10. Varies by
-  about 3 %, for what comes together is up to the server.
-
-The layer is that of the innermost function of ours, inlined or not. Copy and checksum are one layer, whoever
-called them. A waiting processor carries out nothing, so *idle* is only the way into and out of waiting.
-
-## Bulk data by function
-
-{}
-## Requests by function
-
-{}",
-        report::number(first_byte as f64),
-        report::by_layer(figures),
-        report::by_function(bulk, top),
-        report::by_function(request, top)
-    )
 }

@@ -11,8 +11,8 @@ use std::time::Duration;
 /// The plugin that `build.rs` compiled.
 const PLUGIN: &str = env!("COUNT_PLUGIN");
 
-/// Longest run, in seconds. The slowest, 64 MiB, takes about two on an idle machine.
-const LIMIT: Duration = Duration::from_secs(300);
+/// Longest run. The slowest, 64 MiB, takes about two seconds on an idle machine.
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// What was counted at one address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,11 +63,21 @@ impl Profile {
     }
 }
 
-/// Whether something outside the guest takes part in a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Peer {
+/// What is outside the guest and takes part in a run.
+#[derive(Clone, Copy, Debug)]
+pub enum Peer<'a> {
     /// Neither network nor flash: the same run has the same counts, whenever it is made.
     None,
+    /// The flash, and a network device with nobody at its other end. The same run has almost the same counts: it may
+    /// look at the flash once more.
+    Nobody,
+    /// A network whose every frame a script decides, in lock step with the guest.
+    Script {
+        /// QEMU's `-netdev` without its id.
+        netdev: &'a str,
+        /// The socket that hears when the processor waits.
+        halts: &'a Path,
+    },
     /// A server on the host answers, in its own time; guest time passes at its own pace while the guest waits.
     Host,
 }
@@ -77,6 +87,9 @@ pub enum Peer {
 pub struct Board {
     /// The board's files without their endings.
     pub image: PathBuf,
+    /// Where the kernel waits for QEMU by looking again and again. The host sleeps there for a moment, so that the number
+    /// of looks does not depend on how fast it is.
+    pub waits: Vec<u64>,
 }
 
 impl Board {
@@ -90,24 +103,37 @@ impl Board {
     ///
     /// # Errors
     /// QEMU cannot be started or does not take the plugin, or the last command has another status than 0.
-    pub fn run(&self, commands: &str, peer: Peer) -> Result<(Profile, String)> {
+    pub fn run(&self, commands: &str, peer: Peer<'_>) -> Result<(Profile, String)> {
         let folder = tempfile::Builder::new().prefix("slopos-count-").tempdir().context("a temporary folder")?;
         let file = folder.path().join("counts");
-        let (icount, network, disk) = match peer {
-            // One instruction is one nanosecond; waiting costs no time.
-            Peer::None => ("shift=0,sleep=off", Transport::None, Transport::None),
-            Peer::Host => ("shift=0", Transport::Modern, Transport::Transitional),
-        };
-        let mut plugin = OsString::from(PLUGIN.replace(',', ",,"));
-        plugin.push(",out=");
-        plugin.push(file.to_string_lossy().replace(',', ",,"));
-        let outcome = Machine::builder(self.kernel())
+        let mut plugin = OsString::from(format!("{},out={}", escape(Path::new(PLUGIN)), escape(&file)));
+        for address in &self.waits {
+            plugin.push(format!(",nap={address:x}"));
+        }
+        let mut machine = Machine::builder(self.kernel())
             .flash(with_ending(&self.image, ".img"))
-            .network(network)
-            .disk(disk)
             .accelerator(Accelerator::Tcg)
             .timeout(LIMIT)
-            .append(format!("{commands}; exit"))
+            .append(format!("{commands}; exit"));
+        // One instruction is one nanosecond. Waiting costs no time where nothing comes from outside.
+        let mut icount = "shift=0,sleep=off";
+        match peer {
+            Peer::None => machine = machine.network(Transport::None).disk(Transport::None),
+            // A hub keeps what it can give to nobody, so it has a second port, which leads nowhere.
+            Peer::Nobody => {
+                machine = machine.netdev("hubport,hubid=0").arguments(["-netdev", "hubport,id=nowhere,hubid=0"]);
+            }
+            Peer::Script { netdev, halts } => {
+                icount = "shift=0";
+                plugin.push(format!(",halts={}", escape(halts)));
+                machine = machine.netdev(netdev);
+            }
+            Peer::Host => icount = "shift=0",
+        }
+        // What the guest takes for random numbers is the same in each run.
+        let seed = ["-seed", "1"].map(OsString::from);
+        let outcome = machine
+            .arguments(seed)
             .arguments([OsString::from("-icount"), icount.into(), "-plugin".into(), plugin])
             .run()?;
         if verdict(outcome.code) != Verdict::Exit(0) {
@@ -117,6 +143,11 @@ impl Board {
         let text = fs::read_to_string(&file).context("the plugin's file")?;
         Ok((Profile::parse(&text)?, outcome.console))
     }
+}
+
+/// A path as QEMU's options take it: a comma would begin the next key.
+fn escape(path: &Path) -> String {
+    path.to_string_lossy().replace(',', ",,")
 }
 
 fn with_ending(path: &Path, ending: &str) -> PathBuf {

@@ -33,7 +33,7 @@ pub fn board() -> Builder {
     machine("qemu_q35")
 }
 
-/// The board of test.toml: with its own tests built in, and with the programs `syscalls` and `faults`.
+/// The board of test.toml: with its own tests built in, and with the programs `syscalls`, `faults` and `calls`.
 pub fn test_board() -> Builder {
     machine("qemu_q35-test")
 }

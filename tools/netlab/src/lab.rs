@@ -5,10 +5,12 @@
 //! frames among those that it waits for.
 
 use crate::link::Link;
+use crate::step::Step;
 use crate::wire::dhcp::{Lease, kind};
 use crate::wire::ipv4::{Body, DO_NOT_FRAGMENT};
 use crate::wire::udp::Message;
 use crate::wire::{Arp, BROADCAST, Dhcp, Frame, Ipv4, Mac, Payload, Tcp, Udp};
+use anyhow::Result;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -29,13 +31,38 @@ pub const SOON: Duration = Duration::from_secs(20);
 
 /// A board's network.
 pub struct Lab {
-    link: Link,
+    wire: Wire,
     began: Instant,
     transcript: Vec<String>,
     /// Who answers ARP requests for which address.
     pub stations: Vec<(Ipv4Addr, Mac)>,
     /// What DISCOVER and REQUEST are answered with.
     pub lease: Option<Lease>,
+}
+
+/// What carries the frames.
+enum Wire {
+    /// As fast as the host can.
+    Free(Link),
+    /// In lock step with the guest.
+    InStep(Step),
+}
+
+impl Wire {
+    fn send(&mut self, frame: &[u8]) -> Result<()> {
+        match self {
+            // A board that is not there does not hear.
+            Wire::Free(link) => link.send(frame).map(drop),
+            Wire::InStep(step) => step.send(frame),
+        }
+    }
+
+    fn receive(&mut self, deadline: Instant) -> Result<Option<Vec<u8>>> {
+        match self {
+            Wire::Free(link) => link.receive(deadline),
+            Wire::InStep(step) => step.receive(deadline),
+        }
+    }
 }
 
 /// A frame of the board's, and when it came.
@@ -54,20 +81,39 @@ impl Lab {
     /// The folder for temporary files cannot be written.
     #[expect(clippy::new_without_default, reason = "it makes files and waits for a board; that is no default")]
     pub fn new() -> Lab {
-        let link = Link::new().unwrap_or_else(|why| panic!("{why:#}"));
+        Lab::over(Link::new().map(Wire::Free))
+    }
+
+    /// The same, but what is sent waits until the guest's processor does ([`Step`]). Nothing is sent before the script
+    /// waits for a frame.
+    ///
+    /// # Panics
+    /// The folder for temporary files cannot be written.
+    pub fn in_step() -> Lab {
+        Lab::over(Step::new().map(Wire::InStep))
+    }
+
+    fn over(wire: Result<Wire>) -> Lab {
+        let wire = wire.unwrap_or_else(|why| panic!("{why:#}"));
         let lease = Lease { server: ROUTER, address: BOARD, router: Some(ROUTER), seconds: 3600, renewal: None };
         let stations = vec![(ROUTER, ROUTER_MAC)];
-        Lab { link, began: Instant::now(), transcript: Vec::new(), stations, lease: Some(lease) }
+        Lab { wire, began: Instant::now(), transcript: Vec::new(), stations, lease: Some(lease) }
     }
 
     /// QEMU's `-netdev` without its id.
     pub fn netdev(&self) -> String {
-        self.link.netdev()
+        match &self.wire {
+            Wire::Free(link) => link.netdev(),
+            Wire::InStep(step) => step.netdev(),
+        }
     }
 
-    /// Where our socket is, and where the board's is to be.
+    /// Where our socket is, and where the board's is to be; in lock step, see [`Step::paths`].
     pub fn paths(&self) -> (&Path, &Path) {
-        self.link.paths()
+        match &self.wire {
+            Wire::Free(link) => link.paths(),
+            Wire::InStep(step) => step.paths(),
+        }
     }
 
     /// Sends bytes as they are.
@@ -77,7 +123,7 @@ impl Lab {
     pub fn send_bytes(&mut self, bytes: &[u8]) {
         let described = Frame::parse(bytes).map_or_else(|why| format!("broken: {why}"), |frame| frame.describe());
         self.note("lab  ", &described);
-        if let Err(why) = self.link.send(bytes) {
+        if let Err(why) = self.wire.send(bytes) {
             panic!("{why:#}\n{}", self.transcript());
         }
     }
@@ -120,7 +166,7 @@ impl Lab {
     /// A frame is one that a correct host does not send.
     pub fn next(&mut self, deadline: Instant) -> Option<Seen> {
         loop {
-            let bytes = match self.link.receive(deadline) {
+            let bytes = match self.wire.receive(deadline) {
                 Ok(Some(bytes)) => bytes,
                 Ok(None) if Instant::now() < deadline => continue,
                 Ok(None) => return None,
