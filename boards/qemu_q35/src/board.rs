@@ -113,8 +113,8 @@ impl Board {
         }
     }
 
-    /// Lets a process run: until it pauses, has given the network something to send, or an interrupt comes, but no
-    /// longer than [`COALESCE`] and one stay in the process. Answers whether one ran.
+    /// Lets processes run: until none can, one has given the network something to send, or an interrupt comes, but no
+    /// longer than [`COALESCE`] and one stay in a process. Answers whether one ran.
     fn run_processes(&mut self, start: Instant) -> bool {
         if self.kernel.runnable() == 0 {
             return false;
@@ -126,15 +126,28 @@ impl Board {
             return true;
         }
         let watch = watched.then(|| start + WATCH);
-        let deadlines = [self.kernel.slice().map(|slice| start + slice), watch, self.next_deadline()];
-        self.alarm.set(deadlines.into_iter().flatten().min(), start);
+        let woken = self.kernel.wakes();
+        self.watch_process(watch, start);
         loop {
             let step = self.kernel.run_next(&mut self.cpu, &mut self.capsules, now);
-            let goes_on = step == Step::Continues && !has_pending() && !self.capsules.stack.take_output();
-            if !goes_on || now() > start + COALESCE {
+            let time = now();
+            // What waited for those who were woken waits no longer for others.
+            let others = step == Step::Pauses && woken && !self.kernel.wakes();
+            let idle = self.kernel.runnable() == 0;
+            if idle || others || has_pending() || self.capsules.stack.take_output() || time > start + COALESCE {
                 return true;
             }
+            if step == Step::Pauses {
+                self.watch_process(watch, time);
+            }
         }
+    }
+
+    /// Makes sure that the process which runs next is interrupted when its slice ends, or something else is to be done.
+    fn watch_process(&mut self, watch: Option<Instant>, now: Instant) {
+        let slice = self.kernel.slice().map(|slice| now + slice);
+        let deadlines = [slice, watch, self.next_deadline()];
+        self.alarm.set(deadlines.into_iter().flatten().min(), now);
     }
 
     /// The next moment at which something is to be done even if nothing happens.
