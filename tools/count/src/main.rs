@@ -25,6 +25,10 @@ const FOR_EVER: u64 = u64::MAX;
 const BULK: [usize; 2] = [1 << 20, 5 << 20];
 /// The two counts of the requests' figure.
 const REQUESTS: [usize; 2] = [10, 210];
+/// What shows the grant when the last connection is closed on both sides.
+const AFTERWARDS: &str = "; sleep 1; grants";
+/// The requests at either end of a long run.
+const HUNDRED: usize = 100;
 /// The same against a server on the host, which varies, so that it takes more of them.
 const HOST_BULK: [usize; 2] = [1 << 20, 64 << 20];
 const HOST_REQUESTS: [usize; 2] = [10, 1010];
@@ -56,6 +60,11 @@ struct Arguments {
     /// Makes --check fail, instead of compare nothing, where the figures that are kept are another compiler's.
     #[arg(long, requires = "check")]
     same_compiler: bool,
+    /// Counts so many requests in one boot, and fails where the last hundred take other instructions than the first, by
+    /// more than 5 %, or a byte of the grant is not given back.
+    #[arg(long, value_name = "REQUESTS", conflicts_with_all = ["check", "output"],
+        value_parser = clap::value_parser!(u32).range(200..))]
+    endurance: Option<u32>,
     /// The figures that are kept.
     #[arg(long, value_name = "FILE", default_value = "boards/qemu_q35/COUNTS.json")]
     kept: PathBuf,
@@ -63,7 +72,12 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match if arguments.check { check(&arguments) } else { tables(&arguments) } {
+    let done = match arguments.endurance {
+        Some(requests) => endurance(&arguments, requests as usize),
+        None if arguments.check => check(&arguments),
+        None => tables(&arguments),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("count: {error:#}");
@@ -96,6 +110,34 @@ fn check(arguments: &Arguments) -> Result<()> {
     print!("{}", comparison.text);
     if comparison.failed {
         bail!("more instructions than are kept in {}; {accept}", arguments.kept.display());
+    }
+    Ok(())
+}
+
+/// Compares the last requests of a long run with the first, and looks at what is left in the grant.
+fn endurance(arguments: &Arguments, requests: usize) -> Result<()> {
+    let counter = Counter::open(arguments)?;
+    let options = |count| format!("-o null --count {count}");
+    let counted = |count: usize| counter.fetch_then(&options(count), &vec![PAGE; count], AFTERWARDS);
+    let each = |fewer: &Profile, more: &Profile| {
+        more.total()
+            .checked_sub(fewer.total())
+            .map(|instructions| instructions / HUNDRED as u64)
+            .context("fewer for more")
+    };
+    let first = each(&counted(REQUESTS[0])?.0, &counted(REQUESTS[0] + HUNDRED)?.0)?;
+    let (before, _) = counted(requests - HUNDRED)?;
+    let (after, console) = counted(requests)?;
+    let last = each(&before, &after)?;
+    println!("requests {} to {}: {first} instructions each", REQUESTS[0] + 1, REQUESTS[0] + HUNDRED);
+    println!("requests {} to {requests}: {last} instructions each", requests - HUNDRED + 1);
+    let grant = console.lines().find(|line| line.starts_with("webget bytes=")).context("the board shows no grant")?;
+    println!("{grant}");
+    if !grant.contains(" in_use=0 ") || !grant.contains(" sockets=0/") {
+        bail!("after {requests} requests the grant is not empty");
+    }
+    if first.abs_diff(last) * 20 > first {
+        bail!("the last requests take more than 5 % more or less than the first");
     }
     Ok(())
 }
@@ -176,16 +218,21 @@ impl Counter {
 
     /// Has webget fetch pages of these many bytes from the scripted server.
     fn fetch(&self, options: &str, pages: &[usize]) -> Result<Profile> {
+        Ok(self.fetch_then(options, pages, "")?.0)
+    }
+
+    /// The same, with more commands behind it; and what the console shows.
+    fn fetch_then(&self, options: &str, pages: &[usize], more: &str) -> Result<(Profile, String)> {
         let mut lab = Lab::in_step();
         let (netdev, halts) = (lab.netdev(), lab.paths().1.to_owned());
         let peer = Peer::Script { netdev: &netdev, halts: &halts };
-        let commands = format!("webget {options} {}", slopos_netlab::server::url());
+        let commands = format!("webget {options} {}{more}", slopos_netlab::server::url());
         thread::scope(|scope| {
             let script = scope.spawn(|| script::serve(&mut lab, pages.iter().copied()));
-            let profile = run(&self.board.0, &commands, peer)?;
+            let counted = self.board.0.run(&commands, peer)?;
             // What it panicked with is on standard error already.
             script.join().map_err(|_| anyhow!("`{commands}`: the board did not play its part"))?;
-            Ok(profile)
+            Ok(counted)
         })
     }
 
