@@ -6,6 +6,7 @@
 
 use slopos_kernel::time::{Duration, Instant};
 
+use super::range_set::Range;
 use super::records::Record;
 use super::sequence::SequenceNumber;
 
@@ -40,12 +41,35 @@ impl Evidence {
 /// The segment, of those that have arrived, that was sent last (RACK.segment).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Latest {
-    /// RACK.xmit_ts.
+    /// RACK.xmit_ts, or a little earlier.
     pub sent_at: Instant,
     /// RACK.end_seq.
     pub end: SequenceNumber,
     /// RACK.rtt: how long its acknowledgement took.
     pub round_trip: Duration,
+    /// It went out for the first time.
+    pub is_original: bool,
+}
+
+impl Latest {
+    /// What part of `range`, which `record` is about, was surely sent before it (RACK_sent_after). The times of one pass
+    /// are the same, so they do not order what goes out again and what is new; but what goes out for the first time goes
+    /// in the order of the stream.
+    pub fn sent_after(&self, range: Range, record: &Record) -> Range {
+        let end = if self.is_original && record.is_original {
+            range.end.earlier(self.end)
+        } else if record.sent_at < self.sent_at {
+            range.end
+        } else {
+            range.start
+        };
+        Range { start: range.start, end }
+    }
+
+    /// When what was sent before it, at `sent_at`, is lost unless it arrives within `window` more.
+    pub fn deadline(&self, sent_at: Instant, window: Duration) -> Instant {
+        (sent_at.min(self.sent_at)) + self.round_trip + window
+    }
 }
 
 /// RACK's variables (RFC 8985 section 5.3).
@@ -102,16 +126,17 @@ impl Rack {
         if record.is_original && end.is_before(self.highest) {
             self.is_reordering_seen = true;
         }
-        if record.is_blurred {
-            return;
-        }
-        let round_trip = evidence.now.since(record.sent_at);
+        let Some(sent_at) = record.since() else { return };
+        let round_trip = evidence.now.since(sent_at);
         if !record.is_original && is_of_an_earlier_transmission(round_trip, acknowledged, evidence) {
             return;
         }
-        let is_later = self.latest.is_none_or(|latest| is_sent_after(record.sent_at, end, latest.sent_at, latest.end));
+        let is_later = self.latest.is_none_or(|latest| {
+            let in_order = latest.is_original && record.is_original;
+            if in_order { end.is_after(latest.end) } else { sent_at > latest.sent_at }
+        });
         if is_later {
-            self.latest = Some(Latest { sent_at: record.sent_at, end, round_trip });
+            self.latest = Some(Latest { sent_at, end, round_trip, is_original: record.is_original });
         }
     }
 
@@ -166,19 +191,14 @@ impl Rack {
     }
 }
 
-/// RACK_sent_after: those of one time were sent in the order of the stream.
-fn is_sent_after(time: Instant, end: SequenceNumber, other_time: Instant, other_end: SequenceNumber) -> bool {
-    time > other_time || (time == other_time && end.is_after(other_end))
-}
-
 /// Whether what arrived was rather the original than the retransmission that was sent `round_trip` ago. The echo of a
 /// report is that of another segment, namely the last one in order (RFC 7323 section 4.3), so it tells only about what is
 /// acknowledged.
 fn is_of_an_earlier_transmission(round_trip: Duration, acknowledged: bool, evidence: &Evidence) -> bool {
-    let is_too_early = evidence.shortest.is_some_and(|shortest| round_trip + evidence.grain() < shortest);
+    let is_too_early = evidence.shortest.is_some_and(|shortest| round_trip < shortest);
     // The clock of the option ticks in milliseconds.
     let tick = Duration::from_millis(1);
-    let echoes_earlier = evidence.echoed.is_some_and(|echoed| echoed > round_trip + tick + evidence.grain());
+    let echoes_earlier = evidence.echoed.is_some_and(|echoed| echoed > round_trip + tick);
     is_too_early || (acknowledged && echoes_earlier)
 }
 
@@ -193,7 +213,7 @@ mod tests {
     }
 
     fn record(sent_at: u64, is_original: bool) -> Record {
-        Record { sent_at: at(sent_at), end: START + 9_000, is_lost: false, is_original, is_blurred: false }
+        Record::at(Some(at(sent_at)), at(sent_at), START + 9_000, is_original)
     }
 
     /// At `now`, on a path of 40 ms.
@@ -205,6 +225,31 @@ mod tests {
     fn latest(rack: &Rack) -> (u64, i32, u64) {
         let latest = rack.latest().unwrap();
         (latest.sent_at.as_millis(), latest.end.offset_from(START), latest.round_trip.as_millis())
+    }
+
+    #[test]
+    fn what_shares_a_time_is_ordered_only_if_it_went_out_for_the_first_time() {
+        let mut rack = Rack::new(START);
+        rack.delivered(START + 5_000, &record(100, true), false, &evidence(140));
+        let latest = rack.latest().unwrap();
+        let range = Range { start: START + 4_000, end: START + 6_000 };
+        let length = |record: &Record| latest.sent_after(range, record).length();
+        assert_eq!(length(&record(100, true)), 1_000, "as far as it lies before it in the stream");
+        assert_eq!((length(&record(100, false)), length(&record(99, false))), (0, 2_000));
+        assert_eq!(latest.deadline(at(90), Duration::from_millis(10)), at(140));
+    }
+
+    #[test]
+    fn of_what_was_sent_in_one_go_the_first_time_counts_when_it_arrives() {
+        let mut rack = Rack::new(START);
+        let run = Record::at(Some(at(98)), at(100), START + 9_000, true);
+        rack.delivered(START + 5_000, &run, false, &evidence(140));
+        let latest = rack.latest().unwrap();
+        assert!(latest.sent_at <= at(98) && latest.round_trip >= Duration::from_millis(42), "{latest:?}");
+        let before = Range { start: START, end: START + 1_000 };
+        assert_eq!(latest.sent_after(before, &record(99, false)).length(), 0);
+        assert_eq!(latest.sent_after(before, &run), before);
+        assert_eq!(latest.deadline(run.sent_at, Duration::ZERO), at(140), "not later than it arrived");
     }
 
     #[test]
@@ -232,7 +277,7 @@ mod tests {
     #[test]
     fn what_was_merged_tells_nothing_when_it_arrives() {
         let mut rack = Rack::new(START);
-        rack.delivered(START + 1_000, &Record { is_blurred: true, ..record(100, true) }, true, &evidence(150));
+        rack.delivered(START + 1_000, &Record::at(None, at(100), START + 9_000, true), true, &evidence(150));
         assert_eq!(rack.latest(), None);
     }
 

@@ -1,9 +1,11 @@
 //! When what is on its way was last sent (the per-segment variables of RFC 8985 section 5.2), in bounded memory.
 //!
-//! A record is a stretch of the stream with one time; the records lie end to end from SND.UNA to SND.NXT. What is sent
-//! within a grain of time, a small part of the round trip, shares a record, so that a window of any size needs few. Where
-//! losses cut them to pieces all the same, those that lose least are merged, and what a merged record says is the careful
-//! half of the truth: for what is missing the later time counts, and what arrives of it proves nothing.
+//! A record is a stretch of the stream that was sent in one go; the records lie end to end from SND.UNA to SND.NXT. What is
+//! sent within a grain of time, a small part of the round trip, shares a record, so that a window of any size needs few.
+//! For what is missing the time of its last segment counts, for what arrives that of its first. Where losses cut the
+//! records to pieces all the same, those that lose least are merged, and what arrives of a merged one proves nothing.
+
+use core::num::NonZeroU16;
 
 use slopos_kernel::time::{Duration, Instant};
 
@@ -13,20 +15,60 @@ use super::sequence::SequenceNumber;
 /// How many records there are at most; 16 bytes each.
 const MOST_RECORDS: usize = 32;
 
-/// A stretch that was sent at one time; it begins where the one before ends.
+/// What [`Record::span`] counts in, in microseconds.
+const SPAN_UNIT: u64 = 16;
+
+/// A stretch that was sent in one go; it begins where the one before ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record {
     /// Segment.xmit_ts: when the last of it was sent last.
     pub sent_at: Instant,
     /// Segment.end_seq.
     pub end: SequenceNumber,
+    /// How long before the last of it the first was sent, in units of 16 microseconds, rounded up; not known where there
+    /// is none, because records of different times were merged.
+    span: Option<Span>,
     /// Segment.lost: taken for lost, and not sent again since.
     pub is_lost: bool,
     /// It was sent once and never reported, so its arrival can only be that of this transmission: Segment.retransmitted
     /// is false.
     pub is_original: bool,
-    /// Two records of different times were merged: when exactly a part of it was sent is not known.
-    pub is_blurred: bool,
+}
+
+/// One more than the units, so that `Option<Span>` takes no more room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Span(NonZeroU16);
+
+impl Span {
+    /// `None` where it is longer than a second.
+    fn new(span: Duration) -> Option<Self> {
+        let units = u16::try_from(span.as_micros().div_ceil(SPAN_UNIT)).ok()?;
+        NonZeroU16::MIN.checked_add(units).map(Span)
+    }
+
+    fn as_micros(self) -> u64 {
+        u64::from(self.0.get() - 1) * SPAN_UNIT
+    }
+}
+
+impl Record {
+    /// What went out for the first time, or again, up to `end`; the first of it at `since`, the last at `now`.
+    fn new(since: Instant, now: Instant, end: SequenceNumber, is_original: bool) -> Self {
+        Record { sent_at: now, end, span: Span::new(now.since(since)), is_lost: false, is_original }
+    }
+
+    /// When the first of it was sent, or a little earlier; `None` where that is not known.
+    pub fn since(&self) -> Option<Instant> {
+        self.span.map(|span| Instant::from_micros(self.sent_at.as_micros().saturating_sub(span.as_micros())))
+    }
+
+    /// A record of its own, for tests.
+    #[cfg(test)]
+    pub fn at(since: Option<Instant>, sent_at: Instant, end: SequenceNumber, is_original: bool) -> Self {
+        let mut record = Record::new(since.unwrap_or(sent_at), sent_at, end, is_original);
+        record.span = record.span.filter(|_| since.is_some());
+        record
+    }
 }
 
 /// The records of one connection.
@@ -74,16 +116,16 @@ impl SendRecords {
 
     /// `range` goes out for the first time, right behind all others. `reported` is what the peer reports to have.
     pub fn sent<const N: usize>(&mut self, range: Range, now: Instant, grain: Duration, reported: &RangeSet<N>) {
-        let is_recent = now.since(self.new_since) <= grain;
+        let joined = Record::new(self.new_since, now, range.end, true);
+        let is_recent = now.since(self.new_since) <= grain && joined.span.is_some();
         if let Some(last) = self.records.last_mut()
             && is_recent
             && last.sent_at >= self.new_since
+            && last.span.is_some()
             && last.is_original
             && !last.is_lost
-            && !last.is_blurred
         {
-            last.sent_at = now;
-            last.end = range.end;
+            *last = joined;
             return;
         }
         if self.records.is_empty() {
@@ -91,14 +133,16 @@ impl SendRecords {
         }
         self.make_room(1, reported);
         self.new_since = now;
-        let record = Record { sent_at: now, end: range.end, is_lost: false, is_original: true, is_blurred: false };
-        self.place(self.records.len(), record);
+        self.place(self.records.len(), Record::new(now, now, range.end, true));
     }
 
     /// `range` goes out again.
     pub fn repeated<const N: usize>(&mut self, range: Range, now: Instant, grain: Duration, reported: &RangeSet<N>) {
         self.cut(range, reported);
-        let joins = self.repeated_before == range.start && now.since(self.repeated_since) <= grain;
+        let before = self.iter().find(|(covered, _)| covered.end == range.start).map(|(_, record)| record);
+        let joins = self.repeated_before == range.start
+            && now.since(self.repeated_since) <= grain
+            && before.is_some_and(|before| !before.is_lost && !before.is_original && before.span.is_some());
         if !joins {
             self.repeated_since = now;
         }
@@ -108,12 +152,11 @@ impl SendRecords {
         self.records.retain(|record| {
             let begins_within = !start.is_before(range.start);
             start = record.end;
-            let is_joined =
-                joins && record.end == range.start && !record.is_lost && !record.is_original && !record.is_blurred;
+            let is_joined = joins && record.end == range.start;
             !(is_joined || (begins_within && record.end.is_before(range.end)))
         });
         if let Some(record) = self.records.iter_mut().find(|record| record.end == range.end) {
-            *record = Record { sent_at: now, end: range.end, is_lost: false, is_original: false, is_blurred: false };
+            *record = Record::new(self.repeated_since, now, range.end, false);
         }
     }
 
@@ -233,7 +276,7 @@ impl SendRecords {
             // What is wrongly taken for being on its way is found again; what is wrongly taken for lost is sent in vain.
             is_lost: first.is_lost && second.is_lost,
             is_original: first.is_original && second.is_original,
-            is_blurred: first.is_blurred || second.is_blurred || first.sent_at != second.sent_at,
+            span: first.span.filter(|_| first.sent_at == second.sent_at && first.span == second.span),
         };
         self.remove(index.saturating_sub(1));
         true
@@ -284,6 +327,8 @@ mod tests {
         let records = sent_at(&[10, 11, 12, 13, 20]);
         assert_eq!(contents(&records), [(3_000, 12, false), (4_000, 13, false), (5_000, 20, false)]);
         assert_eq!(records.at(UNA + 3_000).map(|(range, _)| range), Some(range(3_000, 4_000)));
+        let since = |position: u32| records.at(UNA + position).and_then(|(_, record)| record.since());
+        assert_eq!((since(0), since(3_000)), (Some(at(10)), Some(at(13))));
         assert_eq!(records.at(UNA + 5_000), None);
     }
 
@@ -330,7 +375,7 @@ mod tests {
         records.sent(range(last + 1_000, last + 2_000), at(910), GRAIN, &NOTHING);
         assert_eq!(contents(&records)[7], (10_000, 83, false), "80 and 83 are closest");
         let (_, merged) = records.at(UNA + 8_500).unwrap();
-        assert!(merged.is_blurred && merged.is_original);
+        assert!(merged.since().is_none() && merged.is_original);
     }
 
     #[test]
@@ -399,6 +444,7 @@ mod tests {
                     if reported.find(UNA + position).is_none() {
                         let (time, lost) = truth[position as usize];
                         assert!(record.sent_at >= at(time), "{position}: {record:?}, sent at {time}");
+                        assert!(record.since().is_none_or(|since| since <= at(time)), "{position}: {record:?}, {time}");
                         assert!(lost || !record.is_lost, "{position}: {record:?}");
                     }
                 }

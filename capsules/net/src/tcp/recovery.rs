@@ -4,8 +4,6 @@
 //! `records` cover everything between SND.UNA and SND.NXT with the time at which it was sent, and say what is lost and not
 //! sent again since; `sacked` is what the peer reports to have. What is in neither is on its way.
 
-use core::cmp::Ordering;
-
 use slopos_kernel::time::{Duration, Instant};
 
 use super::rack::{Evidence, Latest, Rack};
@@ -203,7 +201,7 @@ impl Recovery {
         let mut position = unacknowledged;
         while let Some((range, record)) = self.next_suspect(position, &latest) {
             position = range.end;
-            let due = record.sent_at + latest.round_trip + window;
+            let due = latest.deadline(record.sent_at, window);
             if due > evidence.now {
                 findings.deadline = findings.deadline.max(Some(due));
                 continue;
@@ -223,16 +221,11 @@ impl Recovery {
     /// to be lost.
     fn next_suspect(&self, position: SequenceNumber, latest: &Latest) -> Option<(Range, Record)> {
         let not_before = |(range, _): &(Range, Record)| !range.start.is_before(position);
-        let mut suspects = self.records.iter().filter(not_before).filter_map(|(range, record)| {
-            let sent_before = match record.sent_at.cmp(&latest.sent_at) {
-                Ordering::Less => range,
-                // What was sent at one time was sent in the order of the stream.
-                Ordering::Equal => Range { start: range.start, end: range.end.earlier(latest.end) },
-                Ordering::Greater => return None,
-            };
-            (!record.is_lost).then_some((sent_before, record))
-        });
-        suspects.find(|(range, _)| self.sacked.gap_within(*range).is_some())
+        let mut suspects = self.records.iter().filter(not_before).filter(|(_, record)| !record.is_lost);
+        suspects.find_map(|(range, record)| {
+            let sent_before = latest.sent_after(range, &record);
+            self.sacked.gap_within(sent_before).map(|_| (sent_before, record))
+        })
     }
 
     /// Whether, by RFC 6675's count, enough is reported to be sure of a loss: more than two segments, or three separate
