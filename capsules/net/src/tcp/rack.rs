@@ -68,7 +68,7 @@ impl Latest {
 
     /// When what was sent before it, at `sent_at`, is lost unless it arrives within `window` more.
     pub fn deadline(&self, sent_at: Instant, window: Duration) -> Instant {
-        (sent_at.min(self.sent_at)) + self.round_trip + window
+        sent_at.min(self.sent_at) + self.round_trip + window
     }
 }
 
