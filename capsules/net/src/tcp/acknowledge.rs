@@ -18,11 +18,13 @@ impl Socket<'_> {
         let segment_size = self.control.segment_size();
         let outstanding = self.control.outstanding();
         let unacknowledged = self.control.send.unacknowledged;
-        let evidence = self.evidence(self.echoed(segment, now), now);
+        let advanced = segment.acknowledgement.bytes_after(unacknowledged);
+        let is_awaited = outstanding > 0 || advanced > 0;
+        let echoed = if is_awaited { self.echoed(segment, now) } else { None };
+        let evidence = self.evidence(echoed, now);
         let is_duplicate_reported = self.is_duplicate_reported(segment);
         let reported = self.take_reports(segment, &evidence, counters);
         let window_changed = self.update_send_window(segment);
-        let advanced = segment.acknowledgement.bytes_after(unacknowledged);
         let says_nothing_new = advanced == 0
             && segment.options.sack.is_empty()
             && segment.payload.is_empty()
@@ -50,9 +52,13 @@ impl Socket<'_> {
                 self.control.recovery.duplicate(segment_size, outstanding);
             }
         }
-        let control = &mut self.control;
-        control.recovery.adapt(is_duplicate_reported, control.send.unacknowledged, control.send.next);
-        self.find_lost(&evidence, counters);
+        if is_awaited || is_duplicate_reported {
+            let control = &mut self.control;
+            control.recovery.adapt(is_duplicate_reported, control.send.unacknowledged, control.send.next);
+            // By now the round trip may have been measured once more (RFC 8985 section 6.2, step 1).
+            let evidence = self.evidence(echoed, now);
+            self.find_lost(&evidence, counters);
+        }
         if advanced > 0 || reported > 0 {
             self.schedule_tail_probe(now);
         }
