@@ -8,6 +8,7 @@ cd "$(dirname "$0")/../.."
 missing=
 command -v ip >/dev/null || missing="$missing iproute2"
 command -v nginx >/dev/null || missing="$missing nginx-light"
+command -v lighttpd >/dev/null || missing="$missing lighttpd"
 command -v dnsmasq >/dev/null || missing="$missing dnsmasq-base"
 command -v udhcpd >/dev/null || missing="$missing udhcpd"
 [ -z "$missing" ] && exit

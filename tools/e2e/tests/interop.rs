@@ -130,6 +130,17 @@ impl Network {
         self.start("nginx", &["-c", &file]);
     }
 
+    /// Serves the folder `www` by lighttpd at port 80.
+    fn lighttpd(&mut self) {
+        let (root, folder, file) = (self.folder(), self.path(""), self.path("lighttpd.conf"));
+        let text = format!(
+            "server.bind = \"{SERVER}\"\nserver.port = 80\nserver.document-root = \"{root}\"\n\
+             server.upload-dirs = ( \"{folder}\" )\n"
+        );
+        std::fs::write(&file, text).expect("written");
+        self.start("lighttpd", &["-D", "-f", &file]);
+    }
+
     /// Serves the folder `www` by Python at port 80.
     fn python(&mut self) {
         let (root, address) = (self.folder(), SERVER.to_string());
@@ -246,5 +257,31 @@ fn downloads_over_a_bad_wire_arrive_intact() {
         let Counters { put, lost, doubled, reordered, corrupted, .. } = direction;
         assert!(put > 500 && lost * 40 > put && doubled * 40 > put && reordered * 40 > put, "{direction:?}");
         assert!(corrupted * 100 > put, "{direction:?}");
+    }
+}
+
+#[test]
+fn lighttpd_serves_the_board_over_a_wire_that_loses_doubles_and_reorders() {
+    let test = "lighttpd_serves_the_board_over_a_wire_that_loses_doubles_and_reorders";
+    let Some(mut network) = Network::new(test) else { return };
+    let hash = network.file("file", 1 << 20);
+    network.dnsmasq();
+    network.lighttpd();
+    let profile = Profile {
+        loss: 50,
+        duplicate: 20,
+        reorder: 100,
+        reorder_by: Duration::from_millis(1),
+        delay: Duration::from_millis(5),
+        ..Profile::default()
+    };
+    let commands = format!("webget --sha256 --count 2 http://{SERVER}/file; exit");
+    let (report, counters) = network.run(profile, 5, &commands);
+    report.exits(0).shows("webget: done status=200 count=2 bytes=2097152 ").shows("Server: lighttpd");
+    let line = format!("{hash}  1048576");
+    assert_eq!(report.outcome.console.matches(&line).count(), 2, "{}", report.all());
+    for direction in counters {
+        let Counters { put, lost, doubled, reordered, .. } = direction;
+        assert!(put > 300 && lost * 40 > put && doubled * 100 > put && reordered * 20 > put, "{direction:?}");
     }
 }

@@ -66,6 +66,10 @@ figures! {
     retransmits: "segments sent again",
     /// Of the losses, those that our stack found without the timer.
     fast_retransmits: "losses found without the timer",
+    /// Retransmissions that were lost again and found without the timer; those of one round trip count once.
+    repairs_lost: "lost repairs found without the timer",
+    /// Times that its reordering timer ran out.
+    reordering_timeouts: "reordering timeouts",
     /// Times that its retransmission timer ran out.
     timeouts: "retransmission timeouts",
     /// Probes of a closed window that it sent.

@@ -393,6 +393,8 @@ pub fn count_stack(figures: &mut Figures, station: &Station<'_>, now_us: u64) {
     figures.established += counters.tcp.established;
     figures.retransmits += counters.tcp.retransmits;
     figures.fast_retransmits += counters.tcp.fast_retransmits;
+    figures.repairs_lost += counters.tcp.repairs_lost;
+    figures.reordering_timeouts += counters.tcp.reordering_timeouts;
     figures.timeouts += counters.tcp.retransmission_timeouts;
     figures.window_probes += counters.tcp.window_probes;
     figures.recycled += counters.events.recycled;

@@ -43,6 +43,8 @@ fn a_thousand_seeds_hold() {
         (sum.corrupted, 200),
         (sum.retransmits, 500),
         (sum.fast_retransmits, 100),
+        (sum.repairs_lost, 5),
+        (sum.reordering_timeouts, 50),
         (sum.timeouts, 100),
         (sum.window_probes, 50),
         (sum.refused, 10),

@@ -3,6 +3,8 @@
 use slopos_kernel::time::{Duration, Instant};
 
 use super::counters::Counters;
+use super::rack::Evidence;
+use super::range_set::Range;
 use super::recovery::Phase;
 use super::segment::Segment;
 use super::socket::Socket;
@@ -16,10 +18,13 @@ impl Socket<'_> {
         let segment_size = self.control.segment_size();
         let outstanding = self.control.outstanding();
         let unacknowledged = self.control.send.unacknowledged;
-        let reported = self.take_reports(segment, counters);
-        self.infer_from_tail_probe();
-        let window_changed = self.update_send_window(segment);
         let advanced = segment.acknowledgement.bytes_after(unacknowledged);
+        let is_awaited = outstanding > 0 || advanced > 0;
+        let echoed = if is_awaited { self.echoed(segment, now) } else { None };
+        let evidence = self.evidence(echoed, now);
+        let is_duplicate_reported = self.is_duplicate_reported(segment);
+        let reported = self.take_reports(segment, &evidence, counters);
+        let window_changed = self.update_send_window(segment);
         let says_nothing_new = advanced == 0
             && segment.options.sack.is_empty()
             && segment.payload.is_empty()
@@ -34,7 +39,7 @@ impl Socket<'_> {
             self.control.retransmissions = 0;
         }
         if advanced > 0 {
-            self.advance(advanced, segment, now);
+            self.advance(advanced, segment, &evidence);
         } else if outstanding > 0 && segment.acknowledgement == unacknowledged {
             // With SACK a duplicate is one that reports something (RFC 6675 section 2); else see RFC 5681 section 2.
             let is_duplicate = if self.control.selective {
@@ -47,22 +52,64 @@ impl Socket<'_> {
                 self.control.recovery.duplicate(segment_size, outstanding);
             }
         }
-        let control = &mut self.control;
-        control.recovery.find_lost(segment_size);
-        if control.outstanding() > 0 && control.recovery.is_loss_evident(control.send.unacknowledged) {
-            counters.fast_retransmits += 1;
-            control.congestion.loss(control.outstanding());
-            control.recovery.begin_fast(control.send.unacknowledged, control.send.next, segment_size);
-            control.timers.retransmit = Some(now + control.round_trip.timeout());
-            control.tail_probe = None;
+        if is_awaited || is_duplicate_reported {
+            let control = &mut self.control;
+            control.recovery.adapt(is_duplicate_reported, control.send.unacknowledged, control.send.next);
+            // By now the round trip may have been measured once more (RFC 8985 section 6.2, step 1).
+            let evidence = self.evidence(echoed, now);
+            self.find_lost(&evidence, counters);
         }
         if advanced > 0 || reported > 0 {
             self.schedule_tail_probe(now);
         }
     }
 
+    /// What the scoreboard goes by: the time, and what is known about the round trip.
+    pub(super) fn evidence(&self, echoed: Option<Duration>, now: Instant) -> Evidence {
+        let round_trip = &self.control.round_trip;
+        Evidence { now, echoed, shortest: round_trip.shortest(), smoothed: round_trip.smoothed() }
+    }
+
+    /// Looks for losses and begins their repair.
+    pub(super) fn find_lost(&mut self, evidence: &Evidence, counters: &mut Counters) {
+        let control = &mut self.control;
+        let now = evidence.now;
+        let (unacknowledged, segment_size) = (control.send.unacknowledged, control.segment_size());
+        let findings = control.recovery.find_lost(unacknowledged, segment_size, evidence);
+        control.timers.reordering = findings.deadline;
+        if control.outstanding() > 0 && control.recovery.is_loss_evident(unacknowledged) {
+            counters.fast_retransmits += 1;
+            control.congestion.loss(control.outstanding());
+            control.recovery.begin_fast(unacknowledged, control.send.next, segment_size, now);
+            control.timers.retransmit = Some(now + control.round_trip.timeout());
+            control.tail_probe = None;
+        } else if findings.is_repair_lost {
+            // The loss of a retransmission is one more indication of congestion (RFC 5681 section 4.3).
+            counters.repairs_lost += 1;
+            control.congestion.loss(control.congestion.window(Duration::ZERO, control.round_trip.timeout()));
+            control.timers.retransmit = Some(now + control.round_trip.timeout());
+        }
+        if let (Some(retransmit), Some(deadline)) = (&mut control.timers.retransmit, findings.deadline) {
+            // Its finding is to come first, for it costs less than a timeout.
+            *retransmit = deadline.max(*retransmit);
+        }
+    }
+
+    /// Whether the first SACK block tells that something has arrived twice (RFC 2883 section 4), other than by the
+    /// tail-loss probe, which is known to be sent in vain now and then.
+    fn is_duplicate_reported(&self, segment: &Segment<'_>) -> bool {
+        let control = &self.control;
+        let mut blocks = segment.options.sack.iter();
+        let Some(first) = blocks.next().filter(|first| control.selective && first.length() > 0) else { return false };
+        let oldest = control.send.unacknowledged - control.send.largest_window;
+        let is_acknowledged = !first.end.is_after(segment.acknowledgement) && !first.start.is_before(oldest);
+        let is_within = |outer: &Range| !first.start.is_before(outer.start) && !first.end.is_after(outer.end);
+        let is_probe = control.tail_probe.is_some_and(|probe| probe.is_repeated && probe.end == first.end);
+        (is_acknowledged || blocks.next().is_some_and(is_within)) && !is_probe
+    }
+
     /// Takes in the SACK blocks; answers how many bytes they newly report.
-    fn take_reports(&mut self, segment: &Segment<'_>, counters: &mut Counters) -> u32 {
+    fn take_reports(&mut self, segment: &Segment<'_>, evidence: &Evidence, counters: &mut Counters) -> u32 {
         let control = &mut self.control;
         if !control.selective {
             return 0;
@@ -74,7 +121,7 @@ impl Socket<'_> {
             if !block.end.is_after(settled) {
                 continue;
             }
-            match control.recovery.report(*block, control.send.unacknowledged, control.send.next) {
+            match control.recovery.report(*block, control.send.unacknowledged, control.send.next, evidence) {
                 Some(bytes) => reported += bytes,
                 None => counters.sack_blocks_ignored += 1,
             }
@@ -107,8 +154,8 @@ impl Socket<'_> {
     }
 
     /// SND.UNA moves on by `advanced`, which may cover the FIN.
-    fn advance(&mut self, advanced: u32, segment: &Segment<'_>, now: Instant) {
-        let echoed = self.echoed(segment, now);
+    fn advance(&mut self, advanced: u32, segment: &Segment<'_>, evidence: &Evidence) {
+        let now = evidence.now;
         let bytes = (advanced as usize).min(self.send_ring.length());
         self.send_ring.consume(bytes);
         self.send_ring.rewind();
@@ -120,9 +167,9 @@ impl Socket<'_> {
         control.send.unacknowledged = segment.acknowledgement;
         control.send.next = control.send.next.later(segment.acknowledgement);
         control.retransmissions = 0;
-        control.round_trip.acknowledged(segment.acknowledgement, echoed, now);
+        control.round_trip.acknowledged(segment.acknowledgement, evidence.echoed, now);
         let phase = control.recovery.phase();
-        control.recovery.acknowledged(segment.acknowledgement, advanced, control.segment_size());
+        control.recovery.acknowledged(segment.acknowledgement, advanced, control.segment_size(), evidence);
         if phase != Phase::Fast {
             let round_trip = control.round_trip.smoothed().unwrap_or(Duration::ZERO);
             // After a timeout much of what is acknowledged may have been there before, so an acknowledgement counts

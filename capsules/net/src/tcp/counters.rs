@@ -37,6 +37,10 @@ pub struct Counters {
     pub retransmits: u64,
     /// Losses found by duplicate or selective acknowledgements.
     pub fast_retransmits: u64,
+    /// Losses of what had been sent again, found by what was sent after it (RFC 8985).
+    pub repairs_lost: u64,
+    /// Reordering timers that ran out.
+    pub reordering_timeouts: u64,
     /// Losses found by the retransmission timer, handshakes included.
     pub retransmission_timeouts: u64,
     /// Tail-loss probes, those that repeat a segment counted as retransmissions as well.

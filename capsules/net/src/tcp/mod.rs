@@ -15,7 +15,8 @@
 //! | `receive`, `acknowledge`, `assembler` | a segment comes in: checks, what it acknowledges, what it brings |
 //! | `plan`, `transmit` | which segment is due, and building it |
 //! | `timers` | what happens when time passes |
-//! | `rtt`, `congestion`, `recovery`, `tail` | how long to wait, how much to send, what to send again |
+//! | `rtt`, `congestion` | how long to wait, how much to send |
+//! | `recovery`, `rack`, `records`, `tail` | what is lost, by when it was sent; what to send again |
 //!
 //! Deviations, and decisions where the specifications leave the choice, are in the doc comment of the item that
 //! makes them.
@@ -32,8 +33,10 @@ mod close;
 mod congestion;
 mod control;
 mod plan;
+mod rack;
 mod range_set;
 mod receive;
+mod records;
 mod recovery;
 mod ring;
 mod rtt;

@@ -75,7 +75,6 @@ impl Socket<'_> {
                 if let Some(plan) = self
                     .plan_retransmission(now, limit)
                     .or_else(|| self.plan_new(now, limit))
-                    .or_else(|| self.plan_doubtful(now, limit))
                     .or_else(|| self.plan_rescue(now, limit))
                     .or_else(|| self.plan_tail_probe(limit))
                     .or_else(|| self.plan_window_probe(limit))
@@ -128,13 +127,8 @@ impl Socket<'_> {
 
     fn plan_retransmission(&self, now: Instant, limit: usize) -> Option<Plan> {
         let control = &self.control;
-        let lost = control.recovery.next_lost(control.send.unacknowledged)?;
+        let lost = control.recovery.next_lost()?;
         self.plan_again(lost.start, lost.end, control.recovery.at_once(), now, limit)
-    }
-
-    fn plan_doubtful(&self, now: Instant, limit: usize) -> Option<Plan> {
-        let doubtful = self.control.recovery.next_doubtful(self.control.send.unacknowledged)?;
-        self.plan_again(doubtful.start, doubtful.end, false, now, limit)
     }
 
     /// Sends again what lies from `start` to `end`, as far as it fits in a segment.

@@ -58,11 +58,6 @@ impl<const N: usize> RangeSet<N> {
         self.ranges.iter()
     }
 
-    /// The earliest range.
-    pub fn first(&self) -> Option<Range> {
-        self.ranges.first().copied()
-    }
-
     /// The latest range.
     pub fn last(&self) -> Option<Range> {
         self.ranges.last().copied()
@@ -83,9 +78,24 @@ impl<const N: usize> RangeSet<N> {
         self.ranges.iter().find(|range| range.contains(position)).copied()
     }
 
-    /// The first range that ends after `position`.
-    pub fn find_after(&self, position: SequenceNumber) -> Option<Range> {
-        self.ranges.iter().find(|range| range.end.is_after(position)).copied()
+    /// The first stretch of `window` that is not covered.
+    pub fn gap_within(&self, window: Range) -> Option<Range> {
+        let Range { mut start, mut end } = window;
+        for range in &self.ranges {
+            if range.contains(start) {
+                start = range.end;
+            } else if range.start.is_after(start) {
+                end = end.earlier(range.start);
+                break;
+            }
+        }
+        start.is_before(end).then_some(Range { start, end })
+    }
+
+    /// Whether [`RangeSet::insert`] has a place for it.
+    pub fn has_room_for(&self, new: Range) -> bool {
+        let touches = |range: &Range| !range.end.is_before(new.start) && !range.start.is_after(new.end);
+        new.length() == 0 || !self.ranges.is_full() || self.ranges.iter().any(touches)
     }
 
     /// Adds a range, joining it with those that it overlaps or touches; an empty one changes nothing. Answers how
@@ -189,7 +199,9 @@ mod tests {
         let mut set = RangeSet::<2>::new();
         set.insert(range(10, 20)).unwrap();
         set.insert(range(40, 50)).unwrap();
+        assert!(!set.has_room_for(range(60, 70)));
         assert_eq!(set.insert(range(60, 70)), Err(Full));
+        assert!(set.has_room_for(range(50, 60)));
         assert_eq!(set.insert(range(50, 60)), Ok(10));
         assert_eq!(contents(&set), [(10, 20), (40, 60)]);
     }
@@ -213,8 +225,11 @@ mod tests {
         set.insert(range(40, 60)).unwrap();
         assert_eq!(set.bytes_within(range(15, 45)), 10);
         assert_eq!(set.bytes_within(range(20, 40)), 0);
+        assert_eq!(set.gap_within(range(0, 15)), Some(range(0, 10)));
+        assert_eq!(set.gap_within(range(15, 45)), Some(range(20, 40)));
+        assert_eq!(set.gap_within(range(42, 60)), None);
+        assert_eq!(set.gap_within(range(60, 70)), Some(range(60, 70)));
         assert_eq!(set.find(BASE + 41), Some(range(40, 60)));
         assert_eq!(set.find(BASE + 20), None);
-        assert_eq!(set.find_after(BASE + 20), Some(range(40, 60)));
     }
 }

@@ -1,15 +1,14 @@
-//! What is lost and what is still on its way: the sender's scoreboard (RFC 6675), and NewReno (RFC 6582) where the
-//! peer does not do SACK.
+//! What is lost and what is still on its way: the sender's scoreboard (RFC 6675), on which RACK finds the losses (RFC 8985
+//! section 6); and NewReno (RFC 6582) where the peer does not do SACK.
 //!
-//! Two edges and a set of ranges describe everything between SND.UNA and SND.NXT:
-//!
-//! ```text
-//!   SND.UNA ...... retransmitted_before ...... lost_before ...... SND.NXT
-//!   what is not in `sacked` before `lost_before` is lost;
-//!   what is not in `sacked` before `retransmitted_before` has been sent again since
-//! ```
+//! `records` cover everything between SND.UNA and SND.NXT with the time at which it was sent, and say what is lost and not
+//! sent again since; `sacked` is what the peer reports to have. What is in neither is on its way.
 
+use slopos_kernel::time::{Duration, Instant};
+
+use super::rack::{Evidence, Latest, Rack};
 use super::range_set::{Range, RangeSet};
+use super::records::{Record, SendRecords};
 use super::sequence::SequenceNumber;
 
 /// Duplicate acknowledgements that make a loss (RFC 5681 section 3.2).
@@ -24,8 +23,17 @@ pub enum Phase {
     Open,
     /// Acknowledgements told of the loss; the window has been reduced and stays until all is acknowledged.
     Fast,
-    /// The timer told of it; everything on its way counts as lost, and slow start begins again.
+    /// The timer told of it; what was sent a round trip ago counts as lost, and slow start begins again.
     Timeout,
+}
+
+/// What RACK has found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// When something more will be lost unless it is acknowledged before: the reordering timer.
+    pub deadline: Option<Instant>,
+    /// What was sent again in this repair is lost again, for the first time since the window was last reduced.
+    pub is_repair_lost: bool,
 }
 
 /// The scoreboard of one connection. Positions that the caller passes are SND.UNA and SND.NXT.
@@ -35,9 +43,11 @@ pub struct Recovery {
     phase: Phase,
     /// The repair ends when everything before this is acknowledged; afterwards RFC 6582's `recover`.
     until: SequenceNumber,
+    /// When the window was last reduced because of a loss.
+    reduced_at: Instant,
     sacked: RangeSet<MOST_RANGES>,
-    lost_before: SequenceNumber,
-    retransmitted_before: SequenceNumber,
+    records: SendRecords,
+    rack: Rack,
     duplicates: u8,
     /// Without SACK: bytes that, by the number of duplicate acknowledgements, have left the network.
     departed: u32,
@@ -54,9 +64,10 @@ impl Recovery {
             selective,
             phase: Phase::Open,
             until: start,
+            reduced_at: Instant::BOOT,
             sacked: RangeSet::new(),
-            lost_before: start,
-            retransmitted_before: start,
+            records: SendRecords::new(start),
+            rack: Rack::new(start),
             duplicates: 0,
             departed: 0,
             at_once: false,
@@ -74,11 +85,14 @@ impl Recovery {
         self.at_once
     }
 
-    /// How many bytes are on their way (RFC 6675's pipe).
+    /// How many bytes are on their way (RFC 6675's pipe): what is neither reported nor lost.
     pub fn in_flight(&self, unacknowledged: SequenceNumber, next: SequenceNumber) -> u32 {
-        let not_lost = self.missing(Range { start: self.lost_before.later(unacknowledged), end: next });
-        let sent_again = self.missing(Range { start: unacknowledged, end: self.retransmitted_before.earlier(next) });
-        not_lost.saturating_add(sent_again).saturating_sub(self.departed)
+        if self.phase == Phase::Open {
+            return self.missing(Range { start: unacknowledged, end: next }).saturating_sub(self.departed);
+        }
+        let on_their_way = self.records.iter().filter(|(_, record)| !record.is_lost);
+        let bytes: u32 = on_their_way.map(|(range, _)| self.missing(range)).sum();
+        bytes.saturating_sub(self.departed)
     }
 
     /// Bytes in `range` that the peer does not report to have.
@@ -90,13 +104,43 @@ impl Recovery {
         }
     }
 
+    /// `range` goes out for the first time.
+    pub fn sent(&mut self, range: Range, now: Instant, grain: Duration) {
+        self.records.sent(range, now, grain, &self.sacked);
+    }
+
     /// The peer reports to have `block`. Answers how many bytes of it are news, and `None` where the block lies
     /// outside what is on its way, or there is no room to remember it.
-    pub fn report(&mut self, block: Range, unacknowledged: SequenceNumber, next: SequenceNumber) -> Option<u32> {
-        if !self.selective || !block.start.is_after(unacknowledged) || block.end.is_after(next) {
+    pub fn report(
+        &mut self,
+        block: Range,
+        unacknowledged: SequenceNumber,
+        next: SequenceNumber,
+        evidence: &Evidence,
+    ) -> Option<u32> {
+        let is_outside = !block.start.is_after(unacknowledged) || block.end.is_after(next);
+        if !self.selective || is_outside || !self.sacked.has_room_for(block) {
             return None;
         }
+        self.note_delivery(block, false, evidence);
         self.sacked.insert(block).ok()
+    }
+
+    /// Tells RACK of what arrives with `range` and was missing before.
+    fn note_delivery(&mut self, range: Range, acknowledged: bool, evidence: &Evidence) {
+        for (covered, record) in self.records.iter() {
+            let end = covered.end.earlier(range.end);
+            let mut rest = Range { start: covered.start.later(range.start), end };
+            while let Some(piece) = self.sacked.gap_within(rest) {
+                self.rack.delivered(piece.end, &record, acknowledged, evidence);
+                rest.start = piece.end;
+            }
+        }
+    }
+
+    /// `duplicate` tells that the peer reports to have got something twice, in whatever it acknowledges now.
+    pub fn adapt(&mut self, duplicate: bool, unacknowledged: SequenceNumber, next: SequenceNumber) {
+        self.rack.adapt(duplicate, unacknowledged, next);
     }
 
     /// An acknowledgement came that says nothing new; `segment` is SMSS in bytes.
@@ -111,58 +155,91 @@ impl Recovery {
     }
 
     /// SND.UNA went on by `bytes` to `unacknowledged`.
-    pub fn acknowledged(&mut self, unacknowledged: SequenceNumber, bytes: u32, segment: u32) {
+    pub fn acknowledged(&mut self, unacknowledged: SequenceNumber, bytes: u32, segment: u32, evidence: &Evidence) {
+        if self.selective {
+            self.note_delivery(Range { start: unacknowledged - bytes, end: unacknowledged }, true, evidence);
+        }
         self.sacked.remove_before(unacknowledged);
-        self.retransmitted_before = self.retransmitted_before.later(unacknowledged);
-        self.lost_before = self.lost_before.later(unacknowledged);
+        self.records.remove_before(unacknowledged);
         self.duplicates = 0;
         if self.phase == Phase::Open {
             self.departed = 0;
             return;
         }
         if !unacknowledged.is_before(self.until) {
+            // What was sent since the repair began and is lost as well begins the next one.
             self.phase = Phase::Open;
             self.departed = 0;
             self.at_once = false;
-            // The edges meet again at SND.UNA: nothing is lost, nothing is sent again.
-            self.lost_before = unacknowledged;
-            self.retransmitted_before = unacknowledged;
+            self.rack.repair_ended();
             return;
         }
         if self.phase == Phase::Fast && !self.selective {
             // A partial acknowledgement: the first segment not covered is lost too (RFC 6582 section 3.2). One of
             // the segments that it covers was the retransmission; the others are those that had departed.
             self.departed = self.departed.saturating_sub(bytes.saturating_sub(segment));
-            self.lost_before = (unacknowledged + segment).earlier(self.until);
-            self.retransmitted_before = unacknowledged;
+            self.mark_first_lost(unacknowledged, self.until, segment);
             self.at_once = true;
         }
     }
 
-    /// Moves the edge before which everything counts as lost, by what has been reported: behind it lie more than
-    /// two segments, or three separate ranges, that arrived (RFC 6675 section 4, IsLost).
-    pub fn find_lost(&mut self, segment: u32) {
-        let mut bytes = 0u32;
-        for (count, range) in self.sacked.iter().rev().enumerate() {
-            bytes = bytes.saturating_add(range.length());
-            if bytes > segment.saturating_mul(2) || count + 1 >= usize::from(DUPLICATE_THRESHOLD) {
-                self.lost_before = self.lost_before.later(range.start);
-                break;
-            }
+    fn mark_first_lost(&mut self, unacknowledged: SequenceNumber, end: SequenceNumber, segment: u32) {
+        let first = Range { start: unacknowledged, end: (unacknowledged + segment).earlier(end) };
+        self.records.mark_lost(first, &self.sacked);
+    }
+
+    /// Marks what is lost, once an acknowledgement is taken in or the reordering timer has run out (RACK_detect_loss,
+    /// RFC 8985 section 6.2, step 5).
+    pub fn find_lost(&mut self, unacknowledged: SequenceNumber, segment: u32, evidence: &Evidence) -> Findings {
+        let mut findings = Findings::default();
+        if !self.selective {
+            return findings;
         }
+        let is_evident = self.phase != Phase::Open || self.is_count_reached(segment);
+        let window = self.rack.settle(is_evident, evidence);
+        let Some(latest) = self.rack.latest() else { return findings };
+        let mut position = unacknowledged;
+        while let Some((range, record)) = self.next_suspect(position, &latest) {
+            position = range.end;
+            let due = latest.deadline(record.sent_at, window);
+            if due > evidence.now {
+                findings.deadline = findings.deadline.max(Some(due));
+                continue;
+            }
+            self.records.mark_lost(range, &self.sacked);
+            findings.is_repair_lost |=
+                self.phase != Phase::Open && !record.is_original && record.sent_at >= self.reduced_at;
+        }
+        if findings.is_repair_lost {
+            self.reduced_at = evidence.now;
+            self.at_once = true;
+        }
+        findings
+    }
+
+    /// The first record, or part of it, from `position` on that was sent before what arrived, is missing, and not known
+    /// to be lost.
+    fn next_suspect(&self, position: SequenceNumber, latest: &Latest) -> Option<(Range, Record)> {
+        let not_before = |(range, _): &(Range, Record)| !range.start.is_before(position);
+        let mut suspects = self.records.iter().filter(not_before).filter(|(_, record)| !record.is_lost);
+        suspects.find_map(|(range, record)| {
+            let sent_before = latest.sent_after(range, &record);
+            self.sacked.gap_within(sent_before).map(|_| (sent_before, record))
+        })
+    }
+
+    /// Whether, by RFC 6675's count, enough is reported to be sure of a loss: more than two segments, or three separate
+    /// ranges, or three reports.
+    fn is_count_reached(&self, segment: u32) -> bool {
+        let threshold = usize::from(DUPLICATE_THRESHOLD);
+        self.duplicates >= DUPLICATE_THRESHOLD
+            || self.sacked.bytes() > segment.saturating_mul(2)
+            || self.sacked.iter().count() >= threshold
     }
 
     /// Whether the peer reports nothing out of order.
     pub fn is_nothing_reported(&self) -> bool {
         self.sacked.is_empty()
-    }
-
-    /// What ends at `end` was sent long after all else. If the peer reports to have it, what is missing before it is
-    /// lost, however little lies behind the gap (RFC 8985 section 7.4.1).
-    pub fn arrived_after_all_others(&mut self, end: SequenceNumber) {
-        if let Some(last) = self.sacked.last().filter(|last| !last.end.is_before(end)) {
-            self.lost_before = self.lost_before.later(last.start);
-        }
     }
 
     /// Whether fast recovery should begin now.
@@ -171,7 +248,7 @@ impl Recovery {
             return false;
         }
         if self.selective {
-            return self.duplicates >= DUPLICATE_THRESHOLD || self.lost_before.is_after(unacknowledged);
+            return self.records.iter().any(|(_, record)| record.is_lost) && self.first_lost().is_some();
         }
         // What was sent needlessly after a timeout is acknowledged as duplicate, too; that is no loss (RFC 6582
         // section 3.2, step 2).
@@ -179,49 +256,52 @@ impl Recovery {
     }
 
     /// Fast recovery begins.
-    pub fn begin_fast(&mut self, unacknowledged: SequenceNumber, next: SequenceNumber, segment: u32) {
+    pub fn begin_fast(&mut self, unacknowledged: SequenceNumber, next: SequenceNumber, segment: u32, now: Instant) {
         self.phase = Phase::Fast;
         self.is_rescued = false;
         self.until = next;
-        self.retransmitted_before = unacknowledged;
-        // With three duplicates the first segment is lost even if the blocks do not show it.
-        let first = match self.sacked.first() {
-            Some(range) => (unacknowledged + segment).earlier(range.start),
-            None => unacknowledged + segment,
-        };
-        self.lost_before = self.lost_before.later(first.earlier(next));
+        self.reduced_at = now;
         if !self.selective {
+            self.mark_first_lost(unacknowledged, next, segment);
             let most = next.bytes_after(unacknowledged).saturating_sub(segment);
             self.departed = segment.saturating_mul(u32::from(self.duplicates)).min(most);
         }
         self.at_once = true;
     }
 
-    /// The retransmission timer ran out: all is lost. What the peer had reported is forgotten, because it may drop
-    /// what it has not acknowledged (RFC 2018 section 8).
-    pub fn begin_timeout(&mut self, unacknowledged: SequenceNumber, next: SequenceNumber) {
+    /// The retransmission timer ran out: all is lost, but, with SACK, for what was sent so late that it may still arrive
+    /// (RFC 8985 section 6.3). What the peer had reported is forgotten, because it may drop what it has not acknowledged
+    /// (RFC 2018 section 8).
+    pub fn begin_timeout(&mut self, unacknowledged: SequenceNumber, next: SequenceNumber, segment: u32, now: Instant) {
         self.phase = Phase::Timeout;
         self.until = next;
+        self.reduced_at = now;
         self.sacked.clear();
-        self.lost_before = next;
-        self.retransmitted_before = unacknowledged;
+        self.mark_first_lost(unacknowledged, next, segment);
+        let (rack, selective) = (&self.rack, self.selective);
+        self.records.begin_again(|record| !selective || rack.is_overdue(record.sent_at, now));
         self.duplicates = 0;
         self.departed = 0;
         self.at_once = true;
     }
 
     /// The first stretch that is lost and has not been sent again.
-    pub fn next_lost(&self, unacknowledged: SequenceNumber) -> Option<Range> {
-        self.gap_before(self.lost_before, unacknowledged)
+    pub fn next_lost(&self) -> Option<Range> {
+        if self.phase == Phase::Open { None } else { self.first_lost() }
     }
 
-    /// The first stretch that has not been sent again and lies before something that arrived, lost or not; worth
-    /// sending when there is nothing new to send (RFC 6675 section 4, NextSeg rule 3).
-    pub fn next_doubtful(&self, unacknowledged: SequenceNumber) -> Option<Range> {
-        if self.phase != Phase::Fast {
-            return None;
+    fn first_lost(&self) -> Option<Range> {
+        let mut found: Option<Range> = None;
+        for (range, record) in self.records.iter() {
+            let gap = if record.is_lost { self.sacked.gap_within(range) } else { None };
+            found = match (found, gap) {
+                (None, gap) => gap,
+                // What lies behind it was sent at another time, and may still fit into the same segment.
+                (Some(lost), Some(gap)) if gap.start == lost.end => Some(Range { start: lost.start, end: gap.end }),
+                (Some(_), _) => break,
+            };
         }
-        self.gap_before(self.sacked.last()?.start, unacknowledged)
+        found
     }
 
     /// Whether the last segment before `next` is worth sending once more though nothing behind it tells of its loss: the
@@ -230,162 +310,29 @@ impl Recovery {
         self.selective
             && self.phase == Phase::Fast
             && !self.is_rescued
-            && self.retransmitted_before.is_before(next)
+            && self.records.last().is_some_and(|last| last.is_original && !last.is_lost)
             && self.sacked.last().is_some_and(|last| last.end.is_before(next))
     }
 
-    /// That segment has been sent, once for the whole repair; HighRxt stays where it is.
-    pub fn rescued(&mut self) {
+    /// That segment, `range`, has been sent, once for the whole repair.
+    pub fn rescued(&mut self, range: Range, now: Instant, grain: Duration) {
         self.is_rescued = true;
+        self.rack.repeated();
+        self.records.repeated(range, now, grain, &self.sacked);
     }
 
-    fn gap_before(&self, edge: SequenceNumber, unacknowledged: SequenceNumber) -> Option<Range> {
-        let mut start = self.retransmitted_before.later(unacknowledged);
-        if let Some(range) = self.sacked.find(start) {
-            start = range.end;
-        }
-        let end = match self.sacked.find_after(start) {
-            Some(range) => edge.earlier(range.start),
-            None => edge,
-        };
-        start.is_before(end).then_some(Range { start, end })
+    /// `range`, the tail-loss probe, has been sent again without being known to be lost.
+    pub fn probed(&mut self, range: Range, now: Instant, grain: Duration) {
+        self.records.repeated(range, now, grain, &self.sacked);
     }
 
-    /// Everything before `end` that was lost has been sent again.
-    pub fn retransmitted(&mut self, end: SequenceNumber) {
-        self.retransmitted_before = self.retransmitted_before.later(end);
+    /// `range`, which was lost, has been sent again.
+    pub fn retransmitted(&mut self, range: Range, now: Instant, grain: Duration) {
+        self.rack.repeated();
+        self.records.repeated(range, now, grain, &self.sacked);
         self.at_once = false;
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const UNA: SequenceNumber = SequenceNumber::new(u32::MAX - 2_000);
-    const SEGMENT: u32 = 1_000;
-
-    fn range(start: u32, end: u32) -> Range {
-        Range { start: UNA + start, end: UNA + end }
-    }
-
-    /// Ten segments are on their way; those from `first` to before `last` have been reported.
-    fn with_report(first: u32, last: u32) -> Recovery {
-        let mut recovery = Recovery::new(UNA, true);
-        let block = range(first * SEGMENT, last * SEGMENT);
-        assert_eq!(recovery.report(block, UNA, UNA + 10_000), Some((last - first) * SEGMENT));
-        recovery.find_lost(SEGMENT);
-        recovery
-    }
-
-    #[test]
-    fn three_segments_behind_a_gap_make_it_lost() {
-        assert!(!with_report(1, 3).is_loss_evident(UNA));
-        let mut recovery = with_report(1, 4);
-        assert!(recovery.is_loss_evident(UNA));
-        recovery.begin_fast(UNA, UNA + 10_000, SEGMENT);
-        assert_eq!(recovery.next_lost(UNA), Some(range(0, 1_000)));
-        assert_eq!(recovery.in_flight(UNA, UNA + 10_000), 6_000);
-        recovery.retransmitted(UNA + 1_000);
-        assert_eq!(recovery.in_flight(UNA, UNA + 10_000), 7_000);
-        assert_eq!(recovery.next_lost(UNA), None);
-    }
-
-    #[test]
-    fn only_the_gaps_are_sent_again() {
-        let mut recovery = with_report(1, 3);
-        recovery.report(range(5_000, 9_000), UNA, UNA + 10_000);
-        recovery.find_lost(SEGMENT);
-        recovery.begin_fast(UNA, UNA + 10_000, SEGMENT);
-        assert_eq!(recovery.next_lost(UNA), Some(range(0, 1_000)));
-        recovery.retransmitted(UNA + 1_000);
-        assert_eq!(recovery.next_lost(UNA), Some(range(3_000, 5_000)));
-        recovery.retransmitted(UNA + 4_000);
-        assert_eq!(recovery.next_lost(UNA), Some(range(4_000, 5_000)));
-        recovery.retransmitted(UNA + 5_000);
-        assert_eq!(recovery.next_lost(UNA), None);
-    }
-
-    #[test]
-    fn a_gap_with_little_behind_it_is_doubtful_but_not_lost() {
-        let mut recovery = with_report(1, 4);
-        recovery.report(range(5_000, 6_000), UNA, UNA + 10_000);
-        recovery.find_lost(SEGMENT);
-        recovery.begin_fast(UNA, UNA + 10_000, SEGMENT);
-        recovery.retransmitted(UNA + 1_000);
-        assert_eq!(recovery.next_lost(UNA), None);
-        assert_eq!(recovery.next_doubtful(UNA), Some(range(4_000, 5_000)));
-    }
-
-    #[test]
-    fn blocks_outside_what_is_on_its_way_are_ignored() {
-        let mut recovery = Recovery::new(UNA, true);
-        assert_eq!(recovery.report(range(9_000, 10_001), UNA, UNA + 10_000), None);
-        assert_eq!(recovery.report(range(0, 1_000), UNA, UNA + 10_000), None);
-        assert_eq!(recovery.report(Range { start: UNA - 500, end: UNA - 1 }, UNA, UNA + 10_000), None);
-        assert_eq!(Recovery::new(UNA, false).report(range(1_000, 2_000), UNA, UNA + 10_000), None);
-        assert_eq!(recovery.in_flight(UNA, UNA + 10_000), 10_000);
-    }
-
-    #[test]
-    fn without_sack_each_duplicate_takes_a_segment_off_the_way() {
-        let mut recovery = Recovery::new(UNA - 1, false);
-        for _ in 0..3 {
-            assert!(!recovery.is_loss_evident(UNA));
-            recovery.duplicate(SEGMENT, 10_000);
-        }
-        assert!(recovery.is_loss_evident(UNA));
-        recovery.begin_fast(UNA, UNA + 10_000, SEGMENT);
-        assert_eq!(recovery.next_lost(UNA), Some(range(0, 1_000)));
-        assert_eq!(recovery.in_flight(UNA, UNA + 10_000), 6_000);
-    }
-
-    #[test]
-    fn a_partial_acknowledgement_makes_the_next_segment_lost() {
-        let mut recovery = Recovery::new(UNA - 1, false);
-        for _ in 0..5 {
-            recovery.duplicate(SEGMENT, 10_000);
-        }
-        recovery.begin_fast(UNA, UNA + 10_000, SEGMENT);
-        recovery.retransmitted(UNA + 1_000);
-        recovery.acknowledged(UNA + 3_000, 3_000, SEGMENT);
-        assert_eq!(recovery.phase(), Phase::Fast);
-        assert!(recovery.at_once());
-        assert_eq!(recovery.next_lost(UNA + 3_000), Some(range(3_000, 4_000)));
-        // Seven segments are not acknowledged; three of them have departed and one is lost.
-        assert_eq!(recovery.in_flight(UNA + 3_000, UNA + 10_000), 3_000);
-        recovery.retransmitted(UNA + 4_000);
-        recovery.acknowledged(UNA + 10_000, 7_000, SEGMENT);
-        assert_eq!(recovery.phase(), Phase::Open);
-        assert_eq!(recovery.in_flight(UNA + 10_000, UNA + 12_000), 2_000);
-    }
-
-    #[test]
-    fn duplicates_of_what_a_timeout_sent_needlessly_are_no_loss() {
-        let mut recovery = Recovery::new(UNA - 1, false);
-        recovery.begin_timeout(UNA, UNA + 5_000);
-        recovery.acknowledged(UNA + 5_000, 5_000, SEGMENT);
-        for _ in 0..4 {
-            recovery.duplicate(SEGMENT, 3_000);
-        }
-        assert!(!recovery.is_loss_evident(UNA + 5_000));
-        recovery.acknowledged(UNA + 6_000, 1_000, SEGMENT);
-        for _ in 0..3 {
-            recovery.duplicate(SEGMENT, 3_000);
-        }
-        assert!(recovery.is_loss_evident(UNA + 6_000));
-    }
-
-    #[test]
-    fn after_a_timeout_everything_is_sent_again_from_the_start() {
-        let mut recovery = with_report(1, 4);
-        recovery.begin_timeout(UNA, UNA + 10_000);
-        assert_eq!(recovery.in_flight(UNA, UNA + 10_000), 0);
-        assert_eq!(recovery.next_lost(UNA), Some(range(0, 10_000)));
-        recovery.retransmitted(UNA + 1_000);
-        assert_eq!(recovery.in_flight(UNA, UNA + 10_000), 1_000);
-        recovery.acknowledged(UNA + 4_000, 4_000, SEGMENT);
-        assert_eq!(recovery.next_lost(UNA + 4_000), Some(range(4_000, 10_000)));
-        assert_eq!(recovery.in_flight(UNA + 4_000, UNA + 10_000), 0);
-    }
-}
+mod tests;

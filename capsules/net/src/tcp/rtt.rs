@@ -13,6 +13,8 @@ const SHORTEST: Duration = Duration::from_millis(200);
 const LONGEST: Duration = Duration::from_secs(60);
 /// Doubling 200 ms nine times passes a minute, so more does not matter.
 const MOST_DOUBLINGS: u8 = 10;
+/// The shortest round trip counts for so long; then the path may have become another one (as Linux has it).
+const SHORTEST_LASTS: Duration = Duration::from_secs(300);
 
 /// Round-trip estimate of one connection.
 #[derive(Clone, Debug)]
@@ -24,12 +26,14 @@ pub struct RoundTrip {
     doublings: u8,
     /// The end of a segment that was sent once, and when: the one that is being timed.
     timed: Option<(SequenceNumber, Instant)>,
+    /// The shortest sample of late, and when it was taken.
+    shortest: Option<(Duration, Instant)>,
 }
 
 impl RoundTrip {
     /// Nothing measured.
     pub const fn new() -> Self {
-        RoundTrip { estimate: None, base: INITIAL, doublings: 0, timed: None }
+        RoundTrip { estimate: None, base: INITIAL, doublings: 0, timed: None, shortest: None }
     }
 
     /// RTO: how long to wait for an acknowledgement, 200 ms to 60 s.
@@ -40,6 +44,12 @@ impl RoundTrip {
     /// SRTT.
     pub fn smoothed(&self) -> Option<Duration> {
         self.estimate.map(|(smoothed, _)| smoothed)
+    }
+
+    /// RACK.min_RTT: the shortest round trip of the last five minutes (RFC 8985 section 6.2, step 1). Samples by timestamps
+    /// are left out, because their clock ticks in milliseconds.
+    pub fn shortest(&self) -> Option<Duration> {
+        self.shortest.map(|(sample, _)| sample)
     }
 
     /// The timer ran out: wait twice as long the next time, and time nothing that is sent twice (Karn's algorithm).
@@ -66,7 +76,11 @@ impl RoundTrip {
         match self.timed {
             Some((end, sent_at)) if !end.is_after(acknowledgement) => {
                 self.timed = None;
-                self.measured(now.since(sent_at));
+                let sample = now.since(sent_at);
+                if self.shortest.is_none_or(|(shortest, at)| sample <= shortest || now.since(at) > SHORTEST_LASTS) {
+                    self.shortest = Some((sample, now));
+                }
+                self.measured(sample);
             }
             Some(_) => {}
             None => {
@@ -142,6 +156,20 @@ mod tests {
     fn the_timeout_stays_within_its_bounds() {
         assert_eq!(measured(&[1]).timeout(), SHORTEST);
         assert_eq!(measured(&[90_000]).timeout(), LONGEST);
+    }
+
+    #[test]
+    fn the_shortest_sample_counts_for_five_minutes() {
+        let mut round_trip = RoundTrip::new();
+        let mut sample = |sent_at: u64, took: u64| {
+            round_trip.sent(END, at(sent_at));
+            round_trip.acknowledged(END, Some(Duration::from_millis(1)), at(sent_at + took));
+            round_trip.shortest()
+        };
+        assert_eq!(sample(0, 50), Some(Duration::from_millis(50)));
+        assert_eq!(sample(1_000, 40), Some(Duration::from_millis(40)));
+        assert_eq!(sample(300_900, 60), Some(Duration::from_millis(40)));
+        assert_eq!(sample(301_100, 60), Some(Duration::from_millis(60)));
     }
 
     #[test]

@@ -2,9 +2,8 @@
 //! retransmission timer would run out. Its acknowledgement tells by SACK what is lost, so that fast recovery repairs it
 //! and the congestion window does not collapse.
 //!
-//! Of RACK itself there is the one inference that needs no record of each segment: everything on its way was sent two
-//! round trips before the probe, so once the probe has arrived, whatever is still missing before it is lost (RFC 8985
-//! section 7.4.1). All other losses are found by counting (RFC 6675).
+//! Everything on its way was sent two round trips before the probe, so once the probe is reported, RACK takes whatever is
+//! still missing before it for lost (RFC 8985 section 7.4.1).
 
 use slopos_kernel::time::{Duration, Instant};
 
@@ -15,6 +14,7 @@ use super::recovery::Phase;
 use super::segment::Segment;
 use super::sequence::SequenceNumber;
 use super::socket::Socket;
+use super::transmit::segment_range;
 
 /// How long a peer may hold back the acknowledgement of a single segment (TLP.max_ack_delay; as Linux has it).
 const LONGEST_DELAYED_ACKNOWLEDGEMENT: Duration = Duration::from_millis(200);
@@ -75,7 +75,9 @@ impl Socket<'_> {
         counters.tail_probes += 1;
         counters.retransmits += 1;
         counters.bytes_sent += length as u64;
+        let grain = self.evidence(None, now).grain();
         let control = &mut self.control;
+        control.recovery.probed(segment_range(sequence, length, fin), now, grain);
         control.probe = None;
         control.tail_probe = Some(TailProbe { end: control.send.next, is_repeated: true });
         control.round_trip.retransmitted();
@@ -105,13 +107,5 @@ impl Socket<'_> {
             control.tail_probe = None;
         }
         false
-    }
-
-    /// After SACK blocks were taken in: if the probe has arrived, what is missing before it is lost.
-    pub(super) fn infer_from_tail_probe(&mut self) {
-        let control = &mut self.control;
-        if let Some(probe) = control.tail_probe {
-            control.recovery.arrived_after_all_others(probe.end);
-        }
     }
 }

@@ -32,6 +32,8 @@ pub(super) struct Timers {
     pub retransmit: Option<Instant>,
     /// The tail of what is on its way must be probed (PTO of RFC 8985).
     pub tail: Option<Instant>,
+    /// What is missing has had its time to arrive out of order (RFC 8985 section 6.2).
+    pub reordering: Option<Instant>,
     /// The closed window must be probed.
     pub persist: Option<Instant>,
     /// An acknowledgement must go out.
@@ -50,6 +52,7 @@ impl Timers {
             self.connect,
             self.retransmit,
             self.tail,
+            self.reordering,
             self.persist,
             self.delayed_acknowledgement,
             self.linger,
@@ -96,6 +99,15 @@ impl Socket<'_> {
             counters.delayed_acknowledgements += 1;
             self.control.debt.now = true;
         }
+        if take_due(&mut self.control.timers.reordering, now) {
+            counters.reordering_timeouts += 1;
+            let evidence = self.evidence(None, now);
+            self.find_lost(&evidence, counters);
+            // What it has found goes out now, so the retransmission timer, which waited for it, starts anew.
+            let control = &mut self.control;
+            let restarted = now + control.round_trip.timeout();
+            control.timers.retransmit = control.timers.retransmit.map(|at| if at <= now { restarted } else { at });
+        }
         if take_due(&mut self.control.timers.tail, now) {
             // The retransmission timer waits for the probe's answer.
             self.control.probe = Some(Probe::Tail);
@@ -137,6 +149,7 @@ impl Socket<'_> {
         control.retransmissions = control.retransmissions.saturating_add(1);
         control.doubts_way |= control.retransmissions == DOUBTFUL_RETRANSMISSIONS;
         control.timers.tail = None;
+        control.timers.reordering = None;
         control.tail_probe = None;
         if control.probe == Some(Probe::Tail) {
             control.probe = None;
@@ -148,7 +161,8 @@ impl Socket<'_> {
             _ => {
                 let again = control.recovery.phase() == Phase::Timeout;
                 control.congestion.timeout(control.outstanding(), again);
-                control.recovery.begin_timeout(control.send.unacknowledged, control.send.next);
+                let segment_size = control.segment_size();
+                control.recovery.begin_timeout(control.send.unacknowledged, control.send.next, segment_size, now);
             }
         }
     }

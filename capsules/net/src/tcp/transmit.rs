@@ -6,10 +6,16 @@ use super::control::{AcknowledgementDebt, Probe, State};
 use super::counters::Counters;
 use super::options::{Options, SackBlocks, Timestamps};
 use super::plan::Plan;
+use super::range_set::Range;
 use super::segment::{Flags, Segment};
 use super::sequence::SequenceNumber;
 use super::socket::Socket;
 use super::tail::TailProbe;
+
+/// What a segment takes of the sequence space.
+pub(super) fn segment_range(sequence: SequenceNumber, length: usize, fin: bool) -> Range {
+    Range { start: sequence, end: sequence + length as u32 + u32::from(fin) }
+}
 
 impl Socket<'_> {
     /// Builds the next segment that is due, header, options, payload and checksum, at the start of `out`, and answers
@@ -39,7 +45,8 @@ impl Socket<'_> {
             }
             Plan::Rescue { sequence, length, fin } => {
                 let emitted = self.emit_data(sequence, length, fin, out, now)?;
-                self.control.recovery.rescued();
+                let grain = self.evidence(None, now).grain();
+                self.control.recovery.rescued(segment_range(sequence, length, fin), now, grain);
                 self.control.round_trip.retransmitted();
                 counters.retransmits += 1;
                 counters.bytes_sent += length as u64;
@@ -112,8 +119,11 @@ impl Socket<'_> {
         }
         let emitted = self.emit_data(sequence, length, fin, out, now)?;
         counters.bytes_sent += length as u64;
+        let grain = self.evidence(None, now).grain();
         let control = &mut self.control;
-        control.send.next = sequence + length as u32 + u32::from(fin);
+        let range = segment_range(sequence, length, fin);
+        control.recovery.sent(range, now, grain);
+        control.send.next = range.end;
         control.send.highest = control.send.highest.later(control.send.next);
         control.round_trip.sent(control.send.next, now);
         control.timers.retransmit.get_or_insert(now + timeout);
@@ -140,8 +150,9 @@ impl Socket<'_> {
         let emitted = self.emit_data(sequence, length, fin, out, now)?;
         counters.retransmits += 1;
         counters.bytes_sent += length as u64;
+        let grain = self.evidence(None, now).grain();
         let control = &mut self.control;
-        control.recovery.retransmitted(sequence + length as u32 + u32::from(fin));
+        control.recovery.retransmitted(segment_range(sequence, length, fin), now, grain);
         control.round_trip.retransmitted();
         control.timers.retransmit.get_or_insert(now + control.round_trip.timeout());
         Some(emitted)

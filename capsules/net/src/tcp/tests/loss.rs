@@ -126,7 +126,7 @@ fn with_sack_only_the_holes_are_sent_again() {
     assert!(connection.sent(at(20)).is_empty());
     connection.receive(ack().reporting(&[(4_380, 11_680), (1_460, 2_920)]), at(20));
     assert_eq!(places(&connection.sent(at(20))), [(0, 1_460), (2_920, 1_460), (13_140, 1_460)], "and the end, in case");
-    connection.receive(ack().acking(SEND_NEXT + 2_920).reporting(&[(4_380, 14_600)]), at(40));
+    connection.receive(ack().acking(SEND_NEXT + 2_920).reporting(&[(4_380, 13_140)]), at(40));
     assert!(connection.sent(at(40)).is_empty(), "the other hole is on its way");
     connection.receive(ack().acking(SEND_NEXT + 14_600), at(45));
     assert_eq!(connection.counters.retransmits, 3);
@@ -162,9 +162,11 @@ fn a_timeout_forgets_what_was_reported() {
     connection.write(&pattern(4_380), at(0));
     connection.sent(at(0));
     connection.receive(ack().reporting(&[(1_460, 2_920)]), at(20));
-    assert_eq!(places(&connection.sent(at(200))), [(0, 1_460)]);
-    connection.receive(ack().acking(SEND_NEXT + 1_460), at(210));
-    assert_eq!(places(&connection.sent(at(210))), [(1_460, 1_460), (2_920, 1_460)]);
+    assert_eq!(places(&connection.sent(at(21))), [(0, 1_460)], "by the reordering timer");
+    assert_eq!(places(&connection.sent(at(221))), [(0, 1_460)]);
+    assert_eq!(connection.counters.retransmission_timeouts, 1);
+    connection.receive(ack().acking(SEND_NEXT + 1_460), at(230));
+    assert_eq!(places(&connection.sent(at(230))), [(1_460, 1_460), (2_920, 1_460)]);
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod handshake;
 mod incoming;
 mod loss;
 mod peer;
+mod rack;
 mod sending;
 mod simulation;
 mod tail;

@@ -33,6 +33,7 @@ pub struct Peer {
     /// How much of it the application has read.
     pub read: usize,
     behind_gaps: BTreeMap<usize, Vec<u8>>,
+    latest_behind_gap: usize,
     fin_at: Option<usize>,
     fin_taken: bool,
     recent_timestamp: u32,
@@ -64,6 +65,7 @@ impl Peer {
             received: Vec::new(),
             read: 0,
             behind_gaps: BTreeMap::new(),
+            latest_behind_gap: 0,
             fin_at: None,
             fin_taken: false,
             recent_timestamp: 0,
@@ -196,6 +198,7 @@ impl Peer {
             }
         } else if !payload.is_empty() {
             self.behind_gaps.insert(start, payload.to_vec());
+            self.latest_behind_gap = start;
         }
         while let Some((&start, _)) = self.behind_gaps.first_key_value() {
             if start > self.received.len() {
@@ -209,6 +212,22 @@ impl Peer {
         self.fin_taken |= self.fin_at == Some(self.received.len());
     }
 
+    /// What lies behind gaps as whole stretches, the one that was added to last before the others (RFC 2018 section 4).
+    fn blocks(&self) -> Vec<(usize, usize)> {
+        let mut blocks: Vec<(usize, usize)> = Vec::new();
+        for (start, payload) in &self.behind_gaps {
+            let end = start + payload.len();
+            match blocks.last_mut() {
+                Some(last) if last.1 >= *start => last.1 = last.1.max(end),
+                _ => blocks.push((*start, end)),
+            }
+        }
+        if let Some(latest) = blocks.iter().position(|block| (block.0..block.1).contains(&self.latest_behind_gap)) {
+            blocks[..=latest].rotate_right(1);
+        }
+        blocks
+    }
+
     fn packet(&mut self, position: usize, payload: &[u8], now: u64) -> Packet {
         let mut packet = data(payload).seq(PEER_INITIAL + 1 + position as u32);
         let taken = self.received.len() + usize::from(self.fin_taken);
@@ -220,9 +239,9 @@ impl Peer {
             packet = packet.stamped(now as u32, self.recent_timestamp);
         }
         if self.selective {
-            for (start, payload) in self.behind_gaps.iter().take(if self.stamped { 3 } else { 4 }) {
-                let start = self.socket_initial + 1 + *start as u32;
-                packet.options.sack.push(Range { start, end: start + payload.len() as u32 }).unwrap();
+            for (start, end) in self.blocks().into_iter().take(if self.stamped { 3 } else { 4 }) {
+                let first = self.socket_initial + 1;
+                packet.options.sack.push(Range { start: first + start as u32, end: first + end as u32 }).unwrap();
             }
         }
         self.answer_due = false;

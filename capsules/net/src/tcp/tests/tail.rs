@@ -125,5 +125,7 @@ fn a_loss_that_is_known_needs_no_probe() {
     connection.sent(at(100));
     connection.receive(ack().reporting(&[(1_460, 2_920)]), at(150));
     connection.sent(at(150));
-    assert_eq!(connection.deadline(), at(300), "the retransmission timer");
+    assert_eq!(connection.deadline(), Instant::from_micros(162_500), "the reordering timer, a quarter of 50 ms later");
+    assert_eq!(connection.sent(connection.deadline())[0].sequence, SEND_NEXT);
+    assert_eq!(connection.counters.tail_probes, 0);
 }
