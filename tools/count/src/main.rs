@@ -13,6 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
+use std::time::Duration;
 
 /// The command of the closed run. It prints nothing: QEMU's serial sockets take some 270 bytes without fail, and more
 /// only when the host has time to read them.
@@ -27,6 +28,8 @@ const BULK: [usize; 2] = [1 << 20, 5 << 20];
 const REQUESTS: [usize; 2] = [10, 210];
 /// What shows the grant when the last connection is closed on both sides.
 const AFTERWARDS: &str = "; sleep 1; grants";
+/// How long the server's last segment may take, while the board sleeps in what follows.
+const FAREWELL: Duration = Duration::from_millis(300);
 /// The requests at either end of a long run.
 const HUNDRED: usize = 100;
 /// The same against a server on the host, which varies, so that it takes more of them.
@@ -228,7 +231,13 @@ impl Counter {
         let peer = Peer::Script { netdev: &netdev, halts: &halts };
         let commands = format!("webget {options} {}{more}", slopos_netlab::server::url());
         thread::scope(|scope| {
-            let script = scope.spawn(|| script::serve(&mut lab, pages.iter().copied()));
+            let script = scope.spawn(|| {
+                script::serve(&mut lab, pages.iter().copied());
+                if !more.is_empty() {
+                    // The last acknowledgement leaves when the board waits.
+                    lab.during(FAREWELL);
+                }
+            });
             let counted = self.board.0.run(&commands, peer)?;
             // What it panicked with is on standard error already.
             script.join().map_err(|_| anyhow!("`{commands}`: the board did not play its part"))?;
