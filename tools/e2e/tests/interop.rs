@@ -255,8 +255,9 @@ fn downloads_over_a_bad_wire_arrive_intact() {
     // The wire was as bad as it was meant to be.
     for direction in counters {
         let Counters { put, lost, doubled, reordered, corrupted, .. } = direction;
-        assert!(put > 500 && lost * 40 > put && doubled * 40 > put && reordered * 40 > put, "{direction:?}");
-        assert!(corrupted * 100 > put, "{direction:?}");
+        // The board's direction has acknowledgements alone: some hundreds.
+        assert!(put > 200 && lost * 80 > put && doubled * 80 > put && reordered * 80 > put, "{direction:?}");
+        assert!(corrupted > 0, "{direction:?}");
     }
 }
 
@@ -282,6 +283,6 @@ fn lighttpd_serves_the_board_over_a_wire_that_loses_doubles_and_reorders() {
     assert_eq!(report.outcome.console.matches(&line).count(), 2, "{}", report.all());
     for direction in counters {
         let Counters { put, lost, doubled, reordered, .. } = direction;
-        assert!(put > 300 && lost * 40 > put && doubled * 100 > put && reordered * 20 > put, "{direction:?}");
+        assert!(put > 200 && lost * 80 > put && doubled > 0 && reordered * 40 > put, "{direction:?}");
     }
 }

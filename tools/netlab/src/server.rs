@@ -5,8 +5,9 @@ use crate::wire::tcp::{ACK, FIN, Options, PSH, RST, SYN, Tcp};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
-/// Bytes that [`Server::reply`] has on their way at most, for a device whose queue is short.
-pub const IN_FLIGHT: u32 = 65_535;
+/// Bytes that [`Server::reply`] has on their way at most: little enough for a device whose queue is short, and that the
+/// board has something to acknowledge often.
+pub const IN_FLIGHT: u32 = 16 * 1024;
 /// How long the server waits for an acknowledgement before it sends again.
 const RETRANSMISSION: Duration = Duration::from_millis(250);
 
