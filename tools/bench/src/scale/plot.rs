@@ -52,6 +52,7 @@ fn chart(curve: &Measured, area: &DrawingArea<SVGBackend<'_>, Shift>) -> Result<
     chart
         .configure_mesh()
         .disable_x_mesh()
+        .light_line_style(TRANSPARENT)
         .x_labels(curve.rows.len() * 5 + 1)
         .x_label_formatter(&name)
         .x_desc("sockets in processes")
