@@ -6,6 +6,7 @@ set shell := ["sh", "-euc"]
 board := "boards/qemu_q35/board.toml"
 test_board := "boards/qemu_q35/test.toml"
 attack_board := "boards/qemu_q35/attack.toml"
+scale_board := "boards/qemu_q35/scale.toml"
 tools := env_var_or_default("CARGO_TARGET_DIR", "target") / "debug"
 apps := env_var_or_default("CARGO_TARGET_DIR", "target") / "bare-apps/x86_64-unknown-none/release"
 
@@ -55,11 +56,18 @@ boot-log *ARGUMENTS: build
 count *OPTIONS: (build board) (build test_board)
     @cargo run --quiet -p slopos-count -- --apps "{{ apps }}" "$@"
 
-# Measures the board beside a Linux guest, in turns: [NAME...] [--list] [--runs N] [--with-offloads] [--json FILE] [--plot FILE.svg]
+# Measures the board beside a Linux guest, in turns: [NAME...] [--list] [--runs N] [--with-offloads] [--json FILE] [--plot FILE.svg]; or: scale [sockets|processes]
 bench *OPTIONS: build
-    @tools/setup/servers.sh
-    @tools/setup/linux.sh
-    @cargo run --quiet -p slopos-bench -- "$@"
+    #!/bin/sh
+    set -eu
+    tools/setup/servers.sh
+    # What more sockets cost is measured on a board of its own, without a Linux guest.
+    if [ "${1:-}" = scale ]; then
+        tools/setup/build.sh {{ scale_board }}
+        exec cargo run --quiet -p slopos-bench -- "$@" --apps "{{ apps }}"
+    fi
+    tools/setup/linux.sh
+    exec cargo run --quiet -p slopos-bench -- "$@"
 
 # Prints a manifest with every multiplication worked out.
 manifest file=board:

@@ -188,6 +188,8 @@ static RECEIVE: ConstStaticCell<[[u8; {receive}]; {sockets}]> = ConstStaticCell:
 #[unsafe(link_section = \".grant.{name}.net\")]
 static SEND: ConstStaticCell<[[u8; {send}]; {sockets}]> = ConstStaticCell::new([[0; {send}]; {sockets}]);
 static AUTHORITY: [Remote; {}] = [{remotes}];
+// The control blocks of 29 sockets pass over 33 KiB of the stack. Inlined, they would stay in the frame of `main`.
+#[inline(never)]
 pub fn sockets() -> &'static mut SocketSet<'static> {{
     let mut receive = RECEIVE.take().iter_mut();
     let mut send = SEND.take().iter_mut();

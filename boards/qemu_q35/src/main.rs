@@ -86,8 +86,7 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
 
     let spaces = SPACES.init_with(statics::user_spaces);
     let mut cpu = Cpu::new(&machine.space, spaces);
-    let table = PROCESS_TABLE.init_with(|| core::array::from_fn(|index| Process::new(&CONFIGURATIONS[index])));
-    let mut kernel = Kernel::new(table);
+    let mut kernel = Kernel::new(process_table());
 
     let (mac, link_up, mtu) = devices
         .network
@@ -133,4 +132,11 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
         watched_until: Instant::BOOT,
     }
     .run()
+}
+
+/// The process table. It passes over the stack, as large as there are processes; inlined, it would stay in the frame of
+/// `kernel_main` for good.
+#[inline(never)]
+fn process_table() -> &'static mut [Process; PROCESSES] {
+    PROCESS_TABLE.init_with(|| core::array::from_fn(|index| Process::new(&CONFIGURATIONS[index])))
 }

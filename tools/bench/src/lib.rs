@@ -11,6 +11,7 @@ pub mod memory;
 pub mod namespace;
 pub mod plot;
 pub mod report;
+pub mod scale;
 pub mod series;
 pub mod servers;
 pub mod statistics;

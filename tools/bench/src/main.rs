@@ -1,22 +1,25 @@
-//! `bench`: measures the board beside a Linux guest.
+//! `bench`: measures the board beside a Linux guest; `bench scale` measures what more sockets and processes cost.
 
 use anyhow::{Context, Result, bail};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use slopos_bench::guest::Images;
 use slopos_bench::lab::Lab;
 use slopos_bench::measure::{MEASURES, Measure};
 use slopos_bench::plot;
 use slopos_bench::report::{self, Row, Setting, Verdict};
+use slopos_bench::scale::cli as scale;
 use slopos_bench::series::{self, Settings};
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 /// Measures the board and a Linux guest in turns, and prints a table of medians. Exits with 1 where a figure cannot be
 /// published: a guest failed, or other work disturbed the machine.
 #[derive(Parser)]
-#[command(name = "bench")]
+#[command(name = "bench", args_conflicts_with_subcommands = true)]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// The measures; all of them, unless some are named.
     names: Vec<String>,
     /// Lists the measures.
@@ -48,8 +51,19 @@ struct Arguments {
     linux: PathBuf,
 }
 
+/// What is measured without a Linux guest.
+#[derive(Subcommand)]
+enum Command {
+    Scale(scale::Arguments),
+}
+
 fn main() -> ExitCode {
-    match bench(&Arguments::parse()) {
+    let arguments = Arguments::parse();
+    let done = match &arguments.command {
+        Some(Command::Scale(arguments)) => scale::measure(arguments),
+        None => bench(&arguments),
+    };
+    match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -65,6 +79,7 @@ fn bench(arguments: &Arguments) -> Result<bool> {
         for Measure { name, about, quantity, bar, .. } in &MEASURES {
             println!("{name:<12} {about} [{}; {bar}]", quantity.unit());
         }
+        println!("{:<12} more sockets and processes on a board of its own; see bench scale --help", "scale");
         return Ok(true);
     }
     let measures = chosen(&arguments.names)?;
@@ -120,7 +135,7 @@ fn setting(arguments: &Arguments) -> Result<Setting> {
     let linux = fs::read_to_string(&file)
         .with_context(|| format!("there is no {}; run ./just bench, which makes the Linux guest", file.display()))?;
     let program = std::env::var_os("QEMU").unwrap_or_else(|| "qemu-system-x86_64".into());
-    let version = Command::new(&program).arg("--version").output();
+    let version = std::process::Command::new(&program).arg("--version").output();
     let version = version.with_context(|| format!("{} cannot be started", program.to_string_lossy()))?;
     let version = String::from_utf8_lossy(&version.stdout);
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").context("/proc/cpuinfo")?;

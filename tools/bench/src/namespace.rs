@@ -56,6 +56,14 @@ impl Namespace {
         ip(&[&["-n", &self.name], arguments].concat())
     }
 
+    /// How many frames may wait at the tap from now on.
+    ///
+    /// # Errors
+    /// The kernel does not allow it.
+    pub fn queue(&self, frames: u32) -> Result<()> {
+        self.ip(&["link", "set", TAP, "txqueuelen", &frames.to_string()])
+    }
+
     /// Sets a value of /proc/sys/net for this namespace alone.
     fn set(&self, key: &str, value: &str) -> Result<()> {
         let path = Path::new("/proc/sys/net").join(key);

@@ -53,11 +53,12 @@ impl Server {
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("{kind}_temp_path {};\n", path(kind)))
             .concat();
-        // One process, so that its time can be told from others'.
+        // One process, so that its time can be told from others'. 512 connections at once take as many files again.
         let text = format!(
-            "daemon off; master_process off; pid {}; error_log stderr;\nevents {{ worker_connections 1024; }}\n\
+            "daemon off; master_process off; pid {}; error_log stderr; worker_rlimit_nofile 4096;\n\
+             events {{ worker_connections 2048; }}\n\
              http {{ access_log off; sendfile on; tcp_nopush on; default_type application/octet-stream;\n{temporary}\
-             server {{ listen {address}; root {}; }} }}\n",
+             server {{ listen {address} backlog=1024; root {}; }} }}\n",
             path("pid"),
             root.display()
         );

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Parser;
 use slopos_count::kept::Kept;
-use slopos_count::profile::{Board, Peer, Profile};
+use slopos_count::profile::{Board, MEMORY, Peer, Profile};
 use slopos_count::report::{self, Figure, Tables};
 use slopos_count::script;
 use slopos_count::server::Server;
@@ -185,7 +185,7 @@ struct Counter {
 impl Counter {
     fn open(arguments: &Arguments) -> Result<Counter> {
         let open = |image: &Path, app: &str| -> Result<_> {
-            let mut board = Board { image: image.to_owned(), waits: Vec::new() };
+            let mut board = Board { image: image.to_owned(), waits: Vec::new(), memory: MEMORY };
             let symbols = Symbols::open(&board.kernel(), &arguments.apps.join(app))?;
             board.waits = symbols.busy_waits()?;
             Ok((board, symbols))

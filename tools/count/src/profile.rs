@@ -14,6 +14,9 @@ const PLUGIN: &str = env!("COUNT_PLUGIN");
 /// Longest run. 64 MiB take about two seconds on an idle machine, ten thousand requests a minute.
 const LIMIT: Duration = Duration::from_secs(600);
 
+/// Memory of a board that needs no more than others, in MiB.
+pub const MEMORY: u32 = 16;
+
 /// What was counted at one address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
@@ -80,6 +83,8 @@ pub enum Peer<'a> {
     },
     /// A server on the host answers, in its own time; guest time passes at its own pace while the guest waits.
     Host,
+    /// The same behind another link than QEMU's user networking: its `-netdev` without its id.
+    Link(&'a str),
 }
 
 /// A board and how to count it.
@@ -90,12 +95,19 @@ pub struct Board {
     /// Where the kernel waits for QEMU by looking again and again. The host sleeps there for a moment, so that the number
     /// of looks does not depend on how fast it is.
     pub waits: Vec<u64>,
+    /// Its memory in MiB.
+    pub memory: u32,
 }
 
 impl Board {
     /// The kernel's ELF.
     pub fn kernel(&self) -> PathBuf {
         with_ending(&self.image, ".elf")
+    }
+
+    /// The flash's image.
+    pub fn flash(&self) -> PathBuf {
+        with_ending(&self.image, ".img")
     }
 
     /// Boots the board, has it carry out `commands` and exit, and counts from reset on. The console's text is
@@ -111,8 +123,9 @@ impl Board {
             plugin.push(format!(",nap={address:x}"));
         }
         let mut machine = Machine::builder(self.kernel())
-            .flash(with_ending(&self.image, ".img"))
+            .flash(self.flash())
             .accelerator(Accelerator::Tcg)
+            .memory(format!("{}M", self.memory))
             .timeout(LIMIT)
             .append(format!("{commands}; exit"));
         // One instruction is one nanosecond. Waiting costs no time where nothing comes from outside.
@@ -129,6 +142,10 @@ impl Board {
                 machine = machine.netdev(netdev);
             }
             Peer::Host => icount = "shift=0",
+            Peer::Link(netdev) => {
+                icount = "shift=0";
+                machine = machine.netdev(netdev);
+            }
         }
         // What the guest takes for random numbers is the same in each run.
         let seed = ["-seed", "1"].map(OsString::from);

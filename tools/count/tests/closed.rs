@@ -1,12 +1,12 @@
 //! Counts of the built board. Run `./just build` first.
 
-use slopos_count::profile::{Board, Peer};
+use slopos_count::profile::{Board, MEMORY, Peer};
 use std::path::Path;
 
 #[test]
 fn a_closed_run_repeats_to_the_instruction() {
     let image = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../build/qemu_q35");
-    let board = Board { image, waits: Vec::new() };
+    let board = Board { image, waits: Vec::new(), memory: MEMORY };
     assert!(board.kernel().is_file(), "there is no {}; run ./just build", board.kernel().display());
     let (first, _) = board.run("sleep 1", Peer::None).unwrap();
     let (second, _) = board.run("sleep 1", Peer::None).unwrap();

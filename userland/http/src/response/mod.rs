@@ -1,6 +1,7 @@
 //! The response, from its first byte to its last (RFC 9112 sections 4 to 6, 8).
 //!
-//! [`receive`] reads from any stream into one buffer and hands what it finds to a [`Sink`].
+//! [`receive`] reads from any stream into one buffer and hands what it finds to a [`Sink`]; a [`Receiver`] is given the
+//! bytes instead, as they come.
 
 mod framing;
 #[cfg(test)]
@@ -127,50 +128,145 @@ pub fn receive<R: Read, S: Sink>(
     progress: &mut Progress,
 ) -> Result<(), Failure<R::Error, S::Error>> {
     assert!(buffer.len() >= HEAD);
-    let mut filled = 0;
-    let mut interim = 0;
-    let (framing, head_length) = loop {
+    let mut receiver = Receiver::new(method);
+    // What was read and not yet taken: the beginning of a head.
+    let mut kept = 0;
+    while !receiver.is_complete() {
+        let count = stream.read(&mut buffer[kept..]).map_err(Failure::Stream)?;
+        if count == 0 {
+            return Ok(receiver.end_of_stream()?);
+        }
+        let filled = kept + count;
+        let used = receiver.take(&buffer[..filled], sink, progress)?;
+        buffer.copy_within(used..filled, 0);
+        kept = filled - used;
+    }
+    Ok(())
+}
+
+/// One response, taken in whatever pieces it comes: for who reads several at a time, and cannot wait for one.
+#[derive(Debug)]
+pub struct Receiver {
+    method: Method,
+    /// Interim responses so far.
+    interim: usize,
+    /// Where the body ends; `None` before the final head.
+    framing: Option<Framing>,
+}
+
+impl Receiver {
+    /// For the response to a request with this method.
+    pub const fn new(method: Method) -> Receiver {
+        Receiver { method, interim: 0, framing: None }
+    }
+
+    /// Whether the head is behind it. From then on [`Receiver::take`] takes all that it is given.
+    pub const fn has_head(&self) -> bool {
+        self.framing.is_some()
+    }
+
+    /// Whether the response is complete.
+    pub fn is_complete(&self) -> bool {
+        match &self.framing {
+            None => false,
+            Some(Framing::Length(left)) => *left == 0,
+            Some(Framing::Chunked(decoder)) => decoder.is_done(),
+            Some(Framing::UntilClose) => false,
+        }
+    }
+
+    /// Takes bytes, and returns how many of them. Of a head that is not complete it takes none: the rest has to be
+    /// given again, with more behind it. What lies beyond the end of the body is taken and thrown away.
+    ///
+    /// # Errors
+    /// [`Failure::Broken`], also where a head has [`HEAD`] bytes and no end; [`Failure::Sink`].
+    pub fn take<E, S: Sink>(
+        &mut self,
+        bytes: &[u8],
+        sink: &mut S,
+        progress: &mut Progress,
+    ) -> Result<usize, Failure<E, S::Error>> {
+        let mut used = 0;
+        // A head is parsed from its beginning with each piece that comes. It is short, and mostly comes in one.
+        while self.framing.is_none() {
+            match self.head(&bytes[used..], sink, progress)? {
+                0 => return Ok(used),
+                length => used += length,
+            }
+        }
+        self.body(&bytes[used..], sink, progress)?;
+        Ok(bytes.len())
+    }
+
+    /// Parses a head, interim or final, and returns its length: 0 where it is not complete.
+    fn head<E, S: Sink>(
+        &mut self,
+        bytes: &[u8],
+        sink: &mut S,
+        progress: &mut Progress,
+    ) -> Result<usize, Failure<E, S::Error>> {
         let mut headers = [httparse::EMPTY_HEADER; HEADERS];
         let mut response = httparse::Response::new(&mut headers);
-        // The head is parsed from its beginning with each piece that comes. It is short, and mostly comes in one.
-        match response.parse(&buffer[..filled]).map_err(Broken::Head)? {
-            Status::Complete(length) if length > HEAD => return Err(Broken::LongHead.into()),
+        match response.parse(bytes).map_err(Broken::Head)? {
+            Status::Complete(length) if length > HEAD => Err(Broken::LongHead.into()),
             Status::Complete(length) => {
                 let head = head_of(&response)?;
                 if head.status >= 200 {
                     progress.status = head.status;
-                    let framing = Framing::of(method, &head)?;
+                    let framing = Framing::of(self.method, &head)?;
                     sink.head(&head).map_err(Failure::Sink)?;
-                    break (framing, length);
+                    self.framing = Some(framing);
+                    return Ok(length);
                 }
-                interim += 1;
+                self.interim += 1;
                 // 101 answers a request to change the protocol, which nobody made.
-                if interim > INTERIM || head.status == 101 {
+                if self.interim > INTERIM || head.status == 101 {
                     return Err(Broken::Interim.into());
                 }
-                buffer.copy_within(length..filled, 0);
-                filled -= length;
+                Ok(length)
             }
-            Status::Partial if filled >= HEAD => return Err(Broken::LongHead.into()),
-            Status::Partial => {
-                let count = stream.read(&mut buffer[filled..]).map_err(Failure::Stream)?;
-                if count == 0 {
-                    return Err(Broken::CutOff.into());
-                }
-                filled += count;
-            }
+            Status::Partial if bytes.len() >= HEAD => Err(Broken::LongHead.into()),
+            Status::Partial => Ok(0),
         }
-    };
-    let mut body = Body { framing, sink, progress };
-    body.take(&buffer[head_length..filled])?;
-    while !body.is_complete() {
-        let count = stream.read(buffer).map_err(Failure::Stream)?;
-        if count == 0 {
-            return body.end_of_stream();
-        }
-        body.take(&buffer[..count])?;
     }
-    Ok(())
+
+    /// Takes bytes of the body.
+    fn body<E, S: Sink>(
+        &mut self,
+        mut bytes: &[u8],
+        sink: &mut S,
+        progress: &mut Progress,
+    ) -> Result<(), Failure<E, S::Error>> {
+        while !bytes.is_empty() && !self.is_complete() {
+            let (used, piece) = match &mut self.framing {
+                Some(Framing::Length(left)) => {
+                    let count = usize::try_from(*left).map_or(bytes.len(), |left| left.min(bytes.len()));
+                    *left -= count as u64;
+                    (count, &bytes[..count])
+                }
+                Some(Framing::Chunked(decoder)) => decoder.decode(bytes)?,
+                Some(Framing::UntilClose) | None => (bytes.len(), bytes),
+            };
+            if !piece.is_empty() {
+                progress.body_bytes += piece.len() as u64;
+                sink.body(piece).map_err(Failure::Sink)?;
+            }
+            bytes = &bytes[used..];
+        }
+        Ok(())
+    }
+
+    /// The server has closed the connection: only a body without a length may end so, or what is complete.
+    ///
+    /// # Errors
+    /// [`Broken::CutOff`].
+    pub fn end_of_stream(&self) -> Result<(), Broken> {
+        match self.framing {
+            Some(Framing::UntilClose) => Ok(()),
+            _ if self.is_complete() => Ok(()),
+            _ => Err(Broken::CutOff),
+        }
+    }
 }
 
 /// The fields of a head that httparse found complete.
@@ -179,50 +275,4 @@ fn head_of<'a>(response: &'a httparse::Response<'_, 'a>) -> Result<Head<'a>, Bro
     let status = response.code.filter(|&code| code >= 100).ok_or(missing)?;
     let minor_version = response.version.ok_or(missing)?;
     Ok(Head { minor_version, status, reason: response.reason.unwrap_or(""), headers: response.headers })
-}
-
-/// A body on its way to the sink.
-struct Body<'a, S> {
-    framing: Framing,
-    sink: &'a mut S,
-    progress: &'a mut Progress,
-}
-
-impl<S: Sink> Body<'_, S> {
-    fn is_complete(&self) -> bool {
-        match &self.framing {
-            Framing::Length(left) => *left == 0,
-            Framing::Chunked(decoder) => decoder.is_done(),
-            Framing::UntilClose => false,
-        }
-    }
-
-    /// Takes bytes from the stream. What lies beyond the end of the body is none of our business.
-    fn take<E>(&mut self, mut bytes: &[u8]) -> Result<(), Failure<E, S::Error>> {
-        while !bytes.is_empty() && !self.is_complete() {
-            let (used, piece) = match &mut self.framing {
-                Framing::Length(left) => {
-                    let count = usize::try_from(*left).map_or(bytes.len(), |left| left.min(bytes.len()));
-                    *left -= count as u64;
-                    (count, &bytes[..count])
-                }
-                Framing::Chunked(decoder) => decoder.decode(bytes)?,
-                Framing::UntilClose => (bytes.len(), bytes),
-            };
-            if !piece.is_empty() {
-                self.progress.body_bytes += piece.len() as u64;
-                self.sink.body(piece).map_err(Failure::Sink)?;
-            }
-            bytes = &bytes[used..];
-        }
-        Ok(())
-    }
-
-    /// The server has closed the connection: only a body without a length may end so.
-    fn end_of_stream<E>(&self) -> Result<(), Failure<E, S::Error>> {
-        match self.framing {
-            Framing::UntilClose => Ok(()),
-            Framing::Length(_) | Framing::Chunked(_) => Err(Broken::CutOff.into()),
-        }
-    }
 }
