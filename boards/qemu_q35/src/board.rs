@@ -16,13 +16,15 @@ use slopos_x86_64::control::wait_for_interrupt;
 use slopos_x86_64::processor::Cpu;
 use slopos_x86_64::trap::{TIMER_VECTOR, has_pending, take_pending};
 
-/// Frames taken in, and frames sent, in one pass.
-const FRAMES_PER_PASS: usize = 64;
+/// Frames taken in, and frames sent, in one pass. Few enough that a sender with a window of 64 KiB hears of the first
+/// ones while the last are still on their way.
+const FRAMES_PER_PASS: usize = 16;
 /// Bytes taken from the console's port in one pass: its FIFO twice.
 const KEYS_PER_PASS: usize = 32;
-/// How long after a frame the next is looked for, without the device's interrupts. A process that computes is
-/// interrupted so often, to look.
+/// How long after a frame the next is looked for, without the device's interrupts.
 const WATCH: Duration = Duration::from_millis(1);
+/// How long a process that was woken runs before it is interrupted, to look for frames: it seldom runs for so long.
+const STAY: Duration = Duration::from_millis(4);
 /// How long frames wait for a process that may add to them.
 const COALESCE: Duration = Duration::from_micros(50);
 /// How long a broken network device is left alone before it is started again.
@@ -119,13 +121,13 @@ impl Board {
         if self.kernel.runnable() == 0 {
             return false;
         }
-        // While frames keep coming they are looked for, and interrupts are not worth their cost; but a process that
-        // only computes must not keep them waiting.
-        let watched = start < self.watched_until;
+        // While frames keep coming they are looked for, and interrupts are not worth their cost. Who was woken soon
+        // waits again; anybody else may compute for long, and must not keep frames waiting.
+        let watched = start < self.watched_until && self.kernel.wakes();
         if !watched && self.network.as_mut().is_some_and(Net::enable_interrupts) {
             return true;
         }
-        let watch = watched.then(|| start + WATCH);
+        let watch = watched.then(|| start + STAY);
         let woken = self.kernel.wakes();
         self.watch_process(watch, start);
         loop {
