@@ -124,10 +124,10 @@ impl Board {
         // While frames keep coming they are looked for, and interrupts are not worth their cost. Who was woken soon
         // waits again; anybody else may compute for long, and must not keep frames waiting.
         let watched = start < self.watched_until && self.kernel.wakes();
-        if !watched && self.network.as_mut().is_some_and(Net::enable_interrupts) {
-            return true;
-        }
-        let watch = watched.then(|| start + STAY);
+        let waiting = !watched && self.network.as_mut().is_some_and(Net::enable_interrupts);
+        // For frames that wait already no interrupt may come. The process runs all the same, or a flood of frames could
+        // keep it from running for ever.
+        let watch = if waiting { Some(start + WATCH) } else { watched.then(|| start + STAY) };
         let woken = self.kernel.wakes();
         self.watch_process(watch, start);
         loop {
