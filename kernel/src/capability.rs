@@ -23,7 +23,7 @@
 /// Only the board implements this, for tokens that it hands to what it trusts to manage processes.
 pub unsafe trait ManageProcesses {}
 
-/// May read and write the memory of a process that does not run, to load it.
+/// May write the memory of a process that does not run: to load it, or where it waits to read.
 ///
 /// # Safety
 /// Only the board implements this, for tokens that it hands to what it trusts with every process's memory.

@@ -111,6 +111,21 @@ pub fn dispatch<P: Processor, O: Objects>(
     }
 }
 
+/// Where a call that waits to read from `object` wants the part `range` of its buffer: address and length. `None` where
+/// it waits for something else, or the part is not within its buffer.
+pub(crate) fn waits_to_read(
+    process: &mut Process,
+    call: &Call,
+    object: &Object,
+    range: core::ops::Range<usize>,
+) -> Option<(u64, u64)> {
+    let [number, address, length, ..] = call.arguments;
+    let reads = call.number == syscall::FS_READ
+        && process.descriptors.get(number, rights::READ).is_ok_and(|descriptor| descriptor.object == *object);
+    let (start, end) = (range.start as u64, range.end as u64);
+    (reads && start < end && end <= length).then_some((address.checked_add(start)?, end - start))
+}
+
 /// All that a call may touch.
 struct Context<'a, P, O> {
     process: &'a mut Process,

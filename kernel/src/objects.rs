@@ -53,7 +53,8 @@ pub struct RemoteRange {
 pub trait Objects {
     /// A region of the flash by name, which the manifest has already been found to grant.
     fn open(&mut self, process: ProcessId, name: &str) -> Result<Object, Errno>;
-    /// Reads; 0 is the end of the stream. `buffer` is not empty.
+    /// Reads; 0 is the end of the stream. `buffer` is not empty. Where the process had to wait, it may hold what came in
+    /// the meantime already ([`crate::scheduler::Kernel::waiting_reader`]).
     fn read(
         &mut self,
         process: ProcessId,

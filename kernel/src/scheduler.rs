@@ -13,7 +13,7 @@ mod process;
 use crate::capability::{EnterProcessMemory, ManageProcesses};
 use crate::dispatch::{self, Outcome};
 use crate::loader::Image;
-use crate::objects::Objects;
+use crate::objects::{Object, Objects};
 use crate::process::{ProcessId, ProcessSet};
 use crate::processor::{Fault, Processor, Trap};
 use crate::time::{Duration, Instant};
@@ -156,6 +156,24 @@ impl Kernel {
         self.processes[index].restart_at = None;
         self.find_deadline();
         Some(ProcessId::new(index as u8))
+    }
+
+    /// The part `range` of the buffer into which a process waits to read from `object`; its bytes mean nothing to the
+    /// process until the read returns. `None` where it waits for nothing there, or the part is not within the buffer.
+    ///
+    /// What is put there has to be the first that the read then takes ([`Objects::read`]), for the call is made again.
+    pub fn waiting_reader<'a>(
+        &mut self,
+        id: ProcessId,
+        object: &Object,
+        range: core::ops::Range<usize>,
+        cpu: &'a mut impl Processor,
+        _: &impl EnterProcessMemory,
+    ) -> Option<&'a mut [u8]> {
+        let process = self.processes.get_mut(id.index())?;
+        let call = process.waiting?.call;
+        let (address, length) = dispatch::waits_to_read(process, &call, object, range)?;
+        cpu.writable(id, address, length).ok()
     }
 
     /// Makes the waiting processes of the set try their calls again.

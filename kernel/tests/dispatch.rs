@@ -2,17 +2,18 @@
 
 mod common;
 
-use common::{FakeObjects, FakeProcessor, MEMORY, kernel};
+use common::{FakeObjects, FakeProcessor, MEMORY, Token, kernel};
 use slopos_abi::info::{GrantInfo, SocketInfo};
 use slopos_abi::poll::{self, Entry};
 use slopos_abi::{DESCRIPTORS, Errno, rights, socket, syscall};
-use slopos_kernel::objects::RemoteRange;
+use slopos_kernel::objects::{Object, RemoteRange};
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::process::ProcessSet;
 use slopos_kernel::processor::Call;
 use slopos_kernel::processor::Trap;
 use slopos_kernel::scheduler::Kernel;
 use slopos_kernel::time::Instant;
+use std::ops::Range;
 use zerocopy::{FromBytes, IntoBytes};
 
 struct Fixture {
@@ -77,6 +78,39 @@ fn a_read_without_data_blocks_until_woken() {
     fixture.kernel.wake(ProcessSet::ALL);
     assert_eq!(fixture.step(2), Some(Ok(5)));
     assert_eq!(&fixture.cpu.memory[0][..5], b"hello");
+}
+
+#[test]
+fn what_a_read_waits_for_can_be_put_into_its_buffer_and_nothing_else_can() {
+    let mut fixture = fixture();
+    let socket = fixture.call(syscall::SOCKET, &[socket::KIND_STREAM, 0]).unwrap().unwrap();
+    let object = Object::Socket(1);
+    let length = |fixture: &mut Fixture, object: Object, range: Range<usize>| {
+        let Fixture { kernel, cpu, .. } = fixture;
+        kernel.waiting_reader(ProcessId::new(0), &object, range, cpu, &Token).map(|buffer| buffer.len())
+    };
+    assert_eq!(length(&mut fixture, object, 0..1), None, "it does not wait");
+    assert_eq!(fixture.call(syscall::FS_READ, &[socket, MEMORY + 100, 10]), None);
+    for wanted in [Object::Socket(0), Object::Console] {
+        assert_eq!(length(&mut fixture, wanted, 0..1), None, "it waits for another object");
+    }
+    for outside in [0..11, 10..11, 5..5, usize::MAX..usize::MAX, 1..usize::MAX] {
+        assert_eq!(length(&mut fixture, object, outside), None);
+    }
+    assert_eq!(length(&mut fixture, object, 0..10), Some(10));
+    let Fixture { kernel, cpu, .. } = &mut fixture;
+    kernel.waiting_reader(ProcessId::new(0), &object, 4..6, cpu, &Token).unwrap().fill(7);
+    assert_eq!(fixture.cpu.memory[0].iter().position(|&byte| byte == 7), Some(104));
+    // Woken, it is still in its read until it runs.
+    fixture.kernel.wake(ProcessSet::ALL);
+    assert_eq!(length(&mut fixture, object, 0..10), Some(10));
+    fixture.objects.input = b"!".to_vec();
+    assert_eq!(fixture.step(1), Some(Ok(1)));
+    assert_eq!(length(&mut fixture, object, 0..1), None);
+    assert_eq!(fixture.call(syscall::SLEEP_MS, &[socket, MEMORY, 10]), None);
+    assert_eq!(length(&mut fixture, object, 0..1), None, "another call with the same arguments");
+    fixture.kernel.kill(ProcessId::new(0), &mut fixture.objects, Instant::BOOT, &Token);
+    assert_eq!(length(&mut fixture, object, 0..1), None);
 }
 
 #[test]

@@ -7,9 +7,12 @@ use crate::capsules::Capsules;
 use crate::machine::{Alarm, NETWORK_CONFIGURATION_VECTOR, NETWORK_VECTOR, UART_VECTOR, now, pending_bit};
 use crate::serial::{Serial, Terminal};
 use crate::tokens;
+use slopos_kernel::objects::Object;
 use slopos_kernel::process::ProcessSet;
 use slopos_kernel::scheduler::{Kernel, Step};
 use slopos_kernel::time::{Duration, Instant};
+use slopos_net::socket::SocketIndex;
+use slopos_net::tcp::Arrival;
 use slopos_process_console::{Console as Monitor, Input};
 use slopos_virtio::net::Net;
 use slopos_x86_64::control::wait_for_interrupt;
@@ -192,8 +195,15 @@ impl Board {
                 stack.set_link(device.link_up(), now);
             }
         }
+        let (kernel, cpu) = (&mut self.kernel, &mut self.cpu);
+        // A process that waits for what arrived gets it at once: it is copied and summed in one go.
+        let mut deliver = |process, SocketIndex(socket), arrival: &mut Arrival<'_>| {
+            if let Some(buffer) = kernel.waiting_reader(process, &Object::Socket(socket), arrival.place(), cpu, wire) {
+                arrival.copy_to(buffer);
+            }
+        };
         let mut received = 0;
-        while received < FRAMES_PER_PASS && device.receive(|frame| stack.receive(frame, now, wire)) {
+        while received < FRAMES_PER_PASS && device.receive(|frame| stack.receive(frame, now, &mut deliver, wire)) {
             received += 1;
         }
         received

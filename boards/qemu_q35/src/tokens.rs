@@ -13,6 +13,8 @@ pub struct Wire(());
 
 // SAFETY: the board's event loop hands over what the network device received, and nothing else.
 unsafe impl HandFrames for Wire {}
+// SAFETY: the board's event loop puts what arrived into the buffer of a process that waits to read it, nowhere else.
+unsafe impl EnterProcessMemory for Wire {}
 // SAFETY: the board trusts the console's reports, which a person at the serial line asks for.
 unsafe impl ReadGrants for Console {}
 // SAFETY: the board trusts its event loop to start and kill what a person at the console names.

@@ -72,23 +72,16 @@ impl Accumulator {
 
     /// Adds `bytes` as what follows everything added so far, be that an odd number of bytes.
     pub fn add(&mut self, bytes: &[u8]) {
-        // The halves of a word are summed apart, so that no carry is lost and none has to be looked at.
-        let (mut low, mut high) = (0u64, 0u64);
+        let mut sum = WordSum::default();
         let (blocks, rest) = bytes.as_chunks::<32>();
         for block in blocks {
-            for word in block.as_chunks::<8>().0 {
-                let word = u64::from_ne_bytes(*word);
-                low += word & LOW_HALF;
-                high += word >> 32;
-            }
+            sum.add(&u64_words(block));
         }
         let (words, tail) = rest.as_chunks::<8>();
         for word in words {
-            let word = u64::from_ne_bytes(*word);
-            low += word & LOW_HALF;
-            high += word >> 32;
+            sum.add(&[u64::from_ne_bytes(*word)]);
         }
-        self.join(low + high, tail, bytes.len());
+        self.join(sum.folded(), tail, bytes.len());
     }
 
     /// Adds `source` as [`Accumulator::add`] does and copies it to `destination`. Where the lengths differ, the
@@ -97,7 +90,7 @@ impl Accumulator {
         let length = source.len().min(destination.len());
         let source = source.get(..length).unwrap_or_default();
         let destination = destination.get_mut(..length).unwrap_or_default();
-        let (mut low, mut high) = (0u64, 0u64);
+        let mut sum = WordSum::default();
         let (source_blocks, source_rest) = source.as_chunks::<32>();
         let (destination_blocks, destination_rest) = destination.as_chunks_mut::<32>();
         for (to, from) in destination_blocks.iter_mut().zip(source_blocks) {
@@ -107,23 +100,19 @@ impl Accumulator {
             for (to, word) in to.as_chunks_mut::<8>().0.iter_mut().zip(words) {
                 *to = word.to_ne_bytes();
             }
-            for word in words {
-                low += word & LOW_HALF;
-                high += word >> 32;
-            }
+            sum.add(&words);
         }
         let (source_words, source_tail) = source_rest.as_chunks::<8>();
         let (destination_words, destination_tail) = destination_rest.as_chunks_mut::<8>();
         for (to, from) in destination_words.iter_mut().zip(source_words) {
             let word = u64::from_ne_bytes(*from);
             *to = word.to_ne_bytes();
-            low += word & LOW_HALF;
-            high += word >> 32;
+            sum.add(&[word]);
         }
         for (to, from) in destination_tail.iter_mut().zip(source_tail) {
             *to = *from;
         }
-        self.join(low + high, source_tail, length);
+        self.join(sum.folded(), source_tail, length);
     }
 
     /// The 16-bit one's complement sum, in the machine's byte order.
@@ -157,6 +146,24 @@ impl Accumulator {
         }
         self.sum = add(self.sum, part);
         self.odd ^= length % 2 == 1;
+    }
+}
+
+/// A sum of words, wide enough that no carry is lost.
+#[derive(Default)]
+struct WordSum(u128);
+
+impl WordSum {
+    /// Fewer words than could make it overflow come out of any slice.
+    fn add(&mut self, words: &[u64]) {
+        for &word in words {
+            self.0 += u128::from(word);
+        }
+    }
+
+    /// The one's complement sum.
+    fn folded(self) -> u64 {
+        add(self.0 as u64, (self.0 >> 64) as u64)
     }
 }
 

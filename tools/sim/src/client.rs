@@ -226,7 +226,7 @@ impl Client {
         self.phase = match result {
             Ok(()) => Phase::Talking(socket),
             Err(error) => {
-                station.stack.close(self.process, socket, now);
+                station.close(self.process, socket, now);
                 match error {
                     Error::Refused => Phase::Done(Outcome::Refused),
                     Error::TimedOut => Phase::Done(Outcome::TimedOut),

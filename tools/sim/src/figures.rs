@@ -48,6 +48,8 @@ figures! {
     stuck_peers: "runs in which smoltcp got stuck",
     /// Stream bytes that an application read.
     bytes: "stream bytes delivered",
+    /// Stream bytes that our stack put straight into the buffer of a read that waited.
+    straight_bytes: "straight into a read that waited",
     /// Frames put on the link by either end.
     frames: "frames sent",
     /// Bytes of those.

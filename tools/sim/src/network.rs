@@ -218,7 +218,7 @@ impl<'r, 'a> Run<'r, 'a> {
     /// Ends what is left.
     fn end(&mut self) {
         for process in self.station.processes() {
-            self.station.stack.kill(process);
+            self.station.kill(process);
         }
         count_stack(&mut self.figures, self.station, self.now_us);
     }
@@ -245,7 +245,7 @@ impl<'r, 'a> Run<'r, 'a> {
         if let Some((process, _)) = self.scenario.kill.filter(|&(_, at)| at <= self.now_us && !self.killed) {
             self.killed = true;
             let process = ProcessId::new(process);
-            self.station.stack.kill(process);
+            self.station.kill(process);
             self.clients.iter_mut().filter(|client| client.process() == process).for_each(Client::kill);
             ensure!(self.station.in_use(process) == 0, "a killed process has sockets");
         }
@@ -390,6 +390,7 @@ impl<'r, 'a> Run<'r, 'a> {
 /// Takes over what our stack has counted.
 pub fn count_stack(figures: &mut Figures, station: &Station<'_>, now_us: u64) {
     let counters = station.stack.counters();
+    figures.straight_bytes += station.straight_bytes;
     figures.established += counters.tcp.established;
     figures.retransmits += counters.tcp.retransmits;
     figures.fast_retransmits += counters.tcp.fast_retransmits;

@@ -1,13 +1,15 @@
 //! Our stack, on its link: the board's loop around it, and what must hold after each step.
 
-use anyhow::{Result, bail, ensure};
+use std::collections::BTreeMap;
+
+use anyhow::{Result, anyhow, bail, ensure};
 use slopos_host_log::Token;
 use slopos_kernel::grant::Grant;
 use slopos_kernel::process::{ProcessId, ProcessSet};
 use slopos_kernel::time::Instant;
 use slopos_net::socket::{Remote, Socket, SocketIndex, SocketSet};
 use slopos_net::stack::{Config, Stack};
-use slopos_net::tcp::Error;
+use slopos_net::tcp::{Arrival, Error};
 use slopos_net::{MacAddress, ethernet};
 
 use crate::talker::{Io, Stream};
@@ -56,8 +58,12 @@ pub struct Station<'a> {
     pub stack: Stack<'a>,
     /// The account of its connections.
     pub watch: Watch,
+    /// Bytes that went straight into the buffer of a read that waited.
+    pub straight_bytes: u64,
     processes: u8,
     frame: Vec<u8>,
+    /// The buffers of reads that wait.
+    readers: BTreeMap<(ProcessId, SocketIndex), Vec<u8>>,
 }
 
 /// What a stack is made with, besides its memory.
@@ -93,8 +99,10 @@ pub fn with_stations<const N: usize, R>(
         Station {
             stack: Stack::new(mac, Config { max_frame }, seed, Grant::new(regions), Instant::BOOT),
             watch: Watch::default(),
+            straight_bytes: 0,
             processes,
             frame: vec![0; usize::from(max_frame).max(ethernet::HEADER_BYTES)],
+            readers: BTreeMap::new(),
         }
     });
     work(&mut stations)
@@ -125,11 +133,58 @@ impl Station<'_> {
     pub fn deliver(&mut self, frame: &[u8], now: Instant) -> Result<()> {
         // A frame whose Ethernet header is damaged never comes as far as a connection.
         let before = self.stack.counters().tcp.segments_received;
-        self.stack.receive(frame, now, &Token);
+        let deliver = |process, socket, arrival: &mut Arrival<'_>| {
+            let buffer = self.readers.get_mut(&(process, socket));
+            if let Some(place) = buffer.and_then(|buffer| buffer.get_mut(arrival.place())) {
+                arrival.copy_to(place);
+                self.straight_bytes += place.len() as u64;
+            }
+        };
+        self.stack.receive(frame, now, deliver, &Token);
         if self.stack.counters().tcp.segments_received > before {
             self.watch.delivered(frame);
         }
         self.check()
+    }
+
+    /// A process reads up to `length` bytes. Where there are none yet and `waits` says so, it waits in this read as in
+    /// the system call: what comes in may go straight into its buffer, and the next read here is the same one again.
+    ///
+    /// # Errors
+    /// As [`Stack::read`].
+    pub fn read(
+        &mut self,
+        process: ProcessId,
+        socket: SocketIndex,
+        length: usize,
+        waits: bool,
+    ) -> Result<Vec<u8>, Error> {
+        let mut buffer = self.readers.remove(&(process, socket)).unwrap_or_else(|| vec![0xee; length]);
+        match self.stack.read(process, socket, &mut buffer) {
+            Ok(count) => {
+                buffer.truncate(count);
+                Ok(buffer)
+            }
+            Err(error) => {
+                if waits && error == Error::WouldBlock {
+                    self.readers.insert((process, socket), buffer);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// A process lets go of a socket. If it could not while it waits in a read, as it cannot on the board, what was
+    /// delivered to it would be lost.
+    pub fn close(&mut self, process: ProcessId, socket: SocketIndex, now: Instant) {
+        self.readers.remove(&(process, socket));
+        self.stack.close(process, socket, now);
+    }
+
+    /// A process is killed.
+    pub fn kill(&mut self, process: ProcessId) {
+        self.readers.retain(|(reader, _), _| *reader != process);
+        self.stack.kill(process);
     }
 
     /// Does all that needs no time to pass; `send` gets each frame.
@@ -224,13 +279,20 @@ impl SocketStream<'_, '_> {
 impl Stream for SocketStream<'_, '_> {
     fn read(&mut self, out: &mut [u8]) -> Result<Io> {
         let readable = self.station.stack.readiness(self.process, self.socket).readable;
-        let result = self.station.stack.read(self.process, self.socket, out);
+        // Some applications wait in their reads, others only look.
+        let waits = out.len().is_multiple_of(2);
+        let result = self.station.read(self.process, self.socket, out.len(), waits);
         let blocks = result == Err(Error::WouldBlock);
         ensure!(blocks != readable, "the socket says that readable is {readable}, and a read gives {result:?}");
         self.station.check()?;
         match result {
-            Ok(0) => Ok(Io::End),
-            Ok(count) => Ok(Io::Bytes(count)),
+            Ok(bytes) if bytes.is_empty() => Ok(Io::End),
+            Ok(bytes) => {
+                let room =
+                    out.get_mut(..bytes.len()).ok_or_else(|| anyhow!("a read gave more than it had room for"))?;
+                room.copy_from_slice(&bytes);
+                Ok(Io::Bytes(bytes.len()))
+            }
             Err(error) => self.gone(error),
         }
     }
@@ -254,7 +316,7 @@ impl Stream for SocketStream<'_, '_> {
     }
 
     fn close(&mut self) {
-        self.station.stack.close(self.process, self.socket, self.now);
+        self.station.close(self.process, self.socket, self.now);
     }
 
     fn abort(&mut self) {

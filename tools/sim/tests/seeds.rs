@@ -36,6 +36,7 @@ fn a_thousand_seeds_hold() {
     assert_eq!(sum.seeds, SEEDS);
     assert!(sum.established > SEEDS && sum.bytes > 1_000_000, "{sum}");
     for (count, least) in [
+        (sum.straight_bytes, 100_000),
         (sum.lost, 500),
         (sum.overflowed, 50),
         (sum.duplicated, 500),

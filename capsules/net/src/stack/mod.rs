@@ -3,7 +3,7 @@
 //! The board calls it like this, and nothing happens in between:
 //!
 //! ```text
-//! for each frame that arrived   stack.receive(frame, now)
+//! for each frame that arrived   stack.receive(frame, now, deliver)
 //! when the deadline passed      stack.poll(now)
 //! after these, and after each system call on a socket, while the device has room:
 //!                               stack.transmit(buffer, now), until it returns None

@@ -2,6 +2,7 @@
 //! first check that it fails.
 
 use slopos_kernel::capability::HandFrames;
+use slopos_kernel::process::ProcessId;
 use slopos_kernel::time::Instant;
 
 use super::{Control, Place, Stack};
@@ -12,12 +13,22 @@ use crate::dhcp::client::{Ignored, Lease};
 use crate::dhcp::wire::Reply;
 use crate::ethernet::{EtherType, Header};
 use crate::ipv4::Protocol;
-use crate::tcp::{self, Endpoint, Segment, Unverified};
+use crate::socket::SocketIndex;
+use crate::tcp::{self, Arrival, Endpoint, Segment, Unverified};
 use crate::{Ipv4Address, MacAddress, dhcp, ipv4, udp};
 
 impl Stack<'_> {
     /// Takes in one Ethernet frame, without its frame check sequence.
-    pub fn receive(&mut self, frame: &[u8], now: Instant, _: &impl HandFrames) {
+    ///
+    /// `deliver` is shown data that comes next on a connection of this process's socket, while none waits there to be
+    /// read. If the process waits in a read, `deliver` may copy it to the buffer of that read.
+    pub fn receive(
+        &mut self,
+        frame: &[u8],
+        now: Instant,
+        deliver: impl FnOnce(ProcessId, SocketIndex, &mut Arrival<'_>),
+        _: &impl HandFrames,
+    ) {
         self.counters.traffic.receive_frames += 1;
         self.counters.traffic.receive_bytes += frame.len() as u64;
         let drops = &mut self.counters.ethernet;
@@ -38,7 +49,7 @@ impl Stack<'_> {
         } else {
             match header.ether_type {
                 EtherType::ARP => self.receive_arp(payload, now),
-                EtherType::IPV4 => self.receive_ipv4(&header, payload, now),
+                EtherType::IPV4 => self.receive_ipv4(&header, payload, now, deliver),
                 _ => drops.unknown_type += 1,
             }
         }
@@ -99,7 +110,13 @@ impl Stack<'_> {
         }
     }
 
-    fn receive_ipv4(&mut self, frame: &Header, packet: &[u8], now: Instant) {
+    fn receive_ipv4(
+        &mut self,
+        frame: &Header,
+        packet: &[u8],
+        now: Instant,
+        deliver: impl FnOnce(ProcessId, SocketIndex, &mut Arrival<'_>),
+    ) {
         let drops = &mut self.counters.ipv4;
         let (header, payload) = match ipv4::Header::parse(packet) {
             Ok(parts) => parts,
@@ -139,7 +156,7 @@ impl Stack<'_> {
             match header.protocol {
                 Protocol::UDP => self.receive_udp(&header, payload, now),
                 Protocol::TCP if broadcast => drops.not_for_us += 1,
-                Protocol::TCP => self.receive_tcp(frame.source, &header, payload, now),
+                Protocol::TCP => self.receive_tcp(frame.source, &header, payload, now, deliver),
                 _ => drops.unknown_protocol += 1,
             }
         }
@@ -178,7 +195,14 @@ impl Stack<'_> {
         self.note_deadline(self.dhcp.next_deadline());
     }
 
-    fn receive_tcp(&mut self, station: MacAddress, packet: &ipv4::Header, bytes: &[u8], now: Instant) {
+    fn receive_tcp(
+        &mut self,
+        station: MacAddress,
+        packet: &ipv4::Header,
+        bytes: &[u8],
+        now: Instant,
+        deliver: impl FnOnce(ProcessId, SocketIndex, &mut Arrival<'_>),
+    ) {
         let segment = match Unverified::parse(packet.source, packet.destination, bytes) {
             Ok(segment) => segment,
             Err(error) => return self.counters.segments.drop_for(error),
@@ -195,13 +219,14 @@ impl Stack<'_> {
         };
         let (counters, ready) = (&mut self.counters, &mut self.ready);
         let deadline = self.grant.enter(process, |set| {
-            set.with(socket, |socket| {
+            set.with(socket, |entry| {
                 let before = counters.tcp.dropped();
-                if let Err(error) = socket.tcp.receive(segment, now, &mut counters.tcp) {
+                let deliver = |arrival: &mut Arrival<'_>| deliver(process, socket, arrival);
+                if let Err(error) = entry.tcp.receive(segment, now, deliver, &mut counters.tcp) {
                     counters.segments.drop_for(error);
                 }
-                socket.drops += counters.tcp.dropped() - before;
-                if socket.tcp.take_event() {
+                entry.drops += counters.tcp.dropped() - before;
+                if entry.tcp.take_event() {
                     ready.insert(process);
                 }
             });

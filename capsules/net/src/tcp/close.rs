@@ -119,6 +119,7 @@ impl Socket<'_> {
                 ..Control::free()
             };
             self.control.receive.fin_received = old.receive.fin_received;
+            self.control.receive.delivered = old.receive.delivered;
         } else {
             let reset_due = self.control.reset_due;
             self.release();

@@ -166,6 +166,9 @@ pub(super) struct ReceiveSequence {
     pub shift: u8,
     /// What we announced as MSS, in bytes.
     pub maximum_segment: u16,
+    /// Bytes that lie in the buffer of the process that waits for them, and that its read has not returned yet. While
+    /// there are any, the process is in that read.
+    pub delivered: u32,
     /// The largest payload seen, in bytes: what the peer means by a full segment.
     pub largest_payload: u16,
     /// Where the peer's FIN lies, once it was seen.

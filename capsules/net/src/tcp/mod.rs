@@ -13,6 +13,7 @@
 //! | `control` | the control block: every variable of a connection |
 //! | `socket`, `close` | what the process may do with it, and how it ends |
 //! | `receive`, `acknowledge`, `assembler` | a segment comes in: checks, what it acknowledges, what it brings |
+//! | `arrival` | what it brings for a process that waits for it |
 //! | `plan`, `transmit` | which segment is due, and building it |
 //! | `timers` | what happens when time passes |
 //! | `rtt`, `congestion` | how long to wait, how much to send |
@@ -28,6 +29,7 @@ pub mod segment;
 pub mod sequence;
 
 mod acknowledge;
+mod arrival;
 mod assembler;
 mod close;
 mod congestion;
@@ -50,6 +52,7 @@ mod tests;
 
 use core::fmt;
 
+pub use arrival::Arrival;
 pub use control::{ConnectParameters, Error, SocketFlags, State};
 pub use counters::Counters;
 pub use range_set::Range;

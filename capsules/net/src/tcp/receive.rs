@@ -2,6 +2,7 @@
 
 use slopos_kernel::time::{Duration, Instant};
 
+use super::arrival::Arrival;
 use super::close::ORPHAN_FIN_WAIT;
 use super::congestion::Congestion;
 use super::control::{AcknowledgementDebt, DEFAULT_MAXIMUM_SEGMENT, Error, State};
@@ -23,8 +24,18 @@ struct Incoming<'s> {
     sequence: SequenceNumber,
     payload: &'s [u8],
     fin: bool,
-    /// The payload lies in the receive ring already, directly behind the end.
-    placed: bool,
+    place: Place,
+}
+
+/// Where a payload lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// In the frame.
+    Frame,
+    /// In the receive ring, directly behind the end.
+    Ring,
+    /// In the buffer of the process that waits for it.
+    Reader,
 }
 
 impl Incoming<'_> {
@@ -41,8 +52,10 @@ impl Socket<'_> {
     /// Takes in a segment for this connection, as [`Socket::matches`] says, if it is undamaged. The answer, if any,
     /// leaves by [`Socket::transmit`].
     ///
-    /// Data that comes next, as nearly all of it does, is copied to where it belongs while it is summed. A damaged
-    /// segment has then been written to memory that holds nothing, behind the end of the stream, where it is forgotten.
+    /// Data that comes next, as nearly all of it does, is copied to where it belongs while it is summed: to a reader, if
+    /// `deliver` has one, else into the receive ring. A damaged segment has then been written to memory that holds
+    /// nothing, behind the end of the stream, where it is forgotten. What `deliver` copies to must be the buffer of the
+    /// next [`Socket::read`], from its start.
     ///
     /// # Errors
     /// [`ParseError::BadChecksum`]; nothing has changed.
@@ -50,18 +63,30 @@ impl Socket<'_> {
         &mut self,
         segment: Unverified<'_>,
         now: Instant,
+        deliver: impl FnOnce(&mut Arrival<'_>),
         counters: &mut Counters,
     ) -> Result<(), ParseError> {
-        let placed = self.is_next(segment.claimed());
-        let segment = if placed {
+        let mut place = Place::Frame;
+        let segment = if self.is_next(segment.claimed()) {
             let (ring, payload) = (&mut self.receive_ring, segment.claimed().payload);
+            let delivered = self.control.receive.delivered;
             segment.verify_while(|sum| {
+                // What the ring holds has to be read first.
+                if ring.is_empty() {
+                    let mut arrival = Arrival::new(payload, delivered, sum);
+                    deliver(&mut arrival);
+                    if arrival.is_copied() {
+                        place = Place::Reader;
+                        return;
+                    }
+                }
                 ring.place_summed(payload, sum);
+                place = Place::Ring;
             })?
         } else {
             segment.verify()?
         };
-        self.receive_verified(&segment, placed, now, counters);
+        self.receive_verified(&segment, place, now, counters);
         Ok(())
     }
 
@@ -78,12 +103,12 @@ impl Socket<'_> {
             && segment.flags.with(Flags::PSH) == Flags::ACK.with(Flags::PSH)
     }
 
-    fn receive_verified(&mut self, segment: &Segment<'_>, placed: bool, now: Instant, counters: &mut Counters) {
+    fn receive_verified(&mut self, segment: &Segment<'_>, place: Place, now: Instant, counters: &mut Counters) {
         counters.segments_received += 1;
         match self.control.state {
             State::Closed => return,
             State::SynSent => self.receive_in_syn_sent(segment, now, counters),
-            _ => self.receive_synchronized(segment, placed, now, counters),
+            _ => self.receive_synchronized(segment, place, now, counters),
         }
         self.update_persist(now);
     }
@@ -134,8 +159,12 @@ impl Socket<'_> {
         }
         control.debt.now = true;
         self.establish(segment, u32::from(segment.window), now, counters);
-        let incoming =
-            Incoming { sequence: segment.sequence + 1, payload: segment.payload, fin: flags.fin(), placed: false };
+        let incoming = Incoming {
+            sequence: segment.sequence + 1,
+            payload: segment.payload,
+            fin: flags.fin(),
+            place: Place::Frame,
+        };
         if self.control.state.may_receive() {
             let incoming = self.trim(incoming);
             self.take_stream(incoming, now, counters);
@@ -172,9 +201,9 @@ impl Socket<'_> {
     /// RFC 9293 section 3.10.7.4, in its order except that resets and SYNs come first: a reset needs no timestamp
     /// (RFC 7323 section 5.2), and a SYN is challenged wherever it lies and whatever its options say (RFC 5961
     /// section 4), for a peer that has restarted knows neither our window nor our clocks.
-    fn receive_synchronized(&mut self, segment: &Segment<'_>, placed: bool, now: Instant, counters: &mut Counters) {
+    fn receive_synchronized(&mut self, segment: &Segment<'_>, place: Place, now: Instant, counters: &mut Counters) {
         let flags = segment.flags;
-        let mut incoming = Incoming { sequence: segment.sequence, payload: segment.payload, fin: flags.fin(), placed };
+        let mut incoming = Incoming { sequence: segment.sequence, payload: segment.payload, fin: flags.fin(), place };
         if flags.reset() {
             self.receive_reset(segment.sequence, now, counters);
             return;
@@ -197,7 +226,7 @@ impl Socket<'_> {
             }
             // Its stream is known, but its acknowledgement may be news: where both sides close at once, the peer's FIN
             // often comes again with the acknowledgement of ours.
-            incoming = Incoming { sequence: self.control.receive.next, payload: &[], fin: false, placed: false };
+            incoming = Incoming { sequence: self.control.receive.next, payload: &[], fin: false, place: Place::Frame };
         }
         if !flags.ack() {
             counters.without_acknowledgement += 1;
@@ -382,11 +411,11 @@ impl Socket<'_> {
 
     /// Cuts off what was received before and what lies behind the window, or behind the end of the stream.
     fn trim<'s>(&mut self, incoming: Incoming<'s>) -> Incoming<'s> {
-        if incoming.placed {
+        if incoming.place != Place::Frame {
             return incoming;
         }
         let control = &mut self.control;
-        let Incoming { mut sequence, mut payload, mut fin, placed } = incoming;
+        let Incoming { mut sequence, mut payload, mut fin, place } = incoming;
         let early = control.receive.next.bytes_after(sequence);
         payload = payload.get(early as usize..).unwrap_or(&[]);
         sequence += early;
@@ -400,7 +429,7 @@ impl Socket<'_> {
         if let Some(end) = control.receive.fin_at {
             payload = payload.get(..end.bytes_after(sequence) as usize).unwrap_or(payload);
         }
-        Incoming { sequence, payload, fin, placed }
+        Incoming { sequence, payload, fin, place }
     }
 
     /// Takes in what was trimmed to the window: data in order, data behind a gap, and the FIN.
@@ -437,8 +466,14 @@ impl Socket<'_> {
         let control = &mut self.control;
         let before = control.receive.next;
         let length = incoming.payload.len();
-        let taken =
-            if incoming.placed { self.receive_ring.extend(length) } else { self.receive_ring.append(incoming.payload) };
+        let taken = match incoming.place {
+            Place::Frame => self.receive_ring.append(incoming.payload),
+            Place::Ring => self.receive_ring.extend(length),
+            Place::Reader => {
+                control.receive.delivered += length as u32;
+                length
+            }
+        };
         control.receive.next += taken as u32;
         let reached = control.assembler.close_gap(control.receive.next);
         let joined = reached.bytes_after(control.receive.next);

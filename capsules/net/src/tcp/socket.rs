@@ -85,16 +85,18 @@ impl<'a> Socket<'a> {
     }
 
     /// Takes bytes that have arrived; 0 is the end of the stream, if there was room for any. What arrived before the
-    /// connection failed is given first.
+    /// connection failed is given first. A read that would block may be the one that [`Socket::receive`] delivers to;
+    /// then `out` is the same buffer again, and begins with what was delivered.
     ///
     /// # Errors
     /// [`Error::WouldBlock`] while there is nothing, [`Error::NotConnected`] before a connect, and why the connection
     /// ended.
     pub fn read(&mut self, out: &mut [u8]) -> Result<usize, Error> {
-        if self.receive_ring.is_empty() {
+        let delivered = core::mem::take(&mut self.control.receive.delivered) as usize;
+        if delivered == 0 && self.receive_ring.is_empty() {
             return self.read_nothing();
         }
-        let read = self.receive_ring.read(out);
+        let read = delivered + self.receive_ring.read(out.get_mut(delivered..).unwrap_or_default());
         if self.receive_ring.is_empty() && self.control.assembler.is_empty() {
             self.receive_ring.rewind();
         }
@@ -164,7 +166,10 @@ impl<'a> Socket<'a> {
         let ended = control.connect_called && control.state == State::Closed;
         let open = matches!(control.state, State::Established | State::CloseWait) && !control.send.fin_queued;
         Readiness {
-            readable: !self.receive_ring.is_empty() || control.receive.fin_received || ended,
+            readable: !self.receive_ring.is_empty()
+                || control.receive.delivered > 0
+                || control.receive.fin_received
+                || ended,
             writable: ended || (open && self.send_ring.free() >= self.writable_room()),
             error,
             hangup: control.receive.fin_received || ended,

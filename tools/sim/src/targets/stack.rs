@@ -121,7 +121,7 @@ impl Machine<'_, '_> {
     /// Every process is killed; then nothing may be left.
     fn end(&mut self) -> Result<()> {
         for process in self.station.processes() {
-            self.station.stack.kill(process);
+            self.station.kill(process);
         }
         self.settle()?;
         ensure!(self.station.is_empty(), "killed processes have sockets");
@@ -201,7 +201,7 @@ impl Machine<'_, '_> {
             Command::Close { line } => {
                 if let Some(line) = pick(&mut self.lines, line) {
                     line.held = false;
-                    self.station.stack.close(line.process, line.socket, now);
+                    self.station.close(line.process, line.socket, now);
                 }
                 Ok(())
             }
@@ -229,7 +229,7 @@ impl Machine<'_, '_> {
             }
             Command::Kill { process } => {
                 let process = ProcessId::new(process);
-                self.station.stack.kill(process);
+                self.station.kill(process);
                 self.lines.iter_mut().filter(|line| line.process == process).for_each(|line| line.held = false);
                 ensure!(self.station.in_use(process) == 0, "a killed process has sockets");
                 Ok(())
@@ -289,17 +289,16 @@ impl Machine<'_, '_> {
 
     fn read(&mut self, line: u8, bytes: u16) -> Result<()> {
         let Some(line) = pick(&mut self.lines, line) else { return Ok(()) };
-        let mut buffer = vec![0; usize::from(bytes).min(5_000)];
+        let length = usize::from(bytes).min(5_000);
         let readable = self.station.stack.readiness(line.process, line.socket).readable;
-        let result = self.station.stack.read(line.process, line.socket, &mut buffer);
+        let result = self.station.read(line.process, line.socket, length, length.is_multiple_of(2));
         ensure!((result == Err(Error::WouldBlock)) != readable, "readable is {readable} and a read gives {result:?}");
-        if let Ok(count) = result {
-            ensure!(count <= buffer.len(), "a read gave more than there was room for");
+        if let Ok(bytes) = result {
             if line.known && !self.tainted {
-                let wrong = DOWNLOAD.difference(line.read, &buffer[..count]);
+                let wrong = DOWNLOAD.difference(line.read, &bytes);
                 ensure!(wrong.is_none(), "the byte at {wrong:?} of a stream was read wrong");
             }
-            line.read += count;
+            line.read += bytes.len();
         }
         Ok(())
     }

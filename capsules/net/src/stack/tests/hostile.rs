@@ -50,7 +50,7 @@ fn a_flood_of_questions_fills_the_ring_and_is_counted() {
     let mut network = Network::up();
     let question = arp_frame(MAC, OTHER_MAC, &request(OTHER, ADDRESS));
     for _ in 0..CONTROL_REPLIES + 5 {
-        network.stack.receive(&question, network.now, &Token);
+        network.stack.receive(&question, network.now, to_nobody, &Token);
     }
     assert_eq!(network.stack.counters().events.control_dropped, 5);
     network.sent.clear();
@@ -157,7 +157,7 @@ fn each_bad_frame_counts_for_its_own_reason() {
 fn a_frame_on_a_link_that_is_down_is_dropped() {
     let mut network = Network::up();
     network.stack.set_link(false, network.now);
-    network.stack.receive(&arp_frame(MAC, OTHER_MAC, &request(OTHER, ADDRESS)), network.now, &Token);
+    network.stack.receive(&arp_frame(MAC, OTHER_MAC, &request(OTHER, ADDRESS)), network.now, to_nobody, &Token);
     assert_eq!(network.stack.counters().ethernet.link_down, 1);
 }
 
@@ -182,7 +182,7 @@ fn no_damage_to_any_frame_stops_the_stack() {
         if random.below(4) == 0 {
             bytes.truncate(random.below(bytes.len() as u32) as usize);
         }
-        network.stack.receive(&bytes, network.now, &Token);
+        network.stack.receive(&bytes, network.now, to_nobody, &Token);
         if round % 100 == 0 {
             network.settle();
         }
@@ -219,7 +219,7 @@ fn a_flood_of_strangers_pushes_out_neither_the_gateway_nor_connections() {
         let sender = Ipv4Address::new(10, 0, 2, 16 + (number % 200) as u8);
         let mut question = request(sender, ADDRESS);
         question.sender_mac = station;
-        network.stack.receive(&arp_frame(MAC, station, &question), network.now, &Token);
+        network.stack.receive(&arp_frame(MAC, station, &question), network.now, to_nobody, &Token);
     }
     network.settle();
     network.sent.clear();

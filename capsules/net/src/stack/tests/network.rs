@@ -12,7 +12,7 @@ use crate::ipv4::Protocol;
 use crate::socket::{Remote, Socket, SocketIndex, SocketSet};
 use crate::stack::{Config, ConnectError, Progress, Stack};
 use crate::tcp::options::Options;
-use crate::tcp::{Endpoint, Flags, Segment, SequenceNumber, SocketFlags};
+use crate::tcp::{Arrival, Endpoint, Flags, Segment, SequenceNumber, SocketFlags};
 use crate::{Ipv4Address, MacAddress, ethernet, ipv4, udp};
 
 pub const MAC: MacAddress = MacAddress([0x52, 0x54, 0, 0x12, 0x34, 0x56]);
@@ -33,6 +33,9 @@ pub const BARE: ProcessId = ProcessId::new(1);
 pub const OTHER_APP: ProcessId = ProcessId::new(2);
 
 pub const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\n\r\nhello";
+
+/// No process waits for what arrives.
+pub fn to_nobody(_: ProcessId, _: SocketIndex, _: &mut Arrival<'_>) {}
 
 pub fn seconds(seconds: u64) -> Instant {
     Instant::BOOT + Duration::from_secs(seconds)
@@ -160,7 +163,7 @@ impl Network {
 
     /// A frame arrives, and all that it leads to at once happens.
     pub fn deliver(&mut self, frame: &[u8]) {
-        self.stack.receive(frame, self.now, &Token);
+        self.stack.receive(frame, self.now, to_nobody, &Token);
         self.settle();
     }
 
@@ -213,7 +216,7 @@ impl Network {
                 target_mac: packet.sender_mac,
                 target: packet.sender,
             };
-            self.stack.receive(&arp_frame(MAC, self.router.mac, &reply), self.now, &Token);
+            self.stack.receive(&arp_frame(MAC, self.router.mac, &reply), self.now, to_nobody, &Token);
         }
     }
 
@@ -228,7 +231,7 @@ impl Network {
         };
         if let Some(answer) = answer.filter(|_| self.router.answers_dhcp) {
             let frame = dhcp_frame(answer, &message[4..8], self.router.lease_seconds);
-            self.stack.receive(&frame, self.now, &Token);
+            self.stack.receive(&frame, self.now, to_nobody, &Token);
         }
         Sent::Dhcp { kind, source: packet.source, destination: packet.destination }
     }
@@ -246,7 +249,7 @@ impl Network {
         let replies = if heard { self.router.serve(&segment) } else { vec![] };
         for reply in replies {
             let frame = tcp_frame(packet.destination, packet.source, &reply);
-            self.stack.receive(&frame, self.now, &Token);
+            self.stack.receive(&frame, self.now, to_nobody, &Token);
         }
         sent
     }

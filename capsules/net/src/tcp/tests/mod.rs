@@ -8,6 +8,7 @@ use slopos_kernel::time::{Duration, Instant};
 use super::options::{Options, SackBlocks, Timestamps};
 use super::*;
 
+mod arrival;
 mod attacks;
 mod close;
 mod handshake;
@@ -167,6 +168,8 @@ pub struct Connection {
     pub socket: Socket<'static>,
     pub counters: Counters,
     setup: Setup,
+    /// The buffer of a read that waits.
+    waiting: Option<Vec<u8>>,
 }
 
 /// A socket whose SYN has not left.
@@ -195,7 +198,7 @@ impl Connection {
             deadline: at(180_000),
         };
         socket.connect(parameters, at(0)).unwrap();
-        Connection { socket, counters: Counters::default(), setup }
+        Connection { socket, counters: Counters::default(), setup, waiting: None }
     }
 
     fn begin(mut self) -> Connection {
@@ -273,7 +276,12 @@ impl Connection {
     /// A segment from the peer arrives, damaged perhaps.
     pub fn receive_bytes(&mut self, bytes: &[u8], now: Instant) -> Result<(), ParseError> {
         let segment = Unverified::parse(REMOTE.address, LOCAL.address, bytes)?;
-        self.socket.receive(segment, now, &mut self.counters)
+        let deliver = |arrival: &mut Arrival<'_>| {
+            if let Some(buffer) = self.waiting.as_mut().and_then(|buffer| buffer.get_mut(arrival.place())) {
+                arrival.copy_to(buffer);
+            }
+        };
+        self.socket.receive(segment, now, deliver, &mut self.counters)
     }
 
     /// All that leaves at `now`, after the timers have run.
@@ -311,6 +319,21 @@ impl Connection {
         let read = self.socket.read(&mut out)?;
         out.truncate(read);
         Ok(out)
+    }
+
+    /// The process waits in a read of so many bytes.
+    pub fn wait_to_read(&mut self, bytes: usize) {
+        let mut buffer = vec![0xee; bytes];
+        assert_eq!(self.socket.read(&mut buffer), Err(Error::WouldBlock));
+        self.waiting = Some(buffer);
+    }
+
+    /// The process is woken, and its read is tried again.
+    pub fn read_again(&mut self) -> Result<Vec<u8>, Error> {
+        let mut buffer = self.waiting.take().expect("no read waits");
+        let read = self.socket.read(&mut buffer)?;
+        buffer.truncate(read);
+        Ok(buffer)
     }
 
     pub fn write(&mut self, bytes: &[u8], now: Instant) {

@@ -1,0 +1,99 @@
+//! Data for a process that waits in a read goes into the buffer of that read, not by way of the receive ring.
+
+use super::*;
+
+#[test]
+fn what_a_reader_waits_for_is_not_in_the_ring_on_its_way() {
+    let mut connection = established();
+    let empty = connection.socket.in_use_bytes();
+    let stream = pattern(2_920);
+    connection.wait_to_read(4_000);
+    for (index, payload) in stream.chunks(1_460).enumerate() {
+        connection.receive(data(payload).seq(RECEIVE_NEXT + 1_460 * index as u32), at(0));
+        assert!(connection.socket.take_event() && connection.socket.readiness().readable);
+    }
+    assert_eq!(connection.socket.in_use_bytes(), empty);
+    let acknowledgement = connection.sent_one(at(0));
+    assert_eq!((acknowledgement.acknowledgement, acknowledgement.window), (RECEIVE_NEXT + 2_920, 65_535));
+    assert_eq!(connection.read_again().unwrap(), stream);
+    assert!(!connection.socket.readiness().readable);
+    assert_eq!(connection.counters.bytes_received, 2_920);
+}
+
+#[test]
+fn what_does_not_fit_goes_into_the_ring_and_is_read_behind_the_rest() {
+    let mut connection = established();
+    let stream = pattern(300);
+    connection.wait_to_read(250);
+    for (index, payload) in stream.chunks(100).enumerate() {
+        connection.receive(data(payload).seq(RECEIVE_NEXT + 100 * index as u32), at(0));
+    }
+    assert_eq!(connection.read_again().unwrap(), stream[..250]);
+    assert_eq!(connection.read().unwrap(), stream[250..]);
+}
+
+#[test]
+fn while_the_ring_holds_bytes_nothing_passes_it() {
+    let mut connection = established();
+    connection.wait_to_read(4);
+    connection.receive(data(b"abcde"), at(0));
+    connection.receive(data(b"fg").seq(RECEIVE_NEXT + 5), at(0));
+    assert_eq!(connection.read_again().unwrap(), b"abcd");
+    assert_eq!(connection.read().unwrap(), b"efg");
+}
+
+#[test]
+fn a_gap_is_closed_in_the_ring() {
+    let mut connection = established();
+    connection.wait_to_read(100);
+    connection.receive(data(b"ab"), at(0));
+    connection.receive(data(b"ef").seq(RECEIVE_NEXT + 4), at(0));
+    connection.receive(data(b"cd").seq(RECEIVE_NEXT + 2), at(0));
+    connection.receive(data(b"gh").seq(RECEIVE_NEXT + 6), at(0));
+    assert_eq!(connection.read_again().unwrap(), b"abcdefgh");
+}
+
+#[test]
+fn what_is_damaged_on_its_way_to_a_reader_does_not_count() {
+    let mut connection = established();
+    connection.wait_to_read(100);
+    connection.receive(data(b"good"), at(0));
+    connection.socket.take_event();
+    let mut bytes = data(b"evil").seq(RECEIVE_NEXT + 4).bytes(REMOTE, LOCAL);
+    *bytes.last_mut().unwrap() ^= 1;
+    assert_eq!(connection.receive_bytes(&bytes, at(1)), Err(ParseError::BadChecksum));
+    assert!(!connection.socket.take_event());
+    connection.receive(data(b"kept").seq(RECEIVE_NEXT + 4), at(2));
+    assert_eq!(connection.read_again().unwrap(), b"goodkept");
+}
+
+#[test]
+fn the_end_of_the_stream_comes_behind_what_was_delivered() {
+    let mut connection = established();
+    connection.wait_to_read(100);
+    connection.receive(data(b"abc"), at(0));
+    connection.receive(data(b"de").seq(RECEIVE_NEXT + 3).and(Flags::FIN), at(0));
+    assert_eq!(connection.read_again().unwrap(), b"abcde");
+    assert_eq!(connection.read().unwrap(), b"");
+}
+
+#[test]
+fn what_was_delivered_before_a_reset_is_read_first() {
+    let mut connection = established();
+    connection.wait_to_read(100);
+    connection.receive(data(b"abc"), at(0));
+    connection.receive(rst().seq(RECEIVE_NEXT + 3), at(0));
+    assert_eq!(connection.read_again().unwrap(), b"abc");
+    assert_eq!(connection.read(), Err(Error::Reset));
+}
+
+#[test]
+fn a_connection_knows_nothing_of_what_an_earlier_one_delivered() {
+    let mut connection = established();
+    connection.wait_to_read(100);
+    connection.receive(data(b"abc"), at(0));
+    connection.socket.abort();
+    connection.socket.open(SocketFlags::default());
+    assert!(!connection.socket.readiness().readable);
+    assert_eq!(connection.read(), Err(Error::NotConnected));
+}
