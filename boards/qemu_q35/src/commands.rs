@@ -50,7 +50,13 @@ impl Board {
                 write!(terminal, "{}{tests}", monitor::HELP)
             }
             Command::Processes => monitor::processes(&self.kernel, &mut terminal),
-            Command::Network => monitor::network(&self.capsules.stack.info(now()), &mut terminal),
+            Command::Network => {
+                let buffers = self.network.as_mut().map(|device| {
+                    device.reclaim();
+                    (device.receiving(), device.transmitting())
+                });
+                monitor::network(&self.capsules.stack.info(now()), buffers, &mut terminal)
+            }
             Command::Grants => self.grants(),
             Command::Kill(name) => return self.kill_by_name(name),
             Command::Empty | Command::Exit | Command::Sleep(_) | Command::Start { .. } => Ok(()),

@@ -8,7 +8,7 @@ use slopos_kernel::scheduler::Kernel;
 pub const HELP: &str = "\
 help                  this list
 ps                    processes: state, last status, calls, descriptors, denials, ledger
-net                   address, gateway, lease, counters
+net                   address, gateway, lease, counters, buffers
 grants                what each process holds of the network
 APP [ARGUMENT...]     run a process and wait for it; ^C kills it
 start APP [ARG...]    run a process in the background
@@ -59,8 +59,8 @@ pub fn grant(name: &str, info: &GrantInfo, out: &mut impl Write) -> Result {
     )
 }
 
-/// The text of `net`.
-pub fn network(info: &NetInfo, out: &mut impl Write) -> Result {
+/// The text of `net`. `buffers` are those that the device has, to receive into and to send, where there is one.
+pub fn network(info: &NetInfo, buffers: Option<(u16, u16)>, out: &mut impl Write) -> Result {
     let [a, b, c, d] = info.address;
     let [e, f, g, h] = info.gateway;
     let [m0, m1, m2, m3, m4, m5] = info.mac;
@@ -80,7 +80,11 @@ pub fn network(info: &NetInfo, out: &mut impl Write) -> Result {
         out,
         "sent {} frames {} bytes, {} segments again",
         info.transmit_frames, info.transmit_bytes, info.retransmits
-    )
+    )?;
+    match buffers {
+        Some((receiving, sending)) => writeln!(out, "device has {receiving} buffers to receive, {sending} to send"),
+        None => writeln!(out, "no device"),
+    }
 }
 
 #[cfg(test)]
@@ -100,11 +104,12 @@ mod tests {
     #[test]
     fn the_network_report_says_when_there_is_no_lease() {
         let mut text = String::new();
-        network(&NetInfo::default(), &mut text).unwrap();
-        assert!(text.contains("link down") && text.contains("no lease"));
+        network(&NetInfo::default(), None, &mut text).unwrap();
+        assert!(text.contains("link down") && text.contains("no lease") && text.contains("no device"));
         let info = NetInfo { address: [10, 0, 2, 15], prefix: 24, lease_seconds: 86_400, ..NetInfo::default() };
         text.clear();
-        network(&info, &mut text).unwrap();
+        network(&info, Some((256, 1)), &mut text).unwrap();
+        assert!(text.ends_with("\ndevice has 256 buffers to receive, 1 to send\n"));
         assert!(text.contains("address 10.0.2.15/24 gateway 0.0.0.0 lease 86400 s"));
     }
 }

@@ -2,9 +2,11 @@
 //!
 //! [`profile`] runs the board under QEMU with the plugin of `plugin.c`; [`symbols`] finds the functions in the
 //! debug information of the kernel and the apps; [`layer`] sorts functions into layers; [`script`] and
-//! [`server`] are the peers; [`report`] makes the table; [`kept`] compares with the figures that the tree keeps.
+//! [`server`] are the peers; [`report`] makes the table; [`kept`] compares with the figures that the tree keeps; [`change`]
+//! shows them beside those of an earlier board.
 #![forbid(unsafe_code)]
 
+pub mod change;
 pub mod kept;
 pub mod layer;
 pub mod profile;

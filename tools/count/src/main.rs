@@ -26,8 +26,8 @@ const FOR_EVER: u64 = u64::MAX;
 const BULK: [usize; 2] = [1 << 20, 5 << 20];
 /// The two counts of the requests' figure.
 const REQUESTS: [usize; 2] = [10, 210];
-/// What shows the grant when the last connection is closed on both sides.
-const AFTERWARDS: &str = "; sleep 1; grants";
+/// What shows what is held when the last connection is closed on both sides.
+const AFTERWARDS: &str = "; sleep 1; grants; ps; net";
 /// How long the server's last segment may take, while the board sleeps in what follows.
 const FAREWELL: Duration = Duration::from_millis(300);
 /// The requests at either end of a long run.
@@ -71,6 +71,9 @@ struct Arguments {
     /// The figures that are kept.
     #[arg(long, value_name = "FILE", default_value = "boards/qemu_q35/COUNTS.json")]
     kept: PathBuf,
+    /// Figures of an earlier board, for the table of before and now.
+    #[arg(long, value_name = "FILE", default_value = "boards/qemu_q35/COUNTS_BEFORE.json")]
+    before: PathBuf,
 }
 
 fn main() -> ExitCode {
@@ -95,9 +98,7 @@ fn check(arguments: &Arguments) -> Result<()> {
         "if that is meant, accept it with: SLOPOS_TOOLCHAIN=debian ./just count --output {}",
         arguments.kept.with_extension("md").display()
     );
-    let text = fs::read_to_string(&arguments.kept)
-        .with_context(|| format!("cannot read {}; {accept}", arguments.kept.display()))?;
-    let kept: Kept = serde_json::from_str(&text).with_context(|| arguments.kept.display().to_string())?;
+    let kept = read(&arguments.kept).context(accept.clone())?;
     let counter = Counter::open(arguments)?;
     let compiler = counter.board.1.compiler()?;
     if compiler != kept.compiler {
@@ -117,7 +118,14 @@ fn check(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Compares the last requests of a long run with the first, and looks at what is left in the grant.
+/// Figures that a file keeps.
+fn read(file: &Path) -> Result<Kept> {
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    serde_json::from_str(&text).with_context(|| file.display().to_string())
+}
+
+/// Compares the last requests of a long run with the first, and looks at what is not given back: descriptors, bytes of the
+/// grant, sockets and with them ports, buffers of the device.
 fn endurance(arguments: &Arguments, requests: usize) -> Result<()> {
     let counter = Counter::open(arguments)?;
     let options = |count| format!("-o null --count {count}");
@@ -128,21 +136,48 @@ fn endurance(arguments: &Arguments, requests: usize) -> Result<()> {
             .map(|instructions| instructions / HUNDRED as u64)
             .context("fewer for more")
     };
-    let first = each(&counted(REQUESTS[0])?.0, &counted(REQUESTS[0] + HUNDRED)?.0)?;
+    let (begin, console) = counted(REQUESTS[0])?;
+    let held_at_first = Held::read(&console)?;
+    let first = each(&begin, &counted(REQUESTS[0] + HUNDRED)?.0)?;
     let (before, _) = counted(requests - HUNDRED)?;
     let (after, console) = counted(requests)?;
     let last = each(&before, &after)?;
     println!("requests {} to {}: {first} instructions each", REQUESTS[0] + 1, REQUESTS[0] + HUNDRED);
     println!("requests {} to {requests}: {last} instructions each", requests - HUNDRED + 1);
-    let grant = console.lines().find(|line| line.starts_with("webget bytes=")).context("the board shows no grant")?;
-    println!("{grant}");
-    if !grant.contains(" in_use=0 ") || !grant.contains(" sockets=0/") {
-        bail!("after {requests} requests the grant is not empty");
+    let held = Held::read(&console)?;
+    println!("{}\n{}\ndescriptors={}", held.grant, held.buffers, held.descriptors);
+    if !held.grant.contains(" in_use=0 ") || !held.grant.contains(" sockets=0/") || held.descriptors != "0" {
+        bail!("after {requests} requests the process still holds something");
+    }
+    if held.buffers != held_at_first.buffers {
+        bail!("after {} requests the device had others: {}", REQUESTS[0], held_at_first.buffers);
     }
     if first.abs_diff(last) * 20 > first {
         bail!("the last requests take more than 5 % more or less than the first");
     }
     Ok(())
+}
+
+/// What the board says of what is held.
+struct Held<'c> {
+    /// The process's line of `grants`.
+    grant: &'c str,
+    /// The device's line of `net`.
+    buffers: &'c str,
+    /// How many descriptors the process has, by `ps`.
+    descriptors: &'c str,
+}
+
+impl<'c> Held<'c> {
+    fn read(console: &'c str) -> Result<Held<'c>> {
+        let line = |begin| console.lines().find(|line| line.starts_with(begin));
+        let grant = line("webget bytes=").context("the board shows no grant")?;
+        let buffers = line("device has ").context("the board shows no buffers")?;
+        // NAME STATE STATUS CALLS FDS
+        let row = line("webget   ").context("the board shows no process")?;
+        let descriptors = row.split_whitespace().nth(4).context("a process has no descriptors")?;
+        Ok(Held { grant, buffers, descriptors })
+    }
 }
 
 /// Counts everything, prints it, and writes it down.
@@ -152,8 +187,11 @@ fn tables(arguments: &Arguments) -> Result<()> {
     let varying = counter.varying()?;
     let compiler = counter.board.1.compiler()?;
     let kept = Kept::of(compiler, &repeating.figures);
+    let before = read(&arguments.before)?;
     let text = report::document(&Tables {
         compiler,
+        before: &before,
+        now: &kept,
         first_byte: repeating.first_byte,
         repeating: &repeating.figures,
         varying: &varying,

@@ -370,6 +370,11 @@ impl<B: Bus> Net<B> {
         }
     }
 
+    /// Buffers that the device has to receive frames into.
+    pub fn receiving(&self) -> u16 {
+        self.receive.queue.in_flight()
+    }
+
     /// Frames that were given to the device and are not known to be sent; see [`Net::reclaim`].
     pub fn transmitting(&self) -> u16 {
         self.transmit.queue.in_flight()
