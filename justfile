@@ -78,7 +78,7 @@ audit *OPTIONS: build
     @"{{ tools }}/audit" "$@"
 
 # Checks format and lints, then runs every test: on this machine, then on the board in QEMU.
-test: (build board) (build test_board) (build attack_board)
+test: (build board) (build test_board) (build attack_board) (build scale_board)
     @tools/setup/test.sh
 
 # Lists the places in the kernel from which a panic can begin; fails where packets or devices reach one.

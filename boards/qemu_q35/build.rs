@@ -188,15 +188,15 @@ static RECEIVE: ConstStaticCell<[[u8; {receive}]; {sockets}]> = ConstStaticCell:
 #[unsafe(link_section = \".grant.{name}.net\")]
 static SEND: ConstStaticCell<[[u8; {send}]; {sockets}]> = ConstStaticCell::new([[0; {send}]; {sockets}]);
 static AUTHORITY: [Remote; {}] = [{remotes}];
-// The control blocks of 29 sockets pass over 33 KiB of the stack. Inlined, they would stay in the frame of `main`.
+// Inlined, what builds a control block would stay in the frame of `main`, once for each process.
 #[inline(never)]
 pub fn sockets() -> &'static mut SocketSet<'static> {{
     let mut receive = RECEIVE.take().iter_mut();
     let mut send = SEND.take().iter_mut();
-    let control = CONTROL.init_with(|| core::array::from_fn(|_| {{
+    let control = fill(CONTROL.uninit(), |_| {{
         let (Some(receive), Some(send)) = (receive.next(), send.next()) else {{ unreachable!(\"as many buffers as sockets\") }};
         Socket::new(receive, send)
-    }}));
+    }});
     SET.init_with(|| SocketSet::new(\"{name}\", control, &AUTHORITY))
 }}
 ",

@@ -26,6 +26,9 @@ pub use process::{Configuration, Process, Restart, State};
 /// How long a process runs while its equals could.
 pub const TIME_SLICE: Duration = Duration::from_millis(10);
 
+/// How many priorities there are.
+pub const PRIORITIES: usize = 8;
+
 /// What came of a process's turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -55,8 +58,12 @@ pub struct Kernel {
     processes: &'static mut [Process],
     /// Whose turn it is.
     next: usize,
+    /// Those of each priority, ready or not.
+    levels: [ProcessSet; PRIORITIES],
     /// Those that can run.
     ready: ProcessSet,
+    /// Those that were woken: they go before their equals until their slice is used up or they wait again.
+    woken: ProcessSet,
     /// Those that wait.
     waiting: ProcessSet,
     /// Nothing is due before this; it may be earlier than the first that is.
@@ -65,8 +72,16 @@ pub struct Kernel {
 
 impl Kernel {
     /// The kernel of these processes; the index in the slice is the [`ProcessId`].
+    ///
+    /// # Panics
+    /// A priority is not below [`PRIORITIES`].
     pub fn new(processes: &'static mut [Process]) -> Kernel {
-        Kernel { processes, next: 0, ready: ProcessSet::EMPTY, waiting: ProcessSet::EMPTY, deadline: None }
+        let mut levels = [ProcessSet::EMPTY; PRIORITIES];
+        for (id, process) in (0..).map(ProcessId::new).zip(processes.iter()) {
+            levels[usize::from(process.configuration.priority)].insert(id);
+        }
+        let nobody = ProcessSet::EMPTY;
+        Kernel { processes, next: 0, levels, ready: nobody, woken: nobody, waiting: nobody, deadline: None }
     }
 
     /// Each process with its id.
@@ -126,7 +141,7 @@ impl Kernel {
         process.fresh = false;
         process.status = None;
         process.fault = None;
-        process.woken = false;
+        self.woken.remove(id);
         process.started = now;
         process.restart_at = None;
         process.starts = process.starts.saturating_add(1);
@@ -179,10 +194,7 @@ impl Kernel {
     /// Makes the waiting processes of the set try their calls again.
     pub fn wake(&mut self, set: ProcessSet) {
         for id in self.waiting.intersection(set).each_from(0) {
-            if let Some(process) = self.processes.get_mut(id.index()) {
-                process.wake();
-            }
-            self.note_state(id);
+            self.wake_one(id);
         }
     }
 
@@ -192,13 +204,20 @@ impl Kernel {
             return;
         }
         for id in self.waiting.each_from(0) {
-            let Some(process) = self.processes.get_mut(id.index()) else { continue };
-            if process.waiting.and_then(|waiting| waiting.deadline).is_some_and(|deadline| deadline <= now) {
-                process.wake();
+            let deadline = self.process(id).and_then(Process::deadline);
+            if deadline.is_some_and(|deadline| deadline <= now) {
+                self.wake_one(id);
             }
-            self.note_state(id);
         }
         self.find_deadline();
+    }
+
+    /// Makes a waiting process try its call again.
+    fn wake_one(&mut self, id: ProcessId) {
+        let Some(process) = self.processes.get_mut(id.index()) else { return };
+        process.state = State::Ready;
+        self.woken.insert(id);
+        self.note_state(id);
     }
 
     fn find_deadline(&mut self) {
@@ -231,22 +250,21 @@ impl Kernel {
 
     /// How long the process that runs next may do so before an equal has its turn; `None` where it is alone.
     pub fn slice(&self) -> Option<Duration> {
-        if self.runnable() > 1 { self.choose().map(|index| self.processes[index].slice) } else { None }
+        if self.runnable() > 1 { self.choose().map(|id| self.processes[id.index()].slice) } else { None }
     }
 
     /// Whether the process that runs next was woken.
     pub fn wakes(&self) -> bool {
-        self.choose().is_some_and(|index| self.processes[index].woken)
+        self.choose().is_some_and(|id| self.woken.contains(id))
     }
 
     /// Who runs next: of the most important that can run, one that was woken, else the first in turn.
-    fn choose(&self) -> Option<usize> {
-        let ready = self.ready.each_from(self.next).map(ProcessId::index);
-        // Of equals the first in turn.
-        ready.min_by_key(|&index| {
-            let process = self.processes.get(index);
-            process.map(|process| (process.configuration.priority, !process.woken))
-        })
+    fn choose(&self) -> Option<ProcessId> {
+        let mut ready = self.levels.iter().map(|level| level.intersection(self.ready));
+        let equals = ready.find(|equals| !equals.is_empty())?;
+        let woken = equals.intersection(self.woken);
+        let first = if woken.is_empty() { equals } else { woken };
+        first.each_from(self.next).next()
     }
 
     /// Lets the next process that can run make one step: until a system call, a fault or an interrupt.
@@ -256,21 +274,23 @@ impl Kernel {
         objects: &mut impl Objects,
         now: impl Fn() -> Instant,
     ) -> Step {
-        let Some(index) = self.choose() else { return Step::Nobody };
-        if !self.processes[index].woken {
+        let Some(id) = self.choose() else { return Step::Nobody };
+        let index = id.index();
+        if !self.woken.contains(id) {
             self.next = index;
         }
         let began = (self.runnable() > 1).then(&now);
-        let stays = self.step(index, cpu, objects, &now);
-        let process = &mut self.processes[index];
-        let used_up = began.is_some_and(|began| process.charge(now().since(began)));
-        process.woken &= stays;
+        let stays = self.step(id, cpu, objects, &now);
+        let used_up = began.is_some_and(|began| self.processes[index].charge(now().since(began)));
+        if used_up || !stays {
+            self.woken.remove(id);
+        }
         // Who was woken ran out of turn: the turn of another stays where it is.
         if (used_up || !stays) && self.next == index {
             self.next = index + 1;
         }
         if !stays {
-            self.note_state(ProcessId::new(index as u8));
+            self.note_state(id);
         }
         if used_up || !stays { Step::Pauses } else { Step::Continues }
     }
@@ -278,13 +298,12 @@ impl Kernel {
     /// One step of this process. Answers whether it could go on.
     fn step(
         &mut self,
-        index: usize,
+        id: ProcessId,
         cpu: &mut impl Processor,
         objects: &mut impl Objects,
         now: impl Fn() -> Instant,
     ) -> bool {
-        let id = ProcessId::new(index as u8);
-        let process = &mut self.processes[index];
+        let process = &mut self.processes[id.index()];
         let (call, deadline) = match process.waiting.take() {
             Some(waiting) => (waiting.call, waiting.deadline),
             None => match cpu.run(id) {

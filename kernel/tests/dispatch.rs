@@ -2,10 +2,11 @@
 
 mod common;
 
-use common::{FakeObjects, FakeProcessor, MEMORY, Token, kernel};
+use common::{FakeObjects, FakeProcessor, MEMORY, kernel};
 use slopos_abi::info::{GrantInfo, SocketInfo};
 use slopos_abi::poll::{self, Entry};
 use slopos_abi::{DESCRIPTORS, Errno, rights, socket, syscall};
+use slopos_host_log::Token;
 use slopos_kernel::objects::{Object, RemoteRange};
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::process::ProcessSet;

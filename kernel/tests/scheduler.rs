@@ -2,12 +2,13 @@
 
 mod common;
 
-use common::{FakeObjects, FakeProcessor, MEMORY, Token, configuration, kernel, kernel_of};
+use common::{FakeObjects, FakeProcessor, MEMORY, kernel, kernel_of};
 use slopos_abi::syscall;
 use slopos_abi::{ARGUMENTS_MAX, STATUS_KILLED};
+use slopos_host_log::Token;
 use slopos_kernel::process::{ProcessId, ProcessSet};
 use slopos_kernel::processor::{Call, Fault, Trap};
-use slopos_kernel::scheduler::{Configuration, Restart, StartError, State, Step, TIME_SLICE};
+use slopos_kernel::scheduler::{Configuration, Kernel, Restart, StartError, State, Step, TIME_SLICE};
 use slopos_kernel::time::{Duration, Instant};
 use std::cell::Cell;
 
@@ -17,6 +18,11 @@ fn call(number: u64, arguments: [u64; 6]) -> Trap {
 
 fn at(millis: u64) -> impl Fn() -> Instant {
     move || Instant::from_millis(millis)
+}
+
+/// A configuration with this restart policy and priority.
+const fn configuration(name: &'static str, restart: Restart, priority: u8) -> Configuration {
+    Configuration { name, app: "app", arguments: &[], start_at_boot: false, flash: &[], restart, priority }
 }
 
 /// A clock that moves on by so much each time that it is read.
@@ -175,6 +181,39 @@ fn the_most_important_priority_runs_and_equals_take_turns() {
         kernel.run_next(&mut cpu, &mut objects, at(0));
     }
     assert_eq!(cpu.runs.last(), Some(&0), "the others wait");
+}
+
+#[test]
+fn who_was_woken_goes_before_its_equals_alone_and_of_several_the_first_in_turn() {
+    let (mut kernel, mut cpu, mut objects) = (kernel_of(&PRIORITIES), FakeProcessor::new(3), FakeObjects::default());
+    cpu.load_all(&mut kernel);
+    let sleep = || call(syscall::SLEEP_MS, [10, 0, 0, 0, 0, 0]);
+    let start = |kernel: &mut Kernel, cpu: &mut FakeProcessor, index| {
+        kernel.start(ProcessId::new(index), [].into_iter(), Instant::BOOT, cpu, &Token).unwrap();
+    };
+    // The less important one sleeps before another is there, and is woken while that computes.
+    cpu.traps[0].push_back(sleep());
+    start(&mut kernel, &mut cpu, 0);
+    kernel.run_next(&mut cpu, &mut objects, at(0));
+    start(&mut kernel, &mut cpu, 2);
+    kernel.wake_expired(Instant::from_millis(10));
+    assert!(!kernel.wakes());
+    kernel.run_next(&mut cpu, &mut objects, at(10));
+    assert_eq!((cpu.runs.as_slice(), cpu.results.as_slice()), ([0, 2].as_slice(), [].as_slice()));
+    // Now the important ones sleep, the later one of the table first, and all three are woken.
+    start(&mut kernel, &mut cpu, 1);
+    for index in [1, 2] {
+        cpu.traps[index].extend([sleep(), sleep()]);
+    }
+    for _ in 0..2 {
+        kernel.run_next(&mut cpu, &mut objects, at(10));
+    }
+    kernel.wake_expired(Instant::from_millis(20));
+    while kernel.runnable() > 0 && cpu.results.len() < 3 {
+        assert!(kernel.wakes());
+        kernel.run_next(&mut cpu, &mut objects, at(20));
+    }
+    assert_eq!(cpu.results, [(2, 0), (1, 0), (0, 0)]);
 }
 
 static RESTARTING: [Configuration; 1] = [configuration(

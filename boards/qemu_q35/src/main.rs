@@ -134,9 +134,8 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
     .run()
 }
 
-/// The process table. It passes over the stack, as large as there are processes; inlined, it would stay in the frame of
-/// `kernel_main` for good.
+/// The process table. Inlined, what builds a process would stay in the frame of `kernel_main` for good.
 #[inline(never)]
 fn process_table() -> &'static mut [Process; PROCESSES] {
-    PROCESS_TABLE.init_with(|| core::array::from_fn(|index| Process::new(&CONFIGURATIONS[index])))
+    statics::fill(PROCESS_TABLE.uninit(), |index| Process::new(&CONFIGURATIONS[index]))
 }

@@ -1,6 +1,7 @@
 //! The memory of the processes, as the manifest sizes it.
 
 use core::cell::UnsafeCell;
+use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use slopos_kernel::scheduler::{Configuration, Restart};
 use slopos_net::ipv4::Ipv4Address;
@@ -42,6 +43,17 @@ impl Once {
     fn claim(&self) {
         assert!(!self.0.swap(true, Relaxed), "the memory of a process was claimed twice");
     }
+}
+
+/// Fills an array where it lies, so that no more than one of its values passes over the stack. `make` is told the index.
+pub fn fill<T, const N: usize>(array: &mut MaybeUninit<[T; N]>, mut make: impl FnMut(usize) -> T) -> &mut [T; N] {
+    let first = array.as_mut_ptr().cast::<T>();
+    for index in 0..N {
+        // SAFETY: the array has room for N values, of which this is one; nobody else has it.
+        unsafe { first.add(index).write(make(index)) };
+    }
+    // SAFETY: each of the N values was written above.
+    unsafe { array.assume_init_mut() }
 }
 
 include!(concat!(env!("OUT_DIR"), "/processes.rs"));

@@ -1,6 +1,7 @@
 //! A virtio device for the host tests: its PCI configuration space, its registers on either transport, and the
 //! device's side of its rings. It does what the specification says unless a test tells it to misbehave.
 
+mod lie;
 mod side;
 
 use std::cell::{RefCell, RefMut};
@@ -8,6 +9,7 @@ use std::cell::{RefCell, RefMut};
 use slopos_q35::pci::Configuration;
 use slopos_q35::register::{Bus, Width};
 
+pub use lie::{LIES, Lie, Subject};
 pub use side::{Chain, Side, physical, virtual_address};
 
 use crate::transport::{Probe, Transport};

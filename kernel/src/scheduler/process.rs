@@ -22,7 +22,7 @@ pub struct Configuration {
     pub flash: &'static [&'static str],
     /// What happens when it ends.
     pub restart: Restart,
-    /// 0 runs first; a process runs only while none with a lower number can.
+    /// Below [`PRIORITIES`](super::PRIORITIES). 0 runs first; a process runs only while none with a lower number can.
     pub priority: u8,
 }
 
@@ -85,8 +85,6 @@ pub struct Process {
     pub(super) status: Option<i32>,
     pub(super) fault: Option<Fault>,
     pub(super) waiting: Option<Waiting>,
-    /// It was woken, and goes before its equals until its slice is used up or it waits again.
-    pub(super) woken: bool,
     /// What is left of its slice. Waiting does not renew it.
     pub(super) slice: Duration,
     pub(super) started: Instant,
@@ -118,7 +116,6 @@ impl Process {
             status: None,
             fault: None,
             waiting: None,
-            woken: false,
             slice: TIME_SLICE,
             started: Instant::BOOT,
             backoff: Duration::ZERO,
@@ -165,12 +162,6 @@ impl Process {
         }
     }
 
-    /// Makes it try the call again that it waits for.
-    pub(super) fn wake(&mut self) {
-        self.state = State::Ready;
-        self.woken = true;
-    }
-
     /// Charges it with time that it ran while others could. Answers whether its slice is used up; the next begins.
     pub(super) fn charge(&mut self, time: Duration) -> bool {
         if time < self.slice {
@@ -178,7 +169,6 @@ impl Process {
             return false;
         }
         self.slice = TIME_SLICE;
-        self.woken = false;
         true
     }
 

@@ -1,12 +1,8 @@
 //! A processor and objects that tests script.
 
-// Each test file is a program of its own and uses its part of this.
-#![allow(dead_code, reason = "see above")]
-
-pub use slopos_host_log::Token;
-
 use slopos_abi::Errno;
 use slopos_abi::info::{GrantInfo, NetInfo, SocketInfo};
+use slopos_host_log::Token;
 use slopos_kernel::loader::Image;
 use slopos_kernel::objects::{Object, Objects, Remote, RemoteRange};
 use slopos_kernel::process::ProcessId;
@@ -42,11 +38,6 @@ pub fn kernel(count: usize) -> Kernel {
 pub fn kernel_of(configurations: &'static [Configuration]) -> Kernel {
     let processes: Vec<Process> = configurations.iter().map(Process::new).collect();
     Kernel::new(Box::leak(processes.into_boxed_slice()))
-}
-
-/// A configuration with this restart policy and priority.
-pub const fn configuration(name: &'static str, restart: Restart, priority: u8) -> Configuration {
-    Configuration { name, app: "app", arguments: &[], start_at_boot: false, flash: &[], restart, priority }
 }
 
 /// Runs nothing: hands out the traps that a test has queued, interrupts when there are none.

@@ -4,9 +4,8 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use slopos_audit::audit::SCHEMA;
 use slopos_audit::{Audit, Image, Memory, account, compare, html, live, text};
-use std::ffi::OsString;
 use std::io::{ErrorKind, Write, stdout};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Says which process holds how much network memory, and why.
@@ -58,10 +57,10 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<Audit> {
-    let (image, manifest) = Image::read(&with_ending(&arguments.image, ".elf"))?;
+    let (image, manifest) = Image::read(&arguments.image.with_added_extension("elf"))?;
     let mut audit = account::audit(&image, &manifest);
     if arguments.live {
-        let socket = arguments.qmp.clone().unwrap_or_else(|| with_ending(&arguments.image, ".qmp"));
+        let socket = arguments.qmp.clone().unwrap_or_else(|| arguments.image.with_added_extension("qmp"));
         let found = live::look_at_board(&image, &manifest, &socket)?;
         audit.problems.extend(found.disagreements());
         audit.live = Some(found);
@@ -106,11 +105,4 @@ fn print(text: &str) -> Result<()> {
         Err(why) if why.kind() == ErrorKind::BrokenPipe => Ok(()),
         other => other.context("standard output"),
     }
-}
-
-/// The path with more letters at its end; [`Path::with_extension`] would take a dot in the name for an ending.
-fn with_ending(path: &Path, ending: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(ending);
-    PathBuf::from(name)
 }

@@ -57,9 +57,9 @@ impl Part {
 
     /// The part that a field belongs to.
     fn of_field(name: &str) -> Option<Part> {
-        // While a connection is in TIME-WAIT its control block is kept for the addresses and sequence numbers; these
-        // are what it needs for nothing else.
-        matches!(name, "time_wait_since" | "orphaned_at").then_some(Part::TimeWait)
+        // While a connection is in TIME-WAIT its control block is kept for the addresses and sequence numbers; this is
+        // what it needs for nothing else.
+        (name == "time_wait_since").then_some(Part::TimeWait)
     }
 }
 

@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use slopos_run::{Accelerator, Builder, Event, Machine, Outcome, Verdict, verdict};
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Longest run. The slowest, small requests over a wire that loses, take some twenty seconds.
@@ -128,8 +128,8 @@ impl Bench<'_> {
         let Job { url, count, .. } = self.job;
         let fetch = format!("-o null --count {count} {url}");
         let machine = match self.guest {
-            Guest::Slopos => Machine::builder(with_ending(&self.images.board, ".elf"))
-                .flash(with_ending(&self.images.board, ".img"))
+            Guest::Slopos => Machine::builder(self.images.board.with_added_extension("elf"))
+                .flash(self.images.board.with_added_extension("img"))
                 .append(format!("webget {fetch}; exit")),
             Guest::Linux | Guest::LinuxOffloads => {
                 let initramfs = self.images.linux.join("initramfs").into_os_string();
@@ -170,12 +170,6 @@ fn last_words(guest: Guest, outcome: &Outcome) -> String {
     let lines: Vec<&str> = all.lines().collect();
     let begin = lines.len().saturating_sub(25);
     format!("{} failed; its last words:\n{}", guest.title(), lines[begin..].join("\n"))
-}
-
-fn with_ending(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(ending);
-    PathBuf::from(name)
 }
 
 #[cfg(test)]

@@ -43,6 +43,11 @@ pub fn attack_board() -> Builder {
     machine("qemu_q35-attack")
 }
 
+/// The board of scale.toml: many processes with all the sockets that one can have. They take more memory.
+pub fn scale_board() -> Builder {
+    machine("qemu_q35-scale").memory("64M")
+}
+
 fn machine(name: &str) -> Builder {
     Machine::builder(built(&format!("{name}.elf"))).flash(built(&format!("{name}.img"))).timeout(LIMIT)
 }

@@ -175,6 +175,17 @@ impl Network {
         }
     }
 
+    /// Has a board fetch a file of so many bytes so often over such a wire, and checks that all copies came out right.
+    fn fetches(&self, length: usize, count: usize, profile: Profile, seed: u64) -> (Report, [Counters; 2]) {
+        let hash = self.file("file", length);
+        let commands = format!("webget --sha256 --count {count} http://{SERVER}/file; exit");
+        let (report, counters) = self.run(profile, seed, &commands);
+        report.exits(0).shows(&format!("webget: done status=200 count={count} bytes={} ", count * length));
+        let copies = report.outcome.console.matches(&format!("{hash}  {length}")).count();
+        assert_eq!(copies, count, "{}", report.all());
+        (report, counters)
+    }
+
     /// Boots a board on a wire of this kind in both directions.
     fn run(&self, profile: Profile, seed: u64, commands: &str) -> (Report, [Counters; 2]) {
         self.wait_for_http();
@@ -216,27 +227,24 @@ impl Drop for Network {
 #[test]
 fn dnsmasq_and_nginx_serve_the_board() {
     let Some(mut network) = Network::new("dnsmasq_and_nginx_serve_the_board") else { return };
-    let hash = network.file("file", 5_000_000);
     network.dnsmasq();
     network.nginx();
-    let (report, _) = network.run(Profile::default(), 1, &format!("webget --sha256 http://{SERVER}/file; exit"));
-    report.exits(0).shows(&format!("{hash}  5000000")).shows("Server: nginx").logs("dhcp: lease 10.9.0.");
+    let (report, _) = network.fetches(5_000_000, 1, Profile::default(), 1);
+    report.shows("Server: nginx").logs("dhcp: lease 10.9.0.");
 }
 
 #[test]
 fn udhcpd_and_python_serve_the_board() {
     let Some(mut network) = Network::new("udhcpd_and_python_serve_the_board") else { return };
-    let hash = network.file("file", 1_000_000);
     network.udhcpd();
     network.python();
-    let (report, _) = network.run(Profile::default(), 1, &format!("webget --sha256 http://{SERVER}/file; exit"));
-    report.exits(0).shows(&format!("{hash}  1000000")).shows("SimpleHTTP").logs("dhcp: lease 10.9.0.1");
+    let (report, _) = network.fetches(1_000_000, 1, Profile::default(), 1);
+    report.shows("SimpleHTTP").logs("dhcp: lease 10.9.0.1");
 }
 
 #[test]
 fn downloads_over_a_bad_wire_arrive_intact() {
     let Some(mut network) = Network::new("downloads_over_a_bad_wire_arrive_intact") else { return };
-    let hash = network.file("file", 1 << 20);
     network.dnsmasq();
     network.nginx();
     let profile = Profile {
@@ -247,11 +255,7 @@ fn downloads_over_a_bad_wire_arrive_intact() {
         corrupt: 20,
         ..Profile::default()
     };
-    let commands = format!("webget --sha256 --count 4 http://{SERVER}/file; exit");
-    let (report, counters) = network.run(profile, 4, &commands);
-    report.exits(0).shows("webget: done status=200 count=4 bytes=4194304 ");
-    let line = format!("{hash}  1048576");
-    assert_eq!(report.outcome.console.matches(&line).count(), 4, "{}", report.all());
+    let (_, counters) = network.fetches(1 << 20, 4, profile, 4);
     // The wire was as bad as it was meant to be.
     for direction in counters {
         let Counters { put, lost, doubled, reordered, corrupted, .. } = direction;
@@ -265,7 +269,6 @@ fn downloads_over_a_bad_wire_arrive_intact() {
 fn lighttpd_serves_the_board_over_a_wire_that_loses_doubles_and_reorders() {
     let test = "lighttpd_serves_the_board_over_a_wire_that_loses_doubles_and_reorders";
     let Some(mut network) = Network::new(test) else { return };
-    let hash = network.file("file", 1 << 20);
     network.dnsmasq();
     network.lighttpd();
     let profile = Profile {
@@ -276,11 +279,8 @@ fn lighttpd_serves_the_board_over_a_wire_that_loses_doubles_and_reorders() {
         delay: Duration::from_millis(5),
         ..Profile::default()
     };
-    let commands = format!("webget --sha256 --count 2 http://{SERVER}/file; exit");
-    let (report, counters) = network.run(profile, 5, &commands);
-    report.exits(0).shows("webget: done status=200 count=2 bytes=2097152 ").shows("Server: lighttpd");
-    let line = format!("{hash}  1048576");
-    assert_eq!(report.outcome.console.matches(&line).count(), 2, "{}", report.all());
+    let (report, counters) = network.fetches(1 << 20, 2, profile, 5);
+    report.shows("Server: lighttpd");
     for direction in counters {
         let Counters { put, lost, doubled, reordered, .. } = direction;
         assert!(put > 200 && lost * 80 > put && doubled > 0 && reordered * 40 > put, "{direction:?}");

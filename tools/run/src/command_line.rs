@@ -6,11 +6,10 @@ use crate::printer::{Printer, Style};
 use crate::status::{KILLED, TIMED_OUT, Verdict, verdict};
 use crate::terminal::RawMode;
 use anyhow::{Context, Result};
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Write, stdout};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The exit code where QEMU ended without a word from the guest and the guest's status was asked for.
@@ -63,13 +62,13 @@ pub struct Options {
 impl Options {
     /// The kernel's ELF.
     pub fn kernel(&self) -> PathBuf {
-        with_ending(&self.image, ".elf")
+        self.image.with_added_extension("elf")
     }
 
     /// The board that the options describe.
     pub fn machine(&self) -> Builder {
         let mut machine = Machine::builder(self.kernel())
-            .flash(with_ending(&self.image, ".img"))
+            .flash(self.image.with_added_extension("img"))
             .network(self.net)
             .disk(self.disk)
             .network_properties(&self.device_args)
@@ -93,7 +92,7 @@ impl Options {
 
     /// Gives an interactive board a monitor of its own, where none was named and no other board has it.
     pub fn monitor_by_default(&mut self) {
-        let socket = with_ending(&self.image, ".qmp");
+        let socket = self.image.with_added_extension("qmp");
         if self.qmp.is_none() && UnixStream::connect(&socket).is_err() {
             self.qmp = Some(socket);
         }
@@ -159,13 +158,6 @@ pub fn status(code: i32) -> i32 {
             NO_WORD
         }
     }
-}
-
-/// The path with more letters at its end; [`Path::with_extension`] would take a dot in the name for an ending.
-fn with_ending(path: &Path, ending: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(ending);
-    PathBuf::from(name)
 }
 
 /// Options of webget that take the next word as their value.

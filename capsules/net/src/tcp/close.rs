@@ -40,7 +40,6 @@ impl Socket<'_> {
         self.receive_ring.wipe();
         self.control.assembler.clear();
         self.control.owned = false;
-        self.control.orphaned_at = now;
         match self.control.state {
             State::Closed | State::SynSent => self.release(),
             State::SynReceived => {

@@ -269,7 +269,6 @@ pub(super) struct Control {
     pub probes_unanswered: u8,
     pub last_received_at: Instant,
     pub last_sent_at: Instant,
-    pub orphaned_at: Instant,
     pub time_wait_since: Instant,
 }
 
@@ -308,7 +307,6 @@ impl Control {
             probes_unanswered: 0,
             last_received_at: Instant::BOOT,
             last_sent_at: Instant::BOOT,
-            orphaned_at: Instant::BOOT,
             time_wait_since: Instant::BOOT,
         }
     }

@@ -211,10 +211,4 @@ impl<'a> Socket<'a> {
     pub fn time_wait_since(&self) -> Option<Instant> {
         (!self.control.owned && self.control.state == State::TimeWait).then_some(self.control.time_wait_since)
     }
-
-    /// Since when no process has held the connection, which is not over yet.
-    pub fn orphaned_since(&self) -> Option<Instant> {
-        let over = matches!(self.control.state, State::Closed | State::TimeWait);
-        (!self.control.owned && !over).then_some(self.control.orphaned_at)
-    }
 }

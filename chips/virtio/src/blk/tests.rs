@@ -31,7 +31,7 @@ fn disk(state: &mut State, queue: u16) {
         let bytes = chain.read();
         let kind = u32::from_le_bytes(bytes[..4].try_into().unwrap());
         let start = u64::from_le_bytes(bytes[8..16].try_into().unwrap()) as usize * SECTOR_BYTES;
-        let room: u32 = chain.writable.iter().map(|(_, length)| *length).sum();
+        let room = chain.room();
         let answer = DISK.with_borrow_mut(|disk| match kind {
             0 => [&disk[start..start + room as usize - 1], &[0]].concat(),
             1 => {
@@ -143,7 +143,7 @@ fn errors_of_the_device_are_named() {
         fn answer(state: &mut State, queue: u16, status: u8) {
             let side = state.side(queue);
             while let Some(chain) = side.take() {
-                let room: u32 = chain.writable.iter().map(|(_, length)| *length).sum();
+                let room = chain.room();
                 let mut bytes = vec![0; room as usize];
                 bytes[room as usize - 1] = status;
                 let length = chain.write(&bytes);
@@ -173,7 +173,7 @@ fn less_data_than_was_asked_for_is_no_success() {
     fn short(state: &mut State, queue: u16) {
         let side = state.side(queue);
         while let Some(chain) = side.take() {
-            let room: u32 = chain.writable.iter().map(|(_, length)| *length).sum();
+            let room = chain.room();
             chain.write(&vec![0; room as usize]);
             side.complete(chain.head.into(), room - 1, false);
         }

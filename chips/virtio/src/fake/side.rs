@@ -35,6 +35,11 @@ impl Chain {
         self.readable.iter().flat_map(bytes).collect()
     }
 
+    /// How many bytes the device may write.
+    pub fn room(&self) -> u32 {
+        self.writable.iter().map(|(_, length)| *length).sum()
+    }
+
     /// Writes into the buffers, one after the other, and says how much fitted.
     pub fn write(&self, mut bytes: &[u8]) -> u32 {
         let whole = bytes.len();

@@ -259,11 +259,6 @@ impl<B: Bus> Net<B> {
         self.broken
     }
 
-    /// Whether the device has received a frame or sent one, as far as the rings show.
-    pub fn has_work(&self) -> bool {
-        self.broken.is_none() && (self.receive.queue.has_used() || self.transmit.queue.has_used())
-    }
-
     /// Takes one frame from the device, hands it to `work` without copying it, and gives the buffer back at the next
     /// [`Net::flush`]. False where there is none, or the device is broken. A frame that is dropped counts as one, so
     /// that a bounded number of calls is a bounded amount of work.

@@ -6,6 +6,7 @@
 mod arp;
 mod attacks;
 mod dhcp;
+mod flood;
 mod handshake;
 mod ip;
 mod link;

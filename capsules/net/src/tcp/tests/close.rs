@@ -14,14 +14,12 @@ fn closing() -> Connection {
 fn closing_first_ends_in_time_wait_for_a_minute() {
     let mut connection = closing();
     assert_eq!(connection.state(), State::FinWait1);
-    assert_eq!(connection.socket.orphaned_since(), Some(at(0)));
     connection.receive(ack().acking(SEND_NEXT + 1), at(10));
     assert_eq!(connection.state(), State::FinWait2);
     connection.receive(fin().acking(SEND_NEXT + 1), at(20));
     assert_eq!(connection.state(), State::TimeWait);
     assert_eq!(connection.sent_one(at(20)).acknowledgement, RECEIVE_NEXT + 1);
     assert_eq!(connection.socket.time_wait_since(), Some(at(20)));
-    assert_eq!(connection.socket.orphaned_since(), None);
     assert!(connection.sent(at(60_019)).is_empty());
     assert!(!connection.socket.is_free());
     connection.sent(at(60_020));

@@ -4,8 +4,7 @@
 use core::ops::Range;
 
 use super::*;
-use crate::fake::{Chain, virtual_address};
-use crate::queue::DESCRIPTORS_MAX;
+use crate::fake::{LIES, Lie, Subject, virtual_address};
 
 const GUARD: u8 = 0x5a;
 
@@ -19,48 +18,12 @@ thread_local! {
     static MEMORY: std::cell::RefCell<Range<usize>> = const { std::cell::RefCell::new(0..0) };
 }
 
-/// What a device says of a chain that it was given.
-#[derive(Clone, Copy, Debug)]
-enum Lie {
-    /// The chain is another one, so far beyond the last.
-    Unknown(u32),
-    /// It is the middle of a chain.
-    NotOutstanding,
-    /// The chain was used twice.
-    Twice,
-    /// So many chains were used, or one more than the device has, whichever is more; 0xffff is a step back.
-    Jump(u16),
-    /// So many more bytes were written than there is room for.
-    TooLong(u32),
-    /// Nothing at all.
-    Silence,
-}
-
-const LIES: [Lie; 12] = [
-    Lie::Unknown(0),
-    Lie::Unknown(1),
-    Lie::Unknown(0xff00),
-    Lie::Unknown(0xffff_ff00),
-    Lie::NotOutstanding,
-    Lie::Twice,
-    Lie::Jump(0),
-    Lie::Jump(0x8000),
-    Lie::Jump(0xffff),
-    Lie::TooLong(1),
-    Lie::TooLong(u32::MAX),
-    Lie::Silence,
-];
-
 fn check_inside(address: u64, length: u32) {
     let start = virtual_address(address);
     MEMORY.with_borrow(|memory| {
         let inside = memory.start <= start && start + length as usize <= memory.end;
         assert!(inside, "{length} bytes at {start:#x} are not the driver's, {memory:#x?}");
     });
-}
-
-fn room(chain: &Chain) -> u32 {
-    chain.writable.iter().map(|(_, length)| *length).sum()
 }
 
 /// A disk that looks where it is sent, and lies when it is told to.
@@ -73,20 +36,8 @@ fn liar(state: &mut State, queue: u16) {
     }
     let (Some(lie), Some(first)) = (LIE.take(), chains.first()) else { return disk(state, queue) };
     let side = state.side(queue);
-    let usable = u32::from(side.size).min(DESCRIPTORS_MAX as u32);
-    let head = u32::from(first.head);
-    match lie {
-        Lie::Unknown(beyond) => side.complete(usable.saturating_add(beyond), 1, false),
-        Lie::NotOutstanding => side.complete(side.descriptor(first.head).3.into(), 1, false),
-        Lie::Twice => side.complete(head, room(first), false) | side.complete(head, room(first), false),
-        Lie::Jump(claimed) => {
-            side.used_index = side.used_index.wrapping_add(claimed.max(chains.len() as u16 + 1));
-            side.show_used();
-            true
-        }
-        Lie::TooLong(by) => side.complete(head, room(first).saturating_add(by), false),
-        Lie::Silence => false,
-    };
+    let other = side.descriptor(first.head).3;
+    lie.tell(side, &Subject { chain: first, honest: first.room(), other, outstanding: chains.len() as u16 });
 }
 
 /// The driver's memory with something of somebody else's on both sides.
@@ -173,19 +124,14 @@ fn queues_of_the_least_and_the_largest_size_go_through_the_wrap_at_65536() {
 fn each_lie_about_a_request_is_a_fault_and_the_device_comes_back() {
     each(|modern, size, mut bench| {
         assert_eq!(bench.read(), Ok(()));
-        for lie in LIES {
-            LIE.set(Some(lie));
+        // The last is a device that says nothing at all.
+        for lie in LIES.map(Some).into_iter().chain([None]) {
+            LIE.set(lie);
+            bench.fake.state().on_notify = lie.map(|_| liar as _);
             let outcome = bench.read();
-            let is_found = match outcome {
-                Err(BlockError::Fault(fault)) => match lie {
-                    Lie::Unknown(_) => matches!(fault, QueueFault::UnknownDescriptor { .. }),
-                    Lie::NotOutstanding => matches!(fault, QueueFault::NotOutstanding { .. }),
-                    Lie::Twice => matches!(fault, QueueFault::NotOutstanding { .. } | QueueFault::IndexJump { .. }),
-                    Lie::Jump(_) => matches!(fault, QueueFault::IndexJump { .. }),
-                    Lie::TooLong(_) => matches!(fault, QueueFault::TooLong { .. }),
-                    Lie::Silence => false,
-                },
-                Err(BlockError::Timeout) => matches!(lie, Lie::Silence),
+            let is_found = match (lie, outcome) {
+                (Some(lie), Err(BlockError::Fault(fault))) => lie.is_found_as(fault),
+                (None, outcome) => outcome == Err(BlockError::Timeout),
                 _ => false,
             };
             assert!(is_found, "{lie:?} with {size}, modern {modern}: {outcome:?}");
@@ -193,6 +139,7 @@ fn each_lie_about_a_request_is_a_fault_and_the_device_comes_back() {
             assert_eq!(bench.fake.state().status, 0, "the device no longer has the buffers");
             assert_eq!(bench.read(), Err(BlockError::Broken));
             bench.check();
+            bench.fake.state().on_notify = Some(liar);
             assert_eq!(bench.block.recover(), Ok(()));
             assert_eq!(bench.read(), Ok(()), "after {lie:?} with {size}, modern {modern}");
         }
@@ -205,7 +152,7 @@ fn an_answer_that_is_none_harms_nobody() {
     fn careless(state: &mut State, queue: u16) {
         let side = state.side(queue);
         while let Some(chain) = side.take() {
-            let room = room(&chain);
+            let room = chain.room();
             chain.write(&vec![0xee; room as usize]);
             side.complete(chain.head.into(), room % 7, false);
         }

@@ -3,96 +3,37 @@
 
 use super::sizes::{Bench, each};
 use super::*;
+use crate::fake::{LIES, Lie, Subject};
 
-/// What a device says of a chain that it was given.
-#[derive(Clone, Copy, Debug)]
-enum Lie {
-    /// The chain is another one, which never was.
-    Unknown(u32),
-    /// It is one that the driver keeps free, or the middle of a chain.
-    NotOutstanding,
-    /// The chain was used twice.
-    Twice,
-    /// So many chains were used, or one more than the device has, whichever is more; 0xffff is a step back.
-    Jump(u16),
-    /// So many more bytes were written than there is room for.
-    TooLong(u32),
+/// Whether the lie can be told: that a chain is one which does not begin there needs a second descriptor.
+fn can_be_told(lie: Lie, bench: &Bench) -> bool {
+    !matches!(lie, Lie::NotOutstanding) || bench.usable() > 1
 }
 
-const LIES: [Lie; 12] = [
-    Lie::Unknown(0),
-    Lie::Unknown(1),
-    Lie::Unknown(0xff00),
-    Lie::Unknown(0xffff_ff00),
-    Lie::NotOutstanding,
-    Lie::Twice,
-    Lie::Jump(0),
-    Lie::Jump(300),
-    Lie::Jump(0x8000),
-    Lie::Jump(0xffff),
-    Lie::TooLong(0),
-    Lie::TooLong(u32::MAX),
-];
-
-impl Lie {
-    /// Whether it can be told: that a chain is one which does not begin there needs a second descriptor.
-    fn can_be_told(self, bench: &Bench) -> bool {
-        !matches!(self, Lie::NotOutstanding) || bench.usable() > 1
-    }
-
-    /// Tells it about the next chain of a queue.
-    fn tell(self, bench: &Bench, queue: u16) {
-        let chain = bench.take(queue).unwrap();
-        let head = u32::from(chain.head);
-        let room: u32 = chain.writable.iter().map(|(_, length)| *length).sum();
-        let outstanding = if queue == 0 { &bench.net.receive } else { &bench.net.transmit }.queue.in_flight();
-        match self {
-            Lie::Unknown(beyond) => {
-                bench.complete(queue, beyond.saturating_add(bench.usable().into()), 0);
-            }
-            Lie::NotOutstanding => {
-                let descriptor = if bench.net.framing.descriptors() == 2 {
-                    // The second of two begins no chain.
-                    { *bench.fake.state().side(queue) }.descriptor(chain.head).3
-                } else if queue == 1 {
-                    // Only this chain is out.
-                    (chain.head + 1) % bench.usable()
-                } else if outstanding < bench.usable() {
-                    // The driver takes the free descriptor that came back last, so it never needed the last one.
-                    bench.usable() - 1
-                } else {
-                    // All are out. This one is no longer, when it is said a second time.
-                    bench.complete(queue, head, 0);
-                    chain.head
-                };
-                bench.complete(queue, descriptor.into(), 0);
-            }
-            Lie::Twice => {
-                bench.complete(queue, head, 0);
-                bench.complete(queue, head, 0);
-            }
-            Lie::Jump(claimed) => {
-                let mut state = bench.fake.state();
-                let side = state.side(queue);
-                side.used_index = side.used_index.wrapping_add(claimed.max(outstanding + 1));
-                side.show_used();
-            }
-            Lie::TooLong(by) => {
-                bench.complete(queue, head, room.saturating_add(1).saturating_add(by));
-            }
+/// Tells a lie about the next chain of a queue.
+fn tell(lie: Lie, bench: &Bench, queue: u16) {
+    let chain = bench.take(queue).unwrap();
+    let outstanding = if queue == 0 { &bench.net.receive } else { &bench.net.transmit }.queue.in_flight();
+    let usable = bench.usable();
+    let mut state = bench.fake.state();
+    let side = state.side(queue);
+    let other = if bench.net.framing.descriptors() == 2 {
+        // The second of two begins no chain.
+        side.descriptor(chain.head).3
+    } else if queue == 1 {
+        // Only this chain is out.
+        (chain.head + 1) % usable
+    } else if outstanding < usable {
+        // The driver takes the free descriptor that came back last, so it never needed the last one.
+        usable - 1
+    } else {
+        // All are out. This one is no longer, when it is said a second time.
+        if matches!(lie, Lie::NotOutstanding) {
+            side.complete(chain.head.into(), 0, false);
         }
-    }
-
-    fn is_found_as(self, fault: QueueFault) -> bool {
-        match self {
-            Lie::Unknown(_) => matches!(fault, QueueFault::UnknownDescriptor { .. }),
-            Lie::NotOutstanding => matches!(fault, QueueFault::NotOutstanding { .. }),
-            // Where the device had only that chain, it has used more than it had.
-            Lie::Twice => matches!(fault, QueueFault::NotOutstanding { .. } | QueueFault::IndexJump { .. }),
-            Lie::Jump(_) => matches!(fault, QueueFault::IndexJump { .. }),
-            Lie::TooLong(_) => matches!(fault, QueueFault::TooLong { .. }),
-        }
-    }
+        chain.head
+    };
+    lie.tell(side, &Subject { chain: &chain, honest: 0, other, outstanding });
 }
 
 /// The device is of no use, hands nothing out and takes nothing, until it is recovered; then traffic flows.
@@ -101,7 +42,7 @@ fn recover(bench: &mut Bench) {
     let before = *bench.net.counters();
     assert!(!bench.net.receive(|_| panic!("a frame of a broken device")));
     assert!(!bench.net.transmit_with(|_| panic!("a buffer of a broken device")));
-    assert!(!bench.net.has_work() && !bench.net.enable_interrupts());
+    assert!(!bench.net.enable_interrupts());
     bench.net.flush();
     assert_eq!(*bench.net.counters(), before, "a fault is counted once, and nothing goes on");
     assert_eq!(bench.net.recover(), Ok(()));
@@ -119,10 +60,10 @@ fn each_lie_about_a_received_frame_is_a_fault_and_the_device_comes_back() {
         bench.exchange(3);
         let mut faults = 0;
         for lie in LIES {
-            if !lie.can_be_told(&bench) {
+            if !can_be_told(lie, &bench) {
                 continue;
             }
-            lie.tell(&bench, 0);
+            tell(lie, &bench, 0);
             while bench.net.receive(|_| panic!("{lie:?} is no frame")) {}
             let Some(Broken::Receive(fault)) = bench.net.is_broken() else {
                 panic!("{lie:?} with {size} {kind:?}: {:?}", bench.net.is_broken());
@@ -142,13 +83,13 @@ fn each_lie_about_a_sent_frame_is_a_fault_and_the_device_comes_back() {
         bench.exchange(3);
         let mut faults = 0;
         for lie in LIES {
-            if !lie.can_be_told(&bench) {
+            if !can_be_told(lie, &bench) {
                 continue;
             }
             bench.net.reclaim();
             assert!(bench.net.transmit_with(|_| Some(60)));
             bench.net.flush();
-            lie.tell(&bench, 1);
+            tell(lie, &bench, 1);
             bench.net.reclaim();
             let Some(Broken::Transmit(fault)) = bench.net.is_broken() else {
                 panic!("{lie:?} with {size} {kind:?}: {:?}", bench.net.is_broken());
@@ -214,7 +155,6 @@ fn a_lost_interrupt_loses_no_frame() {
             let length = chain.write(&[&vec![0; bench.header], &frame[..]].concat());
             assert!(bench.complete(0, chain.head.into(), length), "the driver wants to hear of it");
             // Nobody tells the driver. It finds the frame whenever it looks, and asks no second time in vain.
-            assert!(bench.net.has_work());
             assert!(bench.net.enable_interrupts(), "it does not sleep over work that is there");
             assert!(bench.net.receive(|bytes| assert!(bytes == frame)));
             bench.net.flush();
@@ -232,7 +172,7 @@ fn a_storm_of_interrupts_changes_nothing() {
             let cause = bench.net.acknowledge_interrupt();
             assert_eq!((cause.queues, cause.configuration), (isr & 1 != 0, isr & 2 != 0));
             assert_eq!(bench.fake.state().isr, 0, "the pin is let go");
-            assert!(!bench.net.has_work() && !bench.net.service_configuration());
+            assert!(!bench.net.enable_interrupts() && !bench.net.service_configuration());
         }
         assert_eq!(*bench.net.counters(), before);
         bench.exchange(2);
