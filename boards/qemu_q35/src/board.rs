@@ -108,7 +108,8 @@ impl Board {
             self.watch_frames(sent, now);
         }
         self.recover_network(received, now);
-        ran || received == FRAMES_PER_PASS || sent >= FRAMES_PER_PASS || self.monitor.has_more()
+        let goes_on = ran || self.kernel.runnable() > 0;
+        goes_on || received == FRAMES_PER_PASS || sent >= FRAMES_PER_PASS || self.monitor.has_more()
     }
 
     /// Frames came or went: more will soon.

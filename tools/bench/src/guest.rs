@@ -178,7 +178,15 @@ mod tests {
 
     fn outcome(code: i32, console: &str) -> Outcome {
         let (log, qemu) = (vec!["panic".to_owned()], Vec::new());
-        Outcome { code, quit: false, started: Instant::now(), console: console.to_owned(), log, qemu }
+        Outcome {
+            code,
+            quit: false,
+            started: Instant::now(),
+            console: console.to_owned(),
+            log,
+            log_times: Vec::new(),
+            qemu,
+        }
     }
 
     #[test]

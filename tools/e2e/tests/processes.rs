@@ -4,6 +4,7 @@ use slopos_e2e::{Report, built, run, test_board};
 use slopos_flash::Image;
 use slopos_run::Transport;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Runs commands on the test board, which needs no network for them.
 fn commands(list: &str) -> Report {
@@ -31,6 +32,19 @@ const FAULTS: [&str; 18] = [
     "breakpoint",
     "non-canonical",
 ];
+
+#[test]
+fn a_process_that_is_started_runs_at_once_though_nothing_else_happens() {
+    // The board's clock goes by its instructions, and jumps to the next deadline where it waits: a busy host does not
+    // change it. The timer rings each second at the latest, which would start the process then.
+    let clock = ["-icount", "shift=0,sleep=off"];
+    let board = test_board().network(Transport::None).arguments(clock).append("sleep 1; faults null-read; exit");
+    let report = run(board);
+    let killed = report.outcome.log.iter().position(|line| line.starts_with("process faults: killed"));
+    let at = killed.and_then(|line| report.outcome.log_times[line]).expect("a time");
+    let expected = Duration::from_millis(1_000)..Duration::from_millis(1_500);
+    assert!(expected.contains(&at), "{at:?} after the boot\n{}", report.all());
+}
 
 #[test]
 fn every_system_call_answers_as_documented() {

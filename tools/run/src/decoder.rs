@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use defmt_decoder::{DecodeError, StreamDecoder, Table};
 use std::path::Path;
+use std::time::Duration;
 
 /// One line of the kernel's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +17,11 @@ pub struct Line {
 }
 
 impl Line {
+    /// The time stamp as a span of time.
+    pub fn since_boot(&self) -> Option<Duration> {
+        Duration::try_from_secs_f64(self.time.as_deref()?.parse().ok()?).ok()
+    }
+
     /// The line as a log shows it.
     ///
     /// An ordinary line is its bare text, because scripts look for these lines; warnings and errors say that they are.

@@ -67,6 +67,8 @@ pub struct Outcome {
     pub console: String,
     /// All of the kernel's log.
     pub log: Vec<String>,
+    /// The kernel's time stamp of each of its lines, since the boot.
+    pub log_times: Vec<Option<Duration>>,
     /// What QEMU itself said.
     pub qemu: Vec<String>,
 }
@@ -254,8 +256,8 @@ impl Builder {
         let (child, started) = self.spawn(&ports)?;
         let mut qemu = Qemu(child);
         let stderr = qemu.0.stderr.take().context("QEMU's standard error is a pipe")?;
-        let (console, log, said) = (String::new(), Vec::new(), Vec::new());
-        let mut outcome = Outcome { code: 0, quit: false, started, console, log, qemu: said };
+        let (console, log, log_times, said) = (String::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut outcome = Outcome { code: 0, quit: false, started, console, log, log_times, qemu: said };
         let mut console = Vec::new();
 
         let timed_out = std::thread::scope(|scope| -> Result<bool> {
@@ -312,7 +314,10 @@ impl Builder {
                 }
                 match event {
                     Event::Console(bytes) => console.extend_from_slice(&bytes),
-                    Event::Log(line) => outcome.log.push(line.text),
+                    Event::Log(line) => {
+                        outcome.log_times.push(line.since_boot());
+                        outcome.log.push(line.text);
+                    }
                     Event::Qemu(text) => outcome.qemu.push(text),
                 }
                 while let (Some((prompt, _)), Some(board)) = (self.typing.front(), &mut keyboard) {
