@@ -1,6 +1,7 @@
 //! How our address comes and goes: leases, conflicts, and giving the lease back in good order.
 
 use defmt::warn;
+use slopos_kernel::process::ProcessSet;
 use slopos_kernel::time::Instant;
 
 use super::Stack;
@@ -18,6 +19,7 @@ impl Stack<'_> {
         self.leaving = Some(lease);
         self.guard = None;
         self.gateway_mac = None;
+        self.senders = ProcessSet::ALL;
         let (events, ready) = (&mut self.counters.events, &mut self.ready);
         for (process, set) in self.grant.each() {
             set.with_each(|_, socket| {
@@ -85,6 +87,7 @@ impl Stack<'_> {
         self.gateway_mac = None;
         self.neighbours.clear();
         self.control.clear();
+        self.senders = ProcessSet::ALL;
         let (events, ready) = (&mut self.counters.events, &mut self.ready);
         for (process, set) in self.grant.each() {
             set.with_each(|_, socket| {

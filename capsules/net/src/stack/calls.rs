@@ -142,6 +142,7 @@ impl Stack<'_> {
         socket: SocketIndex,
         work: impl FnOnce(&mut Socket<'_>) -> R,
     ) -> Option<R> {
+        self.senders.insert(process);
         let done = self.grant.enter(process, |set| {
             if !set.get(socket).is_some_and(Socket::is_held) {
                 return None;
@@ -215,6 +216,7 @@ impl Stack<'_> {
     /// Ends all of a process's sockets at once, orphans included: connections are reset, everything is wiped.
     pub fn kill(&mut self, process: ProcessId) {
         self.exited(process);
+        self.senders.insert(process);
         for number in 0..=u16::MAX {
             let ended = self.grant.enter(process, |set| {
                 set.with(

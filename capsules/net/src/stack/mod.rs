@@ -87,6 +87,9 @@ pub struct Stack<'a> {
     next_process: usize,
     connections: ConnectionTable,
     ready: ProcessSet,
+    /// The processes with a socket that may want to send something, and perhaps others: each to one of whose sockets
+    /// something has happened.
+    senders: ProcessSet,
     /// A process has asked for something that is to be sent.
     output: bool,
     counters: Counters,
@@ -119,6 +122,7 @@ impl<'a> Stack<'a> {
             next_process: 0,
             connections: ConnectionTable::new(),
             ready: ProcessSet::EMPTY,
+            senders: ProcessSet::EMPTY,
             output: false,
             counters: Counters::default(),
             deadline: Some(now),
@@ -223,9 +227,10 @@ impl<'a> Stack<'a> {
             }
         }
         let (counters, ready) = (&mut self.counters, &mut self.ready);
-        let (neighbours, network) = (&mut self.neighbours, self.network);
+        let (neighbours, network, senders) = (&mut self.neighbours, self.network, &mut self.senders);
         for (process, set) in self.grant.each() {
             set.with_due(now, |socket| {
+                senders.insert(process);
                 if let Phase::Waiting { remote, .. } = socket.phase {
                     socket.phase = Phase::Failed { remote, error: tcp::Error::TimedOut };
                     ready.insert(process);
@@ -287,6 +292,7 @@ impl<'a> Stack<'a> {
         if self.dhcp.due(now).is_some_and(|due| Self::next_hop(&lease, due.destination) == Some(address)) {
             self.dhcp.skip(now, &mut self.random);
         }
+        self.senders = ProcessSet::ALL;
         let (counters, ready) = (&mut self.counters, &mut self.ready);
         for (process, set) in self.grant.each() {
             set.with_each(|_, socket| {
@@ -338,6 +344,7 @@ impl<'a> Stack<'a> {
             deadline,
         };
         let ready = &mut self.ready;
+        self.senders.insert(process);
         let begun = self.grant.enter(process, |set| {
             let begun = set.with(socket, |socket| {
                 // Where nobody could ever answer there is no point in waiting until the deadline.

@@ -217,6 +217,7 @@ impl Stack<'_> {
             }
             return;
         };
+        self.senders.insert(process);
         let (counters, ready) = (&mut self.counters, &mut self.ready);
         let deadline = self.grant.enter(process, |set| {
             set.with(socket, |entry| {

@@ -1,7 +1,7 @@
 //! Frames that leave, built one at a time where the device will read them.
 
 use slopos_kernel::capability::HandFrames;
-use slopos_kernel::process::ProcessId;
+use slopos_kernel::process::{ProcessId, ProcessSet};
 use slopos_kernel::time::Instant;
 
 use super::{Control, Stack};
@@ -175,25 +175,31 @@ impl Stack<'_> {
                     turn = at.after_socket();
                 }
                 // The process has none, or no region at all.
-                _ => turn = turn.after_process(self.grant.processes())?,
+                _ => {
+                    if turn.passed == SocketBits::EMPTY {
+                        self.senders.remove(turn.process);
+                    }
+                    turn = turn.after_process()?;
+                }
             }
         }
     }
 
-    fn first_turn(&self) -> Turn {
-        Turn::at_process(self.next_process, self.grant.processes())
+    fn first_turn(&self) -> Option<Turn> {
+        Turn::among(self.senders, self.next_process)
     }
 
     fn sockets_want(&mut self, now: Instant) -> bool {
-        self.next_sender(self.first_turn(), now).is_some()
+        self.first_turn().is_some_and(|turn| self.next_sender(turn, now).is_some())
     }
 
     fn transmit_sockets(&mut self, frame: &mut [u8], now: Instant) -> Option<usize> {
-        let mut turn = self.first_turn();
+        let mut turn = self.first_turn()?;
         loop {
             let (at, path) = self.next_sender(turn, now)?;
             let index = at.socket?;
             let (counters, ready, mac) = (&mut self.counters, &mut self.ready, self.mac);
+            // What is sent from a socket touches it; the process is among the senders already.
             let sent = self.grant.enter(at.process, |set| {
                 let sent = set.with(index, |socket| {
                     let length = ipv4_frame(frame, mac, path, Protocol::TCP, |out| {
@@ -228,7 +234,7 @@ impl Stack<'_> {
 struct Turn {
     process: ProcessId,
     /// Processes that have not had their turn in this round, this one included.
-    processes_left: usize,
+    left: ProcessSet,
     /// The socket found last, of this process.
     socket: Option<SocketIndex>,
     /// Sockets of this process that had their turn in this round.
@@ -236,15 +242,16 @@ struct Turn {
 }
 
 impl Turn {
-    fn at_process(process: usize, processes: usize) -> Turn {
-        // A board without processes has one turn, which finds nothing.
-        let process = ProcessId::new(process.checked_rem(processes).unwrap_or(0) as u8);
-        Turn { process, processes_left: processes.max(1), socket: None, passed: SocketBits::EMPTY }
+    /// The turn of the first of these processes from `next` on.
+    fn among(left: ProcessSet, next: usize) -> Option<Turn> {
+        let process = left.each_from(next).next()?;
+        Some(Turn { process, left, socket: None, passed: SocketBits::EMPTY })
     }
 
-    fn after_process(self, processes: usize) -> Option<Turn> {
-        let processes_left = self.processes_left.checked_sub(1).filter(|&left| left > 0)?;
-        Some(Turn { processes_left, ..Turn::at_process(self.process.index() + 1, processes) })
+    fn after_process(self) -> Option<Turn> {
+        let mut left = self.left;
+        left.remove(self.process);
+        Turn::among(left, self.process.index() + 1)
     }
 
     fn after_socket(self) -> Turn {
