@@ -81,6 +81,9 @@ impl Board {
     }
 
     /// One pass of the loop. Answers whether there may be more to do at once.
+    ///
+    /// Inlined, it would be there several times: the compiler unrolls the loop around it.
+    #[inline(never)]
     pub fn pass(&mut self) -> bool {
         let pending = take_pending();
         let now = now();
