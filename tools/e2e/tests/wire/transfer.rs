@@ -1,12 +1,13 @@
 //! Streams whose segments come late, twice, in pieces, changed, or not at all.
 
 use crate::{Scene, ms, noise};
+use slopos_e2e::test_board;
 use slopos_netlab::lab::{SOON, routed};
-use slopos_netlab::server::response;
+use slopos_netlab::server::{response, url};
 use slopos_netlab::wire::Ipv4;
 use slopos_netlab::wire::ipv4::Body;
 use slopos_netlab::wire::tcp::{ACK, FIN, Options};
-use slopos_netlab::{Offer, Server};
+use slopos_netlab::{Lab, Offer, Server};
 use std::time::Instant;
 
 /// Waits until the board has acknowledged everything up to `next`.
@@ -44,6 +45,24 @@ fn segments_in_reverse_order_are_put_right() {
     }
     server.next = server.next.wrapping_add(bytes.len() as u32);
     all_acknowledged(&mut scene, &mut server);
+    scene.received(&body);
+}
+
+#[test]
+fn frames_are_as_large_as_the_device_offers_and_the_manifest_allows() {
+    let board = test_board().network_properties("host_mtu=9000");
+    let mut scene = Scene::of(board, Lab::new(), &format!("webget --sha256 {}; exit", url()));
+    let options = Options { mss: Some(8_960), shift: Some(0), ..Options::default() };
+    let mut server = Server::listen(&mut scene.lab, 80, Offer { options, ..Offer::default() });
+    assert_eq!(server.syn_options.mss, Some(8_960), "RFC 9293 section 3.7.1: the MTU less 40");
+    server.answer(&mut scene.lab);
+    server.request(&mut scene.lab);
+    let body = noise(50_000);
+    for piece in response(&body).chunks(8_960) {
+        server.push(&mut scene.lab, piece);
+    }
+    all_acknowledged(&mut scene, &mut server);
+    server.close(&mut scene.lab);
     scene.received(&body);
 }
 
