@@ -2,12 +2,14 @@
 
 use super::network::*;
 use crate::arp::{Operation, Packet};
-use crate::ipv4::Ipv4Address;
+use crate::ethernet::Header;
+use crate::ipv4::{self, Ipv4Address};
 use crate::socket::SocketIndex;
 use crate::stack::{ConnectError, Progress, SocketError};
-use crate::tcp::{self, Endpoint, Flags, SocketFlags, State};
+use crate::tcp::{self, Endpoint, Flags, Segment, SequenceNumber, SocketFlags, State};
 use crate::{MacAddress, stack::Connection};
 use slopos_host_log::Token;
+use slopos_kernel::time::Duration;
 
 fn resets(sent: &[Sent]) -> usize {
     sent.iter().filter(|sent| matches!(sent, Sent::Tcp { flags, .. } if flags.reset())).count()
@@ -59,6 +61,43 @@ fn what_is_far_goes_to_the_gateway_and_what_is_near_goes_there_directly() {
     network.deliver(&arp_frame(MAC, OTHER_MAC, &reply));
     let syn = matches!(&network.sent[..], [(_, OTHER_MAC, Sent::Tcp { flags, .. })] if flags.syn());
     assert!(syn, "{:?}", network.sent);
+}
+
+#[test]
+fn what_time_asks_for_is_sent_though_no_process_does_anything() {
+    let mut network = Network::up();
+    network.router.server = Server::Silent;
+    network.begin(APP, FAR, 100);
+    network.take_sent();
+    network.run(network.now + Duration::from_secs(2));
+    let syns = network.take_sent().iter().filter(|sent| matches!(sent, Sent::Tcp { flags, .. } if flags.syn())).count();
+    assert_eq!(syns, 1, "RFC 6298 section 2.1: once more after a second");
+}
+
+#[test]
+fn what_arrives_is_answered_though_no_process_does_anything() {
+    let mut network = Network::up();
+    let (socket, now) = (network.stack.socket(APP, SocketFlags::default()).unwrap(), network.now);
+    network.stack.connect(APP, socket, FAR, seconds(100), now).unwrap();
+    let mut frame = [0; 1_514];
+    let length = network.stack.transmit(&mut frame, now, &Token).unwrap();
+    let (_, packet) = Header::parse(&frame[..length]).unwrap();
+    let (packet, bytes) = ipv4::Header::parse(packet).unwrap();
+    let syn = Segment::parse(packet.source, packet.destination, bytes).unwrap();
+    let answer = Segment {
+        source_port: syn.destination_port,
+        destination_port: syn.source_port,
+        sequence: SequenceNumber::new(7_000),
+        acknowledgement: syn.sequence + 1,
+        flags: Flags::SYN.with(Flags::ACK),
+        ..syn
+    };
+    let answer = tcp_frame(packet.destination, packet.source, &answer);
+    assert_eq!(network.stack.transmit(&mut frame, now, &Token), None);
+    network.take_sent();
+    network.deliver(&answer);
+    let sent = network.take_sent();
+    assert!(matches!(sent[..], [Sent::Tcp { flags, .. }] if flags == Flags::ACK), "{sent:?}");
 }
 
 #[test]
