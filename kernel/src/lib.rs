@@ -16,6 +16,7 @@ pub mod dispatch;
 pub mod grant;
 pub mod ledger;
 pub mod loader;
+pub mod log_budget;
 pub mod objects;
 pub mod process;
 pub mod processor;
