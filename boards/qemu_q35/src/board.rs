@@ -4,7 +4,8 @@
 //! processes from running, and a process runs with interrupts on, so that it cannot keep the network from running.
 
 use crate::capsules::Capsules;
-use crate::machine::{Alarm, NETWORK_CONFIGURATION_VECTOR, NETWORK_VECTOR, UART_VECTOR, now, pending_bit};
+use crate::interrupts::{Interrupts, NETWORK_CONFIGURATION_VECTOR, NETWORK_VECTOR, PIN_VECTOR, UART_VECTOR};
+use crate::machine::{Alarm, now};
 use crate::serial::{Serial, Terminal};
 use crate::tokens;
 use slopos_kernel::objects::Object;
@@ -17,7 +18,7 @@ use slopos_process_console::{Console as Monitor, Input};
 use slopos_virtio::net::Net;
 use slopos_x86_64::control::wait_for_interrupt;
 use slopos_x86_64::processor::Cpu;
-use slopos_x86_64::trap::{TIMER_VECTOR, has_pending, take_pending};
+use slopos_x86_64::trap::{TIMER_VECTOR, has_pending, pending_bit, take_pending};
 
 /// Frames taken in, and frames sent, in one pass. Few enough that a sender with a window of 64 KiB hears of the first
 /// ones while the last are still on their way.
@@ -51,6 +52,8 @@ pub struct Board {
     pub network: Option<Net>,
     /// The timer.
     pub alarm: Alarm,
+    /// The interrupt lines, and those that nobody expects.
+    pub interrupts: Interrupts,
     /// The authority to manage processes.
     pub token: tokens::Console,
     /// The authority over the network device's frames.
@@ -85,8 +88,9 @@ impl Board {
     /// Inlined, it would be there several times: the compiler unrolls the loop around it.
     #[inline(never)]
     pub fn pass(&mut self) -> bool {
-        let pending = take_pending();
         let now = now();
+        let arrived = take_pending();
+        let pending = arrived | self.interrupts.stand_in(now);
         if pending & pending_bit(TIMER_VECTOR) != 0 {
             self.alarm.rang();
         }
@@ -94,7 +98,9 @@ impl Board {
             self.serial.acknowledge();
         }
         self.take_keys();
-        let received = self.receive_frames(pending, now);
+        let claimed = self.claim_network_interrupt(pending, now);
+        let received = self.receive_frames(now);
+        self.guard_interrupts(arrived, claimed, received, now);
         self.capsules.stack.poll(now);
         self.wake(now);
         // Who was woken may add to what is due: an acknowledgement goes with its answer. Anybody else could keep it
@@ -166,6 +172,7 @@ impl Board {
             self.kernel.next_deadline(),
             self.monitor.next_deadline(),
             self.recovery,
+            self.interrupts.next_deadline(),
             self.network.as_ref().and_then(Net::next_look_us).map(Instant::from_micros),
         ];
         deadlines.into_iter().flatten().min()
@@ -186,19 +193,36 @@ impl Board {
         }
     }
 
+    /// Asks the network device why it interrupted, if it did. True where it gives a reason, which by message it always
+    /// seems to.
+    fn claim_network_interrupt(&mut self, pending: u32, now: Instant) -> bool {
+        let vectors = [NETWORK_VECTOR, NETWORK_CONFIGURATION_VECTOR, PIN_VECTOR];
+        let Some(device) = &mut self.network else { return false };
+        if pending & vectors.map(pending_bit).into_iter().fold(0, |all, bit| all | bit) == 0 {
+            return false;
+        }
+        device.disable_interrupts();
+        let cause = device.acknowledge_interrupt();
+        // By message the vector tells, by pin the device.
+        let configuration = cause.configuration || pending & pending_bit(NETWORK_CONFIGURATION_VECTOR) != 0;
+        if configuration && device.service_configuration() {
+            self.capsules.stack.set_link(device.link_up(), now);
+        }
+        cause.queues || cause.configuration
+    }
+
+    /// Looks for interrupts that had no reason.
+    fn guard_interrupts(&mut self, arrived: u32, claimed: bool, received: usize, now: Instant) {
+        let came = |vector| arrived & pending_bit(vector) != 0;
+        let idle_messages = (came(NETWORK_VECTOR) || came(NETWORK_CONFIGURATION_VECTOR)) && received == 0;
+        let idle_lines = came(PIN_VECTOR) && !claimed;
+        self.interrupts.guard(idle_messages.into(), idle_lines.into(), self.alarm.apic(), now);
+    }
+
     /// Takes frames in; answers how many.
-    fn receive_frames(&mut self, pending: u64, now: Instant) -> usize {
+    fn receive_frames(&mut self, now: Instant) -> usize {
         let Some(device) = &mut self.network else { return 0 };
         let (stack, wire) = (&mut *self.capsules.stack, &self.wire);
-        if pending & (pending_bit(NETWORK_VECTOR) | pending_bit(NETWORK_CONFIGURATION_VECTOR)) != 0 {
-            device.disable_interrupts();
-            let cause = device.acknowledge_interrupt();
-            // By message the vector tells, by pin the device.
-            let configuration = cause.configuration || pending & pending_bit(NETWORK_CONFIGURATION_VECTOR) != 0;
-            if configuration && device.service_configuration() {
-                stack.set_link(device.link_up(), now);
-            }
-        }
         let (kernel, cpu) = (&mut self.kernel, &mut self.cpu);
         // A process that waits for what arrived gets it at once: it is copied and summed in one go.
         let mut deliver = |process, SocketIndex(socket), arrival: &mut Arrival<'_>| {

@@ -1,10 +1,10 @@
 //! Finds the virtio devices on PCI and starts their drivers. What is missing or broken is logged; the rest works.
 
 use crate::flash::Flash;
-use crate::machine::{Machine, NETWORK_CONFIGURATION_VECTOR, NETWORK_VECTOR};
+use crate::interrupts::{NETWORK_CONFIGURATION_VECTOR, NETWORK_VECTOR};
+use crate::machine::Machine;
 use crate::statics::MAX_FRAME;
 use crate::tokens::Loader;
-use slopos_q35::ioapic::{Polarity, Route, Trigger};
 use slopos_q35::pci::Message;
 use slopos_virtio::blk::{Block, BlockMemory};
 use slopos_virtio::net::{Net, NetMemory, Options};
@@ -89,18 +89,10 @@ fn start_network(transport: Transport, machine: &mut Machine) -> Option<Net> {
     };
     let started = Net::start(transport, NETWORK.take(), physical_address, options);
     let network = started.inspect_err(|error| defmt::error!("virtio-net: {}", error)).ok()?;
-    if let Some(gsi) = network.interrupt_gsi() {
-        let route = Route {
-            vector: NETWORK_VECTOR,
-            destination: machine.alarm.destination(),
-            trigger: Trigger::Level,
-            polarity: Polarity::ActiveHigh,
-            masked: false,
-        };
-        let routed = machine.io_apic.as_ref().map(|io_apic| io_apic.route(gsi, route));
-        if !matches!(routed, Some(Ok(()))) {
-            defmt::warn!("virtio-net: interrupt {=u32} cannot be routed, the timer stands in", gsi);
-        }
+    if let Some(gsi) = network.interrupt_gsi()
+        && let Err(error) = machine.interrupts.route_pin(gsi)
+    {
+        defmt::warn!("virtio-net: interrupt {=u32} cannot be routed, the timer stands in: {}", gsi, error);
     }
     Some(network)
 }

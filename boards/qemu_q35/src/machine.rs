@@ -1,6 +1,7 @@
 //! Brings the machine up to where drivers can work: page tables, traps, interrupt controllers and clocks.
 
 use crate::image;
+use crate::interrupts::Interrupts;
 use crate::log;
 use slopos_kernel::time::{Duration, Instant};
 use slopos_q35::acpi::{self, Tables};
@@ -17,12 +18,6 @@ use slopos_x86_64::start_info::{StartInfo, physical_slice};
 use slopos_x86_64::trap::{self, SPURIOUS_VECTOR, TIMER_VECTOR};
 use slopos_x86_64::{control, entropy};
 
-/// Vector of the console's port.
-pub const UART_VECTOR: u8 = 36;
-/// Vector of the network device's queues, by message or by pin.
-pub const NETWORK_VECTOR: u8 = 40;
-/// Vector of the network device's configuration changes, by message.
-pub const NETWORK_CONFIGURATION_VECTOR: u8 = 41;
 /// The 8259s' sixteen vectors; masked, they can still raise spurious interrupts.
 const PIC_VECTOR: u8 = 48;
 
@@ -46,19 +41,14 @@ pub struct Machine {
     pub space: KernelSpace,
     /// The way to PCI configuration space.
     pub pci: Configuration<Hardware>,
-    /// The first I/O APIC, where there is one.
-    pub io_apic: Option<IoApic<Hardware>>,
+    /// The interrupt lines.
+    pub interrupts: Interrupts,
     /// What the firmware's tables say.
     pub tables: Tables,
     /// What the network's secrets are drawn from.
     pub seed: [u8; 32],
     /// The processor's interrupt controller and timer.
     pub alarm: Alarm,
-}
-
-/// The interrupt vector's bit in what [`trap::take_pending`] returns.
-pub const fn pending_bit(vector: u8) -> u64 {
-    1 << (vector - trap::INTERRUPT_BASE)
 }
 
 /// Brings it up.
@@ -91,6 +81,7 @@ pub unsafe fn bring_up(start_info: u32) -> Machine {
     let Some(base) = space.map_device(local_apic, apic::LENGTH) else { panic!("no room to map the local APIC") };
     // SAFETY: just mapped, for ever.
     let mut local_apic = unsafe { LocalApic::start(base, TIMER_VECTOR, SPURIOUS_VECTOR) };
+    trap::expect(TIMER_VECTOR);
     calibrate(&mut local_apic);
 
     defmt::info!("boot: log={=bool} memory={=u64:#x} image_end={=u64:#x}", log_present, info.memory_end, need);
@@ -110,8 +101,9 @@ pub unsafe fn bring_up(start_info: u32) -> Machine {
         // SAFETY: just mapped, for ever.
         Some(unsafe { IoApic::new(Hardware, base, entry.first_gsi) })
     });
+    let interrupts = Interrupts::new(io_apic, local_apic.id());
     let alarm = Alarm { apic: local_apic, armed: None };
-    Machine { info, space, pci, io_apic, tables, seed: entropy::seed(&features), alarm }
+    Machine { info, space, pci, interrupts, tables, seed: entropy::seed(&features), alarm }
 }
 
 /// Measures the time-stamp counter and the local APIC's timer against the interval timer.
@@ -193,13 +185,14 @@ impl Alarm {
         self.apic.set_alarm(deadline.since(now).as_micros());
     }
 
-    /// The address and data of a message that interrupts this processor.
+    /// The address and data of a message that interrupts this processor by a vector, which is given out by this.
     pub fn message(&self, vector: u8) -> (u64, u32) {
+        trap::expect(vector);
         self.apic.message(vector)
     }
 
-    /// The processor's id, for the I/O APIC.
-    pub fn destination(&self) -> u8 {
-        self.apic.id()
+    /// The processor's interrupt controller.
+    pub fn apic(&self) -> &LocalApic {
+        &self.apic
     }
 }

@@ -12,6 +12,7 @@ mod commands;
 mod devices;
 mod flash;
 mod image;
+mod interrupts;
 mod log;
 mod machine;
 mod panic;
@@ -24,7 +25,8 @@ mod tokens;
 use board::Board;
 use capsules::Capsules;
 use heapless::Deque;
-use machine::{UART_VECTOR, now};
+use interrupts::UART_VECTOR;
+use machine::now;
 use serial::Serial;
 use slopos_console::Console;
 use slopos_kernel::grant::Grant;
@@ -37,7 +39,6 @@ use slopos_net::MacAddress;
 use slopos_net::socket::SocketSet;
 use slopos_net::stack::{Config, Stack};
 use slopos_process_console::Console as Monitor;
-use slopos_q35::ioapic::Route;
 use slopos_x86_64::processor::{Cpu, UserSpace};
 use slopos_x86_64::start_info::COMMAND_LINE_MAX;
 use static_cell::{ConstStaticCell, StaticCell};
@@ -70,17 +71,8 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
     let mut machine = unsafe { machine::bring_up(start_info) };
     let serial = Serial::start();
     let line = machine.tables.isa(4);
-    if let Some(io_apic) = &machine.io_apic {
-        let route = Route {
-            vector: UART_VECTOR,
-            destination: machine.alarm.destination(),
-            trigger: line.trigger,
-            polarity: line.polarity,
-            masked: false,
-        };
-        if let Err(error) = io_apic.route(line.gsi, route) {
-            defmt::warn!("console: interrupt cannot be routed: {}", error);
-        }
+    if let Err(error) = machine.interrupts.route(line.gsi, UART_VECTOR, line.trigger, line.polarity) {
+        defmt::warn!("console: interrupt cannot be routed: {}", error);
     }
     let devices = devices::start(&mut machine, tokens::Loader::mint());
 
@@ -126,6 +118,7 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
         monitor: Monitor::new(command_line),
         network: devices.network,
         alarm: machine.alarm,
+        interrupts: machine.interrupts,
         token,
         wire: tokens::Wire::mint(),
         recovery: None,
