@@ -119,14 +119,15 @@ pub fn network_grants() -> [Option<&'static mut SocketSet<'static>>; PROCESSES] 
 fn configuration(process: &Process) -> String {
     format!(
         "Configuration {{ name: {:?}, app: {:?}, arguments: &{:?}, start_at_boot: {}, flash: &{:?}, \
-         restart: {}, priority: {} }},\n",
+         restart: {}, priority: {}, console: ConsoleAccess::{:?} }},\n",
         process.name,
         process.app,
         process.arguments,
         process.start == Start::Boot,
         process.flash,
         restart(process.restart),
-        process.priority
+        process.priority,
+        process.console
     )
 }
 

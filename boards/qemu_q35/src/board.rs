@@ -4,12 +4,15 @@
 //! processes from running, and a process runs with interrupts on, so that it cannot keep the network from running.
 
 use crate::capsules::Capsules;
+use crate::interrupts::LOG_VECTOR;
 use crate::interrupts::{Interrupts, NETWORK_CONFIGURATION_VECTOR, NETWORK_VECTOR, PIN_VECTOR, UART_VECTOR};
+use crate::leaving::Leaving;
+use crate::log;
 use crate::machine::{Alarm, now};
+use crate::reports::Report;
 use crate::serial::{Serial, Terminal};
 use crate::tokens;
 use slopos_kernel::objects::Object;
-use slopos_kernel::process::ProcessSet;
 use slopos_kernel::scheduler::{Kernel, Step};
 use slopos_kernel::time::{Duration, Instant};
 use slopos_net::socket::SocketIndex;
@@ -33,8 +36,6 @@ const STAY: Duration = Duration::from_millis(4);
 const COALESCE: Duration = Duration::from_micros(50);
 /// How long a broken network device is left alone before it is started again.
 const RECOVERY_PAUSE: Duration = Duration::from_millis(100);
-/// How long the last frames may take before the board is left.
-const FAREWELL: Duration = Duration::from_millis(100);
 
 /// All parts of the running system.
 pub struct Board {
@@ -60,6 +61,10 @@ pub struct Board {
     pub wire: tokens::Wire,
     /// When a broken network device is started again.
     pub recovery: Option<Instant>,
+    /// What a command prints, as long as it is not complete.
+    pub report: Option<Report>,
+    /// The end of the run, once it has begun.
+    pub leaving: Option<Leaving>,
     /// Until when frames are looked for while processes run, rather than announced by interrupts.
     pub watched_until: Instant,
 }
@@ -91,11 +96,10 @@ impl Board {
         let now = now();
         let arrived = take_pending();
         let pending = arrived | self.interrupts.stand_in(now);
-        if pending & pending_bit(TIMER_VECTOR) != 0 {
-            self.alarm.rang();
-        }
-        if pending & pending_bit(UART_VECTOR) != 0 {
-            self.serial.acknowledge();
+        self.serve_ports(pending);
+        if self.leaving.is_some() {
+            self.leave_on(now);
+            return false;
         }
         self.take_keys();
         let claimed = self.claim_network_interrupt(pending, now);
@@ -108,17 +112,34 @@ impl Board {
         let mut sent = if self.kernel.wakes() { 0 } else { self.send_frames(now) };
         self.watch_frames(received + sent, now);
         let ran = self.run_processes(now);
-        self.serial.send(&mut self.capsules.console);
         self.restart_due(now);
         self.watch_foreground();
         self.run_monitor(now);
+        self.continue_report();
+        self.serial.send(&mut self.capsules.console);
+        log::send();
         if ran || self.capsules.stack.take_output() {
             sent += self.send_frames(crate::machine::now());
             self.watch_frames(sent, now);
         }
         self.recover_network(received, now);
-        let goes_on = ran || self.kernel.runnable() > 0;
+        let goes_on = ran || self.kernel.runnable() > 0 || self.capsules.console.has_ready() || self.report_can_go_on();
         goes_on || received == FRAMES_PER_PASS || sent >= FRAMES_PER_PASS || self.monitor.has_more()
+    }
+
+    /// Looks after the serial ports: those that interrupted, and, lest an interrupt was lost, all when the timer rings.
+    fn serve_ports(&mut self, pending: u32) {
+        let timer = pending & pending_bit(TIMER_VECTOR) != 0;
+        if timer {
+            self.alarm.rang();
+        }
+        if timer || pending & pending_bit(UART_VECTOR) != 0 {
+            self.serial.acknowledge();
+            self.serial.send(&mut self.capsules.console);
+        }
+        if timer || pending & pending_bit(LOG_VECTOR) != 0 {
+            log::acknowledge();
+        }
     }
 
     /// Frames came or went: more will soon.
@@ -173,6 +194,7 @@ impl Board {
             self.monitor.next_deadline(),
             self.recovery,
             self.interrupts.next_deadline(),
+            self.leaving.as_ref().map(Leaving::next_deadline),
             self.network.as_ref().and_then(Net::next_look_us).map(Instant::from_micros),
         ];
         deadlines.into_iter().flatten().min()
@@ -184,7 +206,7 @@ impl Board {
                 return;
             }
             let Some(byte) = self.serial.read() else { return };
-            let mut terminal = Terminal { console: &mut self.capsules.console, serial: &mut self.serial };
+            let mut terminal = Terminal(&mut self.capsules.console);
             match self.monitor.input(byte, &mut terminal) {
                 Input::Done => {}
                 Input::ForProcess(byte) => self.capsules.console.input(byte),
@@ -238,7 +260,7 @@ impl Board {
     }
 
     /// Sends what the stack has; answers how many frames. Buffers that were emptied go back to the device as well.
-    fn send_frames(&mut self, now: Instant) -> usize {
+    pub fn send_frames(&mut self, now: Instant) -> usize {
         let Some(device) = &mut self.network else { return 0 };
         let (stack, wire) = (&mut *self.capsules.stack, &self.wire);
         let mut sent = 0;
@@ -272,22 +294,6 @@ impl Board {
         }
     }
 
-    /// Gives the lease back and ends connections, as far as the network takes the frames for that in a moment.
-    pub fn leave_network(&mut self) {
-        let Some(device) = &mut self.network else { return };
-        let (stack, wire, start) = (&mut *self.capsules.stack, &self.wire, now());
-        stack.release(start);
-        while now() < start + FAREWELL {
-            while device.transmit_with(|buffer| stack.transmit(buffer, start, wire)) {}
-            device.flush();
-            device.reclaim();
-            if device.transmitting() == 0 || device.is_broken().is_some() {
-                return;
-            }
-            core::hint::spin_loop();
-        }
-    }
-
     /// Starts processes again whose back-off has passed.
     fn restart_due(&mut self, now: Instant) {
         while let Some(id) = self.kernel.take_due_restart(now) {
@@ -299,18 +305,14 @@ impl Board {
 
     fn wake(&mut self, now: Instant) {
         self.kernel.wake(self.capsules.stack.take_ready());
-        let console = &mut self.capsules.console;
-        let (space, input) = (console.take_space_event(), console.take_input_event());
-        if space || input {
-            self.kernel.wake(ProcessSet::ALL);
-        }
+        self.kernel.wake(self.capsules.console.take_ready());
         self.kernel.wake_expired(now);
     }
 
     fn run_monitor(&mut self, now: Instant) {
         let ready = self.network.is_none() || self.capsules.stack.is_up();
         self.monitor.network_ready(ready, now);
-        let mut terminal = Terminal { console: &mut self.capsules.console, serial: &mut self.serial };
+        let mut terminal = Terminal(&mut self.capsules.console);
         if let Some(line) = self.monitor.next(now, &mut terminal) {
             self.carry_out(&line);
         }

@@ -15,6 +15,8 @@ use slopos_x86_64::trap::{self, DEVICE_BITS, DEVICE_CLASS, Unexpected, pending_b
 
 /// Vector of the console's port.
 pub const UART_VECTOR: u8 = DEVICE_CLASS + 1;
+/// Vector of the log's port.
+pub const LOG_VECTOR: u8 = DEVICE_CLASS + 2;
 /// Vector of all devices that interrupt by pin: lines are shared.
 pub const PIN_VECTOR: u8 = DEVICE_CLASS + 3;
 /// Vector of the network device's queues, by message.

@@ -13,9 +13,11 @@ mod devices;
 mod flash;
 mod image;
 mod interrupts;
+mod leaving;
 mod log;
 mod machine;
 mod panic;
+mod reports;
 #[cfg(selftest)]
 mod selftest;
 mod serial;
@@ -25,7 +27,7 @@ mod tokens;
 use board::Board;
 use capsules::Capsules;
 use heapless::Deque;
-use interrupts::UART_VECTOR;
+use interrupts::{LOG_VECTOR, UART_VECTOR};
 use machine::now;
 use serial::Serial;
 use slopos_console::Console;
@@ -44,8 +46,8 @@ use slopos_x86_64::start_info::COMMAND_LINE_MAX;
 use static_cell::{ConstStaticCell, StaticCell};
 use statics::{CONFIGURATIONS, MAX_FRAME, PROCESSES};
 
-/// Bytes of console output that wait for the line: a screenful.
-const CONSOLE_OUTPUT: usize = 4096;
+/// Bytes of console output that wait for the line: four shares for processes, one for the process console.
+const CONSOLE_OUTPUT: usize = 5 * 1024;
 /// Bytes of console input that wait for a process.
 const CONSOLE_INPUT: usize = 512;
 
@@ -70,9 +72,11 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
     // SAFETY: called once, by the boot code, with what the loader passed.
     let mut machine = unsafe { machine::bring_up(start_info) };
     let serial = Serial::start();
-    let line = machine.tables.isa(4);
-    if let Err(error) = machine.interrupts.route(line.gsi, UART_VECTOR, line.trigger, line.polarity) {
-        defmt::warn!("console: interrupt cannot be routed: {}", error);
+    for (line, vector) in [(4, UART_VECTOR), (3, LOG_VECTOR)] {
+        let line = machine.tables.isa(line);
+        if let Err(error) = machine.interrupts.route(line.gsi, vector, line.trigger, line.polarity) {
+            defmt::warn!("serial: an interrupt cannot be routed, the timer stands in: {}", error);
+        }
     }
     let devices = devices::start(&mut machine, tokens::Loader::mint());
 
@@ -122,6 +126,8 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
         token,
         wire: tokens::Wire::mint(),
         recovery: None,
+        report: None,
+        leaving: None,
         watched_until: Instant::BOOT,
     }
     .run()

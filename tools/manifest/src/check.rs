@@ -2,7 +2,7 @@
 
 use crate::error::{Fault, line_of};
 use crate::table::{Located, Table, suggest};
-use crate::{Board, Connect, Data, Manifest, Network, Process, Restart, Start, duration, remote, size};
+use crate::{Board, Connect, Console, Data, Manifest, Network, Process, Restart, Start, duration, remote, size};
 use slopos_abi::{ARGUMENTS_MAX, DESCRIPTORS, USER_BASE, USER_END, flash};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -130,7 +130,8 @@ fn board(value: &Spanned<DeValue<'_>>, text: &str) -> Result<Board, Fault> {
 
 /// One `[[process]]`.
 fn process(value: &Spanned<DeValue<'_>>, text: &str, names: &mut Names, data: &[Data]) -> Result<Process, Fault> {
-    let known = ["name", "app", "ram", "stack", "arguments", "start", "restart", "priority", "flash", "network"];
+    let known =
+        ["name", "app", "ram", "stack", "arguments", "start", "restart", "priority", "console", "flash", "network"];
     let table = Table::new("[[process]]", value, &known)?;
     let given = table.text("name")?;
     let own_name = names.take(&given)?;
@@ -205,10 +206,24 @@ fn process(value: &Spanned<DeValue<'_>>, text: &str, names: &mut Names, data: &[
             None => PRIORITY_DEFAULT,
             Some(_) => table.number("priority", 0, PRIORITY_MAX.into())?.value as u8,
         },
+        console: console(&table)?,
         flash,
         network,
         line: line_of(text, table.at),
         name: own_name,
+    })
+}
+
+/// What the process may do with the console.
+fn console(table: &Table<'_>) -> Result<Console, Fault> {
+    if table.get("console").is_none() {
+        return Ok(Console::Output);
+    }
+    let given = table.text("console")?;
+    let known = [Console::None, Console::Output, Console::Input];
+    known.into_iter().find(|console| console.word() == given.value).ok_or_else(|| {
+        let meant = suggest(given.value, known.iter().map(|console| console.word()));
+        Fault::new(given.at, format!("`console` is \"none\", \"output\" or \"input\", not \"{}\"{meant}", given.value))
     })
 }
 

@@ -21,6 +21,7 @@
 //! start = "command"               # or "boot"
 //! restart = "never"               # or { backoff = "100 ms", maximum = "10 s" }; "never" where it is missing
 //! priority = 3                    # 0 to 7; 0 runs first, and 3 is what a process has where it is missing
+//! console = "output"              # or "input", which is both, or "none"; "output" where it is missing
 //! flash = ["scratch"]             # data regions that it may open
 //!
 //! [process.network]               # without this table the process has no network at all
@@ -112,6 +113,8 @@ pub struct Process {
     pub restart: Restart,
     /// Who runs first, 0 to [`PRIORITY_MAX`]; the lower number does.
     pub priority: u8,
+    /// What it may do with the console.
+    pub console: Console,
     /// The data regions of the flash that it may open; each is one of [`Manifest::data`].
     pub flash: Vec<String>,
     /// Its network; `None` means no network at all, rather than an empty one.
@@ -128,6 +131,29 @@ pub enum Start {
     Boot,
     /// When its name is given as a command on the console or the kernel's command line.
     Command,
+}
+
+/// What a process may do with the serial console.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Console {
+    /// Nothing.
+    None,
+    /// Write.
+    Output,
+    /// Write, and read what is typed while it runs in the foreground.
+    Input,
+}
+
+impl Console {
+    /// As the manifest writes it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Console::None => "none",
+            Console::Output => "output",
+            Console::Input => "input",
+        }
+    }
 }
 
 /// What happens when a process ends by itself or by a fault.

@@ -32,6 +32,7 @@ stack = "4 KiB"
 start = "boot"
 restart = { backoff = "100 ms", maximum = "10 s" }
 priority = 0
+console = "none"
 
 [[data]]
 name = "scratch"
@@ -78,6 +79,7 @@ fn a_right_manifest_is_read_in_full() {
     let backoff = Restart::Backoff { first: Duration::from_millis(100), maximum: Duration::from_secs(10) };
     assert_eq!((webget.restart, clock.restart), (Restart::Never, backoff));
     assert_eq!((webget.priority, clock.priority), (PRIORITY_DEFAULT, 0));
+    assert_eq!((webget.console, clock.console), (Console::Output, Console::None));
     assert_eq!((line(webget.ram_line), line(clock.stack_line)), ("ram = \"128 KiB\"", "stack = \"4 KiB\""));
     assert_eq!(webget.arguments, ["--quiet"]);
     assert_eq!(webget.flash, ["scratch"]);
@@ -211,6 +213,8 @@ fn a_restart_waits_no_shorter_than_it_says_and_not_for_ever() {
 
 #[test]
 fn there_are_eight_priorities() {
+    refused("console = \"none\"", "console = \"imput\"", "did you mean `input`?");
+    refused("console = \"none\"", "console = true", "`console`");
     refused("priority = 0", "priority = 8", "`priority` is 8; it has to be 0 to 7");
     refused("priority = 0", "priority = -1", "`priority` is -1");
     refused("priority = 0", "priorty = 0", "did you mean `priority`?");
