@@ -5,11 +5,13 @@ use crate::interrupts::{NETWORK_CONFIGURATION_VECTOR, NETWORK_VECTOR};
 use crate::machine::Machine;
 use crate::statics::MAX_FRAME;
 use crate::tokens::Loader;
-use slopos_q35::pci::Message;
+use slopos_q35::claims::{Claims, Extent};
+use slopos_q35::pci::{Configuration, Message};
+use slopos_q35::register::Hardware;
 use slopos_virtio::blk::{Block, BlockMemory};
 use slopos_virtio::net::{Net, NetMemory, Options};
 use slopos_virtio::transport::{Kind, Messages, Probe, Transport};
-use slopos_x86_64::paging::{KernelSpace, physical_address};
+use slopos_x86_64::paging::physical_address;
 use static_cell::ConstStaticCell;
 
 /// Receive buffers: as many as a device's queue usually has entries. What arrives while a process runs finds room, and the
@@ -37,6 +39,19 @@ pub struct Devices {
     pub flash: Option<Flash>,
 }
 
+/// Claims what each PCI function answers at. One whose registers are another's is switched off.
+pub fn claim(pci: &Configuration<Hardware>, claims: &mut Claims) {
+    // That a bus could not be visited is told when the devices are started.
+    let _ = pci.enumerate(|device| {
+        let driven = matches!(Probe::new(&device), Ok(Some(_)));
+        let extent = if driven { Extent::All } else { Extent::Enabled };
+        if let Err(error) = claims.claim_device(&device, extent) {
+            defmt::error!("pci: {}", error);
+            device.switch_off();
+        }
+    });
+}
+
 /// Looks at every PCI function. The first network and the first block device are used.
 pub fn start(machine: &mut Machine, loader: Loader) -> Devices {
     let (mut network, mut block) = (None, None);
@@ -58,8 +73,8 @@ pub fn start(machine: &mut Machine, loader: Loader) -> Devices {
     if let Err(error) = found {
         defmt::warn!("pci: {}", error);
     }
-    let network = network.and_then(|probe| attach(probe, &mut machine.space)).and_then(|it| start_network(it, machine));
-    let flash = block.and_then(|probe| attach(probe, &mut machine.space)).and_then(|it| start_flash(it, loader));
+    let network = network.and_then(|probe| attach(probe, machine)).and_then(|it| start_network(it, machine));
+    let flash = block.and_then(|probe| attach(probe, machine)).and_then(|it| start_flash(it, loader));
     if network.is_none() {
         defmt::error!("net: no usable network device");
     }
@@ -69,9 +84,17 @@ pub fn start(machine: &mut Machine, loader: Loader) -> Devices {
     Devices { network, flash }
 }
 
-fn attach(probe: Probe, space: &mut KernelSpace) -> Option<Transport> {
-    // SAFETY: `map_device` maps for ever and keeps the offset; each device is probed once.
-    let attached = unsafe { probe.attach(|physical, length| space.map_device(physical, length)) };
+/// Takes a device over, where it has its registers alone; else it is switched off.
+fn attach(probe: Probe, machine: &mut Machine) -> Option<Transport> {
+    let device = probe.device();
+    if !machine.claims.holds(device.address()) {
+        device.switch_off();
+        defmt::error!("virtio: the {} device is not used, its registers are not its own", probe.kind());
+        return None;
+    }
+    // SAFETY: `map_device` maps for ever and keeps the offset. The device holds its claims, so what is mapped is its
+    // own and no RAM; each device is probed once.
+    let attached = unsafe { probe.attach(|physical, length| machine.space.map_device(physical, length)) };
     attached.inspect_err(|error| defmt::error!("virtio: {}", error)).ok()
 }
 

@@ -1,10 +1,11 @@
 //! Brings the machine up to where drivers can work: page tables, traps, interrupt controllers and clocks.
 
-use crate::image;
 use crate::interrupts::Interrupts;
 use crate::log;
+use crate::{claims, devices, image};
 use slopos_kernel::time::{Duration, Instant};
 use slopos_q35::acpi::{self, Tables};
+use slopos_q35::claims::Claims;
 use slopos_q35::ioapic::IoApic;
 use slopos_q35::pci::Configuration;
 use slopos_q35::pic::Pic;
@@ -23,6 +24,8 @@ const PIC_VECTOR: u8 = 48;
 
 /// Where the local APIC is unless ACPI says otherwise (Intel SDM volume 3, section 11.4.1).
 const LOCAL_APIC: u64 = 0xfee0_0000;
+/// Bytes of an I/O APIC's registers, at most.
+pub const IO_APIC_BYTES: u64 = 4096;
 /// How long the clocks are compared at a time, in microseconds.
 const CALIBRATION_US: u32 = 1_000;
 /// The comparison is good enough where what is not known of its ends is less than this part of it.
@@ -39,6 +42,8 @@ pub struct Machine {
     pub info: StartInfo,
     /// The kernel's page tables, to map devices in.
     pub space: KernelSpace,
+    /// Who owns which memory and ports.
+    pub claims: &'static mut Claims,
     /// The way to PCI configuration space.
     pub pci: Configuration<Hardware>,
     /// The interrupt lines.
@@ -74,11 +79,25 @@ pub unsafe fn bring_up(start_info: u32) -> Machine {
     let missing = unsafe { control::protect(&features) };
     // SAFETY: called once, with stacks that the linker script sets aside.
     unsafe { trap::initialise(image::interrupt_stacks()) };
+    let tables = tables.unwrap_or_else(|error| {
+        defmt::warn!("boot: no ACPI tables: {}", error);
+        Tables::default()
+    });
+    let claims = claims::platform(&info, &tables, &features);
+    let local_apic = tables.local_apic.unwrap_or(LOCAL_APIC);
+    let Some(base) = claims::map(claims, &mut space, "the local APIC", local_apic, apic::LENGTH) else {
+        panic!("the local APIC cannot be mapped at {local_apic:#x}");
+    };
+    let io_apic = tables.io_apics.first().and_then(|entry| {
+        let base = claims::map(claims, &mut space, "the I/O APIC", entry.address, IO_APIC_BYTES)?;
+        // SAFETY: just mapped, for ever.
+        Some(unsafe { IoApic::new(Hardware, base, entry.first_gsi) })
+    });
+    let pci = configuration_space(&tables, claims, &mut space);
+    // Before anything else is touched: a device may answer in the place of what the kernel needs.
+    devices::claim(&pci, claims);
     // SAFETY: nobody else uses the controllers.
     unsafe { Pic::new(Hardware) }.disable(PIC_VECTOR);
-
-    let local_apic = tables.as_ref().ok().and_then(|tables| tables.local_apic).unwrap_or(LOCAL_APIC);
-    let Some(base) = space.map_device(local_apic, apic::LENGTH) else { panic!("no room to map the local APIC") };
     // SAFETY: just mapped, for ever.
     let mut local_apic = unsafe { LocalApic::start(base, TIMER_VECTOR, SPURIOUS_VECTOR) };
     trap::expect(TIMER_VECTOR);
@@ -91,19 +110,9 @@ pub unsafe fn bring_up(start_info: u32) -> Machine {
     if info.command_line_broken {
         defmt::warn!("boot: the command line is too long or not UTF-8, and was cut");
     }
-    let tables = tables.unwrap_or_else(|error| {
-        defmt::warn!("boot: no ACPI tables: {}", error);
-        Tables::default()
-    });
-    let pci = configuration_space(&tables, &mut space);
-    let io_apic = tables.io_apics.first().and_then(|entry| {
-        let base = space.map_device(entry.address, 4096)?;
-        // SAFETY: just mapped, for ever.
-        Some(unsafe { IoApic::new(Hardware, base, entry.first_gsi) })
-    });
     let interrupts = Interrupts::new(io_apic, local_apic.id());
     let alarm = Alarm { apic: local_apic, armed: None };
-    Machine { info, space, pci, interrupts, tables, seed: entropy::seed(&features), alarm }
+    Machine { info, space, claims, pci, interrupts, tables, seed: entropy::seed(&features), alarm }
 }
 
 /// Measures the time-stamp counter and the local APIC's timer against the interval timer.
@@ -145,9 +154,9 @@ fn calibrate(apic: &mut LocalApic) {
 }
 
 /// The memory-mapped configuration space that ACPI names, or the ports.
-fn configuration_space(tables: &Tables, space: &mut KernelSpace) -> Configuration<Hardware> {
+fn configuration_space(tables: &Tables, claims: &mut Claims, space: &mut KernelSpace) -> Configuration<Hardware> {
     if let Some(ecam) = tables.ecam
-        && let Some(base) = space.map_device(ecam.physical(), ecam.length())
+        && let Some(base) = claims::map(claims, space, "PCI configuration space", ecam.physical(), ecam.length())
     {
         // SAFETY: just mapped, for ever; this is the only one.
         return unsafe { Configuration::ecam(Hardware, base.addr(), ecam.first_bus, ecam.last_bus) };

@@ -8,6 +8,7 @@ extern crate std as _;
 
 mod board;
 mod capsules;
+mod claims;
 mod commands;
 mod devices;
 mod flash;

@@ -1,8 +1,8 @@
 //! What the firmware's ACPI tables say about this board: where PCI's memory-mapped configuration space is, and how
 //! interrupts are wired.
 //!
-//! From the RSDP (ACPI 6.5, section 5.2.5) by the XSDT or RSDT (5.2.7, 5.2.8) to the MADT (5.2.12) and the MCFG (PCI
-//! Firmware 3.3, section 4.1.2). No AML is run. Tables are only 2-byte aligned, so they are read byte by byte; a
+//! From the RSDP (ACPI 6.5, section 5.2.5) by the XSDT or RSDT (5.2.7, 5.2.8) to the MADT (5.2.12), the MCFG (PCI
+//! Firmware 3.3, section 4.1.2), and what the FADT (5.2.9) and the HPET table say is taken. No AML is run. Tables are only 2-byte aligned, so they are read byte by byte; a
 //! length is believed only within [`TABLE_MAX`], and a table only when its checksum is right.
 
 use bitfield::bitfield;
@@ -16,6 +16,9 @@ pub const TABLE_MAX: usize = 64 * 1024;
 pub const IO_APICS_MAX: usize = 4;
 /// Most interrupt overrides that are kept: ISA has sixteen lines.
 pub const OVERRIDES_MAX: usize = 16;
+
+/// Most blocks of ports for power management: PM1a and PM1b events and control, PM2, timer, GPE0, GPE1.
+pub const POWER_PORTS_MAX: usize = 8;
 
 /// Length of a table's header (ACPI 6.5, table 5.4).
 const HEADER_BYTES: usize = 36;
@@ -120,6 +123,10 @@ pub struct Tables {
     pub io_apics: Vec<IoApicEntry, IO_APICS_MAX>,
     /// ISA interrupts that are wired otherwise.
     pub overrides: Vec<InterruptOverride, OVERRIDES_MAX>,
+    /// Ports of power management: first, and how many.
+    pub power_ports: Vec<(u16, u8), POWER_PORTS_MAX>,
+    /// Physical address of the high-precision timers, where there are any in memory.
+    pub hpet: Option<u64>,
 }
 
 impl Tables {
@@ -154,6 +161,15 @@ pub fn discover<'a>(rsdp: u64, memory: impl Fn(u64, usize) -> Option<&'a [u8]>) 
             b"MCFG" if !mcfg_seen => {
                 mcfg_seen = true;
                 found.ecam = read_mcfg(table(address, *b"MCFG", &reach)?)?;
+            }
+            // What these two say is only kept clear of: where one is damaged the rest counts all the same.
+            b"FACP" if found.power_ports.is_empty() => {
+                if let Ok(fadt) = table(address, *b"FACP", &reach) {
+                    read_fadt(fadt, &mut found);
+                }
+            }
+            b"HPET" if found.hpet.is_none() => {
+                found.hpet = table(address, *b"HPET", &reach).ok().and_then(read_hpet);
             }
             _ => {}
         }
@@ -262,6 +278,22 @@ fn read_madt(madt: &[u8], found: &mut Tables) -> Result<(), AcpiError> {
     }
     found.local_apic = Some(local_apic);
     Ok(())
+}
+
+/// The port blocks of the FADT (ACPI 6.5, table 5.9): where each is a 32-bit address, and a length in bytes.
+fn read_fadt(fadt: &[u8], found: &mut Tables) {
+    for (place, length) in [(56, 88), (60, 88), (64, 89), (68, 89), (72, 90), (76, 91), (80, 92), (84, 93)] {
+        let Some(&length) = fadt.get(length).filter(|length| **length != 0) else { continue };
+        if let Ok(port @ 1..) = u16::try_from(u32_at(fadt, place)) {
+            // There is room for each of the eight.
+            let _ = found.power_ports.push((port, length));
+        }
+    }
+}
+
+/// The registers' address in an HPET table (IA-PC HPET specification 1.0a, section 3.2.4), where it is in memory.
+fn read_hpet(hpet: &[u8]) -> Option<u64> {
+    hpet.get(..52).filter(|hpet| hpet[40] == 0).map(|hpet| u64_at(hpet, 44)).filter(|address| *address != 0)
 }
 
 /// The four bytes at `offset`, which the caller has checked to be there.

@@ -11,6 +11,7 @@
 //! | [`pic`] | 8259 pair | Intel ICH9 data sheet, section 13.4 |
 //! | [`ioapic`] | I/O APIC | Intel ICH9 data sheet, section 13.5 |
 //! | [`acpi`] | firmware tables | ACPI 6.5, chapter 5; PCI Firmware 3.3, section 4.1.2 |
+//! | [`claims`] | who owns which memory and ports | |
 //! | [`pci`] | configuration space | PCI Local Bus 3.0, chapter 6; PCI Express Base, chapter 7 |
 #![cfg_attr(not(test), no_std)]
 
@@ -18,6 +19,7 @@
 use slopos_host_log as _;
 
 pub mod acpi;
+pub mod claims;
 pub mod debug_exit;
 pub mod ioapic;
 pub mod pci;

@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 pub const PAGE: u64 = 4096;
 /// Where the kernel's image is mapped: physical address 0 would be here.
 pub const KERNEL_BASE: u64 = 0xffff_ffff_8000_0000;
-/// Where devices are mapped, in steps of [`LARGE_PAGE`].
+/// Where devices are mapped: first those that fit into pages of [`PAGE`], then the others, in pages of [`LARGE_PAGE`].
 pub const DEVICE_BASE: u64 = 0xffff_8000_0000_0000;
 /// Bytes of a large page.
 pub const LARGE_PAGE: u64 = 2 << 20;
@@ -132,8 +132,12 @@ pub struct Section {
     pub access: Access,
 }
 
-/// Tables that any kernel address space needs: the map, one for the image, two for devices.
-const FIXED_TABLES: usize = 5;
+/// Tables that any kernel address space needs: the map, two for the image, three for devices.
+const FIXED_TABLES: usize = 6;
+/// Most bytes of a device that are mapped in small pages. It alone would fill half of the table.
+const SMALL_DEVICE: u64 = LARGE_PAGE / 2;
+/// Physical addresses end here, whatever the processor: an entry has room for no more.
+const PHYSICAL_END: u64 = 1 << 52;
 
 /// How many tables an image of that many bytes needs at most.
 pub const fn tables_for(image_bytes: usize) -> usize {
@@ -143,7 +147,10 @@ pub const fn tables_for(image_bytes: usize) -> usize {
 /// The kernel's half of every address space.
 pub struct KernelSpace {
     tables: &'static [PageTable],
-    next_device_page: usize,
+    /// Pages of [`PAGE`] that devices have.
+    small_device_pages: usize,
+    /// Entries of the directory that devices have, the first being the table of small pages.
+    device_entries: usize,
 }
 
 /// A mapping cannot be made: the tables that the board gave do not suffice.
@@ -153,13 +160,16 @@ pub struct OutOfTables;
 impl KernelSpace {
     /// Maps the image's sections but for its guard pages.
     pub fn new(tables: &'static [PageTable], sections: &[Section], guards: &[u64]) -> Result<KernelSpace, OutOfTables> {
-        let [map, image_pointers, image_directory, device_pointers, device_directory, leaves @ ..] = tables else {
+        let [map, image_pointers, image_directory, device_pointers, device_directory, device_pages, leaves @ ..] =
+            tables
+        else {
             return Err(OutOfTables);
         };
         map.set(index_of(KERNEL_BASE, 3), Entry::table(image_pointers.physical()));
         map.set(index_of(DEVICE_BASE, 3), Entry::table(device_pointers.physical()));
         image_pointers.set(index_of(KERNEL_BASE, 2), Entry::table(image_directory.physical()));
         device_pointers.set(index_of(DEVICE_BASE, 2), Entry::table(device_directory.physical()));
+        device_directory.set(0, Entry::table(device_pages.physical()));
         let mut leaves = leaves.iter();
         let mut current: Option<(usize, &PageTable)> = None;
         for section in sections {
@@ -178,25 +188,31 @@ impl KernelSpace {
                 leaf.set(index_of(page, 0), Entry::page(page.wrapping_sub(KERNEL_BASE), section.access, false));
             }
         }
-        Ok(KernelSpace { tables, next_device_page: 0 })
+        Ok(KernelSpace { tables, small_device_pages: 0, device_entries: 1 })
     }
 
-    /// Maps a device's memory, uncached, and returns its virtual address; `None` where the window is full.
+    /// Maps a device's memory, uncached, and returns its virtual address; `None` where there is no room, or no such
+    /// memory. What is small is mapped in small pages, so that what lies beside it is not reached by this mapping.
     pub fn map_device(&mut self, physical: u64, length: u64) -> Option<*mut u8> {
-        let directory = self.tables.get(4)?;
-        let first = physical / LARGE_PAGE * LARGE_PAGE;
-        let pages = (physical.checked_add(length.max(1))? - first).div_ceil(LARGE_PAGE) as usize;
-        let start = self.next_device_page;
-        let end = start.checked_add(pages)?;
-        let slots = directory.0.get(start..end)?;
-        self.next_device_page = end;
-        for (index, slot) in slots.iter().enumerate() {
-            let mut entry = Entry::page(first + index as u64 * LARGE_PAGE, Access::Write, false);
-            entry.set_large(true);
+        let [_, _, _, _, directory, pages, ..] = self.tables else { return None };
+        let end = physical.checked_add(length.max(1)).filter(|end| *end <= PHYSICAL_END)?;
+        let large = length > SMALL_DEVICE;
+        let (table, taken, page) = match large {
+            false => (pages, &mut self.small_device_pages, PAGE),
+            true => (directory, &mut self.device_entries, LARGE_PAGE),
+        };
+        let first = physical / page * page;
+        let count = (end - first).div_ceil(page) as usize;
+        let start = *taken;
+        let slots = table.0.get(start..start.checked_add(count)?)?;
+        *taken += count;
+        for (slot, address) in slots.iter().zip((first..end).step_by(page as usize)) {
+            let mut entry = Entry::page(address, Access::Write, false);
+            entry.set_large(large);
             entry.set_uncached(true);
             slot.store(entry.0, Relaxed);
         }
-        Some((DEVICE_BASE + start as u64 * LARGE_PAGE + (physical - first)) as *mut u8)
+        Some((DEVICE_BASE + start as u64 * page + (physical - first)) as *mut u8)
     }
 
     /// The physical address of the topmost table, for CR3.
@@ -280,7 +296,7 @@ mod tests {
         let tables = tables(tables_for(0x20_0000));
         let _space = KernelSpace::new(tables, &[TEXT, DATA], &[]).unwrap();
         let mut seen = 0;
-        for leaf in &tables[5..] {
+        for leaf in &tables[6..] {
             for entry in (0..512).map(|index| leaf.get(index)).filter(|entry| entry.present()) {
                 assert!(!entry.writable() || entry.no_execute());
                 assert!(!entry.user());
@@ -295,27 +311,48 @@ mod tests {
         let tables = tables(tables_for(0x20_0000));
         let guard = DATA.start + 2 * PAGE;
         KernelSpace::new(tables, &[TEXT, DATA], &[guard]).unwrap();
-        assert!(!tables[5].get(index_of(guard, 0)).present());
-        assert!(tables[5].get(index_of(guard - PAGE, 0)).present());
+        assert!(!tables[6].get(index_of(guard, 0)).present());
+        assert!(tables[6].get(index_of(guard - PAGE, 0)).present());
     }
 
     #[test]
     fn too_few_tables_is_an_error() {
-        assert!(KernelSpace::new(tables(5), &[TEXT], &[]).is_err());
-        assert!(KernelSpace::new(tables(6), &[TEXT, DATA], &[]).is_err());
+        assert!(KernelSpace::new(tables(6), &[TEXT], &[]).is_err());
+        assert!(KernelSpace::new(tables(7), &[TEXT, DATA], &[]).is_err());
     }
 
     #[test]
     fn a_device_is_mapped_with_its_offset_and_the_window_ends() {
         let tables = tables(tables_for(0x20_0000));
         let mut space = KernelSpace::new(tables, &[TEXT], &[]).unwrap();
-        let address = space.map_device(0xfebf_1000, 0x1000).unwrap() as u64;
-        assert_eq!(address & (LARGE_PAGE - 1), 0xfebf_1000 & (LARGE_PAGE - 1));
-        let entry = tables[4].get(0);
-        assert_eq!(entry.0 & !(LARGE_PAGE - 1) & 0xf_ffff_ffff_f000, 0xfea0_0000);
+        let address = space.map_device(0xb000_0000, 256 << 20).unwrap() as u64;
+        assert_eq!(address, DEVICE_BASE + LARGE_PAGE);
+        let entry = tables[4].get(1);
+        assert_eq!(entry.address(), 0xb000_0000);
         assert!(entry.uncached() && entry.no_execute() && entry.large());
-        assert!(space.map_device(0xb000_0000, 256 << 20).is_some());
         assert!(space.map_device(0, 1 << 30).is_none());
         assert!(space.map_device(u64::MAX, 2).is_none());
+        // No entry has room for these addresses: cut off, they would be RAM.
+        assert!(space.map_device(1 << 52 | 0x10_0000, 4096).is_none());
+        assert!(space.map_device((1 << 52) - 4096, 8192).is_none());
+    }
+
+    #[test]
+    fn a_small_device_is_mapped_with_nothing_beside_it() {
+        let tables = tables(tables_for(0x20_0000));
+        let mut space = KernelSpace::new(tables, &[TEXT], &[]).unwrap();
+        let address = space.map_device(0xfebf_1ff0, 0x20).unwrap() as u64;
+        assert_eq!(address, DEVICE_BASE + 0xff0);
+        let pages = &tables[5];
+        assert_eq!([0, 1].map(|index| pages.get(index).address()), [0xfebf_1000, 0xfebf_2000]);
+        let entry = pages.get(1);
+        assert!(entry.uncached() && entry.no_execute() && entry.writable() && !entry.large() && !entry.user());
+        assert!(!pages.get(2).present());
+        assert_eq!(space.map_device(0xfee0_0000, 1).unwrap() as u64, DEVICE_BASE + 0x2000);
+        // The table has 512 pages.
+        assert!(space.map_device(0xfd00_0000, 1 << 20).is_some());
+        assert!(space.map_device(0xfd00_0000, 1 << 20).is_none());
+        assert!(space.map_device(0xfd00_0000, (1 << 20) - 0x3000).is_some());
+        assert!(space.map_device(0xfd00_0000, 1).is_none());
     }
 }

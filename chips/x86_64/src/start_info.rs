@@ -4,14 +4,42 @@
 //! loader is trusted, as the firmware is; still each pointer is checked to lie below 4 GiB, where the temporary
 //! page tables reach.
 
-use heapless::String;
+use heapless::{String, Vec};
 
 /// The first word of the structure.
 const MAGIC: u32 = 0x336e_c578;
 /// What the temporary page tables map at its own address.
 const REACH: u64 = 1 << 32;
+/// Most entries of the memory map that are looked at: as many as an E820 map has.
+const MAP_ENTRIES_MAX: u64 = 128;
+/// Memory-map type of what is reserved, as in the E820 map. Types above it are RAM of some kind: tables, damaged,
+/// persistent.
+const TYPE_RESERVED: u32 = 2;
 /// Memory-map type of RAM, as in the E820 map.
 const TYPE_RAM: u32 = 1;
+
+/// Most ranges of memory that are kept one by one.
+pub const MEMORY_RANGES_MAX: usize = 64;
+
+/// A range of the loader's memory map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryRange {
+    /// First physical address.
+    pub start: u64,
+    /// Length in bytes.
+    pub length: u64,
+    /// What is there.
+    pub kind: MemoryKind,
+}
+
+/// What is in a range of memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemoryKind {
+    /// RAM, the firmware's tables in it included.
+    Ram,
+    /// What is left to the firmware and the platform: parts of RAM, and registers.
+    Reserved,
+}
 
 /// Longest command line that is taken, in bytes.
 pub const COMMAND_LINE_MAX: usize = 1024;
@@ -24,6 +52,8 @@ pub struct StartInfo {
     pub command_line_broken: bool,
     /// Physical address of ACPI's root pointer; 0 where there is none.
     pub rsdp: u64,
+    /// All that the loader's memory map names, in its order.
+    pub memory: Vec<MemoryRange, MEMORY_RANGES_MAX>,
     /// End of the RAM that begins at or below 1 MiB and goes on without a hole, in bytes.
     pub memory_end: u64,
 }
@@ -54,6 +84,7 @@ impl StartInfo {
             command_line: String::new(),
             command_line_broken: false,
             rsdp: word64(head, 32),
+            memory: Vec::new(),
             memory_end: 0,
         };
         if let line @ 1.. = word64(head, 24) {
@@ -62,9 +93,10 @@ impl StartInfo {
             info.take_command_line(bytes);
         }
         if version >= 1 {
-            let entries = u64::from(word32(head, 48)).min(128);
+            let entries = u64::from(word32(head, 48)).min(MAP_ENTRIES_MAX);
             let map = reach(word64(head, 40), entries * 24).ok_or(StartInfoError::Unreachable)?;
             info.memory_end = memory_end(map);
+            info.memory = memory_ranges(map);
         }
         Ok(info)
     }
@@ -95,6 +127,28 @@ fn memory_end(map: &[u8]) -> u64 {
             return end;
         }
     }
+}
+
+/// The ranges of the same table. What is one too many is joined with the last, with what lies between: more counts as
+/// taken then, never less.
+fn memory_ranges(map: &[u8]) -> Vec<MemoryRange, MEMORY_RANGES_MAX> {
+    let mut ranges: Vec<MemoryRange, MEMORY_RANGES_MAX> = Vec::new();
+    for entry in map.chunks_exact(24) {
+        let (start, length) = (word64(entry, 0), word64(entry, 8));
+        if length == 0 {
+            continue;
+        }
+        let kind = if word32(entry, 16) == TYPE_RESERVED { MemoryKind::Reserved } else { MemoryKind::Ram };
+        if let Err(range) = ranges.push(MemoryRange { start, length, kind })
+            && let Some(last) = ranges.last_mut()
+        {
+            let end = last.start.saturating_add(last.length).max(range.start.saturating_add(range.length));
+            last.start = last.start.min(range.start);
+            last.length = end - last.start;
+            last.kind = MemoryKind::Ram;
+        }
+    }
+    ranges
 }
 
 /// Bytes at a physical address; `None` where it is 0 or the temporary page tables do not reach.
@@ -142,8 +196,34 @@ mod tests {
     }
 
     #[test]
+    fn every_range_of_the_map_is_kept_and_too_many_are_joined() {
+        let map = [entry(0, 0x9_fc00, TYPE_RAM), entry(0x9_fc00, 0, 2), entry(0xb000_0000, 0x1000, 2), entry(5, 1, 3)];
+        let range = |start, length, kind| MemoryRange { start, length, kind };
+        let expected = [
+            range(0, 0x9_fc00, MemoryKind::Ram),
+            range(0xb000_0000, 0x1000, MemoryKind::Reserved),
+            range(5, 1, MemoryKind::Ram),
+        ];
+        assert_eq!(memory_ranges(&map.concat()), expected);
+
+        let map: std::vec::Vec<u8> = (1..=100).flat_map(|index| entry(index << 20, 1 << 12, 2)).collect();
+        let ranges = memory_ranges(&map);
+        assert_eq!(ranges.len(), MEMORY_RANGES_MAX);
+        let last = ranges.last().unwrap();
+        assert_eq!(*last, range(64 << 20, (36 << 20) + (1 << 12), MemoryKind::Ram));
+        let endless = memory_ranges(&[entry(1 << 20, u64::MAX, 1), entry(0, 1, 1)].concat());
+        assert_eq!(endless.len(), 2);
+    }
+
+    #[test]
     fn a_command_line_that_does_not_end_is_cut_and_marked() {
-        let mut info = StartInfo { command_line: String::new(), command_line_broken: false, rsdp: 0, memory_end: 0 };
+        let mut info = StartInfo {
+            command_line: String::new(),
+            command_line_broken: false,
+            rsdp: 0,
+            memory: Vec::new(),
+            memory_end: 0,
+        };
         info.take_command_line(&[b'x'; COMMAND_LINE_MAX + 1]);
         assert!(info.command_line_broken);
         assert_eq!(info.command_line.len(), COMMAND_LINE_MAX);
@@ -151,7 +231,13 @@ mod tests {
 
     #[test]
     fn a_command_line_ends_at_its_nul() {
-        let mut info = StartInfo { command_line: String::new(), command_line_broken: false, rsdp: 0, memory_end: 0 };
+        let mut info = StartInfo {
+            command_line: String::new(),
+            command_line_broken: false,
+            rsdp: 0,
+            memory: Vec::new(),
+            memory_end: 0,
+        };
         info.take_command_line(b"help; exit\0junk");
         assert_eq!(info.command_line, "help; exit");
         assert!(!info.command_line_broken);

@@ -4,7 +4,9 @@
 #![forbid(unsafe_code)]
 
 pub mod files;
+pub mod gdb;
 pub mod moving;
+pub mod qtest;
 pub mod servers;
 
 use slopos_run::{Builder, Event, Machine, Outcome, Verdict, verdict};

@@ -187,3 +187,36 @@ fn more_io_apics_than_are_kept_are_an_error() {
     let memory = Memory::of(&[(RSDP, rsdp(2, 0, ROOT)), (ROOT, xsdt_of(&[MADT])), (MADT, table_of(b"APIC", &body))]);
     assert_eq!(memory.discover(), Err(AcpiError::TooMany { signature: *b"APIC" }));
 }
+
+#[test]
+fn power_management_ports_and_timers_are_found_to_be_kept_clear_of() {
+    let mut fadt = vec![0; 116 - HEADER_BYTES];
+    let mut put = |at: usize, port: u32| fadt[at - HEADER_BYTES..][..4].copy_from_slice(&port.to_le_bytes());
+    put(56, 0x600);
+    put(64, 0x604);
+    put(76, 0x608);
+    put(80, 0x12_0000); // No port.
+    for (at, length) in [(88, 4), (89, 2), (91, 4), (92, 16)] {
+        fadt[at - HEADER_BYTES] = length;
+    }
+    let mut hpet = vec![0; 20];
+    hpet[8..16].copy_from_slice(&0xfed0_0000_u64.to_le_bytes());
+    let memory = Memory::of(&[
+        (RSDP, rsdp(2, 0, ROOT)),
+        (ROOT, xsdt_of(&[OTHER, MADT])),
+        (OTHER, table_of(b"FACP", &fadt)),
+        (MADT, table_of(b"HPET", &hpet)),
+    ]);
+    let tables = memory.discover().unwrap();
+    assert_eq!(tables.power_ports, [(0x600, 4), (0x604, 2), (0x608, 4)]);
+    assert_eq!(tables.hpet, Some(0xfed0_0000));
+
+    // Where they are damaged or short there is nothing to be kept clear of.
+    let memory = Memory::of(&[
+        (RSDP, rsdp(2, 0, ROOT)),
+        (ROOT, xsdt_of(&[OTHER, MADT])),
+        (OTHER, table_of(b"FACP", &fadt[..30])),
+        (MADT, table_of(b"HPET", &hpet[..10])),
+    ]);
+    assert_eq!(memory.discover(), Ok(Tables::default()));
+}

@@ -47,7 +47,7 @@ pub enum Bar {
 /// Why a base address register cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
 pub enum BarError {
-    /// There are six, fewer where some are 64 bits wide; a bridge's are not looked at.
+    /// There are six, fewer where some are 64 bits wide; a bridge has two.
     NoSuchBar,
     /// The device does not use this one.
     Unused,
@@ -58,19 +58,48 @@ pub enum BarError {
 }
 
 impl<B: Bus> Device<B> {
+    /// How many base address registers its header has: six, or a bridge's two (PCI-to-PCI Bridge 1.2, section 3.2.5.1).
+    pub fn bars(&self) -> u8 {
+        if self.is_ordinary() {
+            6
+        } else if self.is_bridge() {
+            2
+        } else {
+            0
+        }
+    }
+
+    /// Whether base address register `index` is the lower half of one of 64 bits: the next is its upper half.
+    pub fn is_wide_bar(&self, index: u8) -> bool {
+        index < self.bars() && is_wide(self.bar_bits(index))
+    }
+
+    /// Whether the device answers, as its command register is, where base address register `index` says.
+    pub fn answers_at(&self, index: u8) -> bool {
+        let (command, bits) = (self.command().extract(), self.bar_bits(index));
+        let io = bits.is_set(BarBits::IO);
+        let placed = bits.get() & if io { !IO_FLAGS } else { !MEMORY_FLAGS } != 0
+            || is_wide(bits) && self.read::<u32>(offset::BAR0 + 4 * (u16::from(index) + 1)) != 0;
+        placed && index < self.bars() && command.is_set(if io { Command::IO_SPACE } else { Command::MEMORY_SPACE })
+    }
+
+    fn bar_bits(&self, index: u8) -> LocalRegisterCopy<u32, BarBits::Register> {
+        self.register::<u32, BarBits::Register>(offset::BAR0 + 4 * u16::from(index)).extract()
+    }
+
     /// The place that base address register `index` names. The device does not answer while it is measured, so this
     /// belongs before its driver starts.
     ///
     /// # Errors
     /// As [`BarError`] says.
     pub fn bar(&self, index: u8) -> Result<Bar, BarError> {
-        if index >= 6 || !self.is_ordinary() {
+        if index >= self.bars() {
             return Err(BarError::NoSuchBar);
         }
         let place = offset::BAR0 + 4 * u16::from(index);
-        let low = self.register::<u32, BarBits::Register>(place).extract();
-        let wide = !low.is_set(BarBits::IO) && low.matches_all(BarBits::WIDTH::Bits64);
-        if wide && index == 5 {
+        let low = self.bar_bits(index);
+        let wide = is_wide(low);
+        if wide && index + 1 == self.bars() {
             return Err(BarError::Malformed);
         }
         let command = self.command().extract();
@@ -109,7 +138,8 @@ impl<B: Bus> Device<B> {
         };
         let address = u64::from(high) << 32 | u64::from(low.get() & !MEMORY_FLAGS);
         let size = (!(u64::from(high_mask) << 32 | u64::from(low_mask & !MEMORY_FLAGS))).wrapping_add(1);
-        if !size.is_power_of_two() || address.checked_add(size).is_none() {
+        // A device decodes the upper bits of an address only, so it lies at a multiple of its size.
+        if !size.is_power_of_two() || !address.is_multiple_of(size) {
             return Err(BarError::Malformed);
         }
         if address == 0 {
@@ -119,12 +149,16 @@ impl<B: Bus> Device<B> {
     }
 }
 
+fn is_wide(low: LocalRegisterCopy<u32, BarBits::Register>) -> bool {
+    !low.is_set(BarBits::IO) && low.matches_all(BarBits::WIDTH::Bits64)
+}
+
 fn io_bar(low: LocalRegisterCopy<u32, BarBits::Register>, mask: u32) -> Result<Bar, BarError> {
     // The upper half may be wired to zero: this processor has 16 bits of ports.
     let size = (!(mask & !IO_FLAGS | 0xffff_0000)).wrapping_add(1);
     let first = low.get() & !IO_FLAGS;
     let port = u16::try_from(first).map_err(|_| BarError::Malformed)?;
-    if !size.is_power_of_two() || first + size > 0x1_0000 {
+    if !size.is_power_of_two() || first + size > 0x1_0000 || !first.is_multiple_of(size) {
         return Err(BarError::Malformed);
     }
     if port == 0 { Err(BarError::Unassigned) } else { Ok(Bar::Io { port, size }) }

@@ -167,6 +167,11 @@ impl<B: Bus> Device<B> {
         self.command().modify(Command::IO_SPACE::SET + Command::MEMORY_SPACE::SET);
     }
 
+    /// Keeps it from answering in memory and I/O space, and from reaching memory.
+    pub fn switch_off(&self) {
+        self.command().modify(Command::IO_SPACE::CLEAR + Command::MEMORY_SPACE::CLEAR + Command::BUS_MASTER::CLEAR);
+    }
+
     /// Lets it reach memory and send message-signalled interrupts, or not. A driver turns this on only after it has
     /// reset the device: until then the device may still hold addresses that the firmware gave it.
     pub fn set_bus_master(&self, enabled: bool) {

@@ -20,4 +20,6 @@ pub use enumerate::EnumerateError;
 pub use msix::{Message, Msix, MsixTable, NoSuchVector};
 
 #[cfg(test)]
+pub(crate) mod model;
+#[cfg(test)]
 mod tests;

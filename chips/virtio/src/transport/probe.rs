@@ -29,6 +29,10 @@ mod capability {
     pub const NOTIFY_MULTIPLIER: u16 = 16;
 }
 
+/// Most bytes of a region that are mapped, however long the device says it is: the fields that a driver uses are in its
+/// first few hundred, and the notification registers of the first queues in its first pages.
+const REGION_MAX: u64 = 64 * 1024;
+
 /// What kind of device it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
 pub enum Kind {
@@ -114,6 +118,11 @@ impl<B: Bus> Probe<B> {
         self.kind
     }
 
+    /// The PCI function, whose registers the board claims before it attaches.
+    pub fn device(&self) -> &Device<B> {
+        &self.device
+    }
+
     /// Takes the device over. `map` is called for each region of registers (physical address and length in bytes; at
     /// most five) and gives its virtual address, or `None`. The device stays cut off from memory until its driver has
     /// reset it, and its interrupt pin is off.
@@ -123,7 +132,8 @@ impl<B: Bus> Probe<B> {
     ///
     /// # Safety
     /// What `map` gives is mapped as device memory in its whole length for as long as the transport lives, with the
-    /// same offset in the page as the physical address. Nobody else drives the device.
+    /// same offset in the page as the physical address, and is the device's alone: no RAM, and no other device's
+    /// registers. So are its ports. Nobody else drives the device.
     pub unsafe fn attach(self, mut map: impl FnMut(u64, u64) -> Option<*mut u8>) -> Result<Transport<B>, ProbeError> {
         let mut map = |region: Region| match map(region.address, region.length) {
             Some(base) => Ok(Window { base: base.expose_provenance(), length: region.length }),
@@ -196,7 +206,7 @@ fn region<B: Bus>(device: &Device<B>, at: u16) -> Option<Region> {
     let length = u64::from(device.read::<u32>(at + capability::LENGTH));
     match device.bar(device.read(at + capability::BAR)) {
         Ok(Bar::Memory { address, size, .. }) if offset + length <= size => {
-            Some(Region { address: address + offset, length })
+            Some(Region { address: address + offset, length: length.min(REGION_MAX) })
         }
         _ => None,
     }

@@ -1,0 +1,92 @@
+//! The memory and the ports that are no PCI device's, whatever a base address register says.
+
+use crate::image;
+use crate::machine::IO_APIC_BYTES;
+use slopos_q35::acpi::Tables;
+use slopos_q35::claims::Claims;
+use slopos_x86_64::cpuid::Features;
+use slopos_x86_64::paging::KernelSpace;
+use slopos_x86_64::start_info::{MemoryKind, StartInfo};
+use static_cell::ConstStaticCell;
+
+#[unsafe(link_section = ".owner.kernel")]
+static CLAIMS: ConstStaticCell<Claims> = ConstStaticCell::new(Claims::new());
+
+/// Where conventional memory ends and the image may begin.
+const FIRST_MIB: u64 = 1 << 20;
+/// From here to 4 GiB are the I/O APICs, timers, interrupt messages and the firmware's flash (Intel ICH9 data sheet,
+/// section 9.4); no BAR is placed there.
+const CHIPSET: u64 = 0xfec0_0000;
+/// Bytes of the high-precision timers' registers (IA-PC HPET specification 1.0a, section 2.3.1).
+const HPET_BYTES: u64 = 1024;
+/// First port that a PCI device may have: below are the ISA bus's and the chipset's.
+const PCI_PORTS: u16 = 0x1000;
+
+/// Ports that have names of their own in the log (Intel ICH9 data sheet, section 9.3; QEMU's ISA devices).
+const PORTS: [(&str, u16, u16); 13] = [
+    ("the DMA controllers", 0x00, 0x20),
+    ("the first 8259", 0x20, 2),
+    ("the interval timer", 0x40, 4),
+    ("the keyboard controller", 0x60, 5),
+    ("the real-time clock", 0x70, 8),
+    ("the second 8259", 0xa0, 2),
+    ("the way out of QEMU", 0xf4, 4),
+    ("COM2", 0x2f8, 8),
+    ("COM1", 0x3f8, 8),
+    ("the interrupts' trigger control", 0x4d0, 2),
+    ("pvpanic", 0x505, 1),
+    ("the firmware's configuration", 0x510, 12),
+    ("PCI configuration space", 0xcf8, 8),
+];
+
+/// Notes what the loader, the tables and the processor say. The parts of the board that the kernel itself uses are
+/// claimed where they are mapped, by [`map`].
+pub fn platform(info: &StartInfo, tables: &Tables, features: &Features) -> &'static mut Claims {
+    let claims = CLAIMS.take();
+    // What has the narrowest name comes first: the log names the first that is overlapped.
+    claims.reserve_memory("the kernel's image", FIRST_MIB, image::physical_end().saturating_sub(FIRST_MIB));
+    claims.reserve_memory("the first MiB", 0, FIRST_MIB);
+    for range in &info.memory {
+        match range.kind {
+            MemoryKind::Ram => claims.reserve_memory("RAM", range.start, range.length),
+            MemoryKind::Reserved => claims.reserve_for_platform("reserved memory", range.start, range.length),
+        }
+    }
+    claims.reserve_for_platform("the chipset", CHIPSET, (1 << 32) - CHIPSET);
+    claims.reserve_memory("what the processor cannot address", 1 << features.physical_bits, u64::MAX);
+    for &(first, count) in &tables.power_ports {
+        claims.reserve_ports("power management", first, count.into());
+    }
+    for (name, first, count) in PORTS {
+        claims.reserve_ports(name, first, count);
+    }
+    claims.reserve_ports_for_platform("the chipset's ports", 0, PCI_PORTS);
+    // The kernel uses one I/O APIC and no HPET; the others are kept clear of all the same.
+    for entry in tables.io_apics.iter().skip(1) {
+        claims.reserve_memory("another I/O APIC", entry.address, IO_APIC_BYTES);
+    }
+    if let Some(address) = tables.hpet {
+        claims.reserve_memory("the high-precision timers", address, HPET_BYTES);
+    }
+    claims
+}
+
+/// Claims the registers of a part of the board, and maps them for good. `None` where they are another's, which is
+/// logged, or where there is no room.
+pub fn map(
+    claims: &mut Claims,
+    space: &mut KernelSpace,
+    name: &'static str,
+    start: u64,
+    length: u64,
+) -> Option<*mut u8> {
+    if let Err(error) = claims.claim_memory(name, start, length) {
+        defmt::error!("boot: {}", error);
+        return None;
+    }
+    let base = space.map_device(start, length);
+    if base.is_none() {
+        defmt::error!("boot: no room to map {=str}", name);
+    }
+    base
+}
