@@ -325,7 +325,8 @@ impl<'a> Stack<'a> {
             warn!("arp: gateway {} does not answer any more", address);
         }
         if self.dhcp.due(now).is_some_and(|due| self.message_hop(&lease, due.destination) == Some(address)) {
-            if address == lease.server && lease.gateway.is_some_and(|gateway| gateway != address) {
+            let outside = !address.is_in(lease.address, lease.prefix);
+            if outside && lease.gateway.is_some_and(|gateway| gateway != address) {
                 self.server_by_gateway = true;
             } else {
                 self.dhcp.skip(now, &mut self.random);

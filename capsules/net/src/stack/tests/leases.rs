@@ -177,6 +177,27 @@ fn a_server_outside_the_network_that_answers_no_arp_is_asked_by_way_of_the_gatew
 }
 
 #[test]
+fn a_server_that_answers_no_arp_is_asked_for_it_a_few_times_and_rebinding_goes_on() {
+    for (server, router) in [(OTHER, Some(ROUTER)), (OTHER, None), (FOREIGN, None), (ROUTER, Some(ROUTER))] {
+        let mut network = granted([255, 255, 255, 0], router, server);
+        network.run(seconds(499));
+        network.router.answers_arp = false;
+        network.router.answers_dhcp = false;
+        network.sent.clear();
+        network.run(seconds(874));
+        let sent = network.take_sent();
+        let asked = sent.iter().filter(|sent| matches!(sent, Sent::Arp(packet) if packet.target == server)).count();
+        // Three for each of four tries; the gateway is asked for all the time.
+        assert!(router == Some(server) || (1..=12).contains(&asked), "{server} {router:?}: {asked}");
+        network.router.answers_dhcp = true;
+        network.run(seconds(900));
+        let rebinding = Sent::Dhcp { kind: REQUEST, source: ADDRESS, destination: Ipv4Address::BROADCAST };
+        assert!(network.take_sent().contains(&rebinding), "{server} {router:?}");
+        assert!(network.stack.info(network.now).lease_seconds > 900);
+    }
+}
+
+#[test]
 fn a_servers_answer_counts_whatever_port_it_comes_from() {
     for port in [0, 1, 67, 68, 1_067, 40_000] {
         let mut network = Network::new();
