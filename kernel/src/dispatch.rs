@@ -156,6 +156,10 @@ impl<P: Processor, O: Objects> Context<'_, P, O> {
         let mut granted = self.process.configuration.flash.iter();
         let Some(granted) = granted.find(|granted| granted.as_bytes() == name) else {
             self.process.denials += 1;
+            if self.process.may_log_denial(self.now) {
+                let process = self.process.configuration.name;
+                defmt::warn!("process {=str} may not open what it asks for: the manifest does not grant it", process);
+            }
             return Err(Errno::NotFound);
         };
         if !self.process.descriptors.has_room() {
@@ -232,7 +236,7 @@ impl<P: Processor, O: Objects> Context<'_, P, O> {
             return Err(Errno::TooManyOpen);
         }
         let object = self.objects.socket(self.id, flags, self.now).inspect_err(|&errno| {
-            if errno == Errno::Access && self.process.denials == 0 {
+            if errno == Errno::Access && self.process.may_log_denial(self.now) {
                 let name = self.process.configuration.name;
                 defmt::warn!("process {=str} may not open sockets: the manifest gives it no network", name);
             }
@@ -305,6 +309,10 @@ impl<P: Processor, O: Objects> Context<'_, P, O> {
 
     fn net_info(&mut self, address: u64, length: u64) -> Result<u64, Errno> {
         let mut info = self.objects.net_info(self.now);
+        if self.objects.grant_info(self.id).sockets == 0 {
+            // The traffic is that of others.
+            info = info.without_traffic();
+        }
         info.ledger = self.process.ledger.balance();
         self.copy_out(info.as_bytes(), address, length)
     }

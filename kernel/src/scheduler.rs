@@ -9,13 +9,14 @@
 //! kernel.
 
 mod process;
+mod report;
 
 use crate::capability::{EnterProcessMemory, ManageProcesses};
 use crate::dispatch::{self, Outcome};
 use crate::loader::Image;
 use crate::objects::{Object, Objects};
 use crate::process::{ProcessId, ProcessSet};
-use crate::processor::{Fault, Processor, Trap};
+use crate::processor::{Processor, Trap};
 use crate::time::{Duration, Instant};
 use heapless::Vec;
 use slopos_abi::{ARGUMENTS_MAX, STATUS_KILLED};
@@ -313,7 +314,7 @@ impl Kernel {
                 }
                 Trap::Interrupt => return true,
                 Trap::Fault(fault) => {
-                    report(process.configuration.name, &fault);
+                    process.report(&fault, now());
                     process.fault = Some(fault);
                     self.end_at_once(id, objects, now());
                     return false;
@@ -367,16 +368,4 @@ fn argument_block<'a>(
     }
     given.try_for_each(push)?;
     Some(block)
-}
-
-fn report(name: &str, fault: &Fault) {
-    defmt::error!(
-        "process {=str}: killed by {=str}, error {=u64:#x}, address {=u64:#x}, instruction {=u64:#x}, stack {=u64:#x}",
-        name,
-        fault.name,
-        fault.error,
-        fault.address,
-        fault.instruction,
-        fault.stack
-    );
 }

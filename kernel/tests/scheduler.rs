@@ -271,3 +271,26 @@ fn a_process_that_was_killed_stays_down() {
     kernel.kill(ProcessId::new(0), &mut objects, Instant::BOOT, &Token);
     assert_eq!(kernel.next_deadline(), None);
 }
+
+#[test]
+fn a_process_that_crashes_in_a_loop_writes_a_line_a_second() {
+    const FIRST: Duration = Duration::from_millis(1);
+    static LOOP: [Configuration; 2] = [
+        configuration("loop", Restart::Backoff { first: FIRST, maximum: FIRST }, 3),
+        configuration("once", Restart::Never, 3),
+    ];
+    let (mut kernel, mut cpu, mut objects) = (kernel_of(&LOOP), FakeProcessor::new(2), FakeObjects::default());
+    let fault = || Trap::Fault(Fault { name: "#UD", error: 0, address: 0, instruction: 0, stack: 0 });
+    for (index, (least, most)) in [(8, 2 * (8 + 10)), (10_000, 10_000)].into_iter().enumerate() {
+        let id = ProcessId::new(index as u8);
+        let before = slopos_host_log::lines();
+        for millisecond in 0..10_000 {
+            cpu.load_all(&mut kernel);
+            kernel.start(id, [].into_iter(), Instant::from_millis(millisecond), &mut cpu, &Token).unwrap();
+            cpu.traps[index].push_back(fault());
+            assert_eq!(kernel.run_next(&mut cpu, &mut objects, at(millisecond)), Step::Pauses);
+        }
+        let lines = slopos_host_log::lines() - before;
+        assert!((least..=most).contains(&lines), "{lines} lines");
+    }
+}

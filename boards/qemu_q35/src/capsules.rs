@@ -1,7 +1,7 @@
 //! The seam between the kernel and the capsules: a match on the kind of object.
 
 use crate::flash::Flash;
-use slopos_abi::info::{GrantInfo, NetInfo, SocketInfo};
+use slopos_abi::info::{GrantInfo, NetInfo, SocketInfo, network};
 use slopos_abi::{Errno, poll, socket};
 use slopos_console::Console;
 use slopos_kernel::objects::{Object, Objects, Remote, RemoteRange};
@@ -150,7 +150,11 @@ impl Objects for Capsules {
     }
 
     fn net_info(&mut self, now: Instant) -> NetInfo {
-        self.stack.info(now)
+        let mut info = self.stack.info(now);
+        if self.has_network_device {
+            info.flags |= network::DEVICE;
+        }
+        info
     }
 
     fn grant_info(&mut self, process: ProcessId) -> GrantInfo {

@@ -21,6 +21,8 @@ const RECEIVE_BUFFERS: usize = 256;
 const TRANSMIT_BUFFERS: usize = 32;
 /// Bytes of a frame buffer; the driver wants at least an ordinary frame.
 const FRAME: usize = if MAX_FRAME > 1514 { MAX_FRAME as usize } else { 1514 };
+// What the driver takes from a device is enough for the stack.
+const _: () = assert!(slopos_virtio::net::MTU_LEAST >= slopos_net::stack::MTU_LEAST);
 /// For a device without an address of its own: locally administered.
 const FALLBACK_MAC: [u8; 6] = [0x52, 0x54, 0x00, 0x51, 0x0b, 0x05];
 

@@ -6,6 +6,7 @@ use crate::processor::{Call, Fault};
 use crate::time::{Duration, Instant};
 
 use super::TIME_SLICE;
+use super::report::Logs;
 
 /// What the manifest says of a process.
 #[derive(Clone, Copy, Debug)]
@@ -93,6 +94,8 @@ pub struct Process {
     /// How long the last restart was waited for.
     pub(super) backoff: Duration,
     pub(super) restart_at: Option<Instant>,
+    /// Budgets of the lines that it makes the kernel write.
+    pub(super) logs: Logs,
 }
 
 /// The call that a process waits for.
@@ -122,6 +125,7 @@ impl Process {
             started: Instant::BOOT,
             backoff: Duration::ZERO,
             restart_at: None,
+            logs: Logs::new(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! A processor and objects that tests script.
 
 use slopos_abi::Errno;
-use slopos_abi::info::{GrantInfo, NetInfo, SocketInfo};
+use slopos_abi::info::{GrantInfo, NetInfo, SocketInfo, network};
 use slopos_host_log::Token;
 use slopos_kernel::descriptor::ConsoleAccess;
 use slopos_kernel::loader::Image;
@@ -125,6 +125,8 @@ pub struct FakeObjects {
     pub abandoned: Vec<usize>,
     pub exited: Vec<usize>,
     pub restricted: Vec<RemoteRange>,
+    /// The processes have no network grant.
+    pub without_network: bool,
 }
 
 impl Objects for FakeObjects {
@@ -152,6 +154,9 @@ impl Objects for FakeObjects {
     }
 
     fn socket(&mut self, _: ProcessId, _: u64, _: Instant) -> Result<Object, Errno> {
+        if self.without_network {
+            return Err(Errno::Access);
+        }
         self.sockets += 1;
         Ok(Object::Socket(self.sockets))
     }
@@ -181,14 +186,25 @@ impl Objects for FakeObjects {
     }
 
     fn net_info(&mut self, _: Instant) -> NetInfo {
-        NetInfo::default()
+        NetInfo {
+            address: [10, 0, 2, 15],
+            lease_seconds: 60,
+            receive_frames: 1,
+            receive_bytes: 2,
+            receive_dropped: 3,
+            transmit_frames: 4,
+            transmit_bytes: 5,
+            retransmits: 6,
+            flags: network::DEVICE | network::LINK,
+            ..NetInfo::default()
+        }
     }
 
     fn grant_info(&mut self, _: ProcessId) -> GrantInfo {
-        GrantInfo { sockets: 2, ..GrantInfo::default() }
+        GrantInfo { sockets: if self.without_network { 0 } else { 2 }, ..GrantInfo::default() }
     }
 
     fn socket_info(&mut self, _: ProcessId, index: u16) -> Option<SocketInfo> {
-        (index < 2).then(|| SocketInfo { local_port: 1_000 + index, ..SocketInfo::default() })
+        (index < 2 && !self.without_network).then(|| SocketInfo { local_port: 1_000 + index, ..SocketInfo::default() })
     }
 }

@@ -7,10 +7,11 @@ mod output;
 use core::time::Duration;
 
 use libslop::abi::Errno;
-use libslop::{Arguments, eprint, eprintln, time};
+use libslop::{Arguments, call, eprint, eprintln, time};
 use slopos_http::response::{self, Failure, Progress};
 use slopos_http::{Connection, Url, request};
 use static_cell::ConstStaticCell;
+use webget::network::Missing;
 use webget::options::{self, Settings, USAGE};
 use webget::outcome;
 
@@ -128,7 +129,13 @@ fn explain(url: &Url<'_>, failure: &Failure<libslop::Error, libslop::Error>) -> 
             outcome::BROKEN
         }
         Failure::Stream(error) => {
-            eprint!("webget: {address}:{port}: {error}");
+            // Where nothing came in time, the network may be at fault rather than the server.
+            let silent = error.errno() == Errno::TimedOut;
+            let info = silent.then(|| call::net_info().ok()).flatten();
+            match info.and_then(|info| Missing::on_the_way_to(address, &info)) {
+                Some(missing) => eprint!("webget: {address}:{port}: {missing}"),
+                None => eprint!("webget: {address}:{port}: {error}"),
+            }
             if error.errno() == Errno::Access {
                 eprint!("; connect = [\"{address}/32:{port}\"] under [process.network] would");
             }
