@@ -7,9 +7,10 @@ use crate::serial::Terminal;
 use core::fmt::Write;
 use slopos_abi::info::GrantInfo;
 use slopos_kernel::process::ProcessId;
+use slopos_kernel::processor::ArgumentsTooLong;
 use slopos_kernel::scheduler::{Process, StartError};
 use slopos_net::stack::Connection;
-use slopos_process_console::{self as monitor, Command, ParseError, STATUS_UNKNOWN};
+use slopos_process_console::{self as monitor, Command, ParseError, STATUS_UNKNOWN, Words};
 
 /// Status of a built-in command that was used wrongly.
 const STATUS_USAGE: i32 = 2;
@@ -22,7 +23,7 @@ impl Board {
         match Command::parse(line) {
             Ok(Command::Exit) => self.exit(),
             Ok(Command::Sleep(span)) => self.monitor.sleep_until(now() + span),
-            Ok(Command::Start { name, arguments, background }) => self.start(name, &arguments, background),
+            Ok(Command::Start { name, arguments, background }) => self.start(name, arguments, background),
             Ok(Command::Empty) => self.monitor.finished(self.monitor.status()),
             Ok(command) => {
                 let status = self.report(&command);
@@ -33,7 +34,6 @@ impl Board {
                 // Where nobody reads the line there is nobody to tell.
                 let _ = match error {
                     ParseError::Quote => writeln!(terminal, "quotes do not match in: {line}"),
-                    ParseError::TooManyArguments => writeln!(terminal, "too many arguments"),
                     ParseError::Usage(usage) => writeln!(terminal, "usage: {usage}"),
                 };
                 self.monitor.finished(STATUS_USAGE);
@@ -64,7 +64,7 @@ impl Board {
         if written.is_ok() { 0 } else { STATUS_FAILED }
     }
 
-    fn start(&mut self, name: &str, arguments: &[&str], background: bool) {
+    fn start(&mut self, name: &str, arguments: Words<'_>, background: bool) {
         #[cfg(selftest)]
         if let Some(status) = crate::selftest::command(self, name) {
             return self.monitor.finished(status);
@@ -77,12 +77,15 @@ impl Board {
             Ok(()) if background => self.monitor.finished(0),
             Ok(()) => self.monitor.run_in_foreground(id),
             Err(error) => {
-                let reason = match error {
-                    StartError::Running => "runs already",
-                    StartError::NoImage | StartError::Used => "has no usable image in the flash",
-                    StartError::ArgumentsTooLong => "was given too long arguments",
-                };
-                self.say(format_args!("{name}: {reason}"));
+                match error {
+                    StartError::Running => self.say(format_args!("{name}: runs already")),
+                    StartError::NoImage | StartError::Used => {
+                        self.say(format_args!("{name}: has no usable image in the flash"));
+                    }
+                    StartError::ArgumentsTooLong(ArgumentsTooLong { bytes, most }) => self.say(format_args!(
+                        "{name}: its name and arguments take {bytes} bytes, and its stack has room for {most}"
+                    )),
+                }
                 // What cannot run is as if it were not there.
                 let status = if error == StartError::NoImage { STATUS_UNKNOWN } else { STATUS_FAILED };
                 self.monitor.finished(status);
@@ -91,12 +94,16 @@ impl Board {
     }
 
     /// Starts a process, with a new image of its app where it has run before.
-    pub fn launch(&mut self, id: ProcessId, arguments: &[&str]) -> Result<(), StartError> {
-        let started = self.kernel.start(id, arguments.iter().copied(), now(), &mut self.cpu, &self.token);
+    pub fn launch<'a>(
+        &mut self,
+        id: ProcessId,
+        arguments: impl Iterator<Item = &'a str> + Clone,
+    ) -> Result<(), StartError> {
+        let started = self.kernel.start(id, arguments.clone(), now(), &mut self.cpu, &self.token);
         match &mut self.capsules.flash {
             Some(flash) if started == Err(StartError::Used) => {
                 flash.load(&mut self.kernel, id, &mut self.cpu);
-                self.kernel.start(id, arguments.iter().copied(), now(), &mut self.cpu, &self.token)
+                self.kernel.start(id, arguments, now(), &mut self.cpu, &self.token)
             }
             _ => started,
         }
