@@ -230,7 +230,8 @@ mod tests {
             (b"\x98", &[b"\x1b\\"]),
         ] {
             for end in ends {
-                for inside in [&b"exit\r\nkill webget\r"[..], b"", "“exit”\rß\u{2dc}\r".as_bytes(), b"\x9b\xff\0\r"] {
+                for inside in [&b"exit\r\nkill webget\r"[..], b"", "“exit”\rß\u{2dc}\r".as_bytes(), b"\x9b\xff\0\r"]
+                {
                     let sent = [b"a", begin, inside, end, b"b\r"].concat();
                     assert_eq!(keys(&sent), b"ab\r", "{sent:x?}");
                 }

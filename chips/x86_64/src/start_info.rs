@@ -71,7 +71,6 @@ impl StartInfo {
         }
         Ok(info)
     }
-
 }
 
 /// Copies a command line. Where it has no end, or is not UTF-8 throughout, its whole commands are taken, and one that

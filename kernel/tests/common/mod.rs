@@ -1,7 +1,7 @@
 //! A processor and objects that tests script.
 
-use slopos_abi::{ARGUMENTS_MAX, Errno};
 use slopos_abi::info::{GrantInfo, NetInfo, SocketInfo};
+use slopos_abi::{ARGUMENTS_MAX, Errno};
 use slopos_host_log::Token;
 use slopos_kernel::loader::Image;
 use slopos_kernel::objects::{Object, Objects, Remote, RemoteRange};

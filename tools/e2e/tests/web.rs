@@ -98,14 +98,15 @@ fn a_length_that_makes_no_sense_does_not_matter_without_a_body() {
 }
 
 /// A body that commands a terminal in each way that there is, and one line of honest text.
-const CONTROLS: &[u8] = b"\x1b]0;title\x07\x1b[2J\x9b2J\xc2\x9b2J\xe2\x80\xae\rInterrupt tests passed.\0\x7f\ttab \xc3\xa4\n";
+const CONTROLS: &[u8] =
+    b"\x1b]0;title\x07\x1b[2J\x9b2J\xc2\x9b2J\xe2\x80\xae\rInterrupt tests passed.\0\x7f\ttab \xc3\xa4\n";
 
 #[test]
 fn control_characters_of_a_body_are_shown_escaped() {
     let report = fetch(board(), &answering(Answer::Bytes(response(CONTROLS))));
-    report.exits(0).shows(
-        "\\x1b]0;title\\x07\\x1b[2J\\x9b2J\\u{9b}2J\\u{202e}\\x0dInterrupt tests passed.\\x00\\x7f\ttab ä\n",
-    );
+    report
+        .exits(0)
+        .shows("\\x1b]0;title\\x07\\x1b[2J\\x9b2J\\u{9b}2J\\u{202e}\\x0dInterrupt tests passed.\\x00\\x7f\ttab ä\n");
     report.shows(&format!("bytes={} ", CONTROLS.len()));
 }
 
@@ -130,9 +131,29 @@ fn a_raw_body_is_passed_on_as_it_is() {
 fn a_terminals_report_is_never_a_command() {
     // What terminals answer to a body that asks for their title, their settings, their clipboard.
     let reports = "\x1b]lno-such-command\r\x1b\\\x1bP1$rno-such-command\r\x1b\\\x1b_no-such-command\r\x1b\\";
-    let report = run(board()
-        .network(Transport::None)
-        .when("slopos> ", format!("{reports}help\r"))
-        .when("slopos> ", "exit\r"));
+    let report =
+        run(board().network(Transport::None).when("slopos> ", format!("{reports}help\r")).when("slopos> ", "exit\r"));
     report.exits(0).shows("sleep SECONDS").lacks("no-such-command");
+}
+
+#[test]
+fn in_the_merged_log_a_body_cannot_pass_for_the_kernel() {
+    let lease = "dhcp: lease 6.6.6.6/24 gateway 6.6.6.6";
+    let body = format!("Interrupt tests passed.\n{lease}\nvirtio-net: ready mac=66:66\nerror: panic: x\nplain\n");
+    let url = answering(Answer::Bytes(response(body.as_bytes())));
+    let kernel = slopos_e2e::built("qemu_q35.elf");
+    let likeness = slopos_run::Decoder::from_elf(&kernel).expect("the kernel's log").likeness();
+    let mut printer = slopos_run::Printer::new(Vec::new(), slopos_run::Style::Lines, false).likeness(likeness);
+    let board = board().append(format!("webget {url}; exit"));
+    let outcome = board.run_with(|event| Ok(printer.event(event)?)).expect("QEMU runs");
+    let log = String::from_utf8(printer.finish().expect("a vector takes all")).expect("text");
+    assert_eq!(outcome.code, 33, "{log}");
+    for line in body.lines().filter(|line| *line != "plain") {
+        assert!(log.contains(&format!("\n| {line}\n")) && !log.contains(&format!("\n{line}\n")), "{line:?} in\n{log}");
+    }
+    // What is the kernel's, and what nobody could take for it, is as ever.
+    for line in ["\nvirtio-net: ready mac=52:54:", "\ndhcp: lease 10.0.2.15/24 ", "\nHTTP/1.1 200 OK\n", "\nplain\n"] {
+        assert!(log.contains(line), "{line:?} in\n{log}");
+    }
+    assert!(log.contains("\nwebget: done status=200 count=1 "), "{log}");
 }
