@@ -16,10 +16,9 @@ use crate::dispatch::{self, Outcome};
 use crate::loader::Image;
 use crate::objects::{Object, Objects};
 use crate::process::{ProcessId, ProcessSet};
-use crate::processor::{Processor, Trap};
+use crate::processor::{ArgumentsTooLong, Processor, Trap};
 use crate::time::{Duration, Instant};
-use heapless::Vec;
-use slopos_abi::{ARGUMENTS_MAX, STATUS_KILLED};
+use slopos_abi::STATUS_KILLED;
 
 use process::Waiting;
 pub use process::{Configuration, Process, Restart, State};
@@ -50,8 +49,8 @@ pub enum StartError {
     NoImage,
     /// Its memory is what the last run left: load it again, then start it.
     Used,
-    /// The arguments take more than [`ARGUMENTS_MAX`] bytes.
-    ArgumentsTooLong,
+    /// The arguments do not fit the process's stack.
+    ArgumentsTooLong(ArgumentsTooLong),
 }
 
 /// All processes of the board.
@@ -124,7 +123,7 @@ impl Kernel {
     pub fn start<'a>(
         &mut self,
         id: ProcessId,
-        arguments: impl Iterator<Item = &'a str>,
+        arguments: impl Iterator<Item = &'a str> + Clone,
         now: Instant,
         cpu: &mut impl Processor,
         _: &impl ManageProcesses,
@@ -136,8 +135,8 @@ impl Kernel {
             State::Stopped if !process.fresh => return Err(StartError::Used),
             State::Stopped => {}
         }
-        let block = argument_block(process.configuration, arguments).ok_or(StartError::ArgumentsTooLong)?;
-        cpu.begin(id, process.entry, &block);
+        let words = words(process.configuration, arguments);
+        cpu.begin(id, process.entry, words).map_err(StartError::ArgumentsTooLong)?;
         process.descriptors.begin(process.configuration.console);
         process.fresh = false;
         process.status = None;
@@ -351,21 +350,11 @@ impl Kernel {
     }
 }
 
-/// Name and arguments, each ended by a NUL; `None` where they are too long.
-fn argument_block<'a>(
-    configuration: &Configuration,
-    given: impl Iterator<Item = &'a str>,
-) -> Option<Vec<u8, ARGUMENTS_MAX>> {
-    let mut block = Vec::new();
-    let mut push = |argument: &str| -> Option<()> {
-        block.extend_from_slice(argument.as_bytes()).ok()?;
-        block.push(0).ok()
-    };
-    push(configuration.name)?;
-    let mut given = given.peekable();
-    if given.peek().is_none() {
-        configuration.arguments.iter().try_for_each(|argument| push(argument))?;
-    }
-    given.try_for_each(push)?;
-    Some(block)
+/// The words of a process's argument block: its name, and what was given or else what the manifest says.
+fn words<'a>(
+    configuration: &'static Configuration,
+    given: impl Iterator<Item = &'a str> + Clone,
+) -> impl Iterator<Item = &'a str> + Clone {
+    let own = if given.clone().next().is_none() { configuration.arguments } else { &[] };
+    core::iter::once(configuration.name).chain(given).chain(own.iter().copied())
 }

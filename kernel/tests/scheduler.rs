@@ -8,7 +8,7 @@ use slopos_abi::{ARGUMENTS_MAX, STATUS_KILLED};
 use slopos_host_log::Token;
 use slopos_kernel::descriptor::ConsoleAccess;
 use slopos_kernel::process::{ProcessId, ProcessSet};
-use slopos_kernel::processor::{Call, Fault, Trap};
+use slopos_kernel::processor::{ArgumentsTooLong, Call, Fault, Trap};
 use slopos_kernel::scheduler::{Configuration, Kernel, Restart, StartError, State, Step, TIME_SLICE};
 use slopos_kernel::time::{Duration, Instant};
 use std::cell::Cell;
@@ -163,10 +163,31 @@ fn arguments_that_do_not_fit_start_nothing() {
     let long = "x".repeat(ARGUMENTS_MAX);
     let id = ProcessId::new(0);
     let result = kernel.start(id, [long.as_str()].into_iter(), Instant::BOOT, &mut cpu, &Token);
-    assert_eq!(result, Err(StartError::ArgumentsTooLong));
+    let need = ArgumentsTooLong { bytes: ARGUMENTS_MAX + 4, most: ARGUMENTS_MAX };
+    assert_eq!(result, Err(StartError::ArgumentsTooLong(need)));
     assert_eq!(kernel.process(id).unwrap().state(), State::Stopped);
     kernel.start(id, ["a", "b c"].into_iter(), Instant::BOOT, &mut cpu, &Token).unwrap();
     assert_eq!(cpu.blocks[0], b"p0\0a\0b c\0");
+}
+
+#[test]
+fn a_command_of_8_kib_starts_a_process_with_all_of_it() {
+    let (mut kernel, mut cpu) = (kernel(1), FakeProcessor::new(1));
+    cpu.load_all(&mut kernel);
+    // Of `p0 --option x...x` the blank and the end become NULs.
+    let url = "x".repeat(8 * 1024 - "p0 -o ".len());
+    let id = ProcessId::new(0);
+    kernel.start(id, ["-o", &url].into_iter(), Instant::BOOT, &mut cpu, &Token).unwrap();
+    assert_eq!(cpu.blocks[0], format!("p0\0-o\0{url}\0").as_bytes());
+}
+
+#[test]
+fn as_many_arguments_as_their_bytes_allow_are_passed() {
+    let (mut kernel, mut cpu) = (kernel(1), FakeProcessor::new(1));
+    cpu.load_all(&mut kernel);
+    let many = (0..ARGUMENTS_MAX - 3).map(|_| "");
+    kernel.start(ProcessId::new(0), many, Instant::BOOT, &mut cpu, &Token).unwrap();
+    assert_eq!(cpu.blocks[0].len(), ARGUMENTS_MAX);
 }
 
 static PRIORITIES: [Configuration; 3] = [

@@ -297,7 +297,7 @@ impl Board {
     /// Starts processes again whose back-off has passed.
     fn restart_due(&mut self, now: Instant) {
         while let Some(id) = self.kernel.take_due_restart(now) {
-            if let Err(error) = self.launch(id, &[]) {
+            if let Err(error) = self.launch(id, core::iter::empty()) {
                 defmt::error!("process {=usize} cannot be started again: {}", id.index(), error);
             }
         }
@@ -313,8 +313,9 @@ impl Board {
         let ready = self.network.is_none() || self.capsules.stack.is_up();
         self.monitor.network_ready(ready, now);
         let mut terminal = Terminal(&mut self.capsules.console);
-        if let Some(line) = self.monitor.next(now, &mut terminal) {
-            self.carry_out(&line);
+        if let Some(command) = self.monitor.next(now, &mut terminal) {
+            self.carry_out(&command);
+            self.monitor.give_back(command);
         }
     }
 }

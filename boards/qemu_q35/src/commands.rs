@@ -5,8 +5,9 @@ use crate::machine::now;
 use crate::reports::{Kind, Report};
 use core::fmt::Write;
 use slopos_kernel::process::ProcessId;
+use slopos_kernel::processor::ArgumentsTooLong;
 use slopos_kernel::scheduler::{Process, StartError};
-use slopos_process_console::{self as monitor, Command, ParseError, STATUS_UNKNOWN};
+use slopos_process_console::{self as monitor, Command, ParseError, STATUS_UNKNOWN, Words};
 
 /// Status of a built-in command that was used wrongly.
 const STATUS_USAGE: i32 = 2;
@@ -19,7 +20,7 @@ impl Board {
         match Command::parse(line) {
             Ok(Command::Exit) => self.begin_to_leave(now()),
             Ok(Command::Sleep(span)) => self.monitor.sleep_until(now() + span),
-            Ok(Command::Start { name, arguments, background }) => self.start(name, &arguments, background),
+            Ok(Command::Start { name, arguments, background }) => self.start(name, arguments, background),
             Ok(Command::Empty) => self.monitor.finished(self.monitor.status()),
             Ok(Command::Help) => self.report = Some(Report::new(Kind::Help)),
             Ok(Command::Processes) => self.report = Some(Report::new(Kind::Processes)),
@@ -34,7 +35,6 @@ impl Board {
                 // The process console's text is cut where the line is slow, and never fails.
                 let _ = match error {
                     ParseError::Quote => writeln!(terminal, "quotes do not match in: {line}"),
-                    ParseError::TooManyArguments => writeln!(terminal, "too many arguments"),
                     ParseError::Usage(usage) => writeln!(terminal, "usage: {usage}"),
                 };
                 self.monitor.finished(STATUS_USAGE);
@@ -42,7 +42,7 @@ impl Board {
         }
     }
 
-    fn start(&mut self, name: &str, arguments: &[&str], background: bool) {
+    fn start(&mut self, name: &str, arguments: Words<'_>, background: bool) {
         #[cfg(selftest)]
         if let Some(status) = crate::selftest::command(self, name) {
             return self.monitor.finished(status);
@@ -58,12 +58,15 @@ impl Board {
                 self.monitor.run_in_foreground(id);
             }
             Err(error) => {
-                let reason = match error {
-                    StartError::Running => "runs already",
-                    StartError::NoImage | StartError::Used => "has no usable image in the flash",
-                    StartError::ArgumentsTooLong => "was given too long arguments",
-                };
-                self.say(format_args!("{name}: {reason}"));
+                match error {
+                    StartError::Running => self.say(format_args!("{name}: runs already")),
+                    StartError::NoImage | StartError::Used => {
+                        self.say(format_args!("{name}: has no usable image in the flash"));
+                    }
+                    StartError::ArgumentsTooLong(ArgumentsTooLong { bytes, most }) => self.say(format_args!(
+                        "{name}: its name and arguments take {bytes} bytes, and its stack has room for {most}"
+                    )),
+                }
                 // What cannot run is as if it were not there.
                 let status = if error == StartError::NoImage { STATUS_UNKNOWN } else { STATUS_FAILED };
                 self.monitor.finished(status);
@@ -72,12 +75,16 @@ impl Board {
     }
 
     /// Starts a process, with a new image of its app where it has run before.
-    pub fn launch(&mut self, id: ProcessId, arguments: &[&str]) -> Result<(), StartError> {
-        let started = self.kernel.start(id, arguments.iter().copied(), now(), &mut self.cpu, &self.token);
+    pub fn launch<'a>(
+        &mut self,
+        id: ProcessId,
+        arguments: impl Iterator<Item = &'a str> + Clone,
+    ) -> Result<(), StartError> {
+        let started = self.kernel.start(id, arguments.clone(), now(), &mut self.cpu, &self.token);
         match &mut self.capsules.flash {
             Some(flash) if started == Err(StartError::Used) => {
                 flash.load(&mut self.kernel, id, &mut self.cpu);
-                self.kernel.start(id, arguments.iter().copied(), now(), &mut self.cpu, &self.token)
+                self.kernel.start(id, arguments, now(), &mut self.cpu, &self.token)
             }
             _ => started,
         }

@@ -15,7 +15,7 @@ use slopos_x86_64::apic::{self, LocalApic};
 use slopos_x86_64::clock::{Clock, now_micros, time_stamp};
 use slopos_x86_64::cpuid::Features;
 use slopos_x86_64::paging::KernelSpace;
-use slopos_x86_64::start_info::{StartInfo, physical_slice};
+use slopos_x86_64::start_info::{CommandLine, StartInfo, physical_slice};
 use slopos_x86_64::trap::{self, SPURIOUS_VECTOR, TIMER_VECTOR};
 use slopos_x86_64::{control, entropy};
 
@@ -38,8 +38,6 @@ const ALARM_LIMIT: Duration = Duration::from_millis(1_000);
 
 /// The machine, ready for drivers.
 pub struct Machine {
-    /// What the loader said.
-    pub info: StartInfo,
     /// The kernel's page tables, to map devices in.
     pub space: KernelSpace,
     /// Who owns which memory and ports.
@@ -60,10 +58,11 @@ pub struct Machine {
 ///
 /// # Safety
 /// To be called once, first of all, with the physical address that the loader passed and the boot page tables in use.
-pub unsafe fn bring_up(start_info: u32) -> Machine {
+/// The command line is copied to where it is to stay.
+pub unsafe fn bring_up(start_info: u32, command_line: &mut CommandLine) -> Machine {
     let log_present = log::initialise();
     // SAFETY: the boot page tables map the first 4 GiB at their own addresses, and nothing else runs.
-    let info = match unsafe { StartInfo::read(start_info.into()) } {
+    let info = match unsafe { StartInfo::read(start_info.into(), command_line) } {
         Ok(info) => info,
         Err(error) => panic!("the loader's start info cannot be used: {error:?}"),
     };
@@ -112,7 +111,7 @@ pub unsafe fn bring_up(start_info: u32) -> Machine {
     }
     let interrupts = Interrupts::new(io_apic, local_apic.id());
     let alarm = Alarm { apic: local_apic, armed: None };
-    Machine { info, space, claims, pci, interrupts, tables, seed: entropy::seed(&features), alarm }
+    Machine { space, claims, pci, interrupts, tables, seed: entropy::seed(&features), alarm }
 }
 
 /// Measures the time-stamp counter and the local APIC's timer against the interval timer.

@@ -41,9 +41,9 @@ use slopos_memory as _;
 use slopos_net::MacAddress;
 use slopos_net::socket::SocketSet;
 use slopos_net::stack::{Config, Stack};
-use slopos_process_console::Console as Monitor;
+use slopos_process_console::{Console as Monitor, Memory as MonitorMemory};
 use slopos_x86_64::processor::{Cpu, UserSpace};
-use slopos_x86_64::start_info::COMMAND_LINE_MAX;
+use slopos_x86_64::start_info::CommandLine;
 use static_cell::{ConstStaticCell, StaticCell};
 use statics::{CONFIGURATIONS, MAX_FRAME, PROCESSES};
 
@@ -57,7 +57,9 @@ static OUTPUT: ConstStaticCell<Deque<u8, CONSOLE_OUTPUT>> = ConstStaticCell::new
 #[unsafe(link_section = ".owner.console")]
 static INPUT: ConstStaticCell<Deque<u8, CONSOLE_INPUT>> = ConstStaticCell::new(Deque::new());
 #[unsafe(link_section = ".owner.console")]
-static COMMAND_LINE: StaticCell<heapless::String<COMMAND_LINE_MAX>> = StaticCell::new();
+static COMMAND_LINE: ConstStaticCell<CommandLine> = ConstStaticCell::new(CommandLine::new());
+#[unsafe(link_section = ".owner.console")]
+static MONITOR: ConstStaticCell<MonitorMemory> = ConstStaticCell::new(MonitorMemory::new());
 #[unsafe(link_section = ".owner.kernel")]
 static PROCESS_TABLE: StaticCell<[Process; PROCESSES]> = StaticCell::new();
 #[unsafe(link_section = ".owner.kernel")]
@@ -70,8 +72,9 @@ static STACK: StaticCell<Stack<'static>> = StaticCell::new();
 /// Where the processor's boot code arrives, with the physical address of the loader's start info.
 #[unsafe(no_mangle)]
 extern "C" fn kernel_main(start_info: u32) -> ! {
+    let command_line = COMMAND_LINE.take();
     // SAFETY: called once, by the boot code, with what the loader passed.
-    let mut machine = unsafe { machine::bring_up(start_info) };
+    let mut machine = unsafe { machine::bring_up(start_info, command_line) };
     let serial = Serial::start();
     for (line, vector) in [(4, UART_VECTOR), (3, LOG_VECTOR)] {
         let line = machine.tables.isa(line);
@@ -95,7 +98,6 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
     stack.set_mtu(mtu);
     stack.set_link(link_up, now());
 
-    let command_line = COMMAND_LINE.init_with(|| machine.info.command_line);
     let mut capsules = Capsules {
         console: Console::new(OUTPUT.take().as_mut_view(), INPUT.take().as_mut_view()),
         stack,
@@ -120,7 +122,7 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
         cpu,
         capsules,
         serial,
-        monitor: Monitor::new(command_line),
+        monitor: Monitor::new(command_line, MONITOR.take()),
         network: devices.network,
         alarm: machine.alarm,
         interrupts: machine.interrupts,

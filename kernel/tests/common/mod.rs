@@ -1,13 +1,13 @@
 //! A processor and objects that tests script.
 
-use slopos_abi::Errno;
 use slopos_abi::info::{GrantInfo, NetInfo, SocketInfo, network};
+use slopos_abi::{ARGUMENTS_MAX, Errno};
 use slopos_host_log::Token;
 use slopos_kernel::descriptor::ConsoleAccess;
 use slopos_kernel::loader::Image;
 use slopos_kernel::objects::{Object, Objects, Remote, RemoteRange};
 use slopos_kernel::process::ProcessId;
-use slopos_kernel::processor::{Processor, Trap};
+use slopos_kernel::processor::{ArgumentsTooLong, Processor, Trap};
 use slopos_kernel::scheduler::{Configuration, Kernel, Process, Restart};
 use slopos_kernel::time::Instant;
 use std::collections::VecDeque;
@@ -107,8 +107,15 @@ impl Processor for FakeProcessor {
 
     fn map(&mut self, _: ProcessId, _: &Image) {}
 
-    fn begin(&mut self, process: ProcessId, _: u64, arguments: &[u8]) {
-        self.blocks[process.index()] = arguments.to_vec();
+    fn begin<'a>(
+        &mut self,
+        process: ProcessId,
+        _: u64,
+        words: impl Iterator<Item = &'a str> + Clone,
+    ) -> Result<(), ArgumentsTooLong> {
+        ArgumentsTooLong::check(words.clone(), ARGUMENTS_MAX)?;
+        self.blocks[process.index()] = words.flat_map(|word| [word.as_bytes(), b"\0"].concat()).collect();
+        Ok(())
     }
 }
 

@@ -19,8 +19,8 @@ use output::Printer;
 
 libslop::entry!(run);
 
-/// Most bytes of one read. Each costs a system call, so they are large; more gains little.
-const BUFFER: usize = 16 * 1024;
+/// Most bytes of one read: the longest head has to fit. Each read costs a system call, so for a body it is enough.
+const BUFFER: usize = response::HEAD;
 
 /// What this program calls itself in its requests.
 const AGENT: &str = concat!("webget/", env!("CARGO_PKG_VERSION"));
@@ -68,7 +68,7 @@ fn fetch(settings: &Settings, url: &Url<'_>, buffer: &mut [u8]) -> i32 {
     eprintln!("webget: {} {}", settings.method, url.text);
     let start = now();
     let mut totals = Totals::default();
-    let mut printer = Printer::new(settings.output);
+    let mut printer = Printer::new(settings.output, settings.raw);
     let mut first_failure = outcome::OK;
     while totals.count < settings.count {
         let mut progress = Progress::default();
