@@ -59,7 +59,9 @@ pub trait Processor {
     fn image_memory(&mut self, process: ProcessId) -> &mut [u8];
     /// Maps a loaded image's segments, each with its rights, and the stack.
     fn map(&mut self, process: ProcessId, image: &Image);
-    /// Sets the registers and the stack for the first instruction, with an argument block of at most
-    /// [`slopos_abi::ARGUMENTS_MAX`] bytes.
-    fn begin(&mut self, process: ProcessId, entry: u64, arguments: &[u8]);
+    /// Sets the registers and the stack for a new run, with an argument block of at most [`slopos_abi::ARGUMENTS_MAX`]
+    /// bytes. The program may still be being loaded: where it begins is said by [`Processor::set_entry`].
+    fn begin(&mut self, process: ProcessId, arguments: &[u8]);
+    /// Sets the address of the first instruction.
+    fn set_entry(&mut self, process: ProcessId, entry: u64);
 }

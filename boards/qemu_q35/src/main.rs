@@ -13,6 +13,7 @@ mod devices;
 mod flash;
 mod image;
 mod interrupts;
+mod loading;
 mod log;
 mod machine;
 mod panic;
@@ -24,13 +25,14 @@ mod tokens;
 
 use board::Board;
 use capsules::Capsules;
+use flash::Flash;
 use heapless::Deque;
 use interrupts::UART_VECTOR;
+use loading::Boot;
 use machine::now;
 use serial::Serial;
 use slopos_console::Console;
 use slopos_kernel::grant::Grant;
-use slopos_kernel::process::ProcessId;
 use slopos_kernel::scheduler::{Kernel, Process};
 use slopos_kernel::time::Instant;
 // The copies that compiled code calls by name.
@@ -74,11 +76,11 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
     if let Err(error) = machine.interrupts.route(line.gsi, UART_VECTOR, line.trigger, line.polarity) {
         defmt::warn!("console: interrupt cannot be routed: {}", error);
     }
-    let devices = devices::start(&mut machine, tokens::Loader::mint());
+    let devices = devices::start(&mut machine);
 
     let spaces = SPACES.init_with(statics::user_spaces);
-    let mut cpu = Cpu::new(&machine.space, spaces);
-    let mut kernel = Kernel::new(process_table());
+    let cpu = Cpu::new(&machine.space, spaces);
+    let kernel = Kernel::new(process_table());
 
     let (mac, link_up, mtu) = devices
         .network
@@ -91,25 +93,13 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
     stack.set_link(link_up, now());
 
     let command_line = COMMAND_LINE.init_with(|| machine.info.command_line);
-    let mut capsules = Capsules {
+    let capsules = Capsules {
         console: Console::new(OUTPUT.take().as_mut_view(), INPUT.take().as_mut_view()),
         stack,
-        flash: devices.flash,
+        flash: Flash::new(devices.block, tokens::Loader::mint()),
         has_network_device: devices.network.is_some(),
     };
     let token = tokens::Console::mint();
-    for index in 0..PROCESSES as u8 {
-        let id = ProcessId::new(index);
-        if let Some(flash) = &mut capsules.flash {
-            flash.load(&mut kernel, id, &mut cpu);
-        }
-        let configuration = &CONFIGURATIONS[id.index()];
-        if configuration.start_at_boot
-            && let Err(error) = kernel.start(id, core::iter::empty(), now(), &mut cpu, &token)
-        {
-            defmt::error!("boot: process {=str} cannot be started: {}", configuration.name, error);
-        }
-    }
     Board {
         kernel,
         cpu,
@@ -123,6 +113,8 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
         wire: tokens::Wire::mint(),
         recovery: None,
         watched_until: Instant::BOOT,
+        boot: Boot::default(),
+        background_start: None,
     }
     .run()
 }

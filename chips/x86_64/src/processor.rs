@@ -197,7 +197,7 @@ impl Processor for Cpu {
         space.map_range(space.stack_start(), space.stack, Access::Write);
     }
 
-    fn begin(&mut self, process: ProcessId, entry: u64, arguments: &[u8]) {
+    fn begin(&mut self, process: ProcessId, arguments: &[u8]) {
         let space = &mut self.spaces[process.index()];
         space.stack.fill(0);
         let top = space.stack.len() - arguments.len().next_multiple_of(16);
@@ -206,13 +206,16 @@ impl Processor for Cpu {
         space.context = Context {
             rdi: address,
             rsi: arguments.len() as u64,
-            rip: entry,
             cs: crate::segments::USER_CODE.into(),
             rflags: crate::control::user_flags(),
             rsp: address,
             ss: crate::segments::USER_DATA.into(),
             ..Context::new()
         };
+    }
+
+    fn set_entry(&mut self, process: ProcessId, entry: u64) {
+        self.spaces[process.index()].context.rip = entry;
     }
 }
 
@@ -283,7 +286,8 @@ mod tests {
     #[test]
     fn a_process_begins_with_its_arguments_on_an_aligned_stack() {
         let mut cpu = cpu();
-        cpu.begin(P, USER_BASE + 4, b"p0\0x\0");
+        cpu.begin(P, b"p0\0x\0");
+        cpu.set_entry(P, USER_BASE + 4);
         let context = cpu.spaces[0].context;
         assert_eq!((context.rip, context.rsi, context.rsp % 16), (USER_BASE + 4, 5, 0));
         assert_eq!(cpu.readable(P, context.rdi, 5), Ok(&b"p0\0x\0"[..]));

@@ -1,15 +1,18 @@
 //! A processor and objects that tests script.
 
+use sha2::{Digest, Sha256};
 use slopos_abi::Errno;
+use slopos_abi::flash::{self, AppHeader, EXECUTE, READ, SECTOR, Segment};
 use slopos_abi::info::{GrantInfo, NetInfo, SocketInfo};
 use slopos_host_log::Token;
-use slopos_kernel::loader::Image;
-use slopos_kernel::objects::{Object, Objects, Remote, RemoteRange};
-use slopos_kernel::process::ProcessId;
+use slopos_kernel::loader::{Extent, Image};
+use slopos_kernel::objects::{AppSlot, Fetch, Object, Objects, Remote, RemoteRange};
+use slopos_kernel::process::{ProcessId, ProcessSet};
 use slopos_kernel::processor::{Processor, Trap};
-use slopos_kernel::scheduler::{Configuration, Kernel, Process, Restart};
+use slopos_kernel::scheduler::{Configuration, Kernel, Process, Restart, State};
 use slopos_kernel::time::Instant;
 use std::collections::VecDeque;
+use zerocopy::{FromBytes, IntoBytes};
 
 /// Address of the one page that a fake process has.
 pub const MEMORY: u64 = 0x40_0000;
@@ -60,10 +63,20 @@ impl FakeProcessor {
         }
     }
 
+    /// Loads every process that has no fresh image.
     pub fn load_all(&mut self, kernel: &mut Kernel) {
-        let image = Image { entry: MEMORY, segments: heapless::Vec::new() };
-        for index in 0..self.memory.len() {
-            kernel.set_image(ProcessId::new(index as u8), &image, self, &Token);
+        let mut objects = FakeObjects::default();
+        for id in (0..self.memory.len() as u8).map(ProcessId::new) {
+            kernel.load(id, &Token);
+            self.run_loader(kernel, &mut objects, id);
+        }
+    }
+
+    /// Makes steps until the process is no longer being loaded; nobody else may be able to run.
+    pub fn run_loader(&mut self, kernel: &mut Kernel, objects: &mut FakeObjects, id: ProcessId) {
+        while kernel.process(id).unwrap().state() == State::Loading {
+            kernel.run_next(self, objects, || Instant::BOOT);
+            objects.serve(kernel, self);
         }
     }
 
@@ -105,9 +118,31 @@ impl Processor for FakeProcessor {
 
     fn map(&mut self, _: ProcessId, _: &Image) {}
 
-    fn begin(&mut self, process: ProcessId, _: u64, arguments: &[u8]) {
+    fn begin(&mut self, process: ProcessId, arguments: &[u8]) {
         self.blocks[process.index()] = arguments.to_vec();
     }
+
+    fn set_entry(&mut self, _: ProcessId, entry: u64) {
+        assert_eq!(entry, MEMORY, "the entry of the only program");
+    }
+}
+
+/// The record of the only program: a few bytes of code.
+pub fn record() -> Vec<u8> {
+    let mut header = AppHeader::read_from_bytes(&[0; SECTOR]).unwrap();
+    header.magic = flash::APP_MAGIC;
+    header.version = flash::VERSION;
+    header.name = flash::name_bytes("app").unwrap();
+    header.segment_count = 1;
+    header.entry = MEMORY;
+    header.segments[0] =
+        Segment { address: MEMORY, memory_bytes: 16, file_bytes: 16, offset: 512, flags: READ | EXECUTE, reserved: 0 };
+    header.record_bytes = 1024;
+    let mut record = [header.as_bytes(), &[0x90; 16], &[0; 496]].concat();
+    let digest = Sha256::digest(&record);
+    header.sha256 = digest.into();
+    record[..SECTOR].copy_from_slice(header.as_bytes());
+    record
 }
 
 /// Objects whose answers a test sets beforehand and whose uses it counts.
@@ -123,6 +158,22 @@ pub struct FakeObjects {
     pub abandoned: Vec<usize>,
     pub exited: Vec<usize>,
     pub restricted: Vec<RemoteRange>,
+    pub synced: Vec<Result<(), Errno>>,
+    /// What processes that are being loaded have asked for: first sector and length.
+    pub fetches: Vec<(ProcessId, u64, usize)>,
+}
+
+impl FakeObjects {
+    /// Answers all that was asked for with the record of the only program.
+    pub fn serve(&mut self, kernel: &mut Kernel, cpu: &mut FakeProcessor) {
+        for (id, sector, length) in self.fetches.drain(..) {
+            let start = sector as usize * SECTOR;
+            kernel.take_in(id, &record()[start..start + length], cpu, &Token);
+            let mut woken = ProcessSet::EMPTY;
+            woken.insert(id);
+            kernel.wake(woken);
+        }
+    }
 }
 
 impl Objects for FakeObjects {
@@ -143,6 +194,21 @@ impl Objects for FakeObjects {
     fn write(&mut self, _: ProcessId, _: &mut Object, bytes: &[u8], _: Instant) -> Result<usize, Errno> {
         self.output.extend_from_slice(bytes);
         Ok(bytes.len())
+    }
+
+    fn sync(&mut self, _: ProcessId, _: &Object, _: Instant) -> Result<(), Errno> {
+        self.synced.remove(0)
+    }
+
+    fn app_slot(&mut self, _: ProcessId, app: &str, _: Instant) -> AppSlot {
+        if app == "app" { AppSlot::At(Extent { sector: 0, sectors: 2 }) } else { AppSlot::Unknown }
+    }
+
+    fn fetch(&mut self, process: ProcessId, sector: u64, length: usize, _: Instant) -> Fetch {
+        if !self.fetches.contains(&(process, sector, length)) {
+            self.fetches.push((process, sector, length));
+        }
+        Fetch::Underway
     }
 
     fn readiness(&mut self, _: ProcessId, _: &Object) -> u16 {
