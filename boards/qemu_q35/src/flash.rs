@@ -189,9 +189,13 @@ impl Flash {
         }
     }
 
+    fn is_idle(&self) -> bool {
+        self.storage.is_idle() && self.device.as_ref().is_none_or(Block::is_idle)
+    }
+
     /// When something is to be done even if nothing happens.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let device = self.device.as_ref()?;
+        let device = self.device.as_ref().filter(|_| !self.is_idle())?;
         let looks = device.next_look_us().map(Instant::from_micros);
         let calls = self.storage.next_deadline(device.is_running());
         [looks, calls].into_iter().flatten().min()
@@ -201,6 +205,15 @@ impl Flash {
 impl Board {
     /// Lets the flash go on: answers come in, what waits for the device goes out, and what takes too long is given up.
     pub fn flash_step(&mut self, arrived: u32, pending: u32, now: Instant) -> Answered {
+        if pending & (pending_bit(FLASH_VECTOR) | pending_bit(PIN_VECTOR)) == 0 && self.capsules.flash.is_idle() {
+            return Answered::default();
+        }
+        self.flash_work(arrived, pending, now)
+    }
+
+    // Apart, so that it costs nothing where there is nothing to do.
+    #[inline(never)]
+    fn flash_work(&mut self, arrived: u32, pending: u32, now: Instant) -> Answered {
         let Board { kernel, cpu, capsules, .. } = self;
         let flash = &mut *capsules.flash;
         let Some(device) = &mut flash.device else { return Answered::default() };

@@ -277,6 +277,11 @@ impl<'a> Storage<'a> {
         calls.filter_map(|process| self.calls.get(process.index())?.deadline()).chain(map).min()
     }
 
+    /// Whether nobody waits for anything.
+    pub fn is_idle(&self) -> bool {
+        self.undecided.is_empty() && self.ready.is_empty() && matches!(self.map, Map::Known(_) | Map::Unusable)
+    }
+
     /// The processes that are to make their calls again.
     pub fn take_ready(&mut self) -> ProcessSet {
         self.ready.take()

@@ -247,6 +247,11 @@ impl<B: Bus> Block<B> {
         self.phase.is_running()
     }
 
+    /// Whether it runs and has nothing to do, nor anybody to tell: [`Block::tend`] and [`Block::complete`] do nothing then.
+    pub fn is_idle(&self) -> bool {
+        self.is_running() && self.requests.iter().all(|request| matches!(request, Request::Free))
+    }
+
     /// The global system interrupt of the device's pin, level-triggered and shared, where it interrupts by that.
     pub fn interrupt_gsi(&self) -> Option<u32> {
         self.transport.interrupt_gsi()

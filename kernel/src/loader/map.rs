@@ -50,9 +50,12 @@ impl FlashMap {
         if Sha256::digest(table).as_slice() != header.sha256 {
             return Err(MapError::Digest);
         }
-        let entries =
-            table.chunks_exact(size_of::<MapEntry>()).filter_map(|entry| MapEntry::read_from_bytes(entry).ok());
-        let entries: Vec<MapEntry, MAP_ENTRIES> = entries.collect();
+        let mut entries = Vec::new();
+        for entry in table.chunks_exact(size_of::<MapEntry>()) {
+            // Their number was checked, and any bytes of an entry's length are one.
+            let entry = MapEntry::read_from_bytes(entry).map_err(|_| MapError::Entries(header.entries))?;
+            entries.push(entry).map_err(|_| MapError::Entries(header.entries))?;
+        }
         let usable = flash::check_map(&entries, flash_sectors, |index, fault| {
             let entry = entries.get(index);
             let name = entry.and_then(|entry| flash::name_text(&entry.name)).unwrap_or("");
