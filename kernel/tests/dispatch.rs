@@ -262,3 +262,17 @@ fn grant_info_is_followed_by_as_many_sockets_as_there_is_room_for() {
     let second = SocketInfo::read_from_bytes(&fixture.cpu.memory[0][(grant + socket) as usize..][..socket as usize]);
     assert_eq!(second.unwrap().local_port, 1_001);
 }
+
+#[test]
+fn sync_waits_for_the_device_and_needs_the_right_to_write() {
+    let mut fixture = fixture();
+    fixture.objects.synced = vec![Err(Errno::Again), Err(Errno::Again), Ok(()), Err(Errno::Io)];
+    assert_eq!(fixture.call(syscall::FS_SYNC, &[1]), None);
+    fixture.kernel.wake(ProcessSet::ALL);
+    assert_eq!(fixture.step(0), None, "it still waits");
+    fixture.kernel.wake(ProcessSet::ALL);
+    assert_eq!(fixture.step(0), Some(Ok(0)));
+    assert_eq!(fixture.call(syscall::FS_SYNC, &[1]), Some(Err(Errno::Io)));
+    assert_eq!(fixture.call(syscall::FS_SYNC, &[0]), Some(Err(Errno::BadDescriptor)), "it may only be read");
+    assert_eq!(fixture.call(syscall::FS_SYNC, &[9]), Some(Err(Errno::BadDescriptor)));
+}

@@ -1,4 +1,5 @@
 //! A processor and objects that tests script.
+#![allow(dead_code, reason = "each test takes what it needs")]
 
 use sha2::{Digest, Sha256};
 use slopos_abi::Errno;
@@ -46,7 +47,9 @@ pub fn kernel_of(configurations: &'static [Configuration]) -> Kernel {
 /// Runs nothing: hands out the traps that a test has queued, interrupts when there are none.
 pub struct FakeProcessor {
     pub traps: Vec<VecDeque<Trap>>,
-    pub memory: Vec<[u8; 4096]>,
+    pub memory: Vec<Vec<u8>>,
+    /// What was mapped last, if anything.
+    pub images: Vec<Option<Image>>,
     pub blocks: Vec<Vec<u8>>,
     pub runs: Vec<usize>,
     pub results: Vec<(usize, i64)>,
@@ -54,9 +57,15 @@ pub struct FakeProcessor {
 
 impl FakeProcessor {
     pub fn new(count: usize) -> Self {
+        Self::with_ram(count, 4096)
+    }
+
+    /// Processes with so many bytes of RAM.
+    pub fn with_ram(count: usize, ram: usize) -> Self {
         FakeProcessor {
             traps: (0..count).map(|_| VecDeque::new()).collect(),
-            memory: (0..count).map(|_| [0; 4096]).collect(),
+            memory: vec![vec![0; ram]; count],
+            images: vec![None; count],
             blocks: (0..count).map(|_| Vec::new()).collect(),
             runs: Vec::new(),
             results: Vec::new(),
@@ -87,9 +96,10 @@ impl FakeProcessor {
         }
     }
 
-    fn range(address: u64, length: u64) -> Result<core::ops::Range<usize>, Errno> {
+    fn range(&self, process: ProcessId, address: u64, length: u64) -> Result<core::ops::Range<usize>, Errno> {
+        let ram = self.memory[process.index()].len() as u64;
         let start = address.checked_sub(MEMORY).ok_or(Errno::Fault)?;
-        let end = start.checked_add(length).filter(|&end| end <= 4096).ok_or(Errno::Fault)?;
+        let end = start.checked_add(length).filter(|&end| end <= ram).ok_or(Errno::Fault)?;
         Ok(start as usize..end as usize)
     }
 }
@@ -105,25 +115,29 @@ impl Processor for FakeProcessor {
     }
 
     fn readable(&self, process: ProcessId, address: u64, length: u64) -> Result<&[u8], Errno> {
-        Ok(&self.memory[process.index()][Self::range(address, length)?])
+        Ok(&self.memory[process.index()][self.range(process, address, length)?])
     }
 
     fn writable(&mut self, process: ProcessId, address: u64, length: u64) -> Result<&mut [u8], Errno> {
-        Ok(&mut self.memory[process.index()][Self::range(address, length)?])
+        let range = self.range(process, address, length)?;
+        Ok(&mut self.memory[process.index()][range])
     }
 
     fn image_memory(&mut self, process: ProcessId) -> &mut [u8] {
+        self.images[process.index()] = None;
         &mut self.memory[process.index()]
     }
 
-    fn map(&mut self, _: ProcessId, _: &Image) {}
+    fn map(&mut self, process: ProcessId, image: &Image) {
+        self.images[process.index()] = Some(image.clone());
+    }
 
     fn begin(&mut self, process: ProcessId, arguments: &[u8]) {
         self.blocks[process.index()] = arguments.to_vec();
     }
 
     fn set_entry(&mut self, _: ProcessId, entry: u64) {
-        assert_eq!(entry, MEMORY, "the entry of the only program");
+        assert_eq!(entry, MEMORY, "every program here begins where its memory does");
     }
 }
 
@@ -146,8 +160,15 @@ pub fn record() -> Vec<u8> {
 }
 
 /// Objects whose answers a test sets beforehand and whose uses it counts.
-#[derive(Default)]
 pub struct FakeObjects {
+    /// The flash: one slot from its first sector on.
+    pub flash: Vec<u8>,
+    /// How long the slot is said to be, in sectors.
+    pub slot_sectors: u64,
+    /// Whether the device fails.
+    pub broken: bool,
+    /// Every stretch that was read for a process: first sector and length.
+    pub reads: Vec<(u64, usize)>,
     pub input: Vec<u8>,
     pub output: Vec<u8>,
     pub connect: Vec<Result<(), Errno>>,
@@ -163,12 +184,37 @@ pub struct FakeObjects {
     pub fetches: Vec<(ProcessId, u64, usize)>,
 }
 
+impl Default for FakeObjects {
+    fn default() -> Self {
+        FakeObjects {
+            flash: record(),
+            slot_sectors: 2,
+            broken: false,
+            reads: Vec::new(),
+            input: Vec::new(),
+            output: Vec::new(),
+            connect: Vec::new(),
+            ready: 0,
+            sockets: 0,
+            closed: 0,
+            shut_down: 0,
+            abandoned: Vec::new(),
+            exited: Vec::new(),
+            restricted: Vec::new(),
+            synced: Vec::new(),
+            fetches: Vec::new(),
+        }
+    }
+}
+
 impl FakeObjects {
     /// Answers all that was asked for with the record of the only program.
     pub fn serve(&mut self, kernel: &mut Kernel, cpu: &mut FakeProcessor) {
         for (id, sector, length) in self.fetches.drain(..) {
             let start = sector as usize * SECTOR;
-            kernel.take_in(id, &record()[start..start + length], cpu, &Token);
+            let bytes: Vec<u8> = (start..start + length).map(|at| self.flash.get(at).copied().unwrap_or(0)).collect();
+            self.reads.push((sector, length));
+            kernel.take_in(id, &bytes, cpu, &Token);
             let mut woken = ProcessSet::EMPTY;
             woken.insert(id);
             kernel.wake(woken);
@@ -201,10 +247,13 @@ impl Objects for FakeObjects {
     }
 
     fn app_slot(&mut self, _: ProcessId, app: &str, _: Instant) -> AppSlot {
-        if app == "app" { AppSlot::At(Extent { sector: 0, sectors: 2 }) } else { AppSlot::Unknown }
+        if app == "app" { AppSlot::At(Extent { sector: 0, sectors: self.slot_sectors }) } else { AppSlot::Unknown }
     }
 
     fn fetch(&mut self, process: ProcessId, sector: u64, length: usize, _: Instant) -> Fetch {
+        if self.broken {
+            return Fetch::Failed;
+        }
         if !self.fetches.contains(&(process, sector, length)) {
             self.fetches.push((process, sector, length));
         }
@@ -242,6 +291,7 @@ impl Objects for FakeObjects {
 
     fn abandon(&mut self, process: ProcessId, _: Instant) {
         self.abandoned.push(process.index());
+        self.fetches.retain(|(id, ..)| *id != process);
     }
 
     fn net_info(&mut self, _: Instant) -> NetInfo {
