@@ -30,7 +30,7 @@ enum Doing {
 }
 
 /// Why the device does not run; each is told once until another takes its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trouble {
     Broken(BlockError),
     CannotStart(StartError),
@@ -69,7 +69,12 @@ impl Phase {
     fn tell(&mut self, trouble: Trouble) {
         if self.told != Some(trouble) {
             self.told = Some(trouble);
-            defmt::error!("virtio-blk: {}", trouble);
+            match trouble {
+                Trouble::Broken(error) => defmt::error!("virtio-blk: broken: {}", error),
+                Trouble::CannotStart(error) => defmt::error!("virtio-blk: cannot be started: {}", error),
+                Trouble::ResetHangs => defmt::error!("virtio-blk: does not finish its reset"),
+                Trouble::Gone => defmt::error!("virtio-blk: gone: its registers read as ones"),
+            }
         }
     }
 
