@@ -59,16 +59,18 @@ pub trait Processor {
     fn image_memory(&mut self, process: ProcessId) -> &mut [u8];
     /// Maps a loaded image's segments, each with its rights, and the stack.
     fn map(&mut self, process: ProcessId, image: &Image);
-    /// Sets the registers and the stack for the first instruction, with these words as the argument block on its stack.
+    /// Sets the registers and the stack for a new run, with these words as the argument block on its stack. The program
+    /// may still be being loaded: where it begins is said by [`Processor::set_entry`].
     ///
     /// # Errors
     /// The words take more than [`slopos_abi::arguments_max`] of the stack allows; nothing was changed then.
     fn begin<'a>(
         &mut self,
         process: ProcessId,
-        entry: u64,
         words: impl Iterator<Item = &'a str> + Clone,
     ) -> Result<(), ArgumentsTooLong>;
+    /// Sets the address of the first instruction.
+    fn set_entry(&mut self, process: ProcessId, entry: u64);
 }
 
 /// A process was to be started with too long arguments.

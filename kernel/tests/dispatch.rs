@@ -53,7 +53,7 @@ impl Fixture {
 #[test]
 fn unknown_numbers_are_enosys() {
     let mut fixture = fixture();
-    for number in [2, 127, 255, 256, u64::MAX] {
+    for number in [2, 131, 255, 256, u64::MAX] {
         assert_eq!(fixture.call(number, &[]), Some(Err(Errno::NoSuchCall)));
     }
 }
@@ -330,4 +330,18 @@ fn a_process_that_asks_for_what_it_may_not_have_writes_a_line_a_second() {
     let lines = slopos_host_log::lines() - before;
     assert!((8..=2 * (8 + 10)).contains(&lines), "{lines} lines");
     assert_eq!(fixture.kernel.process(ProcessId::new(0)).unwrap().denials, 10_000);
+}
+
+#[test]
+fn sync_waits_for_the_device_and_needs_the_right_to_write() {
+    let mut fixture = fixture();
+    fixture.objects.synced = vec![Err(Errno::Again), Err(Errno::Again), Ok(()), Err(Errno::Io)];
+    assert_eq!(fixture.call(syscall::FS_SYNC, &[1]), None);
+    fixture.kernel.wake(ProcessSet::ALL);
+    assert_eq!(fixture.step(0), None, "it still waits");
+    fixture.kernel.wake(ProcessSet::ALL);
+    assert_eq!(fixture.step(0), Some(Ok(0)));
+    assert_eq!(fixture.call(syscall::FS_SYNC, &[1]), Some(Err(Errno::Io)));
+    assert_eq!(fixture.call(syscall::FS_SYNC, &[0]), Some(Err(Errno::BadDescriptor)), "it may only be read");
+    assert_eq!(fixture.call(syscall::FS_SYNC, &[9]), Some(Err(Errno::BadDescriptor)));
 }

@@ -146,14 +146,23 @@ fn a_fault_ends_the_process_and_the_others_go_on() {
 }
 
 #[test]
-fn a_process_that_ran_must_be_loaded_before_it_starts_again() {
+fn a_process_that_is_started_is_loaded_first_and_started_once() {
     let (mut kernel, mut cpu, mut objects) = (kernel(1), FakeProcessor::new(1), FakeObjects::default());
     let id = ProcessId::new(0);
-    assert_eq!(kernel.start(id, [].into_iter(), Instant::BOOT, &mut cpu, &Token), Err(StartError::NoImage));
-    cpu.start_all(&mut kernel);
-    assert_eq!(kernel.start(id, [].into_iter(), Instant::BOOT, &mut cpu, &Token), Err(StartError::Running));
-    kernel.kill(id, &mut objects, Instant::BOOT, &Token);
-    assert_eq!(kernel.start(id, [].into_iter(), Instant::BOOT, &mut cpu, &Token), Err(StartError::Used));
+    let start =
+        |kernel: &mut Kernel, cpu: &mut FakeProcessor| kernel.start(id, ["x"].into_iter(), Instant::BOOT, cpu, &Token);
+    for run in 1..3 {
+        assert_eq!(start(&mut kernel, &mut cpu), Ok(()));
+        assert_eq!(kernel.process(id).unwrap().state(), State::Loading);
+        assert!(kernel.process(id).unwrap().is_running());
+        assert_eq!(start(&mut kernel, &mut cpu), Err(StartError::Running));
+        cpu.run_loader(&mut kernel, &mut objects, id);
+        let process = kernel.process(id).unwrap();
+        assert_eq!((process.state(), process.starts), (State::Ready, run));
+        assert_eq!(cpu.blocks[0], b"p0\0x\0");
+        assert_eq!(start(&mut kernel, &mut cpu), Err(StartError::Running));
+        kernel.kill(id, &mut objects, Instant::BOOT, &Token);
+    }
 }
 
 #[test]
@@ -166,6 +175,7 @@ fn arguments_that_do_not_fit_start_nothing() {
     let need = ArgumentsTooLong { bytes: ARGUMENTS_MAX + 4, most: ARGUMENTS_MAX };
     assert_eq!(result, Err(StartError::ArgumentsTooLong(need)));
     assert_eq!(kernel.process(id).unwrap().state(), State::Stopped);
+    assert!(!kernel.process(id).unwrap().is_running());
     kernel.start(id, ["a", "b c"].into_iter(), Instant::BOOT, &mut cpu, &Token).unwrap();
     assert_eq!(cpu.blocks[0], b"p0\0a\0b c\0");
 }
@@ -253,14 +263,23 @@ static RESTARTING: [Configuration; 1] = [configuration(
     3,
 )];
 
+/// Starts the first process and loads it, in no time.
+fn start_at(kernel: &mut Kernel, cpu: &mut FakeProcessor, millis: u64) {
+    let (id, mut objects) = (ProcessId::new(0), FakeObjects::default());
+    kernel.start(id, [].into_iter(), Instant::from_millis(millis), cpu, &Token).unwrap();
+    while kernel.process(id).unwrap().state() == State::Loading {
+        kernel.run_next(cpu, &mut objects, at(millis));
+        objects.serve(kernel, cpu);
+    }
+}
+
 #[test]
 fn a_process_that_keeps_ending_is_started_again_ever_later() {
     let (mut kernel, mut cpu, mut objects) = (kernel_of(&RESTARTING), FakeProcessor::new(1), FakeObjects::default());
     let id = ProcessId::new(0);
     let mut now = 0;
     for wait in [100, 200, 350, 350] {
-        cpu.load_all(&mut kernel);
-        kernel.start(id, [].into_iter(), Instant::from_millis(now), &mut cpu, &Token).unwrap();
+        start_at(&mut kernel, &mut cpu, now);
         cpu.traps[0].push_back(call(syscall::EXIT, [1, 0, 0, 0, 0, 0]));
         kernel.run_next(&mut cpu, &mut objects, at(now));
         assert_eq!(kernel.next_deadline(), Some(Instant::from_millis(now + wait)));
@@ -270,8 +289,7 @@ fn a_process_that_keeps_ending_is_started_again_ever_later() {
         assert_eq!(kernel.take_due_restart(Instant::from_millis(now)), None, "once");
     }
     // A run that lasts makes the next wait short again.
-    cpu.load_all(&mut kernel);
-    kernel.start(id, [].into_iter(), Instant::from_millis(now), &mut cpu, &Token).unwrap();
+    start_at(&mut kernel, &mut cpu, now);
     cpu.traps[0].push_back(Trap::Fault(Fault { name: "#PF", error: 0, address: 0, instruction: 0, stack: 0 }));
     kernel.run_next(&mut cpu, &mut objects, at(now + 350));
     assert_eq!(kernel.next_deadline(), Some(Instant::from_millis(now + 450)));
@@ -285,7 +303,7 @@ fn a_process_that_was_killed_stays_down() {
     assert_eq!(kernel.next_deadline(), None);
     assert_eq!(objects.abandoned, [0]);
     // Nor does one start that was killed while it waited for its restart.
-    cpu.start_all(&mut kernel);
+    start_at(&mut kernel, &mut cpu, 0);
     cpu.traps[0].push_back(call(syscall::EXIT, [0; 6]));
     kernel.run_next(&mut cpu, &mut objects, at(0));
     assert!(kernel.next_deadline().is_some());
@@ -306,8 +324,8 @@ fn a_process_that_crashes_in_a_loop_writes_a_line_a_second() {
         let id = ProcessId::new(index as u8);
         let before = slopos_host_log::lines();
         for millisecond in 0..10_000 {
-            cpu.load_all(&mut kernel);
             kernel.start(id, [].into_iter(), Instant::from_millis(millisecond), &mut cpu, &Token).unwrap();
+            cpu.run_loader(&mut kernel, &mut objects, id);
             cpu.traps[index].push_back(fault());
             assert_eq!(kernel.run_next(&mut cpu, &mut objects, at(millisecond)), Step::Pauses);
         }

@@ -6,9 +6,11 @@ use crate::reports::{Kind, Report};
 use core::fmt::Write;
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::processor::ArgumentsTooLong;
-use slopos_kernel::scheduler::{Process, StartError};
+use slopos_kernel::scheduler::{Process, StartError, State};
 use slopos_process_console::{self as monitor, Command, ParseError, STATUS_UNKNOWN, Words};
 
+/// What is said of a process whose app cannot be loaded; the log has the reason.
+const NO_IMAGE: &str = "has no usable image in the flash";
 /// Status of a built-in command that was used wrongly.
 const STATUS_USAGE: i32 = 2;
 /// Status of a command that could not do what it should.
@@ -52,7 +54,7 @@ impl Board {
             return self.monitor.finished(STATUS_UNKNOWN);
         };
         match self.launch(id, arguments) {
-            Ok(()) if background => self.monitor.finished(0),
+            Ok(()) if background => self.background_start = Some(id),
             Ok(()) => {
                 self.capsules.console.set_foreground(Some(id));
                 self.monitor.run_in_foreground(id);
@@ -60,34 +62,23 @@ impl Board {
             Err(error) => {
                 match error {
                     StartError::Running => self.say(format_args!("{name}: runs already")),
-                    StartError::NoImage | StartError::Used => {
-                        self.say(format_args!("{name}: has no usable image in the flash"));
-                    }
+                    StartError::NoProcess => self.say(format_args!("{name}: {NO_IMAGE}")),
                     StartError::ArgumentsTooLong(ArgumentsTooLong { bytes, most }) => self.say(format_args!(
                         "{name}: its name and arguments take {bytes} bytes, and its stack has room for {most}"
                     )),
                 }
-                // What cannot run is as if it were not there.
-                let status = if error == StartError::NoImage { STATUS_UNKNOWN } else { STATUS_FAILED };
-                self.monitor.finished(status);
+                self.monitor.finished(STATUS_FAILED);
             }
         }
     }
 
-    /// Starts a process, with a new image of its app where it has run before.
+    /// Starts a process; what it needs is loaded first, while others run.
     pub fn launch<'a>(
         &mut self,
         id: ProcessId,
         arguments: impl Iterator<Item = &'a str> + Clone,
     ) -> Result<(), StartError> {
-        let started = self.kernel.start(id, arguments.clone(), now(), &mut self.cpu, &self.token);
-        match &mut self.capsules.flash {
-            Some(flash) if started == Err(StartError::Used) => {
-                flash.load(&mut self.kernel, id, &mut self.cpu);
-                self.kernel.start(id, arguments, now(), &mut self.cpu, &self.token)
-            }
-            _ => started,
-        }
+        self.kernel.start(id, arguments, now(), &mut self.cpu, &self.token)
     }
 
     fn kill_by_name(&mut self, name: &str) -> i32 {
@@ -116,15 +107,27 @@ impl Board {
         self.kernel.kill(id, &mut self.capsules, now(), &self.token);
     }
 
-    /// Tells the monitor when the process in the foreground has ended.
+    /// Tells the monitor when the process in the foreground has ended, or the one that was started in the background has
+    /// begun.
     pub fn watch_foreground(&mut self) {
-        let Some(id) = self.monitor.foreground().filter(|&id| !self.is_running(id)) else { return };
-        let Some((name, status)) =
-            self.kernel.process(id).map(|process| (process.configuration.name, process.status().unwrap_or(0)))
-        else {
+        let started = self.monitor.foreground().or(self.background_start);
+        let Some((id, process)) = started.and_then(|id| Some((id, self.kernel.process(id)?))) else { return };
+        if process.is_starting() || process.is_running() && self.background_start != Some(id) {
             return;
-        };
-        self.capsules.console.set_foreground(None);
+        }
+        let (name, status, state) = (process.configuration.name, process.status().unwrap_or(0), process.state());
+        let background = self.background_start.take().is_some();
+        if !background {
+            self.capsules.console.set_foreground(None);
+        }
+        if state == State::NoImage {
+            self.say(format_args!("{name}: {NO_IMAGE}"));
+            // What cannot run is as if it were not there.
+            return self.monitor.finished(STATUS_UNKNOWN);
+        }
+        if background {
+            return self.monitor.finished(0);
+        }
         if let Some(ending) = monitor::ending(status) {
             self.say(format_args!("{name}: {ending}"));
         }

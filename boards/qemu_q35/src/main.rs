@@ -15,6 +15,7 @@ mod flash;
 mod image;
 mod interrupts;
 mod leaving;
+mod loading;
 mod log;
 mod machine;
 mod panic;
@@ -27,13 +28,14 @@ mod tokens;
 
 use board::Board;
 use capsules::Capsules;
+use flash::Flash;
 use heapless::Deque;
 use interrupts::{LOG_VECTOR, UART_VECTOR};
+use loading::Boot;
 use machine::now;
 use serial::Serial;
 use slopos_console::Console;
 use slopos_kernel::grant::Grant;
-use slopos_kernel::process::ProcessId;
 use slopos_kernel::scheduler::{Kernel, Process};
 use slopos_kernel::time::Instant;
 // The copies that compiled code calls by name.
@@ -82,11 +84,11 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
             defmt::warn!("serial: an interrupt cannot be routed, the timer stands in: {}", error);
         }
     }
-    let devices = devices::start(&mut machine, tokens::Loader::mint());
+    let devices = devices::start(&mut machine);
 
     let spaces = SPACES.init_with(statics::user_spaces);
-    let mut cpu = Cpu::new(&machine.space, spaces);
-    let mut kernel = Kernel::new(process_table());
+    let cpu = Cpu::new(&machine.space, spaces);
+    let kernel = Kernel::new(process_table());
 
     let (mac, link_up, mtu) = devices
         .network
@@ -98,25 +100,13 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
     stack.set_mtu(mtu);
     stack.set_link(link_up, now());
 
-    let mut capsules = Capsules {
+    let capsules = Capsules {
         console: Console::new(OUTPUT.take().as_mut_view(), INPUT.take().as_mut_view()),
         stack,
-        flash: devices.flash,
+        flash: Flash::new(devices.block, tokens::Loader::mint()),
         has_network_device: devices.network.is_some(),
     };
     let token = tokens::Console::mint();
-    for index in 0..PROCESSES as u8 {
-        let id = ProcessId::new(index);
-        if let Some(flash) = &mut capsules.flash {
-            flash.load(&mut kernel, id, &mut cpu);
-        }
-        let configuration = &CONFIGURATIONS[id.index()];
-        if configuration.start_at_boot
-            && let Err(error) = kernel.start(id, core::iter::empty(), now(), &mut cpu, &token)
-        {
-            defmt::error!("boot: process {=str} cannot be started: {}", configuration.name, error);
-        }
-    }
     Board {
         kernel,
         cpu,
@@ -132,6 +122,8 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
         report: None,
         leaving: None,
         watched_until: Instant::BOOT,
+        boot: Boot::default(),
+        background_start: None,
     }
     .run()
 }

@@ -200,7 +200,6 @@ impl Processor for Cpu {
     fn begin<'a>(
         &mut self,
         process: ProcessId,
-        entry: u64,
         words: impl Iterator<Item = &'a str> + Clone,
     ) -> Result<(), ArgumentsTooLong> {
         let space = &mut self.spaces[process.index()];
@@ -217,7 +216,6 @@ impl Processor for Cpu {
         space.context = Context {
             rdi: address,
             rsi: length as u64,
-            rip: entry,
             cs: crate::segments::USER_CODE.into(),
             rflags: crate::control::user_flags(),
             rsp: address,
@@ -225,6 +223,10 @@ impl Processor for Cpu {
             ..Context::new()
         };
         Ok(())
+    }
+
+    fn set_entry(&mut self, process: ProcessId, entry: u64) {
+        self.spaces[process.index()].context.rip = entry;
     }
 }
 
@@ -295,7 +297,8 @@ mod tests {
     #[test]
     fn a_process_begins_with_its_arguments_on_an_aligned_stack() {
         let mut cpu = cpu();
-        cpu.begin(P, USER_BASE + 4, ["p0", "x"].into_iter()).unwrap();
+        cpu.begin(P, ["p0", "x"].into_iter()).unwrap();
+        cpu.set_entry(P, USER_BASE + 4);
         let context = cpu.spaces[0].context;
         assert_eq!((context.rip, context.rsi, context.rsp % 16), (USER_BASE + 4, 5, 0));
         assert_eq!(cpu.readable(P, context.rdi, 5), Ok(&b"p0\0x\0"[..]));
@@ -306,12 +309,13 @@ mod tests {
     fn arguments_take_half_of_the_stack_at_most_and_too_long_ones_change_nothing() {
         let mut cpu = cpu();
         let half = "x".repeat(0x1000 - "p0\0\0".len());
-        cpu.begin(P, USER_BASE, ["p0", &half].into_iter()).unwrap();
+        cpu.begin(P, ["p0", &half].into_iter()).unwrap();
+        cpu.set_entry(P, USER_BASE);
         let context = cpu.spaces[0].context;
         assert_eq!((context.rsi, context.rsp), (0x1000, STACK_END - 0x1000));
         let block = cpu.readable(P, context.rdi, context.rsi).unwrap();
         assert_eq!(block, format!("p0\0{half}\0").as_bytes());
-        let refused = cpu.begin(P, USER_BASE + 8, ["p0", &half, ""].into_iter());
+        let refused = cpu.begin(P, ["p0", &half, ""].into_iter());
         assert_eq!(refused, Err(ArgumentsTooLong { bytes: 0x1001, most: 0x1000 }));
         assert_eq!(cpu.spaces[0].context.rip, USER_BASE);
     }

@@ -2,7 +2,7 @@
 //!
 //! Numbers and C-layout structures only: no behaviour beyond checking a value. [`syscall`] has the call numbers,
 //! [`Errno`] the errors, [`flash`] the layout of the board's flash. `kernel/abi/README.md` documents each call.
-#![no_std]
+#![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
 mod errno;

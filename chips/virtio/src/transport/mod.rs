@@ -6,6 +6,7 @@
 mod legacy;
 mod modern;
 mod probe;
+mod reset;
 
 use slopos_q35::pci::{Device, Message, Msix, MsixTable};
 use slopos_q35::register::{Bus, Hardware, Mmio, Port, Width};
@@ -15,6 +16,7 @@ use tock_registers::register_bitfields;
 use legacy::Legacy;
 use modern::Modern;
 pub use probe::{Kind, Probe, ProbeError};
+pub use reset::ResetProgress;
 
 use crate::queue::Addresses;
 
@@ -180,19 +182,7 @@ impl<B: Bus> Transport<B> {
     /// [`TransportError::ResetTimeout`], [`TransportError::VectorRefused`].
     pub fn begin(&self) -> Result<(), TransportError> {
         self.reset()?;
-        self.device.set_bus_master(true);
-        self.add_status(u8::from(DeviceStatus::ACKNOWLEDGE::SET));
-        self.add_status(u8::from(DeviceStatus::DRIVER::SET));
-        if self.interrupts == Interrupts::Messages {
-            let taken = match &self.registers {
-                Registers::Modern(modern) => modern.set_configuration_vector(CONFIGURATION_VECTOR),
-                Registers::Legacy(legacy) => legacy.set_configuration_vector(CONFIGURATION_VECTOR),
-            };
-            if taken != CONFIGURATION_VECTOR {
-                return Err(TransportError::VectorRefused);
-            }
-        }
-        Ok(())
+        self.greet()
     }
 
     /// Resets the device: afterwards it uses no queue, and memory that it was given is the driver's again. A device
