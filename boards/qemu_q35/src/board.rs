@@ -11,10 +11,11 @@ use slopos_kernel::objects::Object;
 use slopos_kernel::process::ProcessSet;
 use slopos_kernel::scheduler::{Kernel, Step};
 use slopos_kernel::time::{Duration, Instant};
+use slopos_net::MacAddress;
 use slopos_net::socket::SocketIndex;
 use slopos_net::tcp::Arrival;
 use slopos_process_console::{Console as Monitor, Input};
-use slopos_virtio::net::Net;
+use slopos_virtio::net::{Net, Tended};
 use slopos_x86_64::control::wait_for_interrupt;
 use slopos_x86_64::processor::Cpu;
 use slopos_x86_64::trap::{TIMER_VECTOR, has_pending, take_pending};
@@ -30,8 +31,6 @@ const WATCH: Duration = Duration::from_millis(1);
 const STAY: Duration = Duration::from_millis(4);
 /// How long frames wait for a process that may add to them.
 const COALESCE: Duration = Duration::from_micros(50);
-/// How long a broken network device is left alone before it is started again.
-const RECOVERY_PAUSE: Duration = Duration::from_millis(100);
 /// How long the last frames may take before the board is left.
 const FAREWELL: Duration = Duration::from_millis(100);
 
@@ -55,8 +54,6 @@ pub struct Board {
     pub token: tokens::Console,
     /// The authority over the network device's frames.
     pub wire: tokens::Wire,
-    /// When a broken network device is started again.
-    pub recovery: Option<Instant>,
     /// Until when frames are looked for while processes run, rather than announced by interrupts.
     pub watched_until: Instant,
 }
@@ -110,7 +107,7 @@ impl Board {
             sent += self.send_frames(crate::machine::now());
             self.watch_frames(sent, now);
         }
-        self.recover_network(received, now);
+        self.tend_network(received, now);
         let goes_on = ran || self.kernel.runnable() > 0;
         goes_on || received == FRAMES_PER_PASS || sent >= FRAMES_PER_PASS || self.monitor.has_more()
     }
@@ -165,8 +162,7 @@ impl Board {
             self.capsules.stack.next_deadline().filter(|_| self.network.is_some()),
             self.kernel.next_deadline(),
             self.monitor.next_deadline(),
-            self.recovery,
-            self.network.as_ref().and_then(Net::next_look_us).map(Instant::from_micros),
+            self.network.as_ref().and_then(Net::due_us).map(Instant::from_micros),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -225,27 +221,20 @@ impl Board {
         sent
     }
 
-    /// Starts a broken device again, after a pause. One that no longer sends counts as broken, but for as long as it
-    /// brings frames nobody looks.
-    fn recover_network(&mut self, received: usize, now: Instant) {
+    /// Looks after the network device: one that is of no use is reset and started again in time. While it brings frames
+    /// nobody looks.
+    fn tend_network(&mut self, received: usize, now: Instant) {
         let Some(device) = &mut self.network else { return };
-        if received == 0 {
-            device.watch_transmission(now.as_micros());
-        }
-        let Some(broken) = device.is_broken() else { return };
-        match self.recovery {
-            None => {
-                defmt::error!("virtio-net: broken: {}", broken);
-                self.recovery = Some(now + RECOVERY_PAUSE);
+        match device.tend(received == 0, now.as_micros()) {
+            Tended::Same => return,
+            Tended::Lost => self.capsules.stack.set_link(false, now),
+            Tended::Back => {
+                self.capsules.stack.set_mac(MacAddress(device.mac()));
+                self.capsules.stack.set_mtu(device.mtu());
+                self.capsules.stack.set_link(device.link_up(), now);
             }
-            Some(at) if now >= at => {
-                self.recovery = None;
-                if let Err(error) = device.recover() {
-                    defmt::error!("virtio-net: cannot be started again: {}", error);
-                }
-            }
-            Some(_) => {}
         }
+        self.capsules.has_network_device = !device.is_hopeless();
     }
 
     /// Gives the lease back and ends connections, as far as the network takes the frames for that in a moment.
@@ -284,7 +273,7 @@ impl Board {
     }
 
     fn run_monitor(&mut self, now: Instant) {
-        let ready = self.network.is_none() || self.capsules.stack.is_up();
+        let ready = self.network.as_ref().is_none_or(Net::is_hopeless) || self.capsules.stack.is_up();
         self.monitor.network_ready(ready, now);
         let mut terminal = Terminal { console: &mut self.capsules.console, serial: &mut self.serial };
         if let Some(line) = self.monitor.next(now, &mut terminal) {

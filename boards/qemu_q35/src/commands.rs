@@ -8,8 +8,10 @@ use core::fmt::Write;
 use slopos_abi::info::GrantInfo;
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::scheduler::{Process, StartError};
+use slopos_kernel::time::Instant;
 use slopos_net::stack::Connection;
-use slopos_process_console::{self as monitor, Command, ParseError, STATUS_UNKNOWN};
+use slopos_process_console::{self as monitor, Command, DeviceState, ParseError, STATUS_UNKNOWN};
+use slopos_virtio::net::{Condition, Net};
 
 /// Status of a built-in command that was used wrongly.
 const STATUS_USAGE: i32 = 2;
@@ -51,11 +53,9 @@ impl Board {
             }
             Command::Processes => monitor::processes(&self.kernel, &mut terminal),
             Command::Network => {
-                let buffers = self.network.as_mut().map(|device| {
-                    device.reclaim();
-                    (device.receiving(), device.transmitting())
-                });
-                monitor::network(&self.capsules.stack.info(now()), buffers, &mut terminal)
+                let now = now();
+                let device = self.network.as_mut().map_or(DeviceState::None, |device| device_state(device, now));
+                monitor::network(&self.capsules.stack.info(now), device, &mut terminal)
             }
             Command::Grants => self.grants(),
             Command::Kill(name) => return self.kill_by_name(name),
@@ -173,6 +173,18 @@ impl Board {
     fn say(&mut self, text: core::fmt::Arguments<'_>) {
         // Where nobody reads the line there is nobody to tell.
         let _ = writeln!(self.terminal(), "{text}");
+    }
+}
+
+/// How the network device is, for `net`.
+fn device_state(device: &mut Net, now: Instant) -> DeviceState {
+    device.reclaim();
+    let seconds = |us: u64| us.div_ceil(1_000_000);
+    match device.condition(now.as_micros()) {
+        Condition::Working => DeviceState::Working { receiving: device.receiving(), sending: device.transmitting() },
+        Condition::Resetting => DeviceState::Resetting,
+        Condition::Gone { next_try_us } => DeviceState::Gone { next_try_seconds: seconds(next_try_us) },
+        Condition::Failed { next_try_us } => DeviceState::Failed { next_try_seconds: seconds(next_try_us) },
     }
 }
 

@@ -1,7 +1,7 @@
 //! Finds the virtio devices on PCI and starts their drivers. What is missing or broken is logged; the rest works.
 
 use crate::flash::Flash;
-use crate::machine::{Machine, NETWORK_CONFIGURATION_VECTOR, NETWORK_VECTOR};
+use crate::machine::{Machine, NETWORK_CONFIGURATION_VECTOR, NETWORK_VECTOR, now};
 use crate::statics::MAX_FRAME;
 use crate::tokens::Loader;
 use slopos_q35::claims::{Claims, Extent};
@@ -73,7 +73,7 @@ pub fn start(machine: &mut Machine, loader: Loader) -> Devices {
     if let Err(error) = found {
         defmt::warn!("pci: {}", error);
     }
-    let network = network.and_then(|probe| attach(probe, machine)).and_then(|it| start_network(it, machine));
+    let network = network.and_then(|probe| attach(probe, machine)).map(|it| start_network(it, machine));
     let flash = block.and_then(|probe| attach(probe, machine)).and_then(|it| start_flash(it, loader));
     if network.is_none() {
         defmt::error!("net: no usable network device");
@@ -98,7 +98,7 @@ fn attach(probe: Probe, machine: &mut Machine) -> Option<Transport> {
     attached.inspect_err(|error| defmt::error!("virtio: {}", error)).ok()
 }
 
-fn start_network(transport: Transport, machine: &mut Machine) -> Option<Net> {
+fn start_network(transport: Transport, machine: &mut Machine) -> Net {
     let message = |vector| {
         let (address, data) = machine.alarm.message(vector);
         Message { address, data }
@@ -110,8 +110,7 @@ fn start_network(transport: Transport, machine: &mut Machine) -> Option<Net> {
         }),
         fallback_mac: FALLBACK_MAC,
     };
-    let started = Net::start(transport, NETWORK.take(), physical_address, options);
-    let network = started.inspect_err(|error| defmt::error!("virtio-net: {}", error)).ok()?;
+    let network = Net::start(transport, NETWORK.take(), physical_address, options, now().as_micros());
     if let Some(gsi) = network.interrupt_gsi() {
         let route = Route {
             vector: NETWORK_VECTOR,
@@ -125,7 +124,7 @@ fn start_network(transport: Transport, machine: &mut Machine) -> Option<Net> {
             defmt::warn!("virtio-net: interrupt {=u32} cannot be routed, the timer stands in", gsi);
         }
     }
-    Some(network)
+    network
 }
 
 fn start_flash(transport: Transport, loader: Loader) -> Option<Flash> {

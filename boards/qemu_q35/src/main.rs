@@ -104,7 +104,7 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
         console: Console::new(OUTPUT.take().as_mut_view(), INPUT.take().as_mut_view()),
         stack,
         flash: devices.flash,
-        has_network_device: devices.network.is_some(),
+        has_network_device: devices.network.as_ref().is_some_and(|device| !device.is_hopeless()),
     };
     let token = tokens::Console::mint();
     for index in 0..PROCESSES as u8 {
@@ -129,7 +129,6 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
         alarm: machine.alarm,
         token,
         wire: tokens::Wire::mint(),
-        recovery: None,
         watched_until: Instant::BOOT,
     }
     .run()

@@ -30,7 +30,7 @@ mod script;
 
 pub use command::{Command, ParseError};
 pub use editor::Key;
-pub use report::{HELP, SELF_TEST_HELP, grant, network, processes};
+pub use report::{DeviceState, HELP, SELF_TEST_HELP, grant, network, processes};
 pub use script::split_script;
 
 use core::fmt::Write;

@@ -15,6 +15,7 @@ use slopos_host_log as _;
 pub mod blk;
 pub mod net;
 pub mod queue;
+pub mod recovery;
 pub mod transport;
 
 #[cfg(test)]

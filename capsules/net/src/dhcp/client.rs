@@ -146,6 +146,11 @@ impl Client {
         }
     }
 
+    /// The station has another hardware address from now on.
+    pub const fn set_mac(&mut self, mac: MacAddress) {
+        self.mac = mac;
+    }
+
     /// Starts after [`Client::release`], or confirms the lease because the link was down and is up again.
     pub fn start(&mut self, now: Instant, random: &mut Random) {
         match self.lease() {

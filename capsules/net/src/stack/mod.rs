@@ -147,6 +147,12 @@ impl<'a> Stack<'a> {
         }
     }
 
+    /// The device was started anew and says which hardware address it has. To be called while the link is down.
+    pub fn set_mac(&mut self, mac: MacAddress) {
+        self.mac = mac;
+        self.dhcp.set_mac(mac);
+    }
+
     /// The device says how large an IP packet may be, in bytes; kept within [`MTU_LEAST`] and the board's `max_frame`.
     /// Connections that exist keep the segment size that they agreed on, as far as it fits.
     pub fn set_mtu(&mut self, mtu: u16) {

@@ -170,7 +170,8 @@ impl<B: Bus> Probe<B> {
             let table = unsafe { MsixTable::new(bus, core::ptr::with_exposed_provenance_mut(window.base), &msix) };
             (msix, table)
         });
-        Ok(Transport { registers, device: self.device, msix, interrupts: Interrupts::Off })
+        let bars = self.device.save_bars();
+        Ok(Transport { registers, device: self.device, bars, msix, messages: None, interrupts: Interrupts::Off })
     }
 }
 
