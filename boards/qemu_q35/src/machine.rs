@@ -120,7 +120,7 @@ pub unsafe fn bring_up(start_info: u32) -> Machine {
         defmt::warn!("boot: the command line is too long or not UTF-8, and was cut");
     }
     let alarm = Alarm { apic: local_apic, armed: None };
-    Machine { info, space, claims, pci, io_apic, tables, seed: entropy::seed(&features), alarm }
+    Machine { info, space, claims, pci, io_apic, tables, seed: entropy::gather(&features, &[]).digest, alarm }
 }
 
 /// Measures the time-stamp counter and the local APIC's timer against the interval timer.

@@ -20,7 +20,9 @@ fn devices_are_told_apart() {
     assert_eq!(kind(0x1042, true, false), Ok(Some(Kind::Block)));
     assert_eq!(kind(0x1000, true, true), Ok(Some(Kind::Network)));
     assert_eq!(kind(0x1001, false, true), Ok(Some(Kind::Block)));
-    assert_eq!(kind(0x1044, true, false), Ok(None));
+    assert_eq!(kind(0x1044, true, false), Ok(Some(Kind::Entropy)));
+    assert_eq!(kind(0x1005, false, true), Ok(Some(Kind::Entropy)));
+    assert_eq!(kind(0x1045, true, false), Ok(None));
     assert_eq!(kind(0x1041, false, true), Err(ProbeError::NoRegisters));
     assert_eq!(kind(0x1000, false, false), Err(ProbeError::NoRegisters));
     let other = Fake::new(0x1041, true, false);
