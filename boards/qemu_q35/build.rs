@@ -80,6 +80,7 @@ fn statics(manifest: &Manifest) -> String {
         })
         .sum();
     let frame = manifest.board.max_frame;
+    let seed = manifest.seed().map(|region| region.name.as_str());
     let mut configurations = String::new();
     let mut spaces = String::new();
     let mut grants = String::new();
@@ -99,6 +100,8 @@ pub const PROCESSES: usize = {count};
 pub const MANIFEST_BYTES: usize = {bytes};
 /// Largest Ethernet frame, in bytes.
 pub const MAX_FRAME: u16 = {frame};
+/// The flash region in which a seed is kept.
+pub const SEED_REGION: Option<&str> = {seed:?};
 /// The manifest in full, for the audit. It is in the ELF and not in memory.
 #[used]
 #[unsafe(link_section = \".manifest\")]
@@ -119,14 +122,15 @@ pub fn network_grants() -> [Option<&'static mut SocketSet<'static>>; PROCESSES] 
 fn configuration(process: &Process) -> String {
     format!(
         "Configuration {{ name: {:?}, app: {:?}, arguments: &{:?}, start_at_boot: {}, flash: &{:?}, \
-         restart: {}, priority: {} }},\n",
+         restart: {}, priority: {}, console: ConsoleAccess::{:?} }},\n",
         process.name,
         process.app,
         process.arguments,
         process.start == Start::Boot,
         process.flash,
         restart(process.restart),
-        process.priority
+        process.priority,
+        process.console
     )
 }
 

@@ -61,6 +61,28 @@ pub struct Descriptor {
     pub generation: u32,
 }
 
+/// What a process may do with the console.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
+pub enum ConsoleAccess {
+    /// Nothing.
+    None,
+    /// Write.
+    Output,
+    /// Write, and read while it runs in the foreground.
+    Input,
+}
+
+impl ConsoleAccess {
+    /// As the manifest writes it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            ConsoleAccess::None => "none",
+            ConsoleAccess::Output => "output",
+            ConsoleAccess::Input => "input",
+        }
+    }
+}
+
 /// The table of one process.
 pub struct DescriptorTable {
     entries: [Option<Descriptor>; DESCRIPTORS],
@@ -122,11 +144,14 @@ impl DescriptorTable {
         self.entries.iter_mut().find_map(Option::take)
     }
 
-    /// Begins a run: the table is empty but for the console as descriptors 0 (to read), 1 and 2 (to write). No number
-    /// of an earlier run can have survived, for the process's memory is new.
-    pub fn begin(&mut self) {
+    /// Begins a run: the table is empty but for the console as descriptors 0 (to read), 1 and 2 (to write), with the
+    /// rights that the manifest grants. No number of an earlier run can have survived, for the process's memory is new.
+    pub fn begin(&mut self, console: ConsoleAccess) {
         *self = DescriptorTable::new();
-        for needed in [rights::READ, rights::WRITE, rights::WRITE] {
+        let right = |right: u64, granted: bool| if granted { right } else { 0 };
+        let read = right(rights::READ, console == ConsoleAccess::Input);
+        let write = right(rights::WRITE, console != ConsoleAccess::None);
+        for needed in [read, write, write] {
             // The table is empty, so there is room and these become 0, 1 and 2.
             let _ = self.insert(Object::Console, needed, false);
         }
@@ -151,7 +176,7 @@ mod tests {
     #[test]
     fn the_lowest_free_index_is_given_out_with_a_new_generation() {
         let mut table = DescriptorTable::new();
-        table.begin();
+        table.begin(ConsoleAccess::Input);
         let first = table.insert(Object::Socket(0), rights::ALL, false).unwrap();
         assert_eq!(first, 3);
         table.remove(first).unwrap();
@@ -179,7 +204,7 @@ mod tests {
     fn each_run_begins_with_the_same_numbers() {
         let mut table = DescriptorTable::new();
         for _ in 0..3 {
-            table.begin();
+            table.begin(ConsoleAccess::Input);
             assert!(table.get(0, rights::READ).is_ok() && table.get(2, rights::WRITE).is_ok());
             table.remove(1).unwrap();
             assert_eq!(table.insert(Object::Socket(0), rights::ALL, false), Ok(1 | 1 << 5));
@@ -210,7 +235,7 @@ mod tests {
     #[test]
     fn numbers_that_are_not_open_are_bad_descriptors() {
         let mut table = DescriptorTable::new();
-        table.begin();
+        table.begin(ConsoleAccess::Input);
         for number in [3, 31, 32, u64::MAX, 1 << 32] {
             assert_eq!(table.get(number, 0), Err(Errno::BadDescriptor));
             assert_eq!(table.remove(number), Err(Errno::BadDescriptor));
@@ -220,7 +245,7 @@ mod tests {
     #[test]
     fn a_missing_right_is_a_bad_descriptor() {
         let mut table = DescriptorTable::new();
-        table.begin();
+        table.begin(ConsoleAccess::Input);
         assert_eq!(table.get(0, rights::WRITE), Err(Errno::BadDescriptor));
         assert!(table.get(1, rights::WRITE).is_ok());
     }

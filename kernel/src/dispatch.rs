@@ -4,7 +4,7 @@
 //! again later with the deadline that the first try fixed. `kernel/abi/README.md` documents the calls for their
 //! callers.
 
-use crate::descriptor::Descriptor;
+use crate::descriptor::{ConsoleAccess, Descriptor};
 use crate::objects::{Object, Objects, Remote, RemoteRange};
 use crate::process::ProcessId;
 use crate::processor::{Call, Processor};
@@ -173,6 +173,9 @@ impl<P: Processor, O: Objects> Context<'_, P, O> {
 
     fn read(&mut self, number: u64, address: u64, length: u64) -> Outcome {
         let (id, now) = (self.id, self.now);
+        if self.is_denied_console(number, rights::READ) {
+            return Err(Errno::Access).into();
+        }
         let descriptor = match self.process.descriptors.get(number, rights::READ) {
             Ok(descriptor) => descriptor,
             Err(errno) => return Err(errno).into(),
@@ -187,6 +190,9 @@ impl<P: Processor, O: Objects> Context<'_, P, O> {
 
     fn write(&mut self, number: u64, address: u64, length: u64) -> Outcome {
         let (id, now) = (self.id, self.now);
+        if self.is_denied_console(number, rights::WRITE) {
+            return Err(Errno::Access).into();
+        }
         let descriptor = match self.process.descriptors.get(number, rights::WRITE) {
             Ok(descriptor) => descriptor,
             Err(errno) => return Err(errno).into(),
@@ -197,6 +203,25 @@ impl<P: Processor, O: Objects> Context<'_, P, O> {
             Err(errno) => Err(errno),
         };
         transferred(descriptor, result)
+    }
+
+    /// Whether this is the standard input or an output, and the manifest gives the process none. Such a try is counted.
+    fn is_denied_console(&mut self, number: u64, right: u64) -> bool {
+        let console = self.process.configuration.console;
+        let denied = match (console, right) {
+            (ConsoleAccess::Input, _) | (ConsoleAccess::Output, rights::WRITE) => return false,
+            (_, rights::READ) => number == 0,
+            _ => number == 1 || number == 2,
+        };
+        let denied = denied && self.process.descriptors.get(number, 0).is_ok();
+        if denied {
+            if self.process.denials == 0 {
+                let (name, console) = (self.process.configuration.name, console.word());
+                defmt::warn!("process {=str} is denied the console: the manifest says {=str}", name, console);
+            }
+            self.process.deny(Errno::Access);
+        }
+        denied
     }
 
     fn socket(&mut self, kind: u64, flags: u64) -> Result<u64, Errno> {

@@ -21,4 +21,5 @@ pub mod objects;
 pub mod process;
 pub mod processor;
 pub mod scheduler;
+pub mod storm;
 pub mod time;

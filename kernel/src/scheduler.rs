@@ -137,7 +137,7 @@ impl Kernel {
         }
         let block = argument_block(process.configuration, arguments).ok_or(StartError::ArgumentsTooLong)?;
         cpu.begin(id, process.entry, &block);
-        process.descriptors.begin();
+        process.descriptors.begin(process.configuration.console);
         process.fresh = false;
         process.status = None;
         process.fault = None;

@@ -2,17 +2,18 @@
 
 mod common;
 
-use common::{FakeObjects, FakeProcessor, MEMORY, kernel};
+use common::{FakeObjects, FakeProcessor, MEMORY, kernel, kernel_of};
 use slopos_abi::info::{GrantInfo, SocketInfo};
 use slopos_abi::poll::{self, Entry};
 use slopos_abi::{DESCRIPTORS, Errno, rights, socket, syscall};
 use slopos_host_log::Token;
+use slopos_kernel::descriptor::ConsoleAccess;
 use slopos_kernel::objects::{Object, RemoteRange};
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::process::ProcessSet;
 use slopos_kernel::processor::Call;
 use slopos_kernel::processor::Trap;
-use slopos_kernel::scheduler::Kernel;
+use slopos_kernel::scheduler::{Configuration, Kernel, Restart};
 use slopos_kernel::time::Instant;
 use std::ops::Range;
 use zerocopy::{FromBytes, IntoBytes};
@@ -67,6 +68,33 @@ fn bad_pointers_are_efault_and_nothing_is_consumed() {
     }
     assert_eq!(fixture.objects.input, b"data");
     assert!(fixture.objects.output.is_empty());
+}
+
+#[test]
+fn the_console_is_denied_where_the_manifest_does_not_grant_it() {
+    const fn granted(console: ConsoleAccess) -> Configuration {
+        let (arguments, flash): (&[&str], &[&str]) = (&[], &[]);
+        let restart = Restart::Never;
+        Configuration { name: "p", app: "app", arguments, start_at_boot: false, flash, restart, priority: 3, console }
+    }
+    static GRANTED: [[Configuration; 1]; 3] =
+        [[granted(ConsoleAccess::None)], [granted(ConsoleAccess::Output)], [granted(ConsoleAccess::Input)]];
+    for (configurations, reads, writes, denials) in
+        [(&GRANTED[0], false, false, 3), (&GRANTED[1], false, true, 1), (&GRANTED[2], true, true, 0)]
+    {
+        let mut fixture = fixture();
+        fixture.kernel = kernel_of(configurations);
+        fixture.cpu.start_all(&mut fixture.kernel);
+        fixture.objects.input = b"key".to_vec();
+        for (number, call, allowed) in
+            [(0, syscall::FS_READ, reads), (1, syscall::FS_WRITE, writes), (2, syscall::FS_WRITE, writes)]
+        {
+            let expected = if allowed { Ok(3) } else { Err(Errno::Access) };
+            assert_eq!(fixture.call(call, &[number, MEMORY, 3]), Some(expected));
+        }
+        assert_eq!(fixture.kernel.process(ProcessId::new(0)).unwrap().denials, denials);
+        assert_eq!(fixture.call(syscall::FS_READ, &[1, MEMORY, 3]), Some(Err(Errno::BadDescriptor)), "the wrong way");
+    }
 }
 
 #[test]

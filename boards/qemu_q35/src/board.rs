@@ -4,11 +4,16 @@
 //! processes from running, and a process runs with interrupts on, so that it cannot keep the network from running.
 
 use crate::capsules::Capsules;
-use crate::machine::{Alarm, NETWORK_CONFIGURATION_VECTOR, NETWORK_VECTOR, UART_VECTOR, now, pending_bit};
+use crate::chance::Chance;
+use crate::interrupts::LOG_VECTOR;
+use crate::interrupts::{Interrupts, NETWORK_CONFIGURATION_VECTOR, NETWORK_VECTOR, PIN_VECTOR, UART_VECTOR};
+use crate::leaving::Leaving;
+use crate::log;
+use crate::machine::{Alarm, now};
+use crate::reports::Report;
 use crate::serial::{Serial, Terminal};
 use crate::tokens;
 use slopos_kernel::objects::Object;
-use slopos_kernel::process::ProcessSet;
 use slopos_kernel::scheduler::{Kernel, Step};
 use slopos_kernel::time::{Duration, Instant};
 use slopos_net::MacAddress;
@@ -18,7 +23,7 @@ use slopos_process_console::{Console as Monitor, Input};
 use slopos_virtio::net::{Net, Tended};
 use slopos_x86_64::control::wait_for_interrupt;
 use slopos_x86_64::processor::Cpu;
-use slopos_x86_64::trap::{TIMER_VECTOR, has_pending, take_pending};
+use slopos_x86_64::trap::{TIMER_VECTOR, has_pending, pending_bit, take_pending};
 
 /// Frames taken in, and frames sent, in one pass. Few enough that a sender with a window of 64 KiB hears of the first
 /// ones while the last are still on their way.
@@ -31,8 +36,6 @@ const WATCH: Duration = Duration::from_millis(1);
 const STAY: Duration = Duration::from_millis(4);
 /// How long frames wait for a process that may add to them.
 const COALESCE: Duration = Duration::from_micros(50);
-/// How long the last frames may take before the board is left.
-const FAREWELL: Duration = Duration::from_millis(100);
 
 /// All parts of the running system.
 pub struct Board {
@@ -50,10 +53,18 @@ pub struct Board {
     pub network: Option<Net>,
     /// The timer.
     pub alarm: Alarm,
+    /// The interrupt lines, and those that nobody expects.
+    pub interrupts: Interrupts,
     /// The authority to manage processes.
     pub token: tokens::Console,
     /// The authority over the network device's frames.
     pub wire: tokens::Wire,
+    /// What a command prints, as long as it is not complete.
+    pub report: Option<Report>,
+    /// The end of the run, once it has begun.
+    pub leaving: Option<Leaving>,
+    /// What the network's secrets are drawn from.
+    pub chance: Chance,
     /// Until when frames are looked for while processes run, rather than announced by interrupts.
     pub watched_until: Instant,
 }
@@ -82,16 +93,18 @@ impl Board {
     /// Inlined, it would be there several times: the compiler unrolls the loop around it.
     #[inline(never)]
     pub fn pass(&mut self) -> bool {
-        let pending = take_pending();
         let now = now();
-        if pending & pending_bit(TIMER_VECTOR) != 0 {
-            self.alarm.rang();
-        }
-        if pending & pending_bit(UART_VECTOR) != 0 {
-            self.serial.acknowledge();
+        let arrived = take_pending();
+        let pending = arrived | self.interrupts.stand_in(now);
+        self.serve_ports(pending);
+        if self.leaving.is_some() {
+            self.leave_on(now);
+            return false;
         }
         self.take_keys();
-        let received = self.receive_frames(pending, now);
+        let claimed = self.claim_network_interrupt(pending, now);
+        let received = self.receive_frames(now);
+        self.guard_interrupts(arrived, claimed, received, now);
         self.capsules.stack.poll(now);
         self.wake(now);
         // Who was woken may add to what is due: an acknowledgement goes with its answer. Anybody else could keep it
@@ -99,17 +112,35 @@ impl Board {
         let mut sent = if self.kernel.wakes() { 0 } else { self.send_frames(now) };
         self.watch_frames(received + sent, now);
         let ran = self.run_processes(now);
-        self.serial.send(&mut self.capsules.console);
         self.restart_due(now);
         self.watch_foreground();
         self.run_monitor(now);
+        self.continue_report();
+        self.serial.send(&mut self.capsules.console);
+        log::send();
         if ran || self.capsules.stack.take_output() {
             sent += self.send_frames(crate::machine::now());
             self.watch_frames(sent, now);
         }
         self.tend_network(received, now);
-        let goes_on = ran || self.kernel.runnable() > 0;
+        self.draw_chance(now);
+        let goes_on = ran || self.kernel.runnable() > 0 || self.capsules.console.has_ready() || self.report_can_go_on();
         goes_on || received == FRAMES_PER_PASS || sent >= FRAMES_PER_PASS || self.monitor.has_more()
+    }
+
+    /// Looks after the serial ports: those that interrupted, and, lest an interrupt was lost, all when the timer rings.
+    fn serve_ports(&mut self, pending: u32) {
+        let timer = pending & pending_bit(TIMER_VECTOR) != 0;
+        if timer {
+            self.alarm.rang();
+        }
+        if timer || pending & pending_bit(UART_VECTOR) != 0 {
+            self.serial.acknowledge();
+            self.serial.send(&mut self.capsules.console);
+        }
+        if timer || pending & pending_bit(LOG_VECTOR) != 0 {
+            log::acknowledge();
+        }
     }
 
     /// Frames came or went: more will soon.
@@ -162,7 +193,10 @@ impl Board {
             self.capsules.stack.next_deadline().filter(|_| self.network.is_some()),
             self.kernel.next_deadline(),
             self.monitor.next_deadline(),
+            self.interrupts.next_deadline(),
+            self.leaving.as_ref().map(Leaving::next_deadline),
             self.network.as_ref().and_then(Net::due_us).map(Instant::from_micros),
+            self.chance.next_deadline(),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -173,7 +207,7 @@ impl Board {
                 return;
             }
             let Some(byte) = self.serial.read() else { return };
-            let mut terminal = Terminal { console: &mut self.capsules.console, serial: &mut self.serial };
+            let mut terminal = Terminal(&mut self.capsules.console);
             match self.monitor.input(byte, &mut terminal) {
                 Input::Done => {}
                 Input::ForProcess(byte) => self.capsules.console.input(byte),
@@ -182,19 +216,37 @@ impl Board {
         }
     }
 
+    /// Asks the network device why it interrupted, if it did. True where it gives a reason, which by message it always
+    /// seems to.
+    fn claim_network_interrupt(&mut self, pending: u32, now: Instant) -> bool {
+        let vectors = [NETWORK_VECTOR, NETWORK_CONFIGURATION_VECTOR, PIN_VECTOR];
+        let Some(device) = &mut self.network else { return false };
+        if pending & vectors.map(pending_bit).into_iter().fold(0, |all, bit| all | bit) == 0 {
+            return false;
+        }
+        device.disable_interrupts();
+        let cause = device.acknowledge_interrupt();
+        // By message the vector tells, by pin the device.
+        let configuration = cause.configuration || pending & pending_bit(NETWORK_CONFIGURATION_VECTOR) != 0;
+        if configuration && device.service_configuration() {
+            let up = device.link_up() && self.chance.is_settled();
+            self.capsules.stack.set_link(up, now);
+        }
+        cause.queues || cause.configuration
+    }
+
+    /// Looks for interrupts that had no reason.
+    fn guard_interrupts(&mut self, arrived: u32, claimed: bool, received: usize, now: Instant) {
+        let came = |vector| arrived & pending_bit(vector) != 0;
+        let idle_messages = (came(NETWORK_VECTOR) || came(NETWORK_CONFIGURATION_VECTOR)) && received == 0;
+        let idle_lines = came(PIN_VECTOR) && !claimed;
+        self.interrupts.guard(idle_messages.into(), idle_lines.into(), self.alarm.apic(), now);
+    }
+
     /// Takes frames in; answers how many.
-    fn receive_frames(&mut self, pending: u64, now: Instant) -> usize {
+    fn receive_frames(&mut self, now: Instant) -> usize {
         let Some(device) = &mut self.network else { return 0 };
         let (stack, wire) = (&mut *self.capsules.stack, &self.wire);
-        if pending & (pending_bit(NETWORK_VECTOR) | pending_bit(NETWORK_CONFIGURATION_VECTOR)) != 0 {
-            device.disable_interrupts();
-            let cause = device.acknowledge_interrupt();
-            // By message the vector tells, by pin the device.
-            let configuration = cause.configuration || pending & pending_bit(NETWORK_CONFIGURATION_VECTOR) != 0;
-            if configuration && device.service_configuration() {
-                stack.set_link(device.link_up(), now);
-            }
-        }
         let (kernel, cpu) = (&mut self.kernel, &mut self.cpu);
         // A process that waits for what arrived gets it at once: it is copied and summed in one go.
         let mut deliver = |process, SocketIndex(socket), arrival: &mut Arrival<'_>| {
@@ -210,7 +262,7 @@ impl Board {
     }
 
     /// Sends what the stack has; answers how many frames. Buffers that were emptied go back to the device as well.
-    fn send_frames(&mut self, now: Instant) -> usize {
+    pub fn send_frames(&mut self, now: Instant) -> usize {
         let Some(device) = &mut self.network else { return 0 };
         let (stack, wire) = (&mut *self.capsules.stack, &self.wire);
         let mut sent = 0;
@@ -231,26 +283,11 @@ impl Board {
             Tended::Back => {
                 self.capsules.stack.set_mac(MacAddress(device.mac()));
                 self.capsules.stack.set_mtu(device.mtu());
-                self.capsules.stack.set_link(device.link_up(), now);
+                let up = device.link_up() && self.chance.is_settled();
+                self.capsules.stack.set_link(up, now);
             }
         }
         self.capsules.has_network_device = !device.is_hopeless();
-    }
-
-    /// Gives the lease back and ends connections, as far as the network takes the frames for that in a moment.
-    pub fn leave_network(&mut self) {
-        let Some(device) = &mut self.network else { return };
-        let (stack, wire, start) = (&mut *self.capsules.stack, &self.wire, now());
-        stack.release(start);
-        while now() < start + FAREWELL {
-            while device.transmit_with(|buffer| stack.transmit(buffer, start, wire)) {}
-            device.flush();
-            device.reclaim();
-            if device.transmitting() == 0 || device.is_broken().is_some() {
-                return;
-            }
-            core::hint::spin_loop();
-        }
     }
 
     /// Starts processes again whose back-off has passed.
@@ -264,18 +301,14 @@ impl Board {
 
     fn wake(&mut self, now: Instant) {
         self.kernel.wake(self.capsules.stack.take_ready());
-        let console = &mut self.capsules.console;
-        let (space, input) = (console.take_space_event(), console.take_input_event());
-        if space || input {
-            self.kernel.wake(ProcessSet::ALL);
-        }
+        self.kernel.wake(self.capsules.console.take_ready());
         self.kernel.wake_expired(now);
     }
 
     fn run_monitor(&mut self, now: Instant) {
         let ready = self.network.as_ref().is_none_or(Net::is_hopeless) || self.capsules.stack.is_up();
         self.monitor.network_ready(ready, now);
-        let mut terminal = Terminal { console: &mut self.capsules.console, serial: &mut self.serial };
+        let mut terminal = Terminal(&mut self.capsules.console);
         if let Some(line) = self.monitor.next(now, &mut terminal) {
             self.carry_out(&line);
         }

@@ -44,7 +44,7 @@ impl Objects for Capsules {
 
     fn read(&mut self, process: ProcessId, object: &mut Object, buffer: &mut [u8], _: Instant) -> Result<usize, Errno> {
         match object {
-            Object::Console => match self.console.read(buffer) {
+            Object::Console => match self.console.read(process, buffer) {
                 0 => Err(Errno::Again),
                 count => Ok(count),
             },
@@ -60,7 +60,7 @@ impl Objects for Capsules {
 
     fn write(&mut self, process: ProcessId, object: &mut Object, bytes: &[u8], now: Instant) -> Result<usize, Errno> {
         match object {
-            Object::Console => match self.console.write(bytes) {
+            Object::Console => match self.console.write(process, bytes) {
                 0 => Err(Errno::Again),
                 count => Ok(count),
             },
@@ -78,7 +78,8 @@ impl Objects for Capsules {
         let bit = |set: bool, bit: u16| if set { bit } else { 0 };
         match object {
             Object::Console => {
-                bit(self.console.readable(), poll::READABLE) | bit(self.console.writable(), poll::WRITABLE)
+                bit(self.console.readable(process), poll::READABLE)
+                    | bit(self.console.writable(process), poll::WRITABLE)
             }
             Object::Socket(index) => {
                 let ready = self.stack.readiness(process, SocketIndex(*index));
@@ -139,10 +140,12 @@ impl Objects for Capsules {
     }
 
     fn exited(&mut self, process: ProcessId) {
+        self.console.forget(process);
         self.stack.exited(process);
     }
 
     fn abandon(&mut self, process: ProcessId, _: Instant) {
+        self.console.forget(process);
         self.stack.kill(process);
     }
 

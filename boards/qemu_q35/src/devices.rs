@@ -1,15 +1,16 @@
 //! Finds the virtio devices on PCI and starts their drivers. What is missing or broken is logged; the rest works.
 
 use crate::flash::Flash;
-use crate::machine::{Machine, NETWORK_CONFIGURATION_VECTOR, NETWORK_VECTOR, now};
+use crate::interrupts::{NETWORK_CONFIGURATION_VECTOR, NETWORK_VECTOR};
+use crate::machine::{Machine, now};
 use crate::statics::MAX_FRAME;
 use crate::tokens::Loader;
 use slopos_q35::claims::{Claims, Extent};
-use slopos_q35::ioapic::{Polarity, Route, Trigger};
 use slopos_q35::pci::{Configuration, Message};
 use slopos_q35::register::Hardware;
 use slopos_virtio::blk::{Block, BlockMemory};
 use slopos_virtio::net::{Net, NetMemory, Options};
+use slopos_virtio::rng::{Rng, RngMemory};
 use slopos_virtio::transport::{Kind, Messages, Probe, Transport};
 use slopos_x86_64::paging::physical_address;
 use static_cell::ConstStaticCell;
@@ -29,6 +30,8 @@ static NETWORK: ConstStaticCell<NetMemory<RECEIVE_BUFFERS, TRANSMIT_BUFFERS, FRA
     ConstStaticCell::new(NetMemory::new());
 #[unsafe(link_section = ".owner.flash")]
 static BLOCK: ConstStaticCell<BlockMemory> = ConstStaticCell::new(BlockMemory::new());
+#[unsafe(link_section = ".owner.kernel")]
+static ENTROPY: ConstStaticCell<RngMemory> = ConstStaticCell::new(RngMemory::new());
 
 /// What was found.
 #[derive(Default)]
@@ -37,6 +40,8 @@ pub struct Devices {
     pub network: Option<Net>,
     /// The flash.
     pub flash: Option<Flash>,
+    /// The entropy device, asked for its bytes.
+    pub entropy: Option<Rng>,
 }
 
 /// Claims what each PCI function answers at. One whose registers are another's is switched off.
@@ -52,14 +57,15 @@ pub fn claim(pci: &Configuration<Hardware>, claims: &mut Claims) {
     });
 }
 
-/// Looks at every PCI function. The first network and the first block device are used.
+/// Looks at every PCI function. The first of each kind of device is used.
 pub fn start(machine: &mut Machine, loader: Loader) -> Devices {
-    let (mut network, mut block) = (None, None);
+    let (mut network, mut block, mut entropy) = (None, None, None);
     let found = machine.pci.enumerate(|device| match Probe::new(&device) {
         Ok(Some(probe)) => {
             let place = match probe.kind() {
                 Kind::Network => &mut network,
                 Kind::Block => &mut block,
+                Kind::Entropy => &mut entropy,
             };
             if place.is_some() {
                 defmt::warn!("pci: more than one {} device, the first is used", probe.kind());
@@ -73,6 +79,9 @@ pub fn start(machine: &mut Machine, loader: Loader) -> Devices {
     if let Err(error) = found {
         defmt::warn!("pci: {}", error);
     }
+    // First, so that it answers while the others are started.
+    let entropy = entropy.and_then(|probe| attach(probe, machine));
+    let entropy = entropy.map(|transport| Rng::start(transport, ENTROPY.take(), physical_address));
     let network = network.and_then(|probe| attach(probe, machine)).map(|it| start_network(it, machine));
     let flash = block.and_then(|probe| attach(probe, machine)).and_then(|it| start_flash(it, loader));
     if network.is_none() {
@@ -81,7 +90,7 @@ pub fn start(machine: &mut Machine, loader: Loader) -> Devices {
     if flash.is_none() {
         defmt::error!("flash: no usable flash, so there are no apps");
     }
-    Devices { network, flash }
+    Devices { network, flash, entropy }
 }
 
 /// Takes a device over, where it has its registers alone; else it is switched off.
@@ -111,18 +120,10 @@ fn start_network(transport: Transport, machine: &mut Machine) -> Net {
         fallback_mac: FALLBACK_MAC,
     };
     let network = Net::start(transport, NETWORK.take(), physical_address, options, now().as_micros());
-    if let Some(gsi) = network.interrupt_gsi() {
-        let route = Route {
-            vector: NETWORK_VECTOR,
-            destination: machine.alarm.destination(),
-            trigger: Trigger::Level,
-            polarity: Polarity::ActiveHigh,
-            masked: false,
-        };
-        let routed = machine.io_apic.as_ref().map(|io_apic| io_apic.route(gsi, route));
-        if !matches!(routed, Some(Ok(()))) {
-            defmt::warn!("virtio-net: interrupt {=u32} cannot be routed, the timer stands in", gsi);
-        }
+    if let Some(gsi) = network.interrupt_gsi()
+        && let Err(error) = machine.interrupts.route_pin(gsi)
+    {
+        defmt::warn!("virtio-net: interrupt {=u32} cannot be routed, the timer stands in: {}", gsi, error);
     }
     network
 }

@@ -81,6 +81,19 @@ impl Flash {
         Ok(count)
     }
 
+    /// Gives `renew` the beginning of a region, and puts what it gives in its place, on the medium.
+    pub fn renew<const N: usize>(&mut self, name: &str, renew: impl FnOnce(&[u8]) -> [u8; N]) -> Result<(), Errno> {
+        let region = self.region(name).ok_or(Errno::Io)?;
+        let mut sector = [0; SECTOR];
+        if self.read(region, 0, &mut sector)? != SECTOR {
+            return Err(Errno::Io);
+        }
+        let (start, _) = sector.split_first_chunk_mut::<N>().ok_or(Errno::Io)?;
+        *start = renew(start);
+        self.write(region, 0, &sector)?;
+        self.device.flush(clock).map_err(|_| Errno::Io)
+    }
+
     /// Writes whole sectors of a region.
     pub fn write(&mut self, region: u8, position: u32, bytes: &[u8]) -> Result<usize, Errno> {
         let (sector, count) = self.place(region, position, bytes.len())?;

@@ -1,68 +1,170 @@
 //! The kernel's log: `defmt` frames on COM2.
+//!
+//! Writing a line puts its frame into a ring and never waits. The board's loop empties the ring into the port, as the
+//! port interrupts for more. Only a panic waits for the port.
 
 use core::cell::UnsafeCell;
+use slopos_log::LogRing;
 use slopos_q35::register::Hardware;
-use slopos_q35::uart::Uart;
+use slopos_q35::uart::{COM2, Uart};
 
-/// Base port of COM2.
-const COM2: u16 = 0x2f8;
+/// Bytes of frames that wait for the port: at 115,200 baud it takes most of a second to send them.
+const RING: usize = 8192;
+/// Most bytes that one turn of the loop gives to the port.
+const BYTES_PER_TURN: usize = 256;
 
 #[defmt::global_logger]
 struct Log;
 
-/// The encoder, whether a frame is open, and whether the port takes nothing. Only the logger touches it.
+/// Only the logger and the functions of this module touch it.
 struct Sink(UnsafeCell<State>);
 
 struct State {
     encoder: defmt::Encoder,
+    ring: LogRing<RING>,
+    /// A frame is being written.
     open: bool,
-    stuck: bool,
+    present: bool,
+    /// The port interrupts when it has room.
+    sending: bool,
+    /// The port may have room: asking costs an exit from the virtual machine.
+    has_room: bool,
+    /// A panic: frames are not kept for later.
+    waits: bool,
 }
 
 // SAFETY: one processor, and the kernel runs with interrupts off. What logs from an exception in the kernel does so
-// on its way to a panic and takes the sink over, see `acquire`.
+// on its way to a panic and never returns to what it broke; an NMI does not log.
 unsafe impl Sync for Sink {}
 
 #[unsafe(link_section = ".owner.log")]
-static SINK: Sink = Sink(UnsafeCell::new(State { encoder: defmt::Encoder::new(), open: false, stuck: false }));
+static SINK: Sink = Sink(UnsafeCell::new(State {
+    encoder: defmt::Encoder::new(),
+    ring: LogRing::new(),
+    open: false,
+    present: false,
+    sending: false,
+    has_room: false,
+    waits: false,
+}));
+
+/// Runs `work` with the state of the log.
+///
+/// `work` must not log.
+fn with<T>(work: impl FnOnce(&mut State) -> T) -> T {
+    // SAFETY: see `Sink`; `work` does not come back here, for it does not log.
+    work(unsafe { &mut *SINK.0.get() })
+}
 
 fn port() -> Uart<Hardware> {
     // SAFETY: nothing but the logger uses COM2.
     unsafe { Uart::new(Hardware, COM2) }
 }
 
-/// Sets the port up. Without one, or before this is called, log lines are dropped by the hardware.
+/// Sets the port up. Without one, log lines are dropped.
 pub fn initialise() -> bool {
-    port().initialise().is_ok()
+    let present = port().initialise().is_ok();
+    with(|state| state.present = present);
+    present
 }
 
-/// Writes to the line, and waits for it, but only once: a line that nobody reads must not slow the kernel down for
-/// ever. While it takes nothing, frames are lost; the decoder finds the next whole one.
-fn emit(bytes: &[u8], stuck: &mut bool) {
-    let port = port();
-    let taken = if *stuck { port.write(bytes) } else { 0 };
-    if *stuck && taken == 0 {
-        return;
+/// Acknowledges what the port interrupted for; also called where its interrupt may have been lost.
+pub fn acknowledge() {
+    with(|state| {
+        state.has_room = true;
+        if state.present {
+            port().settle();
+        }
+    });
+}
+
+/// Gives the port what it takes now, and says how much was lost for want of room. The rest goes when the port
+/// interrupts.
+pub fn send() {
+    if let Some(lost) = with(|state| state.ring.begin_telling()) {
+        defmt::warn!("log: {=u32} lines were lost, for the port is slow", lost);
+        with(|state| state.ring.told(lost));
     }
-    *stuck = port.write_all(bytes.get(taken..).unwrap_or_default()).is_err();
+    with(|state| {
+        if state.ring.is_empty() && !state.sending || state.sending && !core::mem::take(&mut state.has_room) {
+            return;
+        }
+        let mut budget = BYTES_PER_TURN;
+        while !state.ring.is_empty() && budget > 0 {
+            let front = state.ring.front();
+            let piece = front.get(..budget).unwrap_or(front);
+            let taken = port().write(piece);
+            if taken == 0 {
+                break;
+            }
+            budget -= taken;
+            state.ring.remove(taken);
+        }
+        let sending = !state.ring.is_empty();
+        if state.sending != sending {
+            state.sending = sending;
+            port().interrupts(false, sending);
+        }
+    });
+}
+
+/// Bytes that wait for the port.
+pub fn waiting_bytes() -> usize {
+    with(|state| state.ring.len())
+}
+
+/// Whether the port has sent all that it was given.
+pub fn is_sent() -> bool {
+    with(|state| !state.present || state.ring.is_empty() && port().is_idle())
+}
+
+/// A panic: what is logged from now on, and what waits already, goes to the port at once.
+pub fn write_through() {
+    with(|state| {
+        state.waits = true;
+        state.drain();
+    });
 }
 
 impl State {
     fn start(&mut self) {
+        let State { encoder, ring, .. } = self;
         if core::mem::replace(&mut self.open, true) {
-            // A panic while a line was being written: end that frame first.
-            self.encoder.end_frame(|bytes| emit(bytes, &mut self.stuck));
+            // A panic while a line was being written: that frame is dropped, and the encoder brought to its end.
+            encoder.end_frame(|_| ());
         }
-        self.encoder.start_frame(|bytes| emit(bytes, &mut self.stuck));
+        ring.begin();
+        encoder.start_frame(|bytes| ring.push(bytes));
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        self.encoder.write(bytes, |bytes| emit(bytes, &mut self.stuck));
+        let State { encoder, ring, .. } = self;
+        encoder.write(bytes, |bytes| ring.push(bytes));
     }
 
     fn end(&mut self) {
-        self.encoder.end_frame(|bytes| emit(bytes, &mut self.stuck));
+        let State { encoder, ring, .. } = self;
+        encoder.end_frame(|bytes| ring.push(bytes));
         self.open = false;
+        if !self.present {
+            ring.discard();
+            return;
+        }
+        ring.end();
+        if self.waits {
+            self.drain();
+        }
+    }
+
+    /// Waits for the port, but not for ever: see [`Uart::write_all`].
+    fn drain(&mut self) {
+        while !self.ring.is_empty() {
+            let count = self.ring.front().len();
+            if port().write_all(self.ring.front()).is_err() {
+                return;
+            }
+            self.ring.remove(count);
+        }
     }
 }
 
@@ -70,20 +172,17 @@ impl State {
 // an exception, which never returns to the frame that it broke.
 unsafe impl defmt::Logger for Log {
     fn acquire() {
-        // SAFETY: see `Sink`.
-        unsafe { &mut *SINK.0.get() }.start();
+        with(State::start);
     }
 
     unsafe fn flush() {}
 
     unsafe fn release() {
-        // SAFETY: see `Sink`.
-        unsafe { &mut *SINK.0.get() }.end();
+        with(State::end);
     }
 
     unsafe fn write(bytes: &[u8]) {
-        // SAFETY: see `Sink`.
-        unsafe { &mut *SINK.0.get() }.write(bytes);
+        with(|state| state.write(bytes));
     }
 }
 

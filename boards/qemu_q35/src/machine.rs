@@ -1,5 +1,6 @@
 //! Brings the machine up to where drivers can work: page tables, traps, interrupt controllers and clocks.
 
+use crate::interrupts::Interrupts;
 use crate::log;
 use crate::{claims, devices, image};
 use slopos_kernel::time::{Duration, Instant};
@@ -10,20 +11,16 @@ use slopos_q35::pci::Configuration;
 use slopos_q35::pic::Pic;
 use slopos_q35::pit::{Measurement, Pit};
 use slopos_q35::register::Hardware;
+use slopos_q35::rtc::Rtc;
 use slopos_x86_64::apic::{self, LocalApic};
 use slopos_x86_64::clock::{Clock, now_micros, time_stamp};
+use slopos_x86_64::control;
 use slopos_x86_64::cpuid::Features;
+use slopos_x86_64::entropy::{self, Gathered};
 use slopos_x86_64::paging::KernelSpace;
 use slopos_x86_64::start_info::{StartInfo, physical_slice};
 use slopos_x86_64::trap::{self, SPURIOUS_VECTOR, TIMER_VECTOR};
-use slopos_x86_64::{control, entropy};
 
-/// Vector of the console's port.
-pub const UART_VECTOR: u8 = 36;
-/// Vector of the network device's queues, by message or by pin.
-pub const NETWORK_VECTOR: u8 = 40;
-/// Vector of the network device's configuration changes, by message.
-pub const NETWORK_CONFIGURATION_VECTOR: u8 = 41;
 /// The 8259s' sixteen vectors; masked, they can still raise spurious interrupts.
 const PIC_VECTOR: u8 = 48;
 
@@ -51,19 +48,14 @@ pub struct Machine {
     pub claims: &'static mut Claims,
     /// The way to PCI configuration space.
     pub pci: Configuration<Hardware>,
-    /// The first I/O APIC, where there is one.
-    pub io_apic: Option<IoApic<Hardware>>,
+    /// The interrupt lines.
+    pub interrupts: Interrupts,
     /// What the firmware's tables say.
     pub tables: Tables,
-    /// What the network's secrets are drawn from.
-    pub seed: [u8; 32],
+    /// What the network's secrets are drawn from, as far as it was there at once.
+    pub gathered: Gathered,
     /// The processor's interrupt controller and timer.
     pub alarm: Alarm,
-}
-
-/// The interrupt vector's bit in what [`trap::take_pending`] returns.
-pub const fn pending_bit(vector: u8) -> u64 {
-    1 << (vector - trap::INTERRUPT_BASE)
 }
 
 /// Brings it up.
@@ -110,6 +102,7 @@ pub unsafe fn bring_up(start_info: u32) -> Machine {
     unsafe { Pic::new(Hardware) }.disable(PIC_VECTOR);
     // SAFETY: just mapped, for ever.
     let mut local_apic = unsafe { LocalApic::start(base, TIMER_VECTOR, SPURIOUS_VECTOR) };
+    trap::expect(TIMER_VECTOR);
     calibrate(&mut local_apic);
 
     defmt::info!("boot: log={=bool} memory={=u64:#x} image_end={=u64:#x}", log_present, info.memory_end, need);
@@ -119,8 +112,23 @@ pub unsafe fn bring_up(start_info: u32) -> Machine {
     if info.command_line_broken {
         defmt::warn!("boot: the command line is too long or not UTF-8, and was cut");
     }
+    let interrupts = Interrupts::new(io_apic, local_apic.id());
     let alarm = Alarm { apic: local_apic, armed: None };
-    Machine { info, space, claims, pci, io_apic, tables, seed: entropy::gather(&features, &[]).digest, alarm }
+    let gathered = gather(&features, &info);
+    Machine { info, space, claims, pci, interrupts, tables, gathered, alarm }
+}
+
+/// Gathers chance: from the processor, and from what differs from one boot or board to the next.
+fn gather(features: &Features, info: &StartInfo) -> Gathered {
+    // SAFETY: nobody else uses the clock.
+    let clock = unsafe { Rtc::new(Hardware) }.registers();
+    let gathered = entropy::gather(features, &[&clock, info.command_line.as_bytes(), &now_micros().to_le_bytes()]);
+    if !features.rdrand && !features.rdseed {
+        defmt::warn!("boot: the processor has no RDRAND and no RDSEED");
+    } else if !gathered.processor {
+        defmt::warn!("boot: the processor's RDRAND gives no chance");
+    }
+    gathered
 }
 
 /// Measures the time-stamp counter and the local APIC's timer against the interval timer.
@@ -202,13 +210,14 @@ impl Alarm {
         self.apic.set_alarm(deadline.since(now).as_micros());
     }
 
-    /// The address and data of a message that interrupts this processor.
+    /// The address and data of a message that interrupts this processor by a vector, which is given out by this.
     pub fn message(&self, vector: u8) -> (u64, u32) {
+        trap::expect(vector);
         self.apic.message(vector)
     }
 
-    /// The processor's id, for the I/O APIC.
-    pub fn destination(&self) -> u8 {
-        self.apic.id()
+    /// The processor's interrupt controller.
+    pub fn apic(&self) -> &LocalApic {
+        &self.apic
     }
 }

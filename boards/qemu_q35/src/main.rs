@@ -8,14 +8,18 @@ extern crate std as _;
 
 mod board;
 mod capsules;
+mod chance;
 mod claims;
 mod commands;
 mod devices;
 mod flash;
 mod image;
+mod interrupts;
+mod leaving;
 mod log;
 mod machine;
 mod panic;
+mod reports;
 #[cfg(selftest)]
 mod selftest;
 mod serial;
@@ -24,8 +28,10 @@ mod tokens;
 
 use board::Board;
 use capsules::Capsules;
+use chance::Chance;
 use heapless::Deque;
-use machine::{UART_VECTOR, now};
+use interrupts::{LOG_VECTOR, UART_VECTOR};
+use machine::now;
 use serial::Serial;
 use slopos_console::Console;
 use slopos_kernel::grant::Grant;
@@ -38,14 +44,13 @@ use slopos_net::MacAddress;
 use slopos_net::socket::SocketSet;
 use slopos_net::stack::{Config, Stack};
 use slopos_process_console::Console as Monitor;
-use slopos_q35::ioapic::Route;
 use slopos_x86_64::processor::{Cpu, UserSpace};
 use slopos_x86_64::start_info::COMMAND_LINE_MAX;
 use static_cell::{ConstStaticCell, StaticCell};
 use statics::{CONFIGURATIONS, MAX_FRAME, PROCESSES};
 
-/// Bytes of console output that wait for the line: a screenful.
-const CONSOLE_OUTPUT: usize = 4096;
+/// Bytes of console output that wait for the line: four shares for processes, one for the process console.
+const CONSOLE_OUTPUT: usize = 5 * 1024;
 /// Bytes of console input that wait for a process.
 const CONSOLE_INPUT: usize = 512;
 
@@ -70,20 +75,14 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
     // SAFETY: called once, by the boot code, with what the loader passed.
     let mut machine = unsafe { machine::bring_up(start_info) };
     let serial = Serial::start();
-    let line = machine.tables.isa(4);
-    if let Some(io_apic) = &machine.io_apic {
-        let route = Route {
-            vector: UART_VECTOR,
-            destination: machine.alarm.destination(),
-            trigger: line.trigger,
-            polarity: line.polarity,
-            masked: false,
-        };
-        if let Err(error) = io_apic.route(line.gsi, route) {
-            defmt::warn!("console: interrupt cannot be routed: {}", error);
+    for (line, vector) in [(4, UART_VECTOR), (3, LOG_VECTOR)] {
+        let line = machine.tables.isa(line);
+        if let Err(error) = machine.interrupts.route(line.gsi, vector, line.trigger, line.polarity) {
+            defmt::warn!("serial: an interrupt cannot be routed, the timer stands in: {}", error);
         }
     }
-    let devices = devices::start(&mut machine, tokens::Loader::mint());
+    let mut devices = devices::start(&mut machine, tokens::Loader::mint());
+    let mut chance = Chance::new(&machine.gathered, devices.entropy, devices.flash.as_mut(), now());
 
     let spaces = SPACES.init_with(statics::user_spaces);
     let mut cpu = Cpu::new(&machine.space, spaces);
@@ -95,9 +94,12 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
         .map_or(([0; 6], false, MAX_FRAME - 14), |device| (device.mac(), device.link_up(), device.mtu()));
     let grant = Grant::new(GRANTS.init_with(statics::network_grants));
     let config = Config { max_frame: MAX_FRAME };
-    let stack = STACK.init_with(|| Stack::new(MacAddress(mac), config, machine.seed, grant, now()));
+    let stack = STACK.init_with(|| Stack::new(MacAddress(mac), config, chance.preliminary(), grant, now()));
     stack.set_mtu(mtu);
-    stack.set_link(link_up, now());
+    if let Some(seed) = chance.draw(now()) {
+        stack.set_seed(seed);
+    }
+    stack.set_link(link_up && chance.is_settled(), now());
 
     let command_line = COMMAND_LINE.init_with(|| machine.info.command_line);
     let mut capsules = Capsules {
@@ -127,8 +129,12 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
         monitor: Monitor::new(command_line),
         network: devices.network,
         alarm: machine.alarm,
+        interrupts: machine.interrupts,
         token,
         wire: tokens::Wire::mint(),
+        report: None,
+        leaving: None,
+        chance,
         watched_until: Instant::BOOT,
     }
     .run()

@@ -6,10 +6,8 @@ use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use slopos_q35::debug_exit::DebugExit;
 use slopos_q35::pvpanic::PvPanic;
 use slopos_q35::register::Hardware;
-use slopos_q35::uart::Uart;
+use slopos_q35::uart::{COM1, Uart};
 
-/// Base port of COM1.
-pub const COM1: u16 = 0x3f8;
 /// What a panic writes to the debug-exit device.
 const PANIC_CODE: u8 = 1;
 
@@ -42,6 +40,7 @@ fn panic(info: &PanicInfo) -> ! {
             Some(place) => writeln!(Com1, "{} ({}:{})\r", info.message(), place.file(), place.line()),
             None => writeln!(Com1, "{}\r", info.message()),
         };
+        crate::log::write_through();
         defmt::error!("panic: {}", defmt::Display2Format(&info.message()));
         // SAFETY: the port is the panic device's and nobody else's.
         unsafe { PvPanic::new(Hardware) }.report();

@@ -1,20 +1,22 @@
-//! Moves bytes between the console's port and the console capsule.
+//! Moves bytes between the console's port and the console capsule. Nothing here waits for the port.
 
-use crate::panic::COM1;
 use slopos_console::Console;
 use slopos_q35::register::Hardware;
-use slopos_q35::uart::Uart;
+use slopos_q35::uart::{COM1, FIFO_BYTES, Uart};
 
-/// Bytes that the port takes at once.
-const FIFO: usize = 16;
+/// Most bytes that one turn of the loop gives to the port.
+const BYTES_PER_TURN: usize = 512;
 
 /// The console's port, and what it has not yet taken.
 pub struct Serial {
     port: Uart<Hardware>,
     present: bool,
-    held: heapless::Vec<u8, FIFO>,
+    held: heapless::Vec<u8, FIFO_BYTES>,
+    /// The port interrupts when it has room.
     sending: bool,
-    /// Whether the port may hold input: asking costs an exit from the virtual machine.
+    /// The port may have room: asking costs an exit from the virtual machine.
+    has_room: bool,
+    /// Whether the port may hold input: likewise.
     input_waits: bool,
 }
 
@@ -29,18 +31,15 @@ impl Serial {
         } else {
             defmt::warn!("console: no serial port");
         }
-        Serial { port, present, held: heapless::Vec::new(), sending: false, input_waits: present }
+        let held = heapless::Vec::new();
+        Serial { port, present, held, sending: false, has_room: true, input_waits: present }
     }
 
-    /// Acknowledges what the port interrupted for.
+    /// Acknowledges what the port interrupted for; also called where its interrupt may have been lost.
     pub fn acknowledge(&mut self) {
         self.input_waits = self.present;
-        // Each reason is read at most a few times: a line that never falls must not hold the kernel.
-        for _ in 0..4 {
-            if self.port.interrupt().is_none() {
-                return;
-            }
-        }
+        self.has_room = true;
+        self.port.settle();
     }
 
     /// The next byte that a person typed.
@@ -60,9 +59,14 @@ impl Serial {
 
     /// Gives the port what it takes now. The rest goes when the port interrupts.
     pub fn send(&mut self, console: &mut Console<'_>) {
+        if self.sending && !self.has_room {
+            return;
+        }
+        self.has_room = false;
+        let mut budget = BYTES_PER_TURN;
         loop {
             if self.held.is_empty() {
-                let mut piece = [0; FIFO];
+                let mut piece = [0; FIFO_BYTES];
                 let count = console.pull(&mut piece);
                 // The piece has just the capacity of the queue.
                 let _ = self.held.extend_from_slice(piece.get(..count).unwrap_or_default());
@@ -78,25 +82,29 @@ impl Serial {
             let taken = self.port.write(&self.held);
             self.held.rotate_left(taken);
             self.held.truncate(self.held.len() - taken);
-            if !self.held.is_empty() {
+            budget = budget.saturating_sub(taken);
+            if !self.held.is_empty() || budget == 0 {
                 self.set_sending(true);
                 return;
             }
         }
     }
 
-    /// Sends everything, waiting for the line: before the board is left. Answers whether the line took it all.
-    pub fn flush(&mut self, console: &mut Console<'_>) -> bool {
-        loop {
-            if self.present && self.port.write_all(&self.held).is_err() {
-                return false;
-            }
-            self.held.clear();
-            self.send(console);
-            if self.held.is_empty() && !console.has_output() {
-                return true;
-            }
-        }
+    /// Whether all that was pulled from the console has left the port.
+    pub fn is_sent(&self) -> bool {
+        !self.present || self.held.is_empty() && self.port.is_idle()
+    }
+
+    /// Whether the port interrupts when it has room.
+    #[cfg(selftest)]
+    pub fn interrupts_for_room(&self) -> bool {
+        self.sending
+    }
+
+    /// Whether all that was pulled from the console was given to the port.
+    #[cfg(selftest)]
+    pub fn holds_nothing(&self) -> bool {
+        self.held.is_empty()
     }
 
     /// Has the port interrupt when it has room, or no longer.
@@ -108,26 +116,13 @@ impl Serial {
     }
 }
 
-/// Writes text to the console, and waits for the line where the queue is full: for the monitor's own lines, which
-/// are short.
-pub struct Terminal<'a> {
-    /// The queue.
-    pub console: &'a mut Console<'static>,
-    /// The port that empties it.
-    pub serial: &'a mut Serial,
-}
+/// Writes the process console's own text. It has room of its own in the queue; what is more than that is lost, and
+/// counted by the console.
+pub struct Terminal<'a>(pub &'a mut Console<'static>);
 
 impl core::fmt::Write for Terminal<'_> {
     fn write_str(&mut self, text: &str) -> core::fmt::Result {
-        let mut rest = text.as_bytes();
-        while !rest.is_empty() {
-            let taken = self.console.write(rest);
-            rest = rest.get(taken..).unwrap_or_default();
-            if taken == 0 && !self.serial.flush(self.console) {
-                // Nobody reads the line; what was to be written is lost.
-                return Err(core::fmt::Error);
-            }
-        }
+        self.0.say(text.as_bytes());
         Ok(())
     }
 }

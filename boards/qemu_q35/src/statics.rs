@@ -3,6 +3,7 @@
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use slopos_kernel::descriptor::ConsoleAccess;
 use slopos_kernel::scheduler::{Configuration, Restart};
 use slopos_net::ipv4::Ipv4Address;
 use slopos_net::socket::{Remote, Socket, SocketSet};

@@ -2,7 +2,7 @@
 //!
 //! No I/O happens here. The board moves bytes from [`Console::pull`] into the port and from the port into
 //! [`Console::input`]; the kernel turns a process's calls into [`Console::write`] and [`Console::read`], blocks the
-//! process where they do nothing, and tries the call again when an event says that it is worth it.
+//! process where they do nothing, and tries the call again when [`Console::take_ready`] names it.
 //!
 //! | call of a process | here | blocks while |
 //! |---|---|---|
@@ -10,6 +10,12 @@
 //! | `read(0, ptr, len)` | [`Console::read`] | it gives 0 bytes |
 //! | `poll` for WRITABLE | [`Console::writable`] | |
 //! | `poll` for READABLE | [`Console::readable`] | |
+//!
+//! **Output is shared by bytes.** Where there is not room for all, writers take turns (turns.rs): who has written less
+//! goes first, and only who can write now is woken. A part of the queue is the process console's own, which never waits.
+//!
+//! **Input is the foreground's.** What is typed goes to the process that runs in the foreground and to nobody else;
+//! whoever else reads waits.
 //!
 //! Bytes pass unchanged: what a newline looks like on the line, and which key ends a stream, is for the process
 //! console to decide.
@@ -20,12 +26,17 @@
 use slopos_host_log as _;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use heapless::deque::DequeView;
+use slopos_kernel::process::{ProcessId, ProcessSet};
+use turns::Turns;
 
-/// One write takes at most this part of the transmit queue, so that a process with much to say leaves room for the
+/// One write takes at most this part of the processes' queue, so that a process with much to say leaves room for the
 /// others.
 const SHARES: usize = 4;
+/// The part of the queue that is kept for the process console: a fifth, the processes' four shares being the rest.
+const PARTS: usize = SHARES + 1;
 
 /// What has passed and what was lost, since boot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, defmt::Format)]
@@ -34,21 +45,24 @@ pub struct Counters {
     pub written: u64,
     /// Bytes given to processes.
     pub read: u64,
-    /// Writes that took nothing because the queue had no room for them.
+    /// Writes that took nothing because the queue had no room for them, or others went first.
     pub refused: u64,
+    /// Bytes of the process console that were lost because the line did not take them.
+    pub unsaid: u64,
     /// Bytes from the line that were lost because nobody had read those before.
     pub dropped: u64,
     /// Bytes from the line that were thrown away unread, because the process they were meant for had ended.
     pub cleared: u64,
 }
 
-/// The console's two queues and what happened to them since somebody asked.
+/// The console's two queues and who waits for them.
 pub struct Console<'a> {
     transmit: &'a mut DequeView<u8>,
     receive: &'a mut DequeView<u8>,
-    /// A write was refused and no space event has been given since.
-    writer_waits: bool,
-    /// Input came and no input event has been given since.
+    turns: Turns,
+    /// Whose the input is.
+    foreground: Option<ProcessId>,
+    /// Input came and its reader has not been woken since.
     input_arrived: bool,
     /// The loss of input has been logged, and nobody has read since.
     loss_logged: bool,
@@ -59,37 +73,37 @@ impl<'a> Console<'a> {
     /// A console over two queues; their capacities, in bytes, are the board's choice.
     ///
     /// # Panics
-    /// Where the transmit queue holds fewer than four bytes, or the receive queue none.
+    /// Where the transmit queue holds fewer than five bytes, or the receive queue none.
     pub fn new(transmit: &'a mut DequeView<u8>, receive: &'a mut DequeView<u8>) -> Self {
-        assert!(transmit.storage_capacity() >= SHARES, "the console's transmit queue is too small");
+        assert!(transmit.storage_capacity() >= PARTS, "the console's transmit queue is too small");
         assert!(receive.storage_capacity() > 0, "the console has no receive queue");
         Console {
             transmit,
             receive,
-            writer_waits: false,
+            turns: Turns::new(),
+            foreground: None,
             input_arrived: false,
             loss_logged: false,
             counters: Counters::default(),
         }
     }
 
-    /// The most bytes that one write takes: a quarter of the transmit queue.
+    /// The most bytes that one write takes: a fifth of the transmit queue.
     ///
     /// A write of no more than this is taken whole or not at all, so short lines of several processes, or of one
     /// process's standard output and standard error, are never mixed within a line.
     pub fn share(&self) -> usize {
-        self.transmit.storage_capacity() / SHARES
+        self.transmit.storage_capacity() / PARTS
     }
 
-    /// Takes bytes to be sent and returns how many; 0 means that there is no room now and the caller waits for
-    /// [`Console::take_space_event`].
+    /// Takes bytes of a process to be sent and returns how many; 0 means that it is not the process's turn, and that
+    /// [`Console::take_ready`] will name it when it is.
     ///
     /// A longer text is cut behind the last newline that fits in a [share](Console::share), if there is one.
-    pub fn write(&mut self, bytes: &[u8]) -> usize {
+    pub fn write(&mut self, process: ProcessId, bytes: &[u8]) -> usize {
         let piece = piece(bytes, self.share());
-        if piece.len() > self.room() {
+        if !self.turns.admit(process, piece.len(), self.room()) {
             self.counters.refused += 1;
-            self.writer_waits = true;
             return 0;
         }
         self.transmit.extend(piece);
@@ -97,21 +111,54 @@ impl<'a> Console<'a> {
         piece.len()
     }
 
-    /// Whether any write would take something now.
-    pub fn writable(&self) -> bool {
-        self.room() >= self.share()
+    /// Whether any write of a process would take something now. Where not, [`Console::take_ready`] will name it.
+    pub fn writable(&mut self, process: ProcessId) -> bool {
+        self.turns.could(process, self.share(), self.room())
     }
 
-    /// Whether a writer that was refused has room now. True once; then not before a write is refused again.
-    pub fn take_space_event(&mut self) -> bool {
-        let event = self.writer_waits && self.writable();
-        self.writer_waits &= !event;
-        event
+    /// Takes bytes of the process console to be sent, and returns how many: as many as fit. The rest is lost, and
+    /// counted.
+    pub fn say(&mut self, bytes: &[u8]) -> usize {
+        let fitting = bytes.get(..self.say_room()).unwrap_or(bytes);
+        self.transmit.extend(fitting);
+        self.counters.unsaid += (bytes.len() - fitting.len()) as u64;
+        fitting.len()
+    }
+
+    /// How many bytes [`Console::say`] takes now. At least a share, unless the line does not take what was said before.
+    pub fn say_room(&self) -> usize {
+        self.transmit.storage_capacity() - self.transmit.storage_len()
+    }
+
+    /// Processes whose call is worth another try: those whose turn it is to write, and the foreground where input came.
+    pub fn take_ready(&mut self) -> ProcessSet {
+        let mut ready = if self.turns.is_anybody_waiting() { self.turns.call(self.room()) } else { ProcessSet::EMPTY };
+        if core::mem::take(&mut self.input_arrived)
+            && let Some(reader) = self.foreground
+        {
+            ready.insert(reader);
+        }
+        ready
+    }
+
+    /// A process has ended: it waits for nothing.
+    pub fn forget(&mut self, process: ProcessId) {
+        self.turns.forget(process);
+    }
+
+    /// Whether [`Console::take_ready`] would name somebody.
+    pub fn has_ready(&self) -> bool {
+        self.input_arrived && self.foreground.is_some() || self.turns.would_call(self.room())
     }
 
     /// Whether there is something to send.
     pub fn has_output(&self) -> bool {
         !self.transmit.is_empty()
+    }
+
+    /// Bytes that wait to be sent.
+    pub fn waiting_bytes(&self) -> usize {
+        self.transmit.storage_len()
     }
 
     /// Moves bytes to be sent into `out` and returns how many: as many as there are and fit.
@@ -132,31 +179,34 @@ impl<'a> Console<'a> {
         }
     }
 
-    /// Whether input came since this was last asked.
-    pub fn take_input_event(&mut self) -> bool {
-        core::mem::take(&mut self.input_arrived)
-    }
-
-    /// Whether a read would give something now.
-    pub fn readable(&self) -> bool {
-        !self.receive.is_empty()
-    }
-
-    /// Moves input into `out` and returns how many bytes; 0 means that there is none now and the caller waits for
-    /// [`Console::take_input_event`], unless `out` is empty.
-    pub fn read(&mut self, out: &mut [u8]) -> usize {
-        let count = take(self.receive, out);
-        self.counters.read += count as u64;
-        self.loss_logged &= count == 0;
-        count
-    }
-
-    /// Throws unread input away: it was typed for a process that has ended, and is nobody else's to read.
-    pub fn clear_input(&mut self) {
+    /// Says who runs in the foreground from now on, and so whose the input is. What the one before left unread is
+    /// thrown away: it was typed for a process that has ended, and is nobody else's to read.
+    pub fn set_foreground(&mut self, process: Option<ProcessId>) {
+        if self.foreground == process {
+            return;
+        }
+        self.foreground = process;
         self.counters.cleared += self.receive.storage_len() as u64;
         self.receive.clear();
         self.input_arrived = false;
         self.loss_logged = false;
+    }
+
+    /// Whether a read of this process would give something now.
+    pub fn readable(&self, process: ProcessId) -> bool {
+        self.foreground == Some(process) && !self.receive.is_empty()
+    }
+
+    /// Moves input into `out` and returns how many bytes; 0 means that there is none for this process now, unless `out`
+    /// is empty, and that [`Console::take_ready`] will name it when there is.
+    pub fn read(&mut self, process: ProcessId, out: &mut [u8]) -> usize {
+        if self.foreground != Some(process) {
+            return 0;
+        }
+        let count = take(self.receive, out);
+        self.counters.read += count as u64;
+        self.loss_logged &= count == 0;
+        count
     }
 
     /// What has passed and what was lost.
@@ -164,8 +214,9 @@ impl<'a> Console<'a> {
         self.counters
     }
 
+    /// Bytes that processes may write now.
     fn room(&self) -> usize {
-        self.transmit.storage_capacity() - self.transmit.storage_len()
+        (SHARES * self.share()).saturating_sub(self.transmit.storage_len())
     }
 }
 

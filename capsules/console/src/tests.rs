@@ -1,8 +1,12 @@
-//! The console between a scripted process and a scripted line.
+//! The console between scripted processes and a scripted line.
 
 use heapless::Deque;
 
 use super::*;
+
+const A: ProcessId = ProcessId::new(0);
+const B: ProcessId = ProcessId::new(1);
+const C: ProcessId = ProcessId::new(63);
 
 fn sent(console: &mut Console<'_>) -> Vec<u8> {
     let mut out = [0; 64];
@@ -10,13 +14,17 @@ fn sent(console: &mut Console<'_>) -> Vec<u8> {
     out[..count].to_vec()
 }
 
+fn named(set: ProcessSet) -> Vec<ProcessId> {
+    set.each_from(0).collect()
+}
+
 #[test]
 fn output_leaves_in_order_and_in_pieces_of_the_ports_size() {
-    let (mut transmit, mut receive) = (Deque::<u8, 16>::new(), Deque::<u8, 4>::new());
+    let (mut transmit, mut receive) = (Deque::<u8, 20>::new(), Deque::<u8, 4>::new());
     let mut console = Console::new(&mut transmit, &mut receive);
     assert!(!console.has_output());
-    assert_eq!(console.write(b"abcd"), 4);
-    assert_eq!(console.write(b"ef"), 2);
+    assert_eq!(console.write(A, b"abcd"), 4);
+    assert_eq!(console.write(B, b"ef"), 2);
     assert!(console.has_output());
     let mut out = [0; 5];
     assert_eq!((console.pull(&mut out), &out), (5, b"abcde"));
@@ -27,136 +35,248 @@ fn output_leaves_in_order_and_in_pieces_of_the_ports_size() {
 
 #[test]
 fn the_queues_wrap_around() {
-    let (mut transmit, mut receive) = (Deque::<u8, 8>::new(), Deque::<u8, 3>::new());
+    let (mut transmit, mut receive) = (Deque::<u8, 10>::new(), Deque::<u8, 3>::new());
     let mut console = Console::new(&mut transmit, &mut receive);
+    console.set_foreground(Some(A));
     for round in 0..50u8 {
-        assert_eq!(console.write(&[round, round + 1]), 2);
+        assert_eq!(console.write(A, &[round, round + 1]), 2);
         console.input(round);
         assert_eq!(sent(&mut console), [round, round + 1]);
         let mut out = [0; 2];
-        assert_eq!((console.read(&mut out), out[0]), (1, round));
+        assert_eq!((console.read(A, &mut out), out[0]), (1, round));
     }
 }
 
 #[test]
 fn a_short_line_is_taken_whole_or_not_at_all() {
-    let (mut transmit, mut receive) = (Deque::<u8, 16>::new(), Deque::<u8, 4>::new());
+    let (mut transmit, mut receive) = (Deque::<u8, 20>::new(), Deque::<u8, 4>::new());
     let mut console = Console::new(&mut transmit, &mut receive);
     for _ in 0..4 {
-        assert_eq!(console.write(b"one\n"), 4);
+        assert_eq!(console.write(A, b"one\n"), 4);
     }
     let mut one = [0];
     assert_eq!(console.pull(&mut one), 1);
-    assert_eq!(console.write(b"two\n"), 0, "one byte of room is not enough for the line");
+    assert_eq!(console.write(A, b"two\n"), 0, "one byte of room is not enough for the line");
     assert_eq!(console.counters().refused, 1);
     assert_eq!(sent(&mut console), b"ne\none\none\none\n");
 }
 
 #[test]
 fn no_write_takes_more_than_its_share() {
-    let (mut transmit, mut receive) = (Deque::<u8, 16>::new(), Deque::<u8, 4>::new());
+    let (mut transmit, mut receive) = (Deque::<u8, 20>::new(), Deque::<u8, 4>::new());
     let mut console = Console::new(&mut transmit, &mut receive);
     let greedy = [b'x'; 100];
-    assert_eq!(console.write(&greedy), 4);
-    assert_eq!(console.write(b"modest"), 4);
-    assert_eq!(console.write(&greedy), 4);
+    assert_eq!(console.write(A, &greedy), 4);
+    assert_eq!(console.write(B, b"modest"), 4);
+    assert_eq!(console.write(A, &greedy), 4);
     assert_eq!(sent(&mut console), b"xxxxmodexxxx");
 }
 
-#[test]
-fn two_writers_of_much_text_take_turns() {
-    let (mut transmit, mut receive) = (Deque::<u8, 16>::new(), Deque::<u8, 4>::new());
+/// Lets writers write whenever they may, and the line take `line` bytes a turn; answers how many bytes each got out.
+fn compete(writers: &[(ProcessId, &[u8])], turns: usize, line: usize) -> Vec<usize> {
+    let (mut transmit, mut receive) = (Deque::<u8, 640>::new(), Deque::<u8, 4>::new());
     let mut console = Console::new(&mut transmit, &mut receive);
-    let mut line = Vec::new();
-    for _ in 0..20 {
-        while console.write(&[b'o'; 50]) > 0 && console.write(&[b'e'; 50]) > 0 {}
-        line.extend(sent(&mut console));
+    let mut runnable = vec![true; writers.len()];
+    let mut out = vec![0; writers.len()];
+    for _ in 0..turns {
+        for (index, (process, text)) in writers.iter().enumerate() {
+            while runnable[index] {
+                let taken = console.write(*process, text);
+                out[index] += taken;
+                runnable[index] = taken > 0;
+            }
+        }
+        assert!(console.pull(&mut vec![0; line]) <= line);
+        let ready = console.take_ready();
+        for (index, (process, _)) in writers.iter().enumerate() {
+            runnable[index] |= ready.contains(*process);
+        }
     }
-    let of_output = line.iter().filter(|&&byte| byte == b'o').count();
-    assert_eq!((of_output, line.len()), (line.len() / 2, 320));
+    out
+}
+
+#[test]
+fn writers_get_equal_bytes_however_large_their_writes_are() {
+    for writers in [
+        [(A, &b"x"[..]), (B, &[b'y'; 500][..])],
+        [(A, &[b'x'; 500][..]), (B, b"y")],
+        [(A, b"flood\n"), (C, b"a line of a modest writer that says much less often\n")],
+    ] {
+        for line in [1, 16, 100] {
+            let out = compete(&writers, 400_000 / line, line);
+            let (least, most) = (*out.iter().min().unwrap(), *out.iter().max().unwrap());
+            assert!(most - least <= 640, "{out:?} with {line} bytes a turn");
+        }
+    }
+}
+
+#[test]
+fn who_writes_seldom_does_not_wait_behind_a_flood() {
+    let (mut transmit, mut receive) = (Deque::<u8, 100>::new(), Deque::<u8, 4>::new());
+    let mut console = Console::new(&mut transmit, &mut receive);
+    for _ in 0..100 {
+        while console.write(A, b"flood") > 0 {}
+        assert_eq!(console.write(B, b"once"), 0, "the queue is full");
+        // Room for one write: it is the modest one's, though the other waits longer.
+        console.pull(&mut [0; 5]);
+        assert_eq!(named(console.take_ready()), [B], "and nobody else is woken for it");
+        assert_eq!(console.write(A, b"flood"), 0, "the room is kept for who was named");
+        assert_eq!(console.write(B, b"once"), 4);
+        while console.has_output() {
+            sent(&mut console);
+        }
+        console.take_ready();
+    }
+}
+
+#[test]
+fn silence_earns_nothing() {
+    let (mut transmit, mut receive) = (Deque::<u8, 50>::new(), Deque::<u8, 4>::new());
+    let mut console = Console::new(&mut transmit, &mut receive);
+    for _ in 0..1_000 {
+        console.write(A, b"word");
+        sent(&mut console);
+    }
+    // B was silent; from now on both get the same.
+    let mut out = [0, 0];
+    for _ in 0..500 {
+        out[0] += console.write(A, b"aaaa");
+        out[1] += console.write(B, b"bbbb");
+        console.pull(&mut [0; 4]);
+        console.take_ready();
+    }
+    assert!(out[1] < out[0] + 60, "{out:?}");
+}
+
+#[test]
+fn only_as_many_writers_are_woken_as_there_is_room_for() {
+    let (mut transmit, mut receive) = (Deque::<u8, 20>::new(), Deque::<u8, 4>::new());
+    let mut console = Console::new(&mut transmit, &mut receive);
+    while console.write(A, b"line") > 0 {}
+    assert_eq!((console.write(B, b"line"), console.write(C, b"line")), (0, 0));
+    assert!(named(console.take_ready()).is_empty());
+    console.pull(&mut [0; 3]);
+    assert!(named(console.take_ready()).is_empty(), "three bytes are too few");
+    console.pull(&mut [0; 1]);
+    assert_eq!(named(console.take_ready()), [B]);
+    assert!(named(console.take_ready()) != [B], "once");
+}
+
+#[test]
+fn a_process_that_has_ended_keeps_nobody_waiting() {
+    let (mut transmit, mut receive) = (Deque::<u8, 20>::new(), Deque::<u8, 4>::new());
+    let mut console = Console::new(&mut transmit, &mut receive);
+    while console.write(A, b"line") > 0 {}
+    assert_eq!(console.write(B, b"line"), 0);
+    console.forget(B);
+    sent(&mut console);
+    assert_eq!(named(console.take_ready()), [A]);
+}
+
+#[test]
+fn who_polls_for_room_is_named_when_there_is_some() {
+    let (mut transmit, mut receive) = (Deque::<u8, 20>::new(), Deque::<u8, 4>::new());
+    let mut console = Console::new(&mut transmit, &mut receive);
+    assert!(console.writable(B));
+    while console.write(A, b"line") > 0 {}
+    assert!(!console.writable(B));
+    console.pull(&mut [0; 4]);
+    assert_eq!(named(console.take_ready()), [B]);
+    assert!(console.writable(B));
+}
+
+#[test]
+fn the_process_console_has_room_beside_any_flood() {
+    let (mut transmit, mut receive) = (Deque::<u8, 20>::new(), Deque::<u8, 4>::new());
+    let mut console = Console::new(&mut transmit, &mut receive);
+    while console.write(A, b"line") > 0 {}
+    assert_eq!(console.say(b"> psx"), 4);
+    assert_eq!(console.counters().unsaid, 1);
+    assert!(sent(&mut console).ends_with(b"> ps"));
 }
 
 #[test]
 fn long_text_is_cut_behind_a_newline() {
-    let (mut transmit, mut receive) = (Deque::<u8, 32>::new(), Deque::<u8, 4>::new());
+    let (mut transmit, mut receive) = (Deque::<u8, 40>::new(), Deque::<u8, 4>::new());
     let mut console = Console::new(&mut transmit, &mut receive);
     assert_eq!(console.share(), 8);
-    assert_eq!(console.write(b"ab\ncd\nefghij\n"), 6);
-    assert_eq!(console.write(b"efghij\n"), 7);
-    assert_eq!(console.write(b"12345678"), 8, "as long as the share is short enough");
+    assert_eq!(console.write(A, b"ab\ncd\nefghij\n"), 6);
+    assert_eq!(console.write(A, b"efghij\n"), 7);
+    assert_eq!(console.write(A, b"12345678"), 8, "as long as the share is short enough");
     assert_eq!(sent(&mut console), b"ab\ncd\nefghij\n12345678");
 }
 
 #[test]
-fn the_space_event_comes_once_and_only_with_room_for_any_write() {
-    let (mut transmit, mut receive) = (Deque::<u8, 16>::new(), Deque::<u8, 4>::new());
-    let mut console = Console::new(&mut transmit, &mut receive);
-    while console.write(b"line") > 0 {}
-    assert!(!console.writable());
-    assert!(!console.take_space_event());
-    let mut out = [0; 3];
-    console.pull(&mut out);
-    assert!(!console.take_space_event(), "three bytes are less than a share");
-    console.pull(&mut out[..1]);
-    assert!(console.writable());
-    assert!(console.take_space_event());
-    assert!(!console.take_space_event());
-    assert_eq!(console.write(b"line"), 4);
-    sent(&mut console);
-    assert!(!console.take_space_event(), "nobody was refused since");
-}
-
-#[test]
 fn input_is_read_in_order_and_announced_once() {
-    let (mut transmit, mut receive) = (Deque::<u8, 16>::new(), Deque::<u8, 4>::new());
+    let (mut transmit, mut receive) = (Deque::<u8, 20>::new(), Deque::<u8, 4>::new());
     let mut console = Console::new(&mut transmit, &mut receive);
-    assert!(!console.readable() && !console.take_input_event());
+    console.set_foreground(Some(A));
+    assert!(!console.readable(A) && console.take_ready().is_empty());
     console.input(b'h');
     console.input(b'i');
-    assert!(console.readable() && console.take_input_event());
-    assert!(!console.take_input_event());
+    assert!(console.readable(A));
+    assert_eq!(named(console.take_ready()), [A]);
+    assert!(console.take_ready().is_empty());
     let mut out = [0; 8];
-    assert_eq!((console.read(&mut out), &out[..2]), (2, &b"hi"[..]));
-    assert_eq!(console.read(&mut out), 0);
+    assert_eq!((console.read(A, &mut out), &out[..2]), (2, &b"hi"[..]));
+    assert_eq!(console.read(A, &mut out), 0);
     assert_eq!(console.counters().read, 2);
 }
 
 #[test]
-fn input_that_nobody_reads_is_dropped_and_counted() {
-    let (mut transmit, mut receive) = (Deque::<u8, 16>::new(), Deque::<u8, 4>::new());
+fn only_the_foreground_reads_what_is_typed() {
+    let (mut transmit, mut receive) = (Deque::<u8, 20>::new(), Deque::<u8, 4>::new());
     let mut console = Console::new(&mut transmit, &mut receive);
+    console.set_foreground(Some(B));
+    console.input(b'k');
+    assert!(!console.readable(A), "it runs in the background");
+    assert_eq!(console.read(A, &mut [0; 8]), 0);
+    assert_eq!(named(console.take_ready()), [B], "and is not woken for it");
+    assert_eq!(console.read(B, &mut [0; 8]), 1);
+    console.set_foreground(None);
+    console.input(b'k');
+    assert_eq!((console.read(A, &mut [0; 8]), console.read(B, &mut [0; 8])), (0, 0));
+}
+
+#[test]
+fn input_that_nobody_reads_is_dropped_and_counted() {
+    let (mut transmit, mut receive) = (Deque::<u8, 20>::new(), Deque::<u8, 4>::new());
+    let mut console = Console::new(&mut transmit, &mut receive);
+    console.set_foreground(Some(A));
     for byte in b"abcdefg" {
         console.input(*byte);
     }
     assert_eq!(console.counters().dropped, 3);
     let mut out = [0; 8];
-    assert_eq!((console.read(&mut out), &out[..4]), (4, &b"abcd"[..]), "what came first is kept");
+    assert_eq!((console.read(A, &mut out), &out[..4]), (4, &b"abcd"[..]), "what came first is kept");
 }
 
 #[test]
 fn input_for_one_process_does_not_reach_the_next() {
-    let (mut transmit, mut receive) = (Deque::<u8, 16>::new(), Deque::<u8, 4>::new());
+    let (mut transmit, mut receive) = (Deque::<u8, 20>::new(), Deque::<u8, 4>::new());
     let mut console = Console::new(&mut transmit, &mut receive);
+    console.set_foreground(Some(A));
     console.input(b'x');
-    console.clear_input();
-    assert!(!console.readable() && !console.take_input_event());
-    assert_eq!(console.read(&mut [0; 8]), 0);
+    console.set_foreground(Some(B));
+    assert!(!console.readable(B) && console.take_ready().is_empty());
+    assert_eq!(console.read(B, &mut [0; 8]), 0);
     assert_eq!((console.counters().cleared, console.counters().read), (1, 0));
 }
 
 #[test]
 fn empty_reads_and_writes_move_nothing() {
-    let (mut transmit, mut receive) = (Deque::<u8, 16>::new(), Deque::<u8, 4>::new());
+    let (mut transmit, mut receive) = (Deque::<u8, 20>::new(), Deque::<u8, 4>::new());
     let mut console = Console::new(&mut transmit, &mut receive);
+    console.set_foreground(Some(A));
     console.input(b'x');
-    assert_eq!((console.write(b""), console.read(&mut []), console.pull(&mut [])), (0, 0, 0));
-    assert!(console.readable() && !console.has_output());
+    assert_eq!((console.write(A, b""), console.read(A, &mut []), console.pull(&mut [])), (0, 0, 0));
+    assert!(console.readable(A) && !console.has_output());
     assert_eq!(console.counters().refused, 0);
 }
 
 #[test]
 #[should_panic(expected = "transmit queue is too small")]
 fn a_queue_without_shares_is_refused() {
-    let (mut transmit, mut receive) = (Deque::<u8, 3>::new(), Deque::<u8, 4>::new());
+    let (mut transmit, mut receive) = (Deque::<u8, 4>::new(), Deque::<u8, 4>::new());
     Console::new(&mut transmit, &mut receive);
 }

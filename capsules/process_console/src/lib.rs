@@ -27,11 +27,13 @@ mod command;
 mod editor;
 mod report;
 mod script;
+mod window;
 
 pub use command::{Command, ParseError};
 pub use editor::Key;
-pub use report::{DeviceState, HELP, SELF_TEST_HELP, grant, network, processes};
+pub use report::{DeviceState, HELP, SELF_TEST_HELP, grant, network, process};
 pub use script::split_script;
+pub use window::{LINE_ROOM, Window};
 
 use core::fmt::Write;
 use editor::Editor;

@@ -2,7 +2,7 @@
 
 use core::fmt::{Result, Write};
 use slopos_abi::info::{GrantInfo, NetInfo};
-use slopos_kernel::scheduler::Kernel;
+use slopos_kernel::scheduler::Process;
 
 /// The text of `help`.
 pub const HELP: &str = "\
@@ -23,30 +23,22 @@ test                  run the board's own tests
 panic                 make the kernel panic
 ";
 
-/// The table of `ps`.
-pub fn processes(kernel: &Kernel, out: &mut impl Write) -> Result {
-    writeln!(
-        out,
-        "{:<16} {:<8} {:>6} {:>10} {:>4} {:>8} {:>7}",
-        "PROCESS", "STATE", "STATUS", "CALLS", "FDS", "DENIALS", "LEDGER"
-    )?;
-    for (_, process) in kernel.processes() {
-        write!(out, "{:<16} {:<8} ", process.configuration.name, process.state().word())?;
-        match process.status() {
-            Some(status) => write!(out, "{status:>6}")?,
-            None => write!(out, "{:>6}", "-")?,
-        }
-        let ledger = process.ledger.balance();
+/// A line of `ps`, with the table's head before it where that is asked for.
+pub fn process(process: &Process, head: bool, out: &mut impl Write) -> Result {
+    if head {
         writeln!(
             out,
-            " {:>10} {:>4} {:>8} {:>+7}",
-            process.calls,
-            process.open_descriptors(),
-            process.denials,
-            ledger
+            "{:<16} {:<8} {:>6} {:>10} {:>4} {:>8} {:>7}",
+            "PROCESS", "STATE", "STATUS", "CALLS", "FDS", "DENIALS", "LEDGER"
         )?;
     }
-    Ok(())
+    write!(out, "{:<16} {:<8} ", process.configuration.name, process.state().word())?;
+    match process.status() {
+        Some(status) => write!(out, "{status:>6}")?,
+        None => write!(out, "{:>6}", "-")?,
+    }
+    let ledger = process.ledger.balance();
+    writeln!(out, " {:>10} {:>4} {:>8} {:>+7}", process.calls, process.open_descriptors(), process.denials, ledger)
 }
 
 /// A line of `grants`: one process.

@@ -25,6 +25,9 @@ const DIVISOR_115200: u16 = 1;
 /// baud and a look at least some 100 ns, so a port that works is never given up.
 const WAIT_POLLS: u32 = 1_000_000;
 
+/// Most times that [`Uart::settle`] reads the cause: each of the four there is, once.
+const SETTLE_READS: u32 = 4;
+
 register_bitfields![u8,
     /// Interrupt enable register (section 8.7), offset 1.
     InterruptEnable [
@@ -90,7 +93,9 @@ register_bitfields![u8,
         /// The line was held low for a whole character.
         BREAK OFFSET(4) NUMBITS(1) [],
         /// The transmit FIFO is empty: [`FIFO_BYTES`] may be written.
-        TRANSMITTER_EMPTY OFFSET(5) NUMBITS(1) []
+        TRANSMITTER_EMPTY OFFSET(5) NUMBITS(1) [],
+        /// The last byte has left as well.
+        IDLE OFFSET(6) NUMBITS(1) []
     ]
 ];
 
@@ -232,6 +237,11 @@ impl<B: Bus> Uart<B> {
         Ok(())
     }
 
+    /// Whether every byte that was written has left the port.
+    pub fn is_idle(&self) -> bool {
+        self.line_status.is_set(LineStatus::IDLE)
+    }
+
     /// The next received byte, if one waits.
     pub fn read(&self) -> Option<Received> {
         // One read: it clears the error bits.
@@ -255,6 +265,12 @@ impl<B: Bus> Uart<B> {
             InterruptEnable::RECEIVED.val(received.into())
                 + InterruptEnable::TRANSMITTER_EMPTY.val(transmitter_empty.into()),
         );
+    }
+
+    /// Reads why the port interrupts until it has no more reason, so that its line falls and there can be another edge;
+    /// a few times at most, for a line that never falls must not hold the kernel. Answers whether there was a reason.
+    pub fn settle(&self) -> bool {
+        (0..SETTLE_READS).take_while(|_| self.interrupt().is_some()).count() > 0
     }
 
     /// Why the port interrupts; `None` when nothing is pending. Reading clears [`Interrupt::TransmitterEmpty`].
@@ -350,5 +366,24 @@ mod tests {
         let causes: Vec<_> = core::iter::from_fn(|| uart.interrupt()).collect();
         use Interrupt::*;
         assert_eq!(causes, [Line, Received, Received, TransmitterEmpty, Modem]);
+    }
+
+    #[test]
+    fn settling_reads_the_cause_until_there_is_none_but_not_for_ever() {
+        let fake = Fake::default();
+        let uart = uart(&fake);
+        fake.script(COM1 + 2, &[0xc2, 0xc1]);
+        assert!(uart.settle());
+        fake.script(COM1 + 2, &[0xc1]);
+        assert!(!uart.settle());
+        fake.set_port(COM1 + 2, 0xc2);
+        assert!(uart.settle(), "a line that never falls");
+    }
+
+    #[test]
+    fn the_port_is_idle_when_the_last_byte_has_left() {
+        let fake = Fake::default();
+        fake.script(COM1 + 5, &[0x20, 0x60]);
+        assert_eq!([uart(&fake).is_idle(), uart(&fake).is_idle()], [false, true]);
     }
 }

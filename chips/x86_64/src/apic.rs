@@ -4,6 +4,7 @@
 
 #![allow(missing_docs, reason = "the register macros generate items that carry no comment")]
 
+use crate::trap::DEVICE_CLASS;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use tock_registers::interfaces::{ReadWriteable, Readable, Writeable};
 use tock_registers::registers::{ReadOnly, ReadWrite, WriteOnly};
@@ -16,6 +17,22 @@ register_bitfields![u32,
         VECTOR OFFSET(0) NUMBITS(8) [],
         /// The APIC works.
         ENABLE OFFSET(8) NUMBITS(1) []
+    ],
+    /// Task-priority register, section 11.8.3.1: vectors of this class and those below it wait.
+    TaskPriority [
+        /// The priority class: the upper half of a vector.
+        CLASS OFFSET(4) NUMBITS(4) []
+    ],
+    /// Low half of the interrupt command register, section 11.6.1.
+    Command [
+        /// The vector.
+        VECTOR OFFSET(0) NUMBITS(8) [],
+        /// Fixed delivery is 0; the level is asserted.
+        ASSERT OFFSET(14) NUMBITS(1) [],
+        /// To whom.
+        SHORTHAND OFFSET(18) NUMBITS(2) [
+            Myself = 1
+        ]
     ],
     /// An entry of the local vector table, section 11.5.1.
     LocalVector [
@@ -44,12 +61,16 @@ register_structs! {
         (0x000 => _reserved0),
         (0x020 => id: ReadOnly<u32>),
         (0x024 => _reserved1),
-        (0x080 => task_priority: ReadWrite<u32>),
+        (0x080 => task_priority: ReadWrite<u32, TaskPriority::Register>),
         (0x084 => _reserved2),
         (0x0b0 => end_of_interrupt: WriteOnly<u32>),
         (0x0b4 => _reserved3),
         (0x0f0 => spurious: ReadWrite<u32, Spurious::Register>),
         (0x0f4 => _reserved4),
+        (0x100 => in_service: [InServiceWord; 8]),
+        (0x180 => _reserved10),
+        (0x300 => command_low: ReadWrite<u32, Command::Register>),
+        (0x304 => _reserved11),
         (0x320 => timer: ReadWrite<u32, LocalVector::Register>),
         (0x324 => _reserved5),
         (0x350 => lint0: ReadWrite<u32, LocalVector::Register>),
@@ -62,6 +83,35 @@ register_structs! {
         (0x394 => _reserved9),
         (0x3e0 => divide: ReadWrite<u32, Divide::Register>),
         (0x3e4 => @END),
+    }
+}
+
+/// A word of the in-service register (section 11.8.4): 32 vectors, each word in a cell of 16 bytes.
+#[repr(C)]
+pub struct InServiceWord {
+    bits: ReadOnly<u32>,
+    _reserved: [u32; 3],
+}
+
+/// Which interrupts the processor takes, by the priority classes of their vectors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, defmt::Format)]
+pub enum Admission {
+    /// All but those by the exceptions' vectors, which no device may raise.
+    All,
+    /// Only by vectors of the devices' class and above.
+    Expected,
+    /// The timer's alone: devices are looked at by the clock.
+    Timer,
+}
+
+impl Admission {
+    /// The highest class that waits.
+    const fn waiting_class(self) -> u32 {
+        match self {
+            Admission::All => 0x1,
+            Admission::Expected => DEVICE_CLASS as u32 / 16 - 1,
+            Admission::Timer => DEVICE_CLASS as u32 / 16,
+        }
     }
 }
 
@@ -85,6 +135,15 @@ pub(crate) fn end_of_interrupt() {
     }
 }
 
+#[cfg(not(test))]
+/// Whether an interrupt by this vector is being served, and not yet ended.
+pub(crate) fn in_service(vector: u8) -> bool {
+    let registers = REGISTERS.load(Relaxed) as *const Registers;
+    // SAFETY: as above.
+    let word = unsafe { registers.as_ref() }.and_then(|registers| registers.in_service.get(usize::from(vector / 32)));
+    word.is_some_and(|word| word.bits.get() >> (vector % 32) & 1 != 0)
+}
+
 /// The processor's own interrupt controller.
 pub struct LocalApic {
     registers: &'static Registers,
@@ -100,13 +159,26 @@ impl LocalApic {
         REGISTERS.store(base as usize, Relaxed);
         // SAFETY: by the caller's promise.
         let registers = unsafe { &*base.cast::<Registers>() };
-        registers.task_priority.set(0);
         registers.lint0.write(LocalVector::MASK::SET);
         registers.lint1.write(LocalVector::MASK::SET);
         registers.divide.write(Divide::DIVISOR::By16);
         registers.timer.write(LocalVector::VECTOR.val(timer_vector.into()) + LocalVector::TIMER_MODE::OneShot);
         registers.spurious.write(Spurious::VECTOR.val(spurious_vector.into()) + Spurious::ENABLE::SET);
-        LocalApic { registers, ticks_per_second: 0 }
+        let apic = LocalApic { registers, ticks_per_second: 0 };
+        apic.admit(Admission::All);
+        apic
+    }
+
+    /// Which interrupts are taken from now on. Those that are not wait.
+    pub fn admit(&self, admission: Admission) {
+        self.registers.task_priority.write(TaskPriority::CLASS.val(admission.waiting_class()));
+    }
+
+    /// Sends this processor an interrupt, at least by vector 16.
+    pub fn send_to_self(&self, vector: u8) {
+        self.registers
+            .command_low
+            .write(Command::VECTOR.val(vector.into()) + Command::ASSERT::SET + Command::SHORTHAND::Myself);
     }
 
     /// Lets the timer count down from its highest value, for calibration, without an interrupt.
@@ -153,16 +225,28 @@ mod tests {
         memory[0x20 / 4] = 3 << 24;
         let base = memory.as_mut_ptr().cast();
         // SAFETY: the memory is as large as the registers and lives for ever.
-        let apic = unsafe { LocalApic::start(base, 32, 63) };
+        let apic = unsafe { LocalApic::start(base, 0xf0, 0xff) };
         (memory, apic)
     }
 
     #[test]
     fn starting_enables_it_and_masks_its_own_inputs() {
         let (memory, apic) = fake();
-        assert_eq!(memory[0xf0 / 4], 0x100 | 63);
+        assert_eq!(memory[0xf0 / 4], 0x100 | 0xff);
+        assert_eq!(memory[0x80 / 4], 0x10, "no message raises an exception");
         assert_eq!(memory[0x350 / 4], 1 << 16);
         assert_eq!(apic.message(40), (0xfee0_3000, 40));
+    }
+
+    #[test]
+    fn a_storm_is_kept_out_by_the_priority_of_its_class() {
+        let (memory, apic) = fake();
+        apic.admit(Admission::Expected);
+        assert_eq!(memory[0x80 / 4], 0xd0);
+        apic.admit(Admission::Timer);
+        assert_eq!(memory[0x80 / 4], 0xe0);
+        apic.send_to_self(0x41);
+        assert_eq!(memory[0x300 / 4], 1 << 18 | 1 << 14 | 0x41);
     }
 
     #[test]

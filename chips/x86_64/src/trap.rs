@@ -7,7 +7,12 @@
 //!
 //! Interrupts that arrive while the kernel waits in `hlt` are noted as pending and return there. Exceptions in the
 //! kernel end in a panic, but for those that [`crate::probe`] expects. #DB, NMI, #DF and #MC run on stacks of
-//! their own, for they may strike where the stack in use cannot be trusted.
+//! their own, for they may strike where the stack in use cannot be trusted. An NMI is counted and nothing else, for it
+//! may strike anywhere; the board's loop says that it came.
+//!
+//! Every vector has a gate, for a device can send a message with any. Those that were given out by [`expect`] lie in
+//! the two highest priority classes ([`DEVICE_CLASS`] and the timer's above it); all others are counted and ended, and
+//! the local APIC's task priority can keep them out where they come without end ([`crate::apic::Admission`]).
 
 /// The registers of a process, in the order in which the entry code stores them.
 #[derive(Clone, Copy, Debug, Default)]
@@ -72,17 +77,39 @@ const _: () = assert!(size_of::<Context>() == 176);
 
 /// The vector that the system-call entry stores: beyond those of the interrupt table.
 pub const SYSTEM_CALL: u64 = 0x100;
-/// First vector of device interrupts.
-pub const INTERRUPT_BASE: u8 = 32;
-/// Vectors that have a gate.
-pub const VECTORS: usize = 64;
-/// Vector of the local APIC's timer.
-pub const TIMER_VECTOR: u8 = 32;
+/// Gates: one for each vector that there can be.
+pub const VECTORS: usize = 256;
+/// First vector that is given out: the priority class of the devices' interrupts (SDM volume 3, section 11.8.3.1).
+pub const DEVICE_CLASS: u8 = 0xe0;
+/// Vector of the local APIC's timer, in the class above the devices'.
+pub const TIMER_VECTOR: u8 = 0xf0;
 /// Vector of the local APIC's spurious interrupt; its low four bits must be set.
-pub const SPURIOUS_VECTOR: u8 = 63;
+pub const SPURIOUS_VECTOR: u8 = 0xff;
+
+/// The vector's bit in what [`take_pending`] returns; none for one that is never given out.
+pub const fn pending_bit(vector: u8) -> u32 {
+    match vector.checked_sub(DEVICE_CLASS) {
+        Some(index) => 1 << index,
+        None => 0,
+    }
+}
+
+/// The bits of all devices' vectors.
+pub const DEVICE_BITS: u32 = pending_bit(TIMER_VECTOR) - 1;
+
+/// Interrupts that nobody expected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, defmt::Format)]
+pub struct Unexpected {
+    /// Interrupts by vectors that were not given out.
+    pub interrupts: u64,
+    /// The vector of the last one.
+    pub last_vector: u8,
+    /// Non-maskable interrupts.
+    pub nmis: u64,
+}
 
 #[cfg(not(test))]
-pub use hardware::{has_pending, initialise, interrupts_of, run, take_pending};
+pub use hardware::{expect, has_pending, initialise, interrupts_of, run, take_pending, unexpected};
 
 #[cfg(not(test))]
 mod hardware {
@@ -92,7 +119,7 @@ mod hardware {
     use crate::{apic, exception, probe};
     use core::arch::{asm, global_asm, naked_asm};
     use core::cell::UnsafeCell;
-    use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+    use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
     /// What the processor itself reads, and the words that the entry code needs before it has a stack.
     #[repr(C)]
@@ -118,13 +145,27 @@ mod hardware {
     /// Holds the process's stack pointer for two instructions of the system-call entry.
     #[unsafe(link_section = ".bss.cpu")]
     static USER_STACK: AtomicU64 = AtomicU64::new(0);
-    /// Interrupts that have arrived, a bit for each vector from [`INTERRUPT_BASE`].
+    /// Vectors that were given out, in the bits of [`pending_bit`].
     #[unsafe(link_section = ".bss.cpu")]
-    static PENDING: AtomicU64 = AtomicU64::new(0);
-    /// Interrupts counted by vector from [`INTERRUPT_BASE`], for the monitor and the tests.
+    static EXPECTED: AtomicU32 = AtomicU32::new(0);
+    /// Interrupts that have arrived, in the same bits.
     #[unsafe(link_section = ".bss.cpu")]
-    static COUNTS: [AtomicU64; VECTORS - INTERRUPT_BASE as usize] =
-        [const { AtomicU64::new(0) }; VECTORS - INTERRUPT_BASE as usize];
+    static PENDING: AtomicU32 = AtomicU32::new(0);
+    /// Interrupts counted by vector from [`DEVICE_CLASS`], for the tests.
+    #[unsafe(link_section = ".bss.cpu")]
+    static COUNTS: [AtomicU64; GIVEN_OUT] = [const { AtomicU64::new(0) }; GIVEN_OUT];
+    /// Interrupts by vectors that were not given out.
+    #[unsafe(link_section = ".bss.cpu")]
+    static UNEXPECTED: AtomicU64 = AtomicU64::new(0);
+    /// The vector of the last of them.
+    #[unsafe(link_section = ".bss.cpu")]
+    static LAST_UNEXPECTED: AtomicU8 = AtomicU8::new(0);
+    /// Non-maskable interrupts.
+    #[unsafe(link_section = ".bss.cpu")]
+    static NMIS: AtomicU64 = AtomicU64::new(0);
+
+    /// Vectors that can be given out.
+    const GIVEN_OUT: usize = VECTORS - DEVICE_CLASS as usize;
 
     /// Takes every general register from the stack, in the order of [`Context`].
     macro_rules! pop_registers {
@@ -170,7 +211,7 @@ mod hardware {
         .balign 16
         trap_stubs:
         .set vector, 0
-        .rept {vectors}
+        .rept {exceptions}
         .balign 16
         .if (({with_error} >> vector) & 1) == 0
         push 0
@@ -181,6 +222,13 @@ mod hardware {
         .else
         jmp trap_in_kernel
         .endif
+        .set vector, vector + 1
+        .endr
+        .rept {vectors} - {exceptions}
+        .balign 16
+        push 0
+        push vector
+        jmp trap_common
         .set vector, vector + 1
         .endr
 
@@ -229,6 +277,7 @@ mod hardware {
         user_stack = sym USER_STACK,
         context_end = sym CONTEXT_END,
         handler = sym trap_in_kernel,
+        exceptions = const exception::COUNT,
         vectors = const VECTORS,
         with_error = const WITH_ERROR,
         own_stack = const OWN_STACK,
@@ -320,21 +369,45 @@ mod hardware {
     }
 
     fn interrupt_vector(vector: u64) -> Option<u8> {
-        u8::try_from(vector).ok().filter(|&vector| vector >= INTERRUPT_BASE)
+        u8::try_from(vector).ok().filter(|&vector| usize::from(vector) >= exception::COUNT)
     }
 
     /// Marks an interrupt as pending and lets the local APIC deliver the next.
     fn note(vector: u8) {
-        let index = vector - INTERRUPT_BASE;
-        PENDING.fetch_or(1 << index, Relaxed);
-        COUNTS[usize::from(index)].fetch_add(1, Relaxed);
-        if vector != SPURIOUS_VECTOR {
-            apic::end_of_interrupt();
+        // What the APIC calls spurious is not in service and must not be ended (SDM volume 3, section 11.9); the same
+        // vector by a message is, and would keep all others out for ever.
+        if vector == SPURIOUS_VECTOR && !apic::in_service(vector) {
+            return;
+        }
+        apic::end_of_interrupt();
+        let bit = pending_bit(vector);
+        if EXPECTED.load(Relaxed) & bit == 0 {
+            UNEXPECTED.store(UNEXPECTED.load(Relaxed).wrapping_add(1), Relaxed);
+            LAST_UNEXPECTED.store(vector, Relaxed);
+            return;
+        }
+        PENDING.store(PENDING.load(Relaxed) | bit, Relaxed);
+        if let Some(count) = COUNTS.get(usize::from(vector.wrapping_sub(DEVICE_CLASS))) {
+            count.store(count.load(Relaxed).wrapping_add(1), Relaxed);
         }
     }
 
-    /// The interrupts that have arrived since the last call, a bit for each vector from [`INTERRUPT_BASE`].
-    pub fn take_pending() -> u64 {
+    /// Gives a vector out: interrupts by it are noted as pending from now on.
+    pub fn expect(vector: u8) {
+        EXPECTED.fetch_or(pending_bit(vector), Relaxed);
+    }
+
+    /// What came that nobody had asked for, since boot.
+    pub fn unexpected() -> Unexpected {
+        Unexpected {
+            interrupts: UNEXPECTED.load(Relaxed),
+            last_vector: LAST_UNEXPECTED.load(Relaxed),
+            nmis: NMIS.load(Relaxed),
+        }
+    }
+
+    /// The interrupts that have arrived since the last call, in the bits of [`pending_bit`].
+    pub fn take_pending() -> u32 {
         PENDING.swap(0, Relaxed)
     }
 
@@ -343,9 +416,9 @@ mod hardware {
         PENDING.load(Relaxed) != 0
     }
 
-    /// How often an interrupt vector was taken since boot.
+    /// How often an interrupt vector that was given out was taken since boot.
     pub fn interrupts_of(vector: u8) -> u64 {
-        COUNTS.get(usize::from(vector.wrapping_sub(INTERRUPT_BASE))).map_or(0, |count| count.load(Relaxed))
+        COUNTS.get(usize::from(vector.wrapping_sub(DEVICE_CLASS))).map_or(0, |count| count.load(Relaxed))
     }
 
     /// A trap that struck in the kernel, or one with a stack of its own. Answers whether to leave to `run`'s caller.
@@ -355,7 +428,8 @@ mod hardware {
             return 0;
         }
         if frame.vector == exception::NMI {
-            defmt::warn!("nmi: ignored at {=u64:#x}", frame.rip);
+            // It may have struck while the log or anything else was half way: nothing but this counter is touched.
+            NMIS.fetch_add(1, Relaxed);
             return 0;
         }
         if frame.cs & 3 == 3 {

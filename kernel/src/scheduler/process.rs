@@ -1,6 +1,6 @@
 //! One process as the scheduler keeps it: what the manifest says, and how its run is going.
 
-use crate::descriptor::DescriptorTable;
+use crate::descriptor::{ConsoleAccess, DescriptorTable};
 use crate::ledger::Ledger;
 use crate::processor::{Call, Fault};
 use crate::time::{Duration, Instant};
@@ -24,6 +24,8 @@ pub struct Configuration {
     pub restart: Restart,
     /// Below [`PRIORITIES`](super::PRIORITIES). 0 runs first; a process runs only while none with a lower number can.
     pub priority: u8,
+    /// What it may do with the console.
+    pub console: ConsoleAccess,
 }
 
 /// What happens when a process ends by itself or by a fault. One that was killed stays down.

@@ -3,6 +3,7 @@
 use slopos_abi::Errno;
 use slopos_abi::info::{GrantInfo, NetInfo, SocketInfo};
 use slopos_host_log::Token;
+use slopos_kernel::descriptor::ConsoleAccess;
 use slopos_kernel::loader::Image;
 use slopos_kernel::objects::{Object, Objects, Remote, RemoteRange};
 use slopos_kernel::process::ProcessId;
@@ -24,6 +25,7 @@ static CONFIGURATIONS: [Configuration; 3] = {
             flash: &["scratch"],
             restart: Restart::Never,
             priority: 3,
+            console: ConsoleAccess::Input,
         }
     }
     [named("p0"), named("p1"), named("p2")]

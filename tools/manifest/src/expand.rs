@@ -3,7 +3,7 @@
 //! The audit reads it from the ELF and holds it against the sections and symbols there, so each number stands beside
 //! the line of the manifest that asked for it.
 
-use crate::{Manifest, Network, Process, Restart, Start, duration, size};
+use crate::{Console, Manifest, Network, Process, Restart, Start, duration, size};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -81,6 +81,8 @@ pub struct ExpandedProcess {
     pub restart_ms: Option<(u64, u64)>,
     /// Who runs first; the lower number does.
     pub priority: u8,
+    /// What it may do with the console.
+    pub console: Console,
     /// Data regions that it may open.
     pub flash: Vec<String>,
     /// Its network, if it has any.
@@ -153,6 +155,7 @@ fn process(process: &Process) -> ExpandedProcess {
             Restart::Backoff { first, maximum } => Some((millis(first), millis(maximum))),
         },
         priority: process.priority,
+        console: process.console,
         flash: process.flash.clone(),
         network: process.network.as_ref().map(network),
     }
@@ -219,8 +222,12 @@ impl fmt::Display for ExpandedProcess {
         };
         writeln!(
             out,
-            "process {} (line {}): app {}, {start}, {restart}, priority {}",
-            self.name, self.line, self.app, self.priority
+            "process {} (line {}): app {}, {start}, {restart}, priority {}, console {}",
+            self.name,
+            self.line,
+            self.app,
+            self.priority,
+            self.console.word()
         )?;
         if !self.arguments.is_empty() {
             writeln!(out, "  {:<16}{:?}", "arguments", self.arguments)?;

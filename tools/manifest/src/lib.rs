@@ -21,6 +21,7 @@
 //! start = "command"               # or "boot"
 //! restart = "never"               # or { backoff = "100 ms", maximum = "10 s" }; "never" where it is missing
 //! priority = 3                    # 0 to 7; 0 runs first, and 3 is what a process has where it is missing
+//! console = "output"              # or "input", which is both, or "none"; "output" where it is missing
 //! flash = ["scratch"]             # data regions that it may open
 //!
 //! [process.network]               # without this table the process has no network at all
@@ -33,6 +34,11 @@
 //! name = "scratch"
 //! size = "64 KiB"
 //! file = "scratch.bin"            # what it holds at first, beside the manifest; zeros where it is missing
+//!
+//! [[data]]
+//! name = "seed"
+//! size = "512 B"
+//! use = "seed"                    # the kernel keeps a seed for its secrets here; no process may open it
 //! ```
 #![forbid(unsafe_code)]
 
@@ -112,6 +118,8 @@ pub struct Process {
     pub restart: Restart,
     /// Who runs first, 0 to [`PRIORITY_MAX`]; the lower number does.
     pub priority: u8,
+    /// What it may do with the console.
+    pub console: Console,
     /// The data regions of the flash that it may open; each is one of [`Manifest::data`].
     pub flash: Vec<String>,
     /// Its network; `None` means no network at all, rather than an empty one.
@@ -128,6 +136,29 @@ pub enum Start {
     Boot,
     /// When its name is given as a command on the console or the kernel's command line.
     Command,
+}
+
+/// What a process may do with the serial console.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Console {
+    /// Nothing.
+    None,
+    /// Write.
+    Output,
+    /// Write, and read what is typed while it runs in the foreground.
+    Input,
+}
+
+impl Console {
+    /// As the manifest writes it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Console::None => "none",
+            Console::Output => "output",
+            Console::Input => "input",
+        }
+    }
 }
 
 /// What happens when a process ends by itself or by a fault.
@@ -191,6 +222,24 @@ pub struct Data {
     pub size: u64,
     /// What it holds at first, with the manifest's folder put in front; zeros where there is none.
     pub file: Option<PathBuf>,
+    /// What the kernel uses it for; processes may open only what it does not use.
+    pub purpose: Purpose,
+}
+
+/// What a data region is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// For the processes that may open it.
+    Processes,
+    /// The kernel keeps a seed for the network's secrets in it, and renews it at each boot.
+    Seed,
+}
+
+impl Manifest {
+    /// The region in which the kernel keeps a seed, where there is one.
+    pub fn seed(&self) -> Option<&Data> {
+        self.data.iter().find(|region| region.purpose == Purpose::Seed)
+    }
 }
 
 /// Reads the manifest at `path` and checks it.

@@ -32,6 +32,7 @@ stack = "4 KiB"
 start = "boot"
 restart = { backoff = "100 ms", maximum = "10 s" }
 priority = 0
+console = "none"
 
 [[data]]
 name = "scratch"
@@ -78,6 +79,7 @@ fn a_right_manifest_is_read_in_full() {
     let backoff = Restart::Backoff { first: Duration::from_millis(100), maximum: Duration::from_secs(10) };
     assert_eq!((webget.restart, clock.restart), (Restart::Never, backoff));
     assert_eq!((webget.priority, clock.priority), (PRIORITY_DEFAULT, 0));
+    assert_eq!((webget.console, clock.console), (Console::Output, Console::None));
     assert_eq!((line(webget.ram_line), line(clock.stack_line)), ("ram = \"128 KiB\"", "stack = \"4 KiB\""));
     assert_eq!(webget.arguments, ["--quiet"]);
     assert_eq!(webget.flash, ["scratch"]);
@@ -95,8 +97,33 @@ fn a_right_manifest_is_read_in_full() {
     assert_eq!(clock.network, None);
     assert_eq!(
         manifest.data,
-        [Data { name: "scratch".into(), size: 64 << 10, file: Some("boards/scratch.bin".into()) }]
+        [Data {
+            name: "scratch".into(),
+            size: 64 << 10,
+            file: Some("boards/scratch.bin".into()),
+            purpose: Purpose::Processes
+        }]
     );
+}
+
+#[test]
+fn the_kernels_seed_is_kept_in_one_region_that_no_process_may_open() {
+    const SEED: &str = "\n[[data]]\nname = \"seed\"\nsize = \"512 B\"\nuse = \"seed\"\n";
+    assert_eq!(parse_text(RIGHT).expect("right").seed(), None);
+    let manifest = parse_text(&format!("{RIGHT}{SEED}")).expect("right");
+    assert_eq!(manifest.seed().map(|region| region.name.as_str()), Some("seed"));
+    for (text, why) in [
+        (format!("{RIGHT}{SEED}{}", SEED.replace("name = \"seed\"", "name = \"other\"")), "there is one seed"),
+        (format!("{RIGHT}{}", SEED.replace("use = \"seed\"", "use = \"sead\"")), "it can be \"seed\""),
+        (format!("{RIGHT}{SEED}file = \"seed.bin\"\n"), "a seed is secret"),
+        (
+            format!("{RIGHT}{SEED}").replace("flash = [\"scratch\"]", "flash = [\"seed\"]"),
+            "the data region `seed` holds the kernel's seed",
+        ),
+    ] {
+        let error = parse_text(&text).expect_err("wrong").to_string();
+        assert!(error.contains(why), "{error}");
+    }
 }
 
 #[test]
@@ -211,6 +238,8 @@ fn a_restart_waits_no_shorter_than_it_says_and_not_for_ever() {
 
 #[test]
 fn there_are_eight_priorities() {
+    refused("console = \"none\"", "console = \"imput\"", "did you mean `input`?");
+    refused("console = \"none\"", "console = true", "`console`");
     refused("priority = 0", "priority = 8", "`priority` is 8; it has to be 0 to 7");
     refused("priority = 0", "priority = -1", "`priority` is -1");
     refused("priority = 0", "priorty = 0", "did you mean `priority`?");

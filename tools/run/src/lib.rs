@@ -10,6 +10,7 @@ pub mod command_line;
 mod decoder;
 mod dump;
 mod machine;
+mod paced;
 mod ports;
 mod printer;
 pub mod qmp;

@@ -2,6 +2,7 @@
 
 use crate::accelerator::Accelerator;
 use crate::decoder::{Decoder, Line};
+use crate::paced::Paced;
 use crate::ports::{Ports, escape};
 use crate::status::{KILLED, TIMED_OUT};
 use anyhow::{Context, Result, anyhow, bail};
@@ -101,6 +102,7 @@ impl Machine {
             capture: None,
             timeout: None,
             typing: VecDeque::new(),
+            line_rates: [None; 2],
             interactive: false,
             monitor: None,
             dump_on_panic: None,
@@ -125,6 +127,7 @@ pub struct Builder {
     capture: Option<PathBuf>,
     timeout: Option<Duration>,
     typing: VecDeque<(String, String)>,
+    line_rates: [Option<u32>; 2],
     interactive: bool,
     monitor: Option<PathBuf>,
     dump_on_panic: Option<PathBuf>,
@@ -212,6 +215,13 @@ impl Builder {
         self
     }
 
+    /// Reads COM1 and COM2 no faster than this, in bytes a second; 11,500 is what a line of 115,200 baud carries. The
+    /// board's ports then have no room most of the time.
+    pub fn line_rates(mut self, com1: Option<u32>, com2: Option<u32>) -> Self {
+        self.line_rates = [com1, com2];
+        self
+    }
+
     /// Copies standard input to COM1; Ctrl-A x stops the board.
     pub fn interactive(mut self, interactive: bool) -> Self {
         self.interactive = interactive;
@@ -250,7 +260,7 @@ impl Builder {
     /// # Errors
     /// As [`run`](Builder::run), and what `listener` returns; the board is stopped then.
     pub fn run_with(mut self, mut listener: impl FnMut(&Event) -> Result<()>) -> Result<Outcome> {
-        let decoder = Decoder::from_elf(&self.kernel)?;
+        let decoder = &Decoder::from_elf(&self.kernel)?;
         let ports = Ports::new(self.dump_on_panic.is_some())?;
         let deadline = self.timeout.map(|limit| Instant::now() + limit);
         let (child, started) = self.spawn(&ports)?;
@@ -285,8 +295,9 @@ impl Builder {
                     scope.spawn(move || crate::dump::watch(watch, file, &from_watch));
                 }
                 let from_com1 = sender.clone();
-                scope.spawn(move || read_console(com1, &from_com1));
-                scope.spawn(|| read_log(com2, &decoder, sender));
+                let [rate1, rate2] = self.line_rates;
+                scope.spawn(move || read_console(Paced::new(com1, rate1), &from_com1));
+                scope.spawn(move || read_log(Paced::new(com2, rate2), decoder, sender));
             } else {
                 drop(sender);
             }
@@ -484,7 +495,7 @@ fn read_lines(stream: impl Read, events: &Sender<Event>) {
 }
 
 /// Sends the bytes of COM1 until QEMU ends.
-fn read_console(mut stream: UnixStream, events: &Sender<Event>) {
+fn read_console(mut stream: Paced<UnixStream>, events: &Sender<Event>) {
     let mut bytes = [0; 65_536];
     while let Ok(count @ 1..) = stream.read(&mut bytes) {
         if events.send(Event::Console(bytes[..count].to_vec())).is_err() {
@@ -493,7 +504,7 @@ fn read_console(mut stream: UnixStream, events: &Sender<Event>) {
     }
     // A thread may still copy the keyboard to the other end of this connection; this ends its writing. That the
     // connection is gone already is what is wanted.
-    if let Err(why) = stream.shutdown(Shutdown::Both)
+    if let Err(why) = stream.into_inner().shutdown(Shutdown::Both)
         && why.kind() != std::io::ErrorKind::NotConnected
     {
         eprintln!("run: COM1: {why}");
@@ -501,7 +512,7 @@ fn read_console(mut stream: UnixStream, events: &Sender<Event>) {
 }
 
 /// Sends the lines of COM2 until QEMU ends.
-fn read_log(mut stream: UnixStream, decoder: &Decoder, events: Sender<Event>) {
+fn read_log(mut stream: Paced<UnixStream>, decoder: &Decoder, events: Sender<Event>) {
     let mut frames = decoder.stream();
     let mut bytes = [0; 4096];
     while let Ok(count @ 1..) = stream.read(&mut bytes) {

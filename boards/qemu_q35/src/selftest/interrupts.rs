@@ -2,11 +2,12 @@
 
 use super::Tally;
 use crate::board::Board;
-use crate::machine::{NETWORK_VECTOR, UART_VECTOR, now};
+use crate::interrupts::{NETWORK_VECTOR, PIN_VECTOR, UART_VECTOR};
+use crate::machine::now;
 use slopos_kernel::time::{Duration, Instant};
 use slopos_virtio::transport::Interrupts;
 use slopos_x86_64::control::wait_for_interrupt;
-use slopos_x86_64::trap::{TIMER_VECTOR, interrupts_of};
+use slopos_x86_64::trap::{SPURIOUS_VECTOR, TIMER_VECTOR, interrupts_of, unexpected};
 
 /// How long to wait for what must come: an emulator on a busy machine may take its time.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -35,10 +36,48 @@ pub fn run(tally: &mut Tally, board: &mut Board) {
     board.serial.set_sending(false);
     tally.check("the console's port interrupts when it has room", interrupted);
 
+    every_vector(tally, board);
+
     let Some(device) = &board.network else { return };
     let mode = device.interrupts();
     tally.check("the network device interrupts", mode != Interrupts::Off);
-    tally.check("the network's interrupts have arrived", interrupts_of(NETWORK_VECTOR) > 0);
+    tally.check("the network's interrupts have arrived", interrupts_of(NETWORK_VECTOR) + interrupts_of(PIN_VECTOR) > 0);
+}
+
+/// Each vector that an interrupt can have is taken, whoever expects it, and none keeps the others out.
+fn every_vector(tally: &mut Tally, board: &mut Board) {
+    let before = unexpected().interrupts;
+    for vector in 16..=u8::MAX {
+        board.alarm.apic().send_to_self(vector);
+        board.alarm.rang();
+        // Those of the exceptions' vectors wait for ever, so the timer ends the wait.
+        board.alarm.set(Some(now() + Duration::from_micros(200)), now());
+        wait_for_interrupt();
+        board.pass();
+    }
+    let taken = unexpected().interrupts - before;
+    // All but the exceptions' and the few that were given out.
+    tally.check("vectors that nobody expects are counted", (200..=224).contains(&taken));
+    let timer = interrupts_of(TIMER_VECTOR);
+    board.alarm.rang();
+    board.alarm.set(Some(now()), now());
+    tally.check("the timer still interrupts", wait_for(TIMER_VECTOR, timer).is_some());
+    let spurious = unexpected().interrupts;
+    board.alarm.apic().send_to_self(SPURIOUS_VECTOR);
+    let ended = wait_for_unexpected(spurious);
+    tally.check("the spurious vector by message is ended like any other", ended);
+}
+
+/// Waits for an interrupt that nobody expects.
+fn wait_for_unexpected(before: u64) -> bool {
+    let end = now() + PATIENCE;
+    while now() < end {
+        wait_for_interrupt();
+        if unexpected().interrupts > before {
+            return true;
+        }
+    }
+    false
 }
 
 fn timer(tally: &mut Tally, board: &mut Board) {

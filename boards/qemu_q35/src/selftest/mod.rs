@@ -3,6 +3,7 @@
 //! The command `test` runs them: first what concerns the kernel alone, then whole processes. Each check is a line of
 //! the log; `Interrupt tests passed.` is the last one if all held. The command `panic` panics.
 
+mod console;
 mod devices;
 mod exceptions;
 mod interrupts;
@@ -48,6 +49,7 @@ fn run(board: &mut Board) -> i32 {
     protection::run(&mut tally);
     interrupts::run(&mut tally, board);
     devices::run(&mut tally, board);
+    console::run(&mut tally, board);
     processes::run(&mut tally, board);
     defmt::info!("test: {=u32} passed, {=u32} failed", tally.passed, tally.failed);
     if tally.failed > 0 {

@@ -8,6 +8,7 @@
 
 mod authority;
 mod check;
+mod console;
 mod faults;
 mod flags;
 mod hoard;
@@ -37,7 +38,7 @@ enum Attack {
 use Attack::{Checked, Fatal};
 
 /// What can be done, by its name on the command line.
-const ATTACKS: [(&str, Attack); 33] = [
+const ATTACKS: [(&str, Attack); 37] = [
     ("instruction", Fatal(faults::instruction)),
     ("interrupt", Fatal(faults::interrupt)),
     ("read", Fatal(faults::read)),
@@ -71,6 +72,10 @@ const ATTACKS: [(&str, Attack); 33] = [
     ("grants", Checked(hoard::grants)),
     ("wait", Checked(time::wait)),
     ("hog", Checked(time::hog)),
+    ("keys", Checked(console::keys)),
+    ("chatter", Checked(console::chatter)),
+    ("lines", Checked(console::lines)),
+    ("naps", Checked(console::naps)),
 ];
 
 fn run(arguments: Arguments) -> i32 {

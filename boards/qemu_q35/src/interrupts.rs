@@ -1,0 +1,184 @@
+//! Which vectors are given out, and what is done about interrupts that nobody expects.
+//!
+//! A device can send a message with any vector, and a line may be held by a device without a driver. What comes by a
+//! vector that was not given out is counted by the trap code; here it is told in the log, and kept out by the task
+//! priority where it does not end. Where the devices' own interrupts come without end and without work, they are cut
+//! off: a pin's line is masked, messages wait behind the task priority. Meanwhile the clock stands in for them.
+
+use slopos_kernel::log_budget::LogBudget;
+use slopos_kernel::storm::Storm;
+use slopos_kernel::time::{Duration, Instant};
+use slopos_q35::ioapic::{IoApic, NoSuchInput, Polarity, Route, Trigger};
+use slopos_q35::register::Hardware;
+use slopos_x86_64::apic::{Admission, LocalApic};
+use slopos_x86_64::trap::{self, DEVICE_BITS, DEVICE_CLASS, Unexpected, pending_bit};
+
+/// Vector of the console's port.
+pub const UART_VECTOR: u8 = DEVICE_CLASS + 1;
+/// Vector of the log's port.
+pub const LOG_VECTOR: u8 = DEVICE_CLASS + 2;
+/// Vector of all devices that interrupt by pin: lines are shared.
+pub const PIN_VECTOR: u8 = DEVICE_CLASS + 3;
+/// Vector of the network device's queues, by message.
+pub const NETWORK_VECTOR: u8 = DEVICE_CLASS + 8;
+/// Vector of the network device's configuration changes, by message.
+pub const NETWORK_CONFIGURATION_VECTOR: u8 = DEVICE_CLASS + 9;
+
+/// How often devices are looked at while their interrupts are cut off.
+const STAND_IN: Duration = Duration::from_millis(1);
+/// Lines that pins can use: the sixteen devices of the root bus share at most eight.
+const PINS_MAX: usize = 8;
+
+/// The I/O APIC, and what is known of interrupts without reason.
+pub struct Interrupts {
+    io_apic: Option<IoApic<Hardware>>,
+    destination: u8,
+    /// Lines that devices interrupt by.
+    pins: heapless::Vec<u32, PINS_MAX>,
+    /// What has been told of what nobody asked for.
+    told: Unexpected,
+    strangers: Storm,
+    messages: Storm,
+    lines: Storm,
+    /// When the devices whose interrupts are cut off are looked at next.
+    stand_in_at: Instant,
+    log: LogBudget,
+    nmi_log: LogBudget,
+}
+
+impl Interrupts {
+    /// No line is routed yet. `destination` is the id of the processor's local APIC.
+    pub fn new(io_apic: Option<IoApic<Hardware>>, destination: u8) -> Interrupts {
+        Interrupts {
+            io_apic,
+            destination,
+            pins: heapless::Vec::new(),
+            told: Unexpected::default(),
+            strangers: Storm::new(),
+            messages: Storm::new(),
+            lines: Storm::new(),
+            stand_in_at: Instant::BOOT,
+            log: LogBudget::new(),
+            nmi_log: LogBudget::new(),
+        }
+    }
+
+    /// Sends the line of an ISA device to a vector, which is given out by this.
+    ///
+    /// # Errors
+    /// The I/O APIC, where there is one, has no such line.
+    pub fn route(&self, gsi: u32, vector: u8, trigger: Trigger, polarity: Polarity) -> Result<(), NoSuchInput> {
+        trap::expect(vector);
+        let route = Route { vector, destination: self.destination, trigger, polarity, masked: false };
+        self.io_apic.as_ref().ok_or(NoSuchInput { gsi })?.route(gsi, route)
+    }
+
+    /// Sends the line of a device's pin to [`PIN_VECTOR`].
+    ///
+    /// # Errors
+    /// As [`Interrupts::route`].
+    pub fn route_pin(&mut self, gsi: u32) -> Result<(), NoSuchInput> {
+        if self.pins.contains(&gsi) {
+            return Ok(());
+        }
+        self.route(gsi, PIN_VECTOR, Trigger::Level, Polarity::ActiveHigh)?;
+        self.pins.push(gsi).map_err(|gsi| NoSuchInput { gsi })
+    }
+
+    /// Devices to look at though they did not interrupt, in the bits of [`pending_bit`]: their interrupts are cut off.
+    pub fn stand_in(&mut self, now: Instant) -> u32 {
+        let cut = self.cut();
+        if cut == 0 || now < self.stand_in_at {
+            return 0;
+        }
+        self.stand_in_at = now + STAND_IN;
+        cut
+    }
+
+    /// When to call [`Interrupts::stand_in`] even if nothing happens.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let ends =
+            [&self.strangers, &self.messages, &self.lines].into_iter().filter_map(|storm| storm.cut_until()).min();
+        if self.cut() == 0 { ends } else { Some(self.stand_in_at) }
+    }
+
+    fn cut(&self) -> u32 {
+        if self.messages.cut_until().is_some() {
+            DEVICE_BITS
+        } else if self.lines.cut_until().is_some() {
+            pending_bit(PIN_VECTOR)
+        } else {
+            0
+        }
+    }
+
+    /// Takes note of device interrupts that brought no work, and of what nobody expected; cuts off what storms, and lets
+    /// it through again when its pause is over.
+    pub fn guard(&mut self, idle_messages: u32, idle_lines: u32, apic: &LocalApic, now: Instant) {
+        let found = trap::unexpected();
+        if found != self.told {
+            self.tell(found, apic, now);
+        }
+        if self.messages.note(idle_messages, now) {
+            apic.admit(self.admission());
+            defmt::warn!(
+                "interrupt: devices interrupt without end, looked at by the clock for {=u64} ms",
+                self.messages.pause().as_millis()
+            );
+        }
+        if self.lines.note(idle_lines, now) {
+            self.mask_lines(true);
+            defmt::warn!(
+                "interrupt: nobody claims a line that is held, masked for {=u64} ms",
+                self.lines.pause().as_millis()
+            );
+        }
+        if self.strangers.pause_ends(now) | self.messages.pause_ends(now) {
+            apic.admit(self.admission());
+        }
+        if self.lines.pause_ends(now) {
+            self.mask_lines(false);
+        }
+    }
+
+    fn tell(&mut self, found: Unexpected, apic: &LocalApic, now: Instant) {
+        let more = found.interrupts.wrapping_sub(self.told.interrupts);
+        if more > 0 && self.log.admit("interrupt", now) {
+            defmt::warn!(
+                "interrupt: nobody expected vector {=u8:#x}, {=u64} such interrupts so far",
+                found.last_vector,
+                found.interrupts
+            );
+        }
+        if found.nmis != self.told.nmis && self.nmi_log.admit("nmi", now) {
+            defmt::warn!("nmi: ignored, {=u64} so far", found.nmis);
+        }
+        self.told = found;
+        if self.strangers.note(u32::try_from(more).unwrap_or(u32::MAX), now) {
+            apic.admit(self.admission());
+            defmt::warn!(
+                "interrupt: unexpected vectors are kept out for {=u64} ms",
+                self.strangers.pause().as_millis()
+            );
+        }
+    }
+
+    fn admission(&self) -> Admission {
+        if self.messages.cut_until().is_some() {
+            Admission::Timer
+        } else if self.strangers.cut_until().is_some() {
+            Admission::Expected
+        } else {
+            Admission::All
+        }
+    }
+
+    fn mask_lines(&self, masked: bool) {
+        let Some(io_apic) = &self.io_apic else { return };
+        for &gsi in &self.pins {
+            if let Err(error) = io_apic.set_masked(gsi, masked) {
+                defmt::error!("interrupt: a line that was routed is gone: {}", error);
+            }
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! What the process console prints goes out at once, though nothing else happens.
+
+use super::Tally;
+use crate::board::Board;
+use crate::serial::Terminal;
+use slopos_process_console::{Console as Monitor, Input};
+
+/// Passes of the loop until it would sleep; a command takes a few.
+const PASSES_MAX: usize = 10_000;
+
+pub fn run(tally: &mut Tally, board: &mut Board) {
+    // The one in use waits for the tests to end.
+    let own = core::mem::replace(&mut board.monitor, Monitor::new(""));
+    rest(board);
+    for command in ["\r", "help\r", "ps\r", "net\r", "grants\r", "nobody\r"] {
+        let mut only_lines = true;
+        for &byte in command.as_bytes() {
+            let mut terminal = Terminal(&mut board.capsules.console);
+            only_lines &= board.monitor.input(byte, &mut terminal) == Input::Done;
+        }
+        let rests = rest(board);
+        tally.check("a command is complete before the board sleeps", only_lines && rests && board.report.is_none());
+        tally.check("nothing waits for a port that will not interrupt", board.output_moves());
+    }
+    board.monitor = own;
+}
+
+/// Lets the board work until it would sleep.
+fn rest(board: &mut Board) -> bool {
+    (0..PASSES_MAX).any(|_| !board.pass())
+}

@@ -1,0 +1,185 @@
+//! A ring of log frames, between the places that log and the port that takes its time.
+//!
+//! Writing never waits. A frame is begun, filled in pieces and ended; where it does not fit it is dropped whole and
+//! counted. From the first lost frame on all are dropped until the board has written one that says how many: so a gap is
+//! told where it is, and never silently.
+//!
+//! All bytes zero is an empty ring, so it may lie in memory that starts as zeros.
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+
+use heapless::Deque;
+
+/// The ring, of `N` bytes.
+pub struct LogRing<const N: usize> {
+    bytes: Deque<u8, N>,
+    /// Bytes at the end that belong to the frame which is not ended yet.
+    unfinished: usize,
+    /// The frame that is not ended yet is being dropped.
+    dropping: bool,
+    /// Frames that were dropped and not yet told of.
+    lost: u32,
+    /// The frame that tells of lost ones is being written.
+    telling: bool,
+}
+
+impl<const N: usize> Default for LogRing<N> {
+    fn default() -> Self {
+        LogRing::new()
+    }
+}
+
+impl<const N: usize> LogRing<N> {
+    /// An empty ring.
+    pub const fn new() -> Self {
+        LogRing { bytes: Deque::new(), unfinished: 0, dropping: false, lost: 0, telling: false }
+    }
+
+    /// Begins a frame. One that was not ended is dropped.
+    pub fn begin(&mut self) {
+        self.drop_unfinished();
+        self.dropping = self.lost > 0 && !self.telling;
+    }
+
+    /// Adds to the frame that was begun.
+    pub fn push(&mut self, piece: &[u8]) {
+        if self.dropping {
+            return;
+        }
+        if piece.len() > N - self.bytes.len() {
+            self.dropping = true;
+            return;
+        }
+        self.bytes.extend(piece.iter().copied());
+        self.unfinished += piece.len();
+    }
+
+    /// Ends the frame. Answers whether it is in the ring; else it is lost, and counted.
+    pub fn end(&mut self) -> bool {
+        let kept = !self.dropping;
+        if kept {
+            self.unfinished = 0;
+        } else {
+            self.drop_unfinished();
+            self.lost = self.lost.saturating_add(1);
+        }
+        self.dropping = false;
+        kept
+    }
+
+    /// Drops the frame that was begun; it does not count as lost.
+    pub fn discard(&mut self) {
+        self.drop_unfinished();
+        self.dropping = false;
+    }
+
+    fn drop_unfinished(&mut self) {
+        for _ in 0..core::mem::take(&mut self.unfinished) {
+            self.bytes.pop_back();
+        }
+    }
+
+    /// Frames that were lost, where a quarter of the ring is free again: the caller writes a frame that says so between
+    /// this and [`LogRing::told`].
+    pub fn begin_telling(&mut self) -> Option<u32> {
+        if self.lost == 0 || N - self.bytes.len() < N / 4 {
+            return None;
+        }
+        self.telling = true;
+        Some(self.lost)
+    }
+
+    /// The frame that tells of so many lost ones has been written.
+    pub fn told(&mut self, lost: u32) {
+        self.telling = false;
+        self.lost = self.lost.saturating_sub(lost);
+    }
+
+    /// Bytes of ended frames that wait for the port.
+    pub fn len(&self) -> usize {
+        self.bytes.len() - self.unfinished
+    }
+
+    /// Whether nothing waits for the port.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The next bytes of ended frames, as many as lie together.
+    pub fn front(&self) -> &[u8] {
+        let (first, _) = self.bytes.as_slices();
+        first.get(..self.len().min(first.len())).unwrap_or_default()
+    }
+
+    /// Takes `count` bytes out that the port has taken.
+    pub fn remove(&mut self, count: usize) {
+        for _ in 0..count.min(self.len()) {
+            self.bytes.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame<const N: usize>(ring: &mut LogRing<N>, pieces: &[&[u8]]) -> bool {
+        ring.begin();
+        pieces.iter().for_each(|piece| ring.push(piece));
+        ring.end()
+    }
+
+    fn drain<const N: usize>(ring: &mut LogRing<N>) -> Vec<u8> {
+        let mut out = Vec::new();
+        while !ring.is_empty() {
+            let count = ring.front().len().min(3);
+            out.extend_from_slice(&ring.front()[..count]);
+            ring.remove(count);
+        }
+        out
+    }
+
+    #[test]
+    fn frames_leave_in_order_and_wrap_around() {
+        let mut ring = LogRing::<10>::new();
+        for round in 0..40 {
+            assert!(frame(&mut ring, &[&[round], &[round + 1, 0]]));
+            assert!(frame(&mut ring, &[&[round + 2, 0]]));
+            assert_eq!(drain(&mut ring), [round, round + 1, 0, round + 2, 0]);
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_dropped_as_a_whole_frame() {
+        let mut ring = LogRing::<8>::new();
+        assert!(frame(&mut ring, &[b"abc"]));
+        assert!(!frame(&mut ring, &[b"de", b"fghi", b"j"]));
+        assert_eq!(drain(&mut ring), b"abc");
+    }
+
+    #[test]
+    fn after_a_loss_nothing_is_taken_until_it_is_told_how_much_is_missing() {
+        let mut ring = LogRing::<8>::new();
+        assert!(frame(&mut ring, &[b"abcdefg"]));
+        assert!(!frame(&mut ring, &[b"hi"]));
+        assert!(!frame(&mut ring, &[b"j"]), "it would fit, but the gap is before it");
+        assert_eq!(ring.begin_telling(), None, "there is no room to tell");
+        assert_eq!(drain(&mut ring), b"abcdefg");
+        assert_eq!(ring.begin_telling(), Some(2));
+        assert!(frame(&mut ring, &[b"2 lost"]));
+        ring.told(2);
+        assert!(frame(&mut ring, &[b"k"]));
+        assert_eq!(drain(&mut ring), b"2 lostk");
+        assert_eq!(ring.begin_telling(), None);
+    }
+
+    #[test]
+    fn a_frame_that_is_not_ended_is_not_sent_and_does_not_stay() {
+        let mut ring = LogRing::<8>::new();
+        ring.begin();
+        ring.push(b"half");
+        assert!(ring.is_empty() && ring.front().is_empty());
+        assert!(frame(&mut ring, &[b"whole"]));
+        assert_eq!(drain(&mut ring), b"whole");
+    }
+}
