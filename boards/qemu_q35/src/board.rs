@@ -4,6 +4,7 @@
 //! processes from running, and a process runs with interrupts on, so that it cannot keep the network from running.
 
 use crate::capsules::Capsules;
+use crate::chance::Chance;
 use crate::interrupts::LOG_VECTOR;
 use crate::interrupts::{Interrupts, NETWORK_CONFIGURATION_VECTOR, NETWORK_VECTOR, PIN_VECTOR, UART_VECTOR};
 use crate::leaving::Leaving;
@@ -17,10 +18,11 @@ use slopos_kernel::objects::Object;
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::scheduler::{Kernel, Step};
 use slopos_kernel::time::{Duration, Instant};
+use slopos_net::MacAddress;
 use slopos_net::socket::SocketIndex;
 use slopos_net::tcp::Arrival;
 use slopos_process_console::{Console as Monitor, Input};
-use slopos_virtio::net::Net;
+use slopos_virtio::net::{Net, Tended};
 use slopos_x86_64::control::{let_interrupts_in, wait_for_interrupt};
 use slopos_x86_64::processor::Cpu;
 use slopos_x86_64::trap::{TIMER_VECTOR, has_pending, pending_bit, take_pending};
@@ -36,8 +38,6 @@ const WATCH: Duration = Duration::from_millis(1);
 const STAY: Duration = Duration::from_millis(4);
 /// How long frames wait for a process that may add to them.
 const COALESCE: Duration = Duration::from_micros(50);
-/// How long a broken network device is left alone before it is started again.
-const RECOVERY_PAUSE: Duration = Duration::from_millis(100);
 
 /// All parts of the running system.
 pub struct Board {
@@ -61,8 +61,6 @@ pub struct Board {
     pub token: tokens::Console,
     /// The authority over the network device's frames.
     pub wire: tokens::Wire,
-    /// When a broken network device is started again.
-    pub recovery: Option<Instant>,
     /// What a command prints, as long as it is not complete.
     pub report: Option<Report>,
     /// The end of the run, once it has begun.
@@ -71,6 +69,8 @@ pub struct Board {
     pub boot: Boot,
     /// The process that was started in the background and is still being loaded.
     pub background_start: Option<ProcessId>,
+    /// What the network's secrets are drawn from.
+    pub chance: Chance,
     /// Until when frames are looked for while processes run, rather than announced by interrupts.
     pub watched_until: Instant,
 }
@@ -135,7 +135,8 @@ impl Board {
             sent += self.send_frames(crate::machine::now());
             self.watch_frames(sent, now);
         }
-        self.recover_network(received, now);
+        self.tend_network(received, now);
+        self.draw_chance(now);
         let goes_on = ran || self.kernel.runnable() > 0 || self.capsules.console.has_ready() || self.report_can_go_on();
         goes_on || received == FRAMES_PER_PASS || sent >= FRAMES_PER_PASS || self.monitor.has_more()
     }
@@ -205,12 +206,12 @@ impl Board {
             self.capsules.stack.next_deadline().filter(|_| self.network.is_some()),
             self.kernel.next_deadline(),
             self.monitor.next_deadline(),
-            self.recovery,
             self.interrupts.next_deadline(),
             self.leaving.as_ref().map(Leaving::next_deadline),
             self.capsules.flash.next_deadline(),
             self.apps_deadline(),
-            self.network.as_ref().and_then(Net::next_look_us).map(Instant::from_micros),
+            self.network.as_ref().and_then(Net::due_us).map(Instant::from_micros),
+            self.chance.next_deadline(),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -243,7 +244,8 @@ impl Board {
         // By message the vector tells, by pin the device.
         let configuration = cause.configuration || pending & pending_bit(NETWORK_CONFIGURATION_VECTOR) != 0;
         if configuration && device.service_configuration() {
-            self.capsules.stack.set_link(device.link_up(), now);
+            let up = device.link_up() && self.chance.is_settled();
+            self.capsules.stack.set_link(up, now);
         }
         cause.queues || cause.configuration
     }
@@ -287,27 +289,21 @@ impl Board {
         sent
     }
 
-    /// Starts a broken device again, after a pause. One that no longer sends counts as broken, but for as long as it
-    /// brings frames nobody looks.
-    fn recover_network(&mut self, received: usize, now: Instant) {
+    /// Looks after the network device: one that is of no use is reset and started again in time. While it brings frames
+    /// nobody looks.
+    fn tend_network(&mut self, received: usize, now: Instant) {
         let Some(device) = &mut self.network else { return };
-        if received == 0 {
-            device.watch_transmission(now.as_micros());
-        }
-        let Some(broken) = device.is_broken() else { return };
-        match self.recovery {
-            None => {
-                defmt::error!("virtio-net: broken: {}", broken);
-                self.recovery = Some(now + RECOVERY_PAUSE);
+        match device.tend(received == 0, now.as_micros()) {
+            Tended::Same => return,
+            Tended::Lost => self.capsules.stack.set_link(false, now),
+            Tended::Back => {
+                self.capsules.stack.set_mac(MacAddress(device.mac()));
+                self.capsules.stack.set_mtu(device.mtu());
+                let up = device.link_up() && self.chance.is_settled();
+                self.capsules.stack.set_link(up, now);
             }
-            Some(at) if now >= at => {
-                self.recovery = None;
-                if let Err(error) = device.recover() {
-                    defmt::error!("virtio-net: cannot be started again: {}", error);
-                }
-            }
-            Some(_) => {}
         }
+        self.capsules.has_network_device = !device.is_hopeless();
     }
 
     /// Starts processes again whose back-off has passed.
@@ -326,7 +322,8 @@ impl Board {
     }
 
     fn run_monitor(&mut self, now: Instant) {
-        let ready = self.apps_ready(now) && (self.network.is_none() || self.capsules.stack.is_up());
+        let network_ready = self.network.as_ref().is_none_or(Net::is_hopeless) || self.capsules.stack.is_up();
+        let ready = self.apps_ready(now) && network_ready;
         self.monitor.network_ready(ready, now);
         let mut terminal = Terminal(&mut self.capsules.console);
         if let Some(command) = self.monitor.next(now, &mut terminal) {

@@ -8,6 +8,7 @@ use slopos_q35::pci::{Configuration, Message};
 use slopos_q35::register::Hardware;
 use slopos_virtio::blk::{Block, BlockMemory};
 use slopos_virtio::net::{Net, NetMemory, Options};
+use slopos_virtio::rng::{Rng, RngMemory};
 use slopos_virtio::transport::{Kind, Messages, Probe, Transport};
 use slopos_x86_64::paging::physical_address;
 use static_cell::ConstStaticCell;
@@ -29,6 +30,8 @@ static NETWORK: ConstStaticCell<NetMemory<RECEIVE_BUFFERS, TRANSMIT_BUFFERS, FRA
     ConstStaticCell::new(NetMemory::new());
 #[unsafe(link_section = ".owner.flash")]
 static BLOCK: ConstStaticCell<BlockMemory> = ConstStaticCell::new(BlockMemory::new());
+#[unsafe(link_section = ".owner.kernel")]
+static ENTROPY: ConstStaticCell<RngMemory> = ConstStaticCell::new(RngMemory::new());
 
 /// What was found.
 #[derive(Default)]
@@ -37,6 +40,8 @@ pub struct Devices {
     pub network: Option<Net>,
     /// The device of the flash.
     pub block: Option<Block>,
+    /// The entropy device, asked for its bytes.
+    pub entropy: Option<Rng>,
 }
 
 /// Claims what each PCI function answers at. One whose registers are another's is switched off.
@@ -52,14 +57,15 @@ pub fn claim(pci: &Configuration<Hardware>, claims: &mut Claims) {
     });
 }
 
-/// Looks at every PCI function. The first network and the first block device are used.
+/// Looks at every PCI function. The first of each kind of device is used.
 pub fn start(machine: &mut Machine) -> Devices {
-    let (mut network, mut block) = (None, None);
+    let (mut network, mut block, mut entropy) = (None, None, None);
     let found = machine.pci.enumerate(|device| match Probe::new(&device) {
         Ok(Some(probe)) => {
             let place = match probe.kind() {
                 Kind::Network => &mut network,
                 Kind::Block => &mut block,
+                Kind::Entropy => &mut entropy,
             };
             if place.is_some() {
                 defmt::warn!("pci: more than one {} device, the first is used", probe.kind());
@@ -73,12 +79,15 @@ pub fn start(machine: &mut Machine) -> Devices {
     if let Err(error) = found {
         defmt::warn!("pci: {}", error);
     }
-    let network = network.and_then(|probe| attach(probe, machine)).and_then(|it| start_network(it, machine));
+    // First, so that it answers while the others are started.
+    let entropy = entropy.and_then(|probe| attach(probe, machine));
+    let entropy = entropy.map(|transport| Rng::start(transport, ENTROPY.take(), physical_address));
+    let network = network.and_then(|probe| attach(probe, machine)).map(|it| start_network(it, machine));
     let block = block.and_then(|probe| attach(probe, machine)).map(|it| start_block(it, machine));
     if network.is_none() {
         defmt::error!("net: no usable network device");
     }
-    Devices { network, block }
+    Devices { network, block, entropy }
 }
 
 /// Takes a device over, where it has its registers alone; else it is switched off.
@@ -95,7 +104,7 @@ fn attach(probe: Probe, machine: &mut Machine) -> Option<Transport> {
     attached.inspect_err(|error| defmt::error!("virtio: {}", error)).ok()
 }
 
-fn start_network(transport: Transport, machine: &mut Machine) -> Option<Net> {
+fn start_network(transport: Transport, machine: &mut Machine) -> Net {
     let message = |vector| {
         let (address, data) = machine.alarm.message(vector);
         Message { address, data }
@@ -107,14 +116,13 @@ fn start_network(transport: Transport, machine: &mut Machine) -> Option<Net> {
         }),
         fallback_mac: FALLBACK_MAC,
     };
-    let started = Net::start(transport, NETWORK.take(), physical_address, options);
-    let network = started.inspect_err(|error| defmt::error!("virtio-net: {}", error)).ok()?;
+    let network = Net::start(transport, NETWORK.take(), physical_address, options, now().as_micros());
     if let Some(gsi) = network.interrupt_gsi()
         && let Err(error) = machine.interrupts.route_pin(gsi)
     {
         defmt::warn!("virtio-net: interrupt {=u32} cannot be routed, the timer stands in: {}", gsi, error);
     }
-    Some(network)
+    network
 }
 
 fn start_block(transport: Transport, machine: &mut Machine) -> Block {

@@ -6,6 +6,7 @@ use crate::interrupts::{FLASH_VECTOR, PIN_VECTOR};
 use crate::statics::{self, PROCESSES};
 use crate::tokens::Loader;
 use slopos_abi::Errno;
+use slopos_abi::flash::SECTOR;
 use slopos_kernel::loader::MAP_BYTES;
 use slopos_kernel::log_budget::LogBudget;
 use slopos_kernel::objects::Object;
@@ -31,6 +32,20 @@ pub struct Flash {
     device: Option<Block>,
     token: Loader,
     log: LogBudget,
+    /// The sector that the kernel itself reads or writes.
+    sector: [u8; SECTOR],
+    renewal: Renewal,
+}
+
+/// How far a region's beginning has been renewed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Renewal {
+    /// It is being read.
+    Reading,
+    /// What is to be there is in the sector, and is being written.
+    Writing,
+    /// It is being put on the medium.
+    Syncing,
 }
 
 /// What an interrupt of the device came to.
@@ -51,7 +66,14 @@ impl Flash {
             defmt::error!("flash: no usable flash, so there are no apps");
             storage.close();
         }
-        FLASH.init_with(|| Flash { storage, device, token, log: LogBudget::new() })
+        FLASH.init_with(|| Flash {
+            storage,
+            device,
+            token,
+            log: LogBudget::new(),
+            sector: [0; SECTOR],
+            renewal: Renewal::Reading,
+        })
     }
 
     /// Gives the device the call that a process makes right now, if it is its turn: so the device works while others run.
@@ -68,15 +90,51 @@ impl Flash {
         }
     }
 
+    /// Gives `renew` the beginning of a region, and puts what it gives in its place, on the medium. To be called again
+    /// as long as it is underway; `renew` is called once.
+    ///
+    /// # Errors
+    /// [`Errno::Again`] while it is underway, [`Errno::NotFound`], [`Errno::Io`].
+    pub fn renew<const N: usize>(
+        &mut self,
+        name: &str,
+        renew: impl FnOnce(&[u8]) -> [u8; N],
+        now: Instant,
+    ) -> Result<(), Errno> {
+        let (sector, most) = self.storage.locate(name)?;
+        if most < SECTOR {
+            return Err(Errno::Io);
+        }
+        let (region, position, length) = (0, 0, SECTOR);
+        if self.renewal == Renewal::Reading {
+            self.storage.call_of_kernel(Want::Read { region, position, sector, length }, now)?;
+            let start = self.sector.first_chunk_mut::<N>().ok_or(Errno::Io)?;
+            *start = renew(start);
+            self.renewal = Renewal::Writing;
+        }
+        if self.renewal == Renewal::Writing {
+            self.storage.call_of_kernel(Want::Write { region, position, sector, length }, now)?;
+            self.renewal = Renewal::Syncing;
+        }
+        self.storage.call_of_kernel(Want::Sync, now)?;
+        self.renewal = Renewal::Reading;
+        self.sector.fill(0);
+        Ok(())
+    }
+
     /// Gives the device a request. `bytes` is what is to be written, where that is what is wanted.
     fn submit(&mut self, request: &Request, bytes: Option<&[u8]>, now: Instant) {
         let Some(device) = &mut self.device else { return };
         let time = now.as_micros();
         let (sector, operation) = match request.owner {
-            Owner::Map | Owner::Process(_, Want::Map) => (0, Operation::Read { sector: 0, length: MAP_BYTES }),
-            Owner::Process(_, Want::Read { sector, length, .. } | Want::Fetch { sector, length }) => {
+            Owner::Kernel(Want::Map) | Owner::Map | Owner::Process(_, Want::Map) => {
+                (0, Operation::Read { sector: 0, length: MAP_BYTES })
+            }
+            Owner::Process(_, Want::Read { sector, length, .. } | Want::Fetch { sector, length })
+            | Owner::Kernel(Want::Read { sector, length, .. } | Want::Fetch { sector, length }) => {
                 (sector, Operation::Read { sector, length })
             }
+            Owner::Kernel(Want::Write { sector, .. }) => (sector, Operation::Write { sector, bytes: &self.sector }),
             Owner::Process(_, Want::Write { sector, length, .. }) => {
                 match bytes.and_then(|bytes| bytes.get(..length)) {
                     Some(bytes) => (sector, Operation::Write { sector, bytes }),
@@ -85,10 +143,10 @@ impl Flash {
                 }
             }
             // A device without a cache has written everything through.
-            Owner::Process(_, Want::Sync) if !device.has_cache() => {
+            Owner::Process(_, Want::Sync) | Owner::Kernel(Want::Sync) if !device.has_cache() => {
                 return self.storage.settle(request.ticket, Ok(0));
             }
-            Owner::Process(_, Want::Sync) => (0, Operation::Flush),
+            Owner::Process(_, Want::Sync) | Owner::Kernel(Want::Sync) => (0, Operation::Flush),
         };
         if let Err(error) = device.submit(request.ticket, operation, time) {
             self.report(&request.owner, sector, error, now);
@@ -102,7 +160,7 @@ impl Flash {
                 let capacity = self.device.as_ref().map_or(0, Block::capacity);
                 self.storage.settle_map(map, capacity, now);
             }
-            Owner::Process(..) => self.storage.settle(request.ticket, result),
+            Owner::Kernel(_) | Owner::Process(..) => self.storage.settle(request.ticket, result),
         }
     }
 
@@ -111,17 +169,19 @@ impl Flash {
             return;
         }
         match owner {
-            Owner::Process(_, Want::Write { .. }) => {
+            Owner::Process(_, Want::Write { .. }) | Owner::Kernel(Want::Write { .. }) => {
                 defmt::error!("flash: writing sector {=u64} failed: {}", sector, error);
             }
-            Owner::Process(_, Want::Sync) => defmt::error!("flash: writing the device's cache out failed: {}", error),
+            Owner::Process(_, Want::Sync) | Owner::Kernel(Want::Sync) => {
+                defmt::error!("flash: writing the device's cache out failed: {}", error)
+            }
             _ => defmt::error!("flash: reading sector {=u64} failed: {}", sector, error),
         }
     }
 
     /// Takes one answer of the device and hands it to whom it is for. False where there is none.
     fn take_answer(&mut self, kernel: &mut Kernel, cpu: &mut Cpu, now: Instant) -> bool {
-        let Flash { storage, device, token, .. } = self;
+        let Flash { storage, device, token, sector: own_sector, .. } = self;
         let Some(device) = device else { return false };
         let capacity = device.capacity();
         let mut failure = None;
@@ -150,22 +210,26 @@ impl Flash {
                         None => Err(Errno::Io),
                     }
                 }
+                Some(Owner::Kernel(Want::Read { length, .. })) => {
+                    own_sector.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+                    Ok(length)
+                }
                 Some(Owner::Process(_, Want::Write { length, .. })) => Ok(length),
                 Some(Owner::Process(process, Want::Fetch { .. })) => {
                     kernel.take_in(process, bytes, cpu, token);
                     Ok(bytes.len())
                 }
-                Some(Owner::Process(_, Want::Sync | Want::Map)) | None => Ok(0),
+                Some(Owner::Process(_, Want::Sync | Want::Map) | Owner::Kernel(_)) | None => Ok(0),
             };
             storage.settle(ticket, moved);
         });
         if let Some((owner, error)) = failure {
             let sector = match owner {
-                Owner::Process(
-                    _,
-                    Want::Read { sector, .. } | Want::Write { sector, .. } | Want::Fetch { sector, .. },
-                ) => sector,
-                _ => 0,
+                Owner::Process(_, want) | Owner::Kernel(want) => match want {
+                    Want::Read { sector, .. } | Want::Write { sector, .. } | Want::Fetch { sector, .. } => sector,
+                    Want::Map | Want::Sync => 0,
+                },
+                Owner::Map => 0,
             };
             self.report(&owner, sector, error, now);
         }

@@ -11,13 +11,15 @@ use slopos_q35::pci::Configuration;
 use slopos_q35::pic::Pic;
 use slopos_q35::pit::{Measurement, Pit};
 use slopos_q35::register::Hardware;
+use slopos_q35::rtc::Rtc;
 use slopos_x86_64::apic::{self, LocalApic};
 use slopos_x86_64::clock::{Clock, now_micros, time_stamp};
+use slopos_x86_64::control;
 use slopos_x86_64::cpuid::Features;
+use slopos_x86_64::entropy::{self, Gathered};
 use slopos_x86_64::paging::KernelSpace;
 use slopos_x86_64::start_info::{CommandLine, StartInfo, physical_slice};
 use slopos_x86_64::trap::{self, SPURIOUS_VECTOR, TIMER_VECTOR};
-use slopos_x86_64::{control, entropy};
 
 /// The 8259s' sixteen vectors; masked, they can still raise spurious interrupts.
 const PIC_VECTOR: u8 = 48;
@@ -48,8 +50,8 @@ pub struct Machine {
     pub interrupts: Interrupts,
     /// What the firmware's tables say.
     pub tables: Tables,
-    /// What the network's secrets are drawn from.
-    pub seed: [u8; 32],
+    /// What the network's secrets are drawn from, as far as it was there at once.
+    pub gathered: Gathered,
     /// The processor's interrupt controller and timer.
     pub alarm: Alarm,
 }
@@ -111,7 +113,21 @@ pub unsafe fn bring_up(start_info: u32, command_line: &mut CommandLine) -> Machi
     }
     let interrupts = Interrupts::new(io_apic, local_apic.id());
     let alarm = Alarm { apic: local_apic, armed: None };
-    Machine { space, claims, pci, interrupts, tables, seed: entropy::seed(&features), alarm }
+    let gathered = gather(&features, command_line);
+    Machine { space, claims, pci, interrupts, tables, gathered, alarm }
+}
+
+/// Gathers chance: from the processor, and from what differs from one boot or board to the next.
+fn gather(features: &Features, command_line: &CommandLine) -> Gathered {
+    // SAFETY: nobody else uses the clock.
+    let clock = unsafe { Rtc::new(Hardware) }.registers();
+    let gathered = entropy::gather(features, &[&clock, command_line.as_bytes(), &now_micros().to_le_bytes()]);
+    if !features.rdrand && !features.rdseed {
+        defmt::warn!("boot: the processor has no RDRAND and no RDSEED");
+    } else if !gathered.processor {
+        defmt::warn!("boot: the processor's RDRAND gives no chance");
+    }
+    gathered
 }
 
 /// Measures the time-stamp counter and the local APIC's timer against the interval timer.

@@ -8,6 +8,7 @@ extern crate std as _;
 
 mod board;
 mod capsules;
+mod chance;
 mod claims;
 mod commands;
 mod devices;
@@ -28,6 +29,7 @@ mod tokens;
 
 use board::Board;
 use capsules::Capsules;
+use chance::Chance;
 use flash::Flash;
 use heapless::Deque;
 use interrupts::{LOG_VECTOR, UART_VECTOR};
@@ -85,6 +87,8 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
         }
     }
     let devices = devices::start(&mut machine);
+    let flash = Flash::new(devices.block, tokens::Loader::mint());
+    let mut chance = Chance::new(&machine.gathered, devices.entropy, now());
 
     let spaces = SPACES.init_with(statics::user_spaces);
     let cpu = Cpu::new(&machine.space, spaces);
@@ -96,15 +100,18 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
         .map_or(([0; 6], false, MAX_FRAME - 14), |device| (device.mac(), device.link_up(), device.mtu()));
     let grant = Grant::new(GRANTS.init_with(statics::network_grants));
     let config = Config { max_frame: MAX_FRAME };
-    let stack = STACK.init_with(|| Stack::new(MacAddress(mac), config, machine.seed, grant, now()));
+    let stack = STACK.init_with(|| Stack::new(MacAddress(mac), config, chance.preliminary(), grant, now()));
     stack.set_mtu(mtu);
-    stack.set_link(link_up, now());
+    if let Some(seed) = chance.draw(flash, now()) {
+        stack.set_seed(seed);
+    }
+    stack.set_link(link_up && chance.is_settled(), now());
 
     let capsules = Capsules {
         console: Console::new(OUTPUT.take().as_mut_view(), INPUT.take().as_mut_view()),
         stack,
-        flash: Flash::new(devices.block, tokens::Loader::mint()),
-        has_network_device: devices.network.is_some(),
+        flash,
+        has_network_device: devices.network.as_ref().is_some_and(|device| !device.is_hopeless()),
     };
     let token = tokens::Console::mint();
     Board {
@@ -118,9 +125,9 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
         interrupts: machine.interrupts,
         token,
         wire: tokens::Wire::mint(),
-        recovery: None,
         report: None,
         leaving: None,
+        chance,
         watched_until: Instant::BOOT,
         boot: Boot::default(),
         background_start: None,

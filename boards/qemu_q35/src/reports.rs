@@ -6,8 +6,10 @@ use crate::serial::Terminal;
 use core::fmt::Write;
 use slopos_abi::info::GrantInfo;
 use slopos_kernel::process::ProcessId;
+use slopos_kernel::time::Instant;
 use slopos_net::stack::Connection;
-use slopos_process_console::{self as monitor, LINE_ROOM, Window};
+use slopos_process_console::{self as monitor, DeviceState, LINE_ROOM, Window};
+use slopos_virtio::net::{Condition, Net};
 
 /// What is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,11 +80,9 @@ impl Board {
                 write!(out, "{}{tests}", monitor::HELP)
             }
             Kind::Network if section == 0 => {
-                let buffers = self.network.as_mut().map(|device| {
-                    device.reclaim();
-                    (device.receiving(), device.transmitting())
-                });
-                monitor::network(&self.capsules.stack.info(now()), buffers, out)
+                let now = now();
+                let device = self.network.as_mut().map_or(DeviceState::None, |device| device_state(device, now));
+                monitor::network(&self.capsules.stack.info(now), device, out)
             }
             Kind::Help | Kind::Network => return None,
             Kind::Processes => {
@@ -112,6 +112,18 @@ impl Board {
     /// Where the process console writes.
     pub fn terminal(&mut self) -> Terminal<'_> {
         Terminal(&mut self.capsules.console)
+    }
+}
+
+/// How the network device is, for `net`.
+fn device_state(device: &mut Net, now: Instant) -> DeviceState {
+    device.reclaim();
+    let seconds = |us: u64| us.div_ceil(1_000_000);
+    match device.condition(now.as_micros()) {
+        Condition::Working => DeviceState::Working { receiving: device.receiving(), sending: device.transmitting() },
+        Condition::Resetting => DeviceState::Resetting,
+        Condition::Gone { next_try_us } => DeviceState::Gone { next_try_seconds: seconds(next_try_us) },
+        Condition::Failed { next_try_us } => DeviceState::Failed { next_try_seconds: seconds(next_try_us) },
     }
 }
 

@@ -33,7 +33,7 @@ mod window;
 
 pub use command::{Command, ParseError, Words};
 pub use editor::Key;
-pub use report::{HELP, SELF_TEST_HELP, grant, network, process};
+pub use report::{DeviceState, HELP, SELF_TEST_HELP, grant, network, process};
 pub use script::split_script;
 pub use window::{LINE_ROOM, Window};
 

@@ -51,8 +51,34 @@ pub fn grant(name: &str, info: &GrantInfo, out: &mut impl Write) -> Result {
     )
 }
 
-/// The text of `net`. `buffers` are those that the device has, to receive into and to send, where there is one.
-pub fn network(info: &NetInfo, buffers: Option<(u16, u16)>, out: &mut impl Write) -> Result {
+/// How the network device is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceState {
+    /// There is none.
+    None,
+    /// It works.
+    Working {
+        /// Buffers that it has to receive into.
+        receiving: u16,
+        /// Frames that it has to send.
+        sending: u16,
+    },
+    /// It is being reset.
+    Resetting,
+    /// Nothing answers where it was.
+    Gone {
+        /// Seconds until it is tried again.
+        next_try_seconds: u64,
+    },
+    /// It is left alone after a fault.
+    Failed {
+        /// Seconds until it is tried again.
+        next_try_seconds: u64,
+    },
+}
+
+/// The text of `net`.
+pub fn network(info: &NetInfo, device: DeviceState, out: &mut impl Write) -> Result {
     let [a, b, c, d] = info.address;
     let [e, f, g, h] = info.gateway;
     let [m0, m1, m2, m3, m4, m5] = info.mac;
@@ -73,9 +99,14 @@ pub fn network(info: &NetInfo, buffers: Option<(u16, u16)>, out: &mut impl Write
         "sent {} frames {} bytes, {} segments again",
         info.transmit_frames, info.transmit_bytes, info.retransmits
     )?;
-    match buffers {
-        Some((receiving, sending)) => writeln!(out, "device has {receiving} buffers to receive, {sending} to send"),
-        None => writeln!(out, "no device"),
+    match device {
+        DeviceState::None => writeln!(out, "no device"),
+        DeviceState::Working { receiving, sending } => {
+            writeln!(out, "device has {receiving} buffers to receive, {sending} to send")
+        }
+        DeviceState::Resetting => writeln!(out, "device: resetting"),
+        DeviceState::Gone { next_try_seconds } => writeln!(out, "device: gone, next try in {next_try_seconds} s"),
+        DeviceState::Failed { next_try_seconds } => writeln!(out, "device: failed, next try in {next_try_seconds} s"),
     }
 }
 
@@ -96,12 +127,25 @@ mod tests {
     #[test]
     fn the_network_report_says_when_there_is_no_lease() {
         let mut text = String::new();
-        network(&NetInfo::default(), None, &mut text).unwrap();
+        network(&NetInfo::default(), DeviceState::None, &mut text).unwrap();
         assert!(text.contains("link down") && text.contains("no lease") && text.contains("no device"));
         let info = NetInfo { address: [10, 0, 2, 15], prefix: 24, lease_seconds: 86_400, ..NetInfo::default() };
         text.clear();
-        network(&info, Some((256, 1)), &mut text).unwrap();
+        network(&info, DeviceState::Working { receiving: 256, sending: 1 }, &mut text).unwrap();
         assert!(text.ends_with("\ndevice has 256 buffers to receive, 1 to send\n"));
         assert!(text.contains("address 10.0.2.15/24 gateway 0.0.0.0 lease 86400 s"));
+    }
+
+    #[test]
+    fn the_network_report_says_how_a_device_is_that_does_not_work() {
+        for (device, line) in [
+            (DeviceState::Resetting, "device: resetting\n"),
+            (DeviceState::Gone { next_try_seconds: 60 }, "device: gone, next try in 60 s\n"),
+            (DeviceState::Failed { next_try_seconds: 1 }, "device: failed, next try in 1 s\n"),
+        ] {
+            let mut text = String::new();
+            network(&NetInfo::default(), device, &mut text).unwrap();
+            assert_eq!(text.lines().last(), line.lines().last());
+        }
     }
 }

@@ -10,6 +10,7 @@
 //! | [`pit`] | interval timer | Intel ICH9 data sheet, sections 13.3 and 13.7 |
 //! | [`pic`] | 8259 pair | Intel ICH9 data sheet, section 13.4 |
 //! | [`ioapic`] | I/O APIC | Intel ICH9 data sheet, section 13.5 |
+//! | [`rtc`] | real-time clock | Intel ICH9 data sheet, section 13.6 |
 //! | [`acpi`] | firmware tables | ACPI 6.5, chapter 5; PCI Firmware 3.3, section 4.1.2 |
 //! | [`claims`] | who owns which memory and ports | |
 //! | [`pci`] | configuration space | PCI Local Bus 3.0, chapter 6; PCI Express Base, chapter 7 |
@@ -27,6 +28,7 @@ pub mod pic;
 pub mod pit;
 pub mod pvpanic;
 pub mod register;
+pub mod rtc;
 pub mod uart;
 
 #[cfg(test)]

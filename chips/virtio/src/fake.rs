@@ -73,8 +73,14 @@ pub struct State {
     pub refuses_features: bool,
     /// Refuses MSI-X vectors.
     pub refuses_vectors: bool,
+    /// How often its status was read.
+    pub status_reads: usize,
     /// Never finishes a reset.
     pub stuck: bool,
+    /// Has been pulled out: nothing answers in any of its spaces.
+    pub gone: bool,
+    /// Its registers do not answer, its configuration space does.
+    pub silent: bool,
     /// Changes its configuration at each of the next so many looks at the generation.
     pub restless: u32,
     /// What it does when notified of a queue.
@@ -105,7 +111,10 @@ impl Fake {
             configuration_reads: Vec::new(),
             refuses_features: false,
             refuses_vectors: false,
+            status_reads: 0,
             stuck: false,
+            gone: false,
+            silent: false,
             restless: 0,
             on_notify: None,
         };
@@ -170,6 +179,30 @@ impl State {
         self.writable[0x10 + 4 * index..][..4].copy_from_slice(&(!(size - 1) & !0xf).to_le_bytes());
     }
 
+    /// The base address registers.
+    pub fn bars(&self) -> [u8; 24] {
+        self.space[0x10..0x28].try_into().unwrap()
+    }
+
+    /// All registers are as they were before the firmware saw the device.
+    pub fn power_on(&mut self) {
+        self.put(4, &[0, 0]);
+        for offset in 0x10..0x28 {
+            self.space[offset] &= !self.writable[offset];
+        }
+        self.space[0xe3] &= 0x3f;
+        self.messages = [0; 16];
+        self.messages.iter_mut().skip(3).step_by(4).for_each(|control| *control = 1);
+        self.reset();
+        self.status = 0;
+        self.events.clear();
+    }
+
+    /// Whether registers in memory (`true`) or in ports answer.
+    fn answers(&self, memory: bool) -> bool {
+        !self.gone && !self.silent && self.command() & if memory { 2 } else { 1 } != 0
+    }
+
     /// The command register.
     pub fn command(&self) -> u16 {
         u16::from_le_bytes([self.space[4], self.space[5]])
@@ -232,7 +265,10 @@ impl State {
             0x04 => (self.offered >> (32 * self.selects[0])) as u32,
             0x10 => self.configuration_vector.into(),
             0x12 => self.queues.len() as u32,
-            0x14 => self.status.into(),
+            0x14 => {
+                self.status_reads += 1;
+                self.status.into()
+            }
             0x15 => {
                 if self.restless > 0 {
                     self.restless -= 1;
@@ -283,7 +319,10 @@ impl State {
         match offset {
             0x00 => self.offered as u32,
             0x0c => queue.map_or(0, |queue| queue.max.into()),
-            0x12 => self.status.into(),
+            0x12 => {
+                self.status_reads += 1;
+                self.status.into()
+            }
             0x13 => std::mem::take(&mut self.isr).into(),
             0x14 if vectors => self.configuration_vector.into(),
             0x16 if vectors => queue.map_or(0, |queue| queue.vector.into()),
@@ -319,15 +358,24 @@ impl State {
 
 impl Bus for &'static Fake {
     unsafe fn port_read<T: Width>(self, port: u16) -> T {
+        if !self.state().answers(false) {
+            return T::ONES;
+        }
         T::from_u32(self.state().read_port(usize::from(port - PORTS), T::BYTES))
     }
 
     unsafe fn port_write<T: Width>(self, port: u16, value: T) {
+        if !self.state().answers(false) {
+            return;
+        }
         self.state().write_port(usize::from(port - PORTS), value.into());
     }
 
     unsafe fn memory_read<T: Width>(self, address: usize) -> T {
         let mut state = self.state();
+        if state.gone || address < ECAM && !state.answers(true) {
+            return T::ONES;
+        }
         T::from_u32(match address {
             ECAM.. => {
                 let (slot, offset) = ((address - ECAM) >> 12, address & 0xfff);
@@ -347,6 +395,9 @@ impl Bus for &'static Fake {
 
     unsafe fn memory_write<T: Width>(self, address: usize, value: T) {
         let mut state = self.state();
+        if state.gone || address < ECAM && !state.answers(true) {
+            return;
+        }
         let value: u32 = value.into();
         match address {
             ECAM.. => {

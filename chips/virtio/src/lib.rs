@@ -1,12 +1,13 @@
-//! Virtio devices over PCI: the transports, the split virtqueue, and the drivers for network and block devices.
+//! Virtio devices over PCI: the transports, the split virtqueue, and the drivers for network, block and
+//! entropy devices.
 //!
 //! Section numbers are those of the OASIS VIRTIO specification, version 1.2. The device is hostile (rule 10 of the
 //! system's design): whatever it writes into a ring or a register is checked before use, a device that breaks the
 //! rules is marked broken and counted, and nothing outside the driver's own static memory is ever given to it.
 //!
 //! The way to a driver has two steps. [`transport::Probe`] looks at a PCI function; the board maps the regions that it
-//! asks for and gets a [`transport::Transport`]. That goes to [`net::Net::start`] or [`blk::Block::start`] together
-//! with the driver's static memory.
+//! asks for and gets a [`transport::Transport`]. That goes to [`net::Net::start`], [`blk::Block::start`] or
+//! [`rng::Rng::start`] together with the driver's static memory.
 #![cfg_attr(not(test), no_std)]
 
 #[cfg(test)]
@@ -15,6 +16,8 @@ use slopos_host_log as _;
 pub mod blk;
 pub mod net;
 pub mod queue;
+pub mod recovery;
+pub mod rng;
 pub mod transport;
 
 #[cfg(test)]

@@ -68,6 +68,13 @@ fn a_board_without_a_network_device_says_so() {
 }
 
 #[test]
+fn devices_whose_addresses_are_the_platforms_work() {
+    // VIRTIO_F_ACCESS_PLATFORM: a device that offers it works with no driver that does not accept it.
+    let disk = ["-global", "virtio-blk-pci.iommu_platform=on"];
+    fetches(board().disk(Transport::Modern).network_properties("iommu_platform=on").arguments(disk));
+}
+
+#[test]
 fn a_device_behind_a_root_port_works() {
     fetches(board().root_port(true));
 }

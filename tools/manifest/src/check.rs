@@ -2,7 +2,9 @@
 
 use crate::error::{Fault, line_of};
 use crate::table::{Located, Table, suggest};
-use crate::{Board, Connect, Console, Data, Manifest, Network, Process, Restart, Start, duration, remote, size};
+use crate::{
+    Board, Connect, Console, Data, Manifest, Network, Process, Purpose, Restart, Start, duration, remote, size,
+};
 use slopos_abi::{ARGUMENTS_MAX, DESCRIPTORS, USER_BASE, USER_END, flash};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -51,7 +53,14 @@ pub(crate) fn manifest(text: &str, folder: &Path) -> Result<Manifest, Fault> {
     let mut regions = Names::new("data region");
     let mut data_regions = Vec::new();
     for value in root.tables("data")? {
-        data_regions.push(data(value, folder, &mut regions)?);
+        let region = data(value, folder, &mut regions)?;
+        if region.purpose == Purpose::Seed && data_regions.iter().any(|known: &Data| known.purpose == Purpose::Seed) {
+            return Err(Fault::new(
+                value.span().start,
+                "a second data region with `use = \"seed\"`; there is one seed",
+            ));
+        }
+        data_regions.push(region);
     }
 
     let mut names = Names::new("process");
@@ -180,6 +189,9 @@ fn process(value: &Spanned<DeValue<'_>>, text: &str, names: &mut Names, data: &[
     };
     let mut flash = Vec::new();
     for region in table.texts("flash")? {
+        if data.iter().any(|known| known.name == region.value && known.purpose == Purpose::Seed) {
+            return Err(Fault::new(region.at, format!("the data region `{}` holds the kernel's seed", region.value)));
+        }
         if !data.iter().any(|known| known.name == region.value) {
             let meant = suggest(region.value, data.iter().map(|known| known.name.as_str()));
             return Err(Fault::new(region.at, format!("there is no data region `{}`{meant}", region.value)));
@@ -346,7 +358,7 @@ fn connect(table: &Table<'_>, text: &str) -> Result<Vec<Connect>, Fault> {
 
 /// One `[[data]]`.
 fn data(value: &Spanned<DeValue<'_>>, folder: &Path, names: &mut Names) -> Result<Data, Fault> {
-    let table = Table::new("[[data]]", value, &["name", "size", "file"])?;
+    let table = Table::new("[[data]]", value, &["name", "size", "file", "use"])?;
     let size = table.size("size")?;
     if size.value == 0 || !size.value.is_multiple_of(DATA_UNIT) {
         let found = size::show(size.value);
@@ -356,7 +368,20 @@ fn data(value: &Spanned<DeValue<'_>>, folder: &Path, names: &mut Names) -> Resul
         None => None,
         Some(_) => Some(folder.join(table.text("file")?.value)),
     };
-    Ok(Data { name: names.take(&table.text("name")?)?, size: size.value, file })
+    let purpose = match table.get("use") {
+        None => Purpose::Processes,
+        Some(_) => {
+            let found = table.text("use")?;
+            if found.value != "seed" {
+                return Err(Fault::new(found.at, format!("`use` is \"{}\"; it can be \"seed\"", found.value)));
+            }
+            if file.is_some() {
+                return Err(Fault::new(found.at, "a region with `use = \"seed\"` takes no `file`: a seed is secret"));
+            }
+            Purpose::Seed
+        }
+    };
+    Ok(Data { name: names.take(&table.text("name")?)?, size: size.value, file, purpose })
 }
 
 /// A size of whole pages, at least one.

@@ -34,6 +34,11 @@
 //! name = "scratch"
 //! size = "64 KiB"
 //! file = "scratch.bin"            # what it holds at first, beside the manifest; zeros where it is missing
+//!
+//! [[data]]
+//! name = "seed"
+//! size = "512 B"
+//! use = "seed"                    # the kernel keeps a seed for its secrets here; no process may open it
 //! ```
 #![forbid(unsafe_code)]
 
@@ -217,6 +222,24 @@ pub struct Data {
     pub size: u64,
     /// What it holds at first, with the manifest's folder put in front; zeros where there is none.
     pub file: Option<PathBuf>,
+    /// What the kernel uses it for; processes may open only what it does not use.
+    pub purpose: Purpose,
+}
+
+/// What a data region is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// For the processes that may open it.
+    Processes,
+    /// The kernel keeps a seed for the network's secrets in it, and renews it at each boot.
+    Seed,
+}
+
+impl Manifest {
+    /// The region in which the kernel keeps a seed, where there is one.
+    pub fn seed(&self) -> Option<&Data> {
+        self.data.iter().find(|region| region.purpose == Purpose::Seed)
+    }
 }
 
 /// Reads the manifest at `path` and checks it.

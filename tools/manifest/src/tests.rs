@@ -97,8 +97,33 @@ fn a_right_manifest_is_read_in_full() {
     assert_eq!(clock.network, None);
     assert_eq!(
         manifest.data,
-        [Data { name: "scratch".into(), size: 64 << 10, file: Some("boards/scratch.bin".into()) }]
+        [Data {
+            name: "scratch".into(),
+            size: 64 << 10,
+            file: Some("boards/scratch.bin".into()),
+            purpose: Purpose::Processes
+        }]
     );
+}
+
+#[test]
+fn the_kernels_seed_is_kept_in_one_region_that_no_process_may_open() {
+    const SEED: &str = "\n[[data]]\nname = \"seed\"\nsize = \"512 B\"\nuse = \"seed\"\n";
+    assert_eq!(parse_text(RIGHT).expect("right").seed(), None);
+    let manifest = parse_text(&format!("{RIGHT}{SEED}")).expect("right");
+    assert_eq!(manifest.seed().map(|region| region.name.as_str()), Some("seed"));
+    for (text, why) in [
+        (format!("{RIGHT}{SEED}{}", SEED.replace("name = \"seed\"", "name = \"other\"")), "there is one seed"),
+        (format!("{RIGHT}{}", SEED.replace("use = \"seed\"", "use = \"sead\"")), "it can be \"seed\""),
+        (format!("{RIGHT}{SEED}file = \"seed.bin\"\n"), "a seed is secret"),
+        (
+            format!("{RIGHT}{SEED}").replace("flash = [\"scratch\"]", "flash = [\"seed\"]"),
+            "the data region `seed` holds the kernel's seed",
+        ),
+    ] {
+        let error = parse_text(&text).expect_err("wrong").to_string();
+        assert!(error.contains(why), "{error}");
+    }
 }
 
 #[test]

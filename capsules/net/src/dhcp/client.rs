@@ -148,6 +148,11 @@ impl Client {
         }
     }
 
+    /// The station has another hardware address from now on.
+    pub const fn set_mac(&mut self, mac: MacAddress) {
+        self.mac = mac;
+    }
+
     /// Starts after [`Client::release`], or confirms the lease because the link was down and is up again. The link can
     /// come and go as often as it likes; nothing is asked within [`BACK_OFF_FIRST`] of the same question.
     pub fn start(&mut self, now: Instant, random: &mut Random) {

@@ -159,6 +159,18 @@ impl<'a> Stack<'a> {
         }
     }
 
+    /// Draws sequence numbers, ports and transactions from another seed, which must be unguessable, from now on. To be
+    /// called before the link is up for the first time.
+    pub fn set_seed(&mut self, seed: [u8; 32]) {
+        self.random = Random::new(seed);
+    }
+
+    /// The device was started anew and says which hardware address it has. To be called while the link is down.
+    pub fn set_mac(&mut self, mac: MacAddress) {
+        self.mac = mac;
+        self.dhcp.set_mac(mac);
+    }
+
     /// The device says how large an IP packet may be, in bytes; kept within [`MTU_LEAST`] and the board's `max_frame`.
     /// Connections that exist keep the segment size that they agreed on, as far as it fits.
     pub fn set_mtu(&mut self, mtu: u16) {

@@ -57,7 +57,29 @@ pub enum BarError {
     Malformed,
 }
 
+/// The contents of a function's base address registers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bars([u32; 6]);
+
 impl<B: Bus> Device<B> {
+    /// What its base address registers hold, for [`Device::restore_bars`].
+    pub fn save_bars(&self) -> Bars {
+        Bars(core::array::from_fn(|index| self.read(offset::BAR0 + 4 * index as u16)))
+    }
+
+    /// Makes the device answer where it did: writes its base address registers where they hold something else, and
+    /// switches them on. To be called with what [`Device::save_bars`] gave of an ordinary device.
+    pub fn restore_bars(&self, bars: &Bars) {
+        if self.save_bars() != *bars {
+            // It must not answer half here and half there.
+            self.command().modify(Command::IO_SPACE::CLEAR + Command::MEMORY_SPACE::CLEAR);
+            for (index, value) in bars.0.into_iter().enumerate() {
+                self.write(offset::BAR0 + 4 * index as u16, value);
+            }
+        }
+        self.enable_access();
+    }
+
     /// How many base address registers its header has: six, or a bridge's two (PCI-to-PCI Bridge 1.2, section 3.2.5.1).
     pub fn bars(&self) -> u8 {
         if self.is_ordinary() {

@@ -104,6 +104,11 @@ impl<B: Bus> Device<B> {
         })
     }
 
+    /// Whether the function still answers as the one that was found. Where there is none all bits read as ones.
+    pub fn is_present(&self) -> bool {
+        self.read::<u16>(offset::VENDOR) == self.vendor && self.read::<u16>(offset::DEVICE) == self.device
+    }
+
     /// Bus, slot and function.
     pub fn address(&self) -> Address {
         self.address

@@ -12,7 +12,7 @@ mod device;
 mod enumerate;
 mod msix;
 
-pub use bar::{Bar, BarError};
+pub use bar::{Bar, BarError, Bars};
 pub use capability::{Capabilities, Capability, VENDOR_SPECIFIC};
 pub use configuration::{Address, Configuration, ConfigurationRegister};
 pub use device::{Class, Device};

@@ -2,12 +2,13 @@
 //!
 //! One pass of the board's loop: [`Net::receive`] until it says false or enough is enough, [`Net::transmit_with`]
 //! likewise, then [`Net::flush`]. When there is nothing to do, [`Net::enable_interrupts`]; if that says true, work came
-//! in between and the pass is repeated. A pass that receives nothing asks [`Net::watch_transmission`] whether the device
-//! still sends. A device that [`Net::is_broken`] is brought back by [`Net::recover`].
+//! in between and the pass is repeated. Each pass ends with [`Net::tend`], which looks after the device: whether it still
+//! sends, whether it is there, and when one that [`Net::is_broken`] is reset and started again. Nothing here waits.
 
 mod buffers;
 mod features;
 mod report;
+mod tend;
 
 use heapless::Vec;
 use slopos_q35::register::{Bus, Hardware};
@@ -16,33 +17,18 @@ use buffers::{Buffers, Framing, Place};
 pub use buffers::{FRAME_MIN, FrameBuffer, NetMemory};
 pub use features::MTU_LEAST;
 use features::{Agreed, ETHERNET_HEADER, Features};
-pub use report::{Broken, Counters, StartError};
+pub use report::{Broken, Condition, Counters, StartError};
+pub use tend::{STALL_US, Tended};
 
 use crate::Physical;
 use crate::queue::{AddError, DESCRIPTORS_MAX, Queue, QueueFault, SIZE_MAX, Used};
-use crate::transport::{Cause, Doorbell, Interrupts, Messages, Transport, TransportError};
+use crate::recovery::Recovery;
+use crate::transport::{Cause, Doorbell, Health, Interrupts, Messages, Transport, TransportError};
+use tend::Waiting;
 
 /// Queue numbers (section 5.1.2).
 const RECEIVE_QUEUE: u16 = 0;
 const TRANSMIT_QUEUE: u16 = 1;
-
-/// How long a device may keep frames without sending one, in microseconds. Longer than any pause of a device that works:
-/// a reset costs the frames that are with it.
-pub const STALL_US: u64 = 5_000_000;
-/// Most of that which passes between two looks. More has passed where nobody looked, because the whole machine stood still
-/// or had nothing to do; then the device may have had no time either.
-const LOOK_US: u64 = 1_000_000;
-
-/// What is known of a device that has frames to send.
-#[derive(Clone, Copy, Debug)]
-struct Waiting {
-    /// How many it had sent at the last look.
-    sent: u64,
-    /// When that was, in microseconds.
-    looked_us: u64,
-    /// For how long it has sent none, in microseconds.
-    waited_us: u64,
-}
 
 /// What the board decides.
 #[derive(Clone, Copy, Debug)]
@@ -88,21 +74,27 @@ pub struct Net<B: Bus = Hardware> {
     link_up: bool,
     /// Where the device has frames to send.
     waiting: Option<Waiting>,
+    /// When the device's status was looked at last, in microseconds.
+    looked_us: u64,
     broken: Option<Broken>,
+    /// What the log was last told of a device that is of no use.
+    told: Option<Broken>,
+    recovery: Recovery,
+    /// Whether it has ever worked.
+    proven: bool,
     counters: Counters,
 }
 
 impl<B: Bus> Net<B> {
-    /// Starts a network device. On success the receive buffers are with the device, and it may use them.
-    ///
-    /// # Errors
-    /// As [`StartError`] says. The memory is lost then, for a device that does not obey may still hold it.
+    /// Takes a network device, and begins to start it at `now_us`; most devices work when this returns. One that does
+    /// not is tried again as any that breaks down: see [`Net::tend`].
     pub fn start<const RX: usize, const TX: usize, const FRAME: usize>(
         mut transport: Transport<B>,
         memory: &'static mut NetMemory<RX, TX, FRAME>,
         physical: Physical,
         options: Options,
-    ) -> Result<Self, StartError> {
+        now_us: u64,
+    ) -> Self {
         let NetMemory { receive_queue, transmit_queue, receive, transmit } = memory;
         transport.choose_interrupts(options.messages);
         let direction = |queue, buffers| Direction { queue: Queue::new(queue, physical), doorbell: None, buffers };
@@ -118,35 +110,16 @@ impl<B: Bus> Net<B> {
             mtu: 0,
             link_up: false,
             waiting: None,
-            broken: None,
+            looked_us: now_us,
+            broken: Some(Broken::New),
+            told: None,
+            recovery: Recovery::new(now_us),
+            proven: false,
             counters: Counters::default(),
         };
-        net.initialise()?;
-        Ok(net)
-    }
-
-    /// Resets a device and starts it anew; frames that were with it are lost. The hardware address and the MTU may
-    /// have changed.
-    ///
-    /// # Errors
-    /// As [`Net::start`]; the device stays broken.
-    pub fn recover(&mut self) -> Result<(), StartError> {
-        self.initialise()?;
-        self.counters.recoveries += 1;
-        Ok(())
-    }
-
-    /// The steps of section 3.1.1, with the device marked as failed where one goes wrong.
-    fn initialise(&mut self) -> Result<(), StartError> {
-        let outcome = self.transport.begin().map_err(StartError::from).and_then(|()| self.set_up());
-        match outcome {
-            Ok(()) => self.broken = None,
-            Err(error) => {
-                self.transport.fail();
-                self.broken = Some(Broken::NotStarted(error));
-            }
-        }
-        outcome
+        // Whoever has the value asks it how it is.
+        let _ = net.tend(false, now_us);
+        net
     }
 
     fn set_up(&mut self) -> Result<(), StartError> {
@@ -235,9 +208,9 @@ impl<B: Bus> Net<B> {
         self.mtu
     }
 
-    /// Whether the link is up, as of the last [`Net::service_configuration`].
+    /// Whether the link is up, as of the last [`Net::service_configuration`]; that of a device of no use is not.
     pub fn link_up(&self) -> bool {
-        self.link_up
+        self.link_up && self.broken.is_none()
     }
 
     /// What has happened so far.
@@ -280,6 +253,7 @@ impl<B: Bus> Net<B> {
             // VIRTIO_NET_HDR_GSO_NONE is 0. Anything else is a packet to be cut up, or with a checksum left out.
             Some(([_flags, gso_type, ..], frame)) if frame.len() >= ETHERNET_HEADER => {
                 if *gso_type == 0 {
+                    self.recovery.moved();
                     self.counters.received += 1;
                     self.counters.received_bytes += frame.len() as u64;
                     work(frame);
@@ -382,6 +356,7 @@ impl<B: Bus> Net<B> {
             match self.transmit.queue.pop() {
                 None => break,
                 Some(Ok(used)) => {
+                    self.recovery.moved();
                     // Each token is on the list or with the device, so there is room for it.
                     if let Err(token) = self.transmit_free.push(used.token) {
                         self.break_down(Broken::Transmit(QueueFault::UnknownToken { token }));
@@ -390,33 +365,6 @@ impl<B: Bus> Net<B> {
                 Some(Err(fault)) => self.break_down(Broken::Transmit(fault)),
             }
         }
-    }
-
-    /// Looks whether the device sends what it was given, at `now_us`, in microseconds of any clock that does not go back:
-    /// one that for [`STALL_US`] has kept frames and sent none is broken. To be called in each pass that received nothing;
-    /// no interrupt tells of this. Between two calls no more than a second counts; [`Net::next_look_us`] says when the next
-    /// one is due.
-    pub fn watch_transmission(&mut self, now_us: u64) {
-        let queue = &self.transmit.queue;
-        if self.broken.is_some() || queue.in_flight() == 0 || queue.has_used() {
-            self.waiting = None;
-            return;
-        }
-        let sent = self.counters.transmitted.wrapping_sub(queue.in_flight().into());
-        let mut waited_us = 0;
-        if let Some(last) = self.waiting.filter(|last| last.sent == sent) {
-            waited_us = last.waited_us + now_us.saturating_sub(last.looked_us).min(LOOK_US);
-        }
-        self.waiting = Some(Waiting { sent, looked_us: now_us, waited_us });
-        if waited_us > STALL_US {
-            self.break_down(Broken::TransmitStalled { frames: queue.in_flight() });
-        }
-    }
-
-    /// When [`Net::watch_transmission`] is to look again, though nothing happens, by the clock of the last look. `None`
-    /// while the device has sent all that it was given, as far as that look could tell.
-    pub fn next_look_us(&self) -> Option<u64> {
-        self.waiting.map(|last| last.looked_us.saturating_add(LOOK_US))
     }
 
     /// Shows the device the frames to send and the buffers to fill, with one notification for each direction at most,
@@ -467,8 +415,7 @@ impl<B: Bus> Net<B> {
         if self.broken.is_some() {
             return false;
         }
-        if self.transport.needs_reset() {
-            self.break_down(Broken::NeedsReset);
+        if !self.is_healthy() {
             return false;
         }
         match features::link_up(&self.transport, self.features) {
@@ -487,11 +434,24 @@ impl<B: Bus> Net<B> {
         }
     }
 
+    /// The device is of no use from now on. It is kept from memory at once; [`Net::tend`] sees to the rest.
     fn break_down(&mut self, broken: Broken) {
         self.waiting = None;
-        defmt::error!("virtio-net: broken: {}", broken);
         self.broken = Some(broken);
         self.counters.faults += 1;
+        self.transport.cut_off();
+    }
+
+    /// Whether the device runs; where it does not, it is broken from now on.
+    fn is_healthy(&mut self) -> bool {
+        let broken = match self.transport.health() {
+            Health::Running => return true,
+            Health::NeedsReset => Broken::NeedsReset,
+            Health::Stopped => Broken::Stopped,
+            Health::Gone => Broken::Gone,
+        };
+        self.break_down(broken);
+        false
     }
 }
 

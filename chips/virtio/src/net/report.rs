@@ -3,7 +3,7 @@
 use crate::queue::{AddError, QueueFault};
 use crate::transport::TransportError;
 
-/// Why the device did not start. It is off, and marked as failed.
+/// Why the device did not start. It is cut off from memory, and marked as failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
 pub enum StartError {
     /// The transport failed; its error says what to do.
@@ -32,9 +32,15 @@ impl From<TransportError> for StartError {
     }
 }
 
-/// What made the device unusable. [`Net::recover`] may help.
+/// Why the device is of no use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
 pub enum Broken {
+    /// It has not been started yet.
+    New,
+    /// Nothing answers where it was.
+    Gone,
+    /// It no longer runs, though nobody has stopped it.
+    Stopped,
     /// The device broke the rules of the receive queue.
     Receive(QueueFault),
     /// The device broke the rules of the transmit queue.
@@ -52,6 +58,25 @@ pub enum Broken {
     NotPosted(AddError),
     /// The last start did not come to its end.
     NotStarted(StartError),
+}
+
+/// How the device is, and when it is tried again where it is of no use, in microseconds from now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
+pub enum Condition {
+    /// It works.
+    Working,
+    /// It was told to reset itself and is not done.
+    Resetting,
+    /// Nothing answers where it was.
+    Gone {
+        /// The next try.
+        next_try_us: u64,
+    },
+    /// It is left alone after a fault, or a reset that failed.
+    Failed {
+        /// The next try.
+        next_try_us: u64,
+    },
 }
 
 /// What has happened since [`Net::start`].

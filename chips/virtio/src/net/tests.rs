@@ -1,5 +1,6 @@
 //! The network driver against the model of a device, on both transports.
 
+mod absence;
 mod hostile;
 mod sizes;
 
@@ -40,7 +41,42 @@ fn device(modern: bool, features: u64) -> &'static Fake {
 
 fn try_start(fake: &'static Fake) -> Result<Net<&'static Fake>, StartError> {
     let memory = Box::leak(Box::new(NetMemory::<RX, TX, 1514>::new()));
-    Net::start(fake.transport(), memory, physical, options())
+    outcome(Net::start(fake.transport(), memory, physical, options(), 0))
+}
+
+/// What came of a start, when its reset is over.
+fn outcome(mut net: Net<&'static Fake>) -> Result<Net<&'static Fake>, StartError> {
+    while let (Condition::Resetting, Some(due_us)) = (net.condition(0), net.due_us()) {
+        assert_ne!(net.tend(false, due_us), Tended::Lost);
+    }
+    match net.is_broken() {
+        None => Ok(net),
+        Some(Broken::NotStarted(error)) => Err(error),
+        Some(broken) => panic!("{broken:?}"),
+    }
+}
+
+impl Net<&'static Fake> {
+    /// Lets time pass until the device that is broken works again, or its next start has failed.
+    fn recover(&mut self) -> Result<(), StartError> {
+        assert!(self.is_broken().is_some());
+        let mut now_us = self.due_us().unwrap_or(0);
+        if self.recovery.is_working() {
+            assert_eq!(self.tend(true, now_us), Tended::Lost);
+            now_us = self.due_us().unwrap();
+        }
+        loop {
+            match (self.tend(true, now_us), self.condition(now_us)) {
+                (Tended::Back, _) => return Ok(()),
+                (_, Condition::Resetting) => now_us = self.due_us().unwrap(),
+                _ => break,
+            }
+        }
+        match self.is_broken() {
+            Some(Broken::NotStarted(error)) => Err(error),
+            broken => panic!("{broken:?}"),
+        }
+    }
 }
 
 fn start(modern: bool, features: u64) -> (Net<&'static Fake>, &'static Fake) {
@@ -350,6 +386,8 @@ fn a_lying_device_is_broken_until_it_is_recovered() {
         assert!(net.transmit_with(|_| Some(60)));
     }
 
+    fake.state().side(0).complete(777, 60, false);
+    assert!(!net.receive(|_| panic!("there is no frame")));
     fake.state().stuck = true;
     assert_eq!(net.recover(), Err(StartError::Transport(TransportError::ResetTimeout)));
     assert!(matches!(net.is_broken(), Some(Broken::NotStarted(_))));
@@ -400,7 +438,7 @@ fn interrupts_come_by_messages_or_by_the_pin() {
     let with = |modern| {
         let fake = device(modern, MAC | ANY_LAYOUT);
         let memory = Box::leak(Box::new(NetMemory::<RX, TX, 1514>::new()));
-        (Net::start(fake.transport(), memory, physical, options).unwrap(), fake)
+        (outcome(Net::start(fake.transport(), memory, physical, options, 0)).unwrap(), fake)
     };
     for modern in [true, false] {
         let (net, fake) = with(modern);

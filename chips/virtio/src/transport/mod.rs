@@ -6,9 +6,8 @@
 mod legacy;
 mod modern;
 mod probe;
-mod reset;
 
-use slopos_q35::pci::{Device, Message, Msix, MsixTable};
+use slopos_q35::pci::{Bars, Device, Message, Msix, MsixTable};
 use slopos_q35::register::{Bus, Hardware, Mmio, Port, Width};
 use tock_registers::interfaces::Writeable;
 use tock_registers::register_bitfields;
@@ -16,7 +15,6 @@ use tock_registers::register_bitfields;
 use legacy::Legacy;
 use modern::Modern;
 pub use probe::{Kind, Probe, ProbeError};
-pub use reset::ResetProgress;
 
 use crate::queue::Addresses;
 
@@ -52,6 +50,12 @@ const CONFIGURATION_VECTOR: u16 = 0;
 /// MSI-X table entry of all queues.
 const QUEUE_VECTOR: u16 = 1;
 
+/// Features that are accepted wherever they are offered (section 6): VIRTIO_F_ACCESS_PLATFORM, that the device's
+/// addresses are the platform's, and VIRTIO_F_ORDER_PLATFORM, that its accesses are ordered as the platform orders
+/// them. Where nothing translates, addresses are physical with and without the first; and the second holds of this
+/// processor's memory and of the fences that the queue has anyway. A device may refuse to work without them.
+const PLATFORM_FEATURES: u64 = 1 << 33 | 1 << 36;
+
 /// Most times that a reset is looked for. A look is an exit from the guest, so this is a second or more.
 const RESET_POLLS: u32 = 1_000_000;
 /// Most times that a configuration field is read before it counts as never at rest.
@@ -69,6 +73,8 @@ pub enum TransportError {
     },
     /// The device does not finish its reset. It has been cut off from memory.
     ResetTimeout,
+    /// Nothing answers where the device was: every read gives ones. It may come back.
+    Gone,
     /// The device has no such queue.
     NoSuchQueue {
         /// The queue.
@@ -121,11 +127,30 @@ pub struct Cause {
     pub configuration: bool,
 }
 
+/// What a look at the device's status says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
+pub enum Health {
+    /// It runs, as its driver has told it to.
+    Running,
+    /// It asks for a reset.
+    NeedsReset,
+    /// It does not run: something else than its driver has reset it.
+    Stopped,
+    /// Nothing answers.
+    Gone,
+}
+
+/// Status that is read where no device answers.
+const ONES: u8 = u8::MAX;
+
 /// A virtio device on PCI.
 pub struct Transport<B: Bus = Hardware> {
     registers: Registers<B>,
     device: Device<B>,
+    /// Where it answers: what it is told again where it has forgotten.
+    bars: Bars,
     msix: Option<(Msix, MsixTable<B>)>,
+    messages: Option<Messages>,
     interrupts: Interrupts,
 }
 
@@ -162,45 +187,111 @@ impl<B: Bus> Transport<B> {
     /// one, else not at all. To be called once, before [`Transport::begin`]: the place of a legacy device's
     /// configuration depends on it.
     pub fn choose_interrupts(&mut self, messages: Option<Messages>) {
-        if let (Some(messages), Some((msix, table))) = (messages, &self.msix) {
-            let set = table.set(CONFIGURATION_VECTOR, messages.configuration);
-            if set.and_then(|()| table.set(QUEUE_VECTOR, messages.queues)).is_ok() {
-                self.device.set_msix_enabled(msix, true);
-                self.interrupts = Interrupts::Messages;
-                return;
-            }
-        }
-        if self.device.interrupt_gsi().is_some() {
+        self.messages = messages;
+        if self.set_messages() {
+            self.interrupts = Interrupts::Messages;
+        } else if self.device.interrupt_gsi().is_some() {
             self.device.set_interrupt_pin_enabled(true);
             self.interrupts = Interrupts::Pin;
         }
     }
 
-    /// Resets the device, then tells it that there is a driver.
+    /// Makes the device interrupt by messages, where that is possible.
+    fn set_messages(&self) -> bool {
+        let (Some(messages), Some((msix, table))) = (self.messages, &self.msix) else { return false };
+        let set = table.set(CONFIGURATION_VECTOR, messages.configuration);
+        let set = set.and_then(|()| table.set(QUEUE_VECTOR, messages.queues)).is_ok();
+        if set {
+            self.device.set_msix_enabled(msix, true);
+        }
+        set
+    }
+
+    /// Resets the device, waits until that is done, and tells it that there is a driver. A driver that must not wait
+    /// does the same by [`Transport::start_reset`], [`Transport::is_reset`] and [`Transport::introduce`].
     ///
     /// # Errors
-    /// [`TransportError::ResetTimeout`], [`TransportError::VectorRefused`].
+    /// [`TransportError::Gone`], [`TransportError::ResetTimeout`], [`TransportError::VectorRefused`].
     pub fn begin(&self) -> Result<(), TransportError> {
         self.reset()?;
-        self.greet()
+        self.introduce()
     }
 
     /// Resets the device: afterwards it uses no queue, and memory that it was given is the driver's again. A device
     /// that does not obey is cut off from memory.
     ///
     /// # Errors
-    /// [`TransportError::ResetTimeout`].
+    /// [`TransportError::Gone`], [`TransportError::ResetTimeout`].
     pub fn reset(&self) -> Result<(), TransportError> {
-        self.set_status(0);
-        // Section 4.1.4.3.2: the reset is done when the status reads 0.
+        self.start_reset()?;
         for _ in 0..RESET_POLLS {
-            if self.status() == 0 {
+            if self.is_reset()? {
                 return Ok(());
             }
             core::hint::spin_loop();
         }
-        self.device.set_bus_master(false);
+        self.cut_off();
         Err(TransportError::ResetTimeout)
+    }
+
+    /// Tells the device to reset itself. One that was pulled out and put back, or was reset by something else, is told
+    /// first where it answers. Until [`Transport::is_reset`] it may still use the memory that it was given.
+    ///
+    /// # Errors
+    /// [`TransportError::Gone`].
+    pub fn start_reset(&self) -> Result<(), TransportError> {
+        if !self.device.is_present() {
+            return Err(TransportError::Gone);
+        }
+        self.device.restore_bars(&self.bars);
+        if self.status() == ONES {
+            return Err(TransportError::Gone);
+        }
+        self.set_status(0);
+        Ok(())
+    }
+
+    /// Whether the reset is done (section 4.1.4.3.2: when the status reads 0).
+    ///
+    /// # Errors
+    /// [`TransportError::Gone`].
+    pub fn is_reset(&self) -> Result<bool, TransportError> {
+        match self.status() {
+            0 => Ok(true),
+            ONES => Err(TransportError::Gone),
+            _ => Ok(false),
+        }
+    }
+
+    /// Tells a device that has been reset that there is a driver, and lets it interrupt and reach memory.
+    ///
+    /// # Errors
+    /// [`TransportError::VectorRefused`].
+    pub fn introduce(&self) -> Result<(), TransportError> {
+        match self.interrupts {
+            Interrupts::Messages if !self.set_messages() => return Err(TransportError::VectorRefused),
+            Interrupts::Pin => self.device.set_interrupt_pin_enabled(true),
+            Interrupts::Messages | Interrupts::Off => {}
+        }
+        self.device.set_bus_master(true);
+        self.add_status(u8::from(DeviceStatus::ACKNOWLEDGE::SET));
+        self.add_status(u8::from(DeviceStatus::DRIVER::SET));
+        if self.interrupts == Interrupts::Messages {
+            let taken = match &self.registers {
+                Registers::Modern(modern) => modern.set_configuration_vector(CONFIGURATION_VECTOR),
+                Registers::Legacy(legacy) => legacy.set_configuration_vector(CONFIGURATION_VECTOR),
+            };
+            if taken != CONFIGURATION_VECTOR {
+                return Err(TransportError::VectorRefused);
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps the device from reaching memory and from interrupting, until [`Transport::introduce`].
+    pub fn cut_off(&self) {
+        self.device.set_bus_master(false);
+        self.device.set_interrupt_pin_enabled(false);
     }
 
     /// The features that the device offers.
@@ -211,14 +302,15 @@ impl<B: Bus> Transport<B> {
         }
     }
 
-    /// Agrees on features.
+    /// Agrees on features. What a modern device says of how it reaches memory is accepted beside them: see
+    /// [`PLATFORM_FEATURES`].
     ///
     /// # Errors
     /// [`TransportError::FeaturesRefused`].
     pub fn accept(&self, features: u64) -> Result<(), TransportError> {
         match &self.registers {
             Registers::Modern(modern) => {
-                modern.accept(features);
+                modern.accept(features | modern.features() & PLATFORM_FEATURES);
                 let agreed = u8::from(DeviceStatus::FEATURES_OK::SET);
                 self.add_status(agreed);
                 if self.status() & agreed == 0 { Err(TransportError::FeaturesRefused) } else { Ok(()) }
@@ -262,9 +354,18 @@ impl<B: Bus> Transport<B> {
         self.add_status(u8::from(DeviceStatus::FAILED::SET));
     }
 
-    /// Whether the device says that only a reset helps. A device that is gone reads as ones and says so too.
-    pub fn needs_reset(&self) -> bool {
-        self.status() & u8::from(DeviceStatus::DEVICE_NEEDS_RESET::SET) != 0
+    /// How a device is that was told to run.
+    pub fn health(&self) -> Health {
+        let status = self.status();
+        if status == ONES {
+            Health::Gone
+        } else if status & u8::from(DeviceStatus::DEVICE_NEEDS_RESET::SET) != 0 {
+            Health::NeedsReset
+        } else if status & u8::from(DeviceStatus::DRIVER_OK::SET) == 0 {
+            Health::Stopped
+        } else {
+            Health::Running
+        }
     }
 
     /// Reads a field of the device's configuration with the width that it has (section 4.1.3.1).

@@ -40,6 +40,8 @@ pub enum Kind {
     Network,
     /// A block device (section 5.2): [`crate::blk`].
     Block,
+    /// An entropy device (section 5.4): [`crate::rng`].
+    Entropy,
 }
 
 /// Why a virtio device cannot be used.
@@ -83,7 +85,7 @@ pub struct Probe<B: Bus = Hardware> {
 }
 
 impl<B: Bus> Probe<B> {
-    /// Looks at a PCI function; `None` where it is not a network or block device of virtio. A transitional device is
+    /// Looks at a PCI function; `None` where it is no device of virtio that is driven here. A transitional device is
     /// used as a modern one where it can be.
     ///
     /// # Errors
@@ -96,11 +98,13 @@ impl<B: Bus> Probe<B> {
         let (kind, transitional) = match device.device() {
             0x1000 => (Kind::Network, true),
             0x1001 => (Kind::Block, true),
+            0x1005 => (Kind::Entropy, true),
             0x1041 => (Kind::Network, false),
             0x1042 => (Kind::Block, false),
+            0x1044 => (Kind::Entropy, false),
             _ => return Ok(None),
         };
-        let place = match modern(device) {
+        let place = match modern(device, kind) {
             Ok(place) => place,
             Err(_) if transitional && has_ports(device) => legacy(device)?,
             Err(error) => return Err(error),
@@ -170,13 +174,14 @@ impl<B: Bus> Probe<B> {
             let table = unsafe { MsixTable::new(bus, core::ptr::with_exposed_provenance_mut(window.base), &msix) };
             (msix, table)
         });
-        Ok(Transport { registers, device: self.device, msix, interrupts: Interrupts::Off })
+        let bars = self.device.save_bars();
+        Ok(Transport { registers, device: self.device, bars, msix, messages: None, interrupts: Interrupts::Off })
     }
 }
 
 /// Finds the regions of a modern device. Of several capabilities of a type, the first that can be used counts (section
 /// 4.1.4.1).
-fn modern<B: Bus>(device: &Device<B>) -> Result<Place, ProbeError> {
+fn modern<B: Bus>(device: &Device<B>, kind: Kind) -> Result<Place, ProbeError> {
     let find = |wanted: u8, least: u64, alignment: u64| {
         let mut outcome = Err(ProbeError::NoRegisters);
         for entry in device.capabilities().filter(|entry| entry.id == VENDOR_SPECIFIC) {
@@ -195,7 +200,12 @@ fn modern<B: Bus>(device: &Device<B>) -> Result<Place, ProbeError> {
     let (common, _) = find(cfg_type::COMMON, COMMON_BYTES, 4)?;
     let (notify, notify_capability) = find(cfg_type::NOTIFY, 2, 2)?;
     let (isr, _) = find(cfg_type::ISR, 1, 1)?;
-    let (configuration, _) = find(cfg_type::DEVICE, 1, 4)?;
+    // An entropy device has no configuration of its own, so it need not name a place for it (section 4.1.4.6).
+    let configuration = match find(cfg_type::DEVICE, 1, 4) {
+        Ok((configuration, _)) => configuration,
+        Err(_) if kind == Kind::Entropy => Region { address: common.address, length: 0 },
+        Err(error) => return Err(error),
+    };
     let notify_multiplier = device.read(notify_capability + capability::NOTIFY_MULTIPLIER);
     Ok(Place::Modern { common, notify, notify_multiplier, isr, configuration })
 }

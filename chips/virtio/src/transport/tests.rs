@@ -20,7 +20,9 @@ fn devices_are_told_apart() {
     assert_eq!(kind(0x1042, true, false), Ok(Some(Kind::Block)));
     assert_eq!(kind(0x1000, true, true), Ok(Some(Kind::Network)));
     assert_eq!(kind(0x1001, false, true), Ok(Some(Kind::Block)));
-    assert_eq!(kind(0x1044, true, false), Ok(None));
+    assert_eq!(kind(0x1044, true, false), Ok(Some(Kind::Entropy)));
+    assert_eq!(kind(0x1005, false, true), Ok(Some(Kind::Entropy)));
+    assert_eq!(kind(0x1045, true, false), Ok(None));
     assert_eq!(kind(0x1041, false, true), Err(ProbeError::NoRegisters));
     assert_eq!(kind(0x1000, false, false), Err(ProbeError::NoRegisters));
     let other = Fake::new(0x1041, true, false);
@@ -219,11 +221,60 @@ fn queues_that_cannot_be_are_refused() {
 }
 
 #[test]
-fn a_device_that_is_gone_needs_a_reset() {
+fn the_status_tells_how_a_device_is() {
     let fake = Fake::new(0x1041, true, false);
     let transport = fake.transport();
     transport.begin().unwrap();
-    assert!(!transport.needs_reset());
+    assert_eq!(transport.health(), Health::Stopped);
+    transport.run();
+    assert_eq!(transport.health(), Health::Running);
     fake.state().status |= 0x40;
-    assert!(transport.needs_reset());
+    assert_eq!(transport.health(), Health::NeedsReset);
+    fake.state().gone = true;
+    assert_eq!(transport.health(), Health::Gone);
+}
+
+#[test]
+fn a_device_that_is_gone_is_not_waited_for() {
+    for (device, modern, legacy) in [(0x1041, true, false), (0x1000, false, true)] {
+        let fake = Fake::new(device, modern, legacy);
+        let transport = fake.transport();
+        fake.state().gone = true;
+        assert_eq!(transport.begin(), Err(TransportError::Gone));
+        // Its registers alone are silent, as behind a bridge that is switched off.
+        fake.state().gone = false;
+        fake.state().silent = true;
+        assert_eq!(transport.begin(), Err(TransportError::Gone));
+        assert_eq!(fake.state().events, []);
+    }
+}
+
+#[test]
+fn a_device_that_forgot_where_it_was_is_told_again() {
+    for (device, modern, legacy) in [(0x1041, true, false), (0x1000, false, true)] {
+        let fake = Fake::new(device, modern, legacy);
+        let mut transport = fake.transport();
+        transport.choose_interrupts(Some(MESSAGES));
+        transport.begin().unwrap();
+        let before = fake.state().bars();
+        // Pulled out and put back: the registers of its function are as at power-on.
+        fake.state().power_on();
+        assert_ne!(fake.state().bars(), before);
+        assert_eq!(transport.begin(), Ok(()));
+        let state = fake.state();
+        assert_eq!((state.bars(), state.command() & 7, state.msix_enabled()), (before, 7, true));
+        assert_eq!(state.messages[..8], [0xfee0_0000, 0, 0x50, 0, 0xfee0_0000, 0, 0x51, 0]);
+    }
+}
+
+#[test]
+fn what_a_device_says_of_how_it_reaches_memory_is_accepted() {
+    for offered in [1 << 33, 1 << 36, 1 << 33 | 1 << 36] {
+        let fake = Fake::new(0x1041, true, false);
+        fake.state().offered = VERSION_1 | offered | 1 << 34 | 1 << 35 | 1 << 37;
+        let transport = fake.transport();
+        transport.begin().unwrap();
+        assert_eq!(transport.accept(VERSION_1), Ok(()));
+        assert_eq!(fake.state().accepted, VERSION_1 | offered);
+    }
 }

@@ -192,19 +192,19 @@ fn a_transmit_queue_that_stalls_is_reset() {
         let frame = bench.frame();
         bench.deliver(&vec![0; bench.header], &frame);
         assert!(bench.net.receive(|bytes| assert!(bytes == frame)));
-        assert_eq!(bench.net.next_look_us(), None);
+        assert_eq!(bench.net.due_us(), None);
         for now_us in (7_000_000..=7_000_000 + STALL_US).step_by(500_000) {
             bench.net.watch_transmission(now_us);
-            assert_eq!(bench.net.next_look_us(), Some(now_us + 1_000_000), "though nothing happens");
+            assert_eq!(bench.net.due_us(), Some(now_us + 1_000_000), "though nothing happens");
             assert_eq!(bench.net.is_broken(), None, "{now_us} us, {size} {kind:?}");
             assert!(!bench.net.transmit_with(|_| panic!("no buffer is free")));
         }
         bench.net.watch_transmission(7_000_001 + STALL_US);
         assert_eq!(bench.net.is_broken(), Some(Broken::TransmitStalled { frames }));
-        assert_eq!((bench.net.counters().faults, bench.net.next_look_us()), (1, None));
+        assert_eq!((bench.net.counters().faults, bench.net.due_us()), (1, None));
         recover(&mut bench);
         bench.net.watch_transmission(u64::MAX);
-        assert_eq!((bench.net.is_broken(), bench.net.next_look_us()), (None, None), "nothing is waiting");
+        assert_eq!((bench.net.is_broken(), bench.net.due_us()), (None, None), "nothing is waiting");
     });
 }
 

@@ -49,7 +49,7 @@ impl Bench {
         let Guarded { before, memory, after } = Box::leak(Box::new(guarded));
         let start = core::ptr::from_ref(memory).addr();
         let extent = start..start + size_of_val(memory);
-        let net = Net::start(fake.transport(), memory, physical, options());
+        let net = outcome(Net::start(fake.transport(), memory, physical, options(), 0));
         if !modern && features & ANY_LAYOUT == 0 && size < 2 {
             assert_eq!(net.err(), Some(StartError::QueueTooSmall { queue: 0, size }));
             return None;

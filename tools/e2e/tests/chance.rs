@@ -1,0 +1,127 @@
+//! What the network's secrets are drawn from: boots that are the same in all that the kernel can measure differ all the
+//! same where there is a source of chance.
+
+use slopos_e2e::servers::{Answer, answering, response};
+use slopos_e2e::{Report, board, built, run, test_board};
+use slopos_run::Builder;
+use std::path::Path;
+
+/// A machine without RDRAND and RDSEED whose clocks count instructions: two boots measure the same.
+fn without_chance(board: Builder) -> Builder {
+    board.arguments(["-cpu", "qemu64", "-icount", "shift=0,sleep=off", "-rtc", "base=2026-01-01,clock=vm"])
+}
+
+/// The transaction of the first DHCP message, and the first port that a connection is made from.
+#[derive(Debug, PartialEq, Eq)]
+struct Drawn {
+    transaction: [u8; 4],
+    port: u16,
+}
+
+/// Where a page is. It is on the command line, so boots are the same only if it is.
+fn page() -> String {
+    answering(Answer::Bytes(response(b"a page\n")))
+}
+
+/// Boots a board, fetches a page, and tells what was drawn.
+fn drawn(board: Builder, url: &str) -> (Drawn, Report) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let capture = folder.path().join("frames.pcap");
+    let report = run(board.capture(&capture).append(format!("webget {url}; exit")));
+    report.exits(0);
+    let bytes = std::fs::read(&capture).expect("a capture");
+    // A header of 24 bytes, then 16 bytes before each frame (pcap, little-endian).
+    let (mut rest, mut transaction, mut port) = (&bytes[24..], None, None);
+    while let Some(length) = rest.get(8..12) {
+        let length = u32::from_le_bytes(length.try_into().expect("four bytes")) as usize;
+        let frame = &rest[16..16 + length];
+        rest = &rest[16 + length..];
+        let ours = frame[6..12] == [0x52, 0x54, 0, 0x12, 0x34, 0x56];
+        if !ours || frame[12..14] != [8, 0] {
+            continue;
+        }
+        // Behind Ethernet's 14 bytes and IP's 20: a UDP header of 8 bytes, then BOOTP; or TCP.
+        match frame[23] {
+            17 if transaction.is_none() => transaction = frame[46..50].try_into().ok(),
+            6 if port.is_none() => port = Some(u16::from_be_bytes([frame[34], frame[35]])),
+            _ => {}
+        }
+    }
+    let (transaction, port) = (transaction.expect("a DHCP message"), port.expect("a TCP segment"));
+    (Drawn { transaction, port }, report)
+}
+
+/// A board of test.toml, whose flash keeps a seed, with a flash of its own.
+fn with_flash(folder: &Path) -> Builder {
+    let image = folder.join("flash.img");
+    if !image.exists() {
+        std::fs::copy(built("qemu_q35-test.img"), &image).expect("a copy of the flash");
+    }
+    without_chance(test_board().flash(image).keep_flash(true))
+}
+
+#[test]
+fn a_processor_without_a_generator_is_told_of_at_boot() {
+    let (_, report) = drawn(without_chance(board()), &page());
+    report.logs("boot: the processor has no RDRAND and no RDSEED").logs("boot: secrets are drawn from clocks alone");
+    let (_, report) = drawn(board(), &page());
+    report.lacks("RDRAND").lacks("clocks alone").logs("boot: secrets are drawn from processor=true");
+}
+
+#[test]
+fn the_same_boots_differ_by_the_seed_that_the_flash_keeps() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = page();
+    let boots = [(); 3].map(|()| drawn(with_flash(folder.path()), &url));
+    for (_, report) in &boots {
+        report.logs("boot: secrets are drawn from processor=false virtio-rng=false flash=true").lacks("clocks alone");
+    }
+    let [first, second, third] = boots.map(|(drawn, _)| drawn);
+    assert!(first.transaction != second.transaction && second.transaction != third.transaction);
+    assert!(first != second && second != third && first != third, "{first:?} {second:?} {third:?}");
+    // From the same flash the same is drawn, so it was the seed that made the difference.
+    let other = tempfile::tempdir().expect("a folder");
+    let (again, _) = drawn(with_flash(other.path()), &url);
+    assert_eq!(again.transaction, first.transaction);
+}
+
+#[test]
+fn the_same_boots_differ_by_what_an_entropy_device_gives() {
+    let url = page();
+    for legacy in ["", ",disable-modern=on,disable-legacy=off"] {
+        let device = format!("virtio-rng-pci{legacy}");
+        let [first, second] = [(); 2].map(|()| {
+            let (drawn, report) = drawn(without_chance(board()).arguments(["-device", &device]), &url);
+            report.logs("boot: secrets are drawn from processor=false virtio-rng=true flash=false");
+            drawn
+        });
+        assert_ne!(first.transaction, second.transaction);
+    }
+}
+
+#[test]
+fn the_time_of_day_alone_makes_boots_differ() {
+    let url = page();
+    let at = |time: &str| {
+        let clock = format!("base={time},clock=vm");
+        let cpu = ["-cpu", "qemu64", "-icount", "shift=0,sleep=off", "-rtc", &clock];
+        drawn(board().arguments(cpu), &url).0
+    };
+    let [first, again, later] = ["2026-01-01T00:00:00", "2026-01-01T00:00:00", "2026-01-01T00:00:02"].map(at);
+    assert_eq!(first.transaction, again.transaction, "the boots are not the same otherwise");
+    assert_ne!(first.transaction, later.transaction);
+}
+
+#[test]
+fn an_entropy_device_that_never_answers_costs_a_moment() {
+    // Its source is a socket that nobody writes to.
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("egd");
+    let silent = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
+    let chardev = format!("socket,id=egd,path={}", socket.display());
+    let source = ["-chardev", &chardev, "-object", "rng-egd,id=silent,chardev=egd"];
+    let device = ["-device", "virtio-rng-pci,rng=silent"];
+    let (_, report) = drawn(board().arguments(source).arguments(device), &page());
+    report.logs("virtio-rng: no answer").logs("boot: secrets are drawn from processor=true virtio-rng=false");
+    drop(silent);
+}
