@@ -116,13 +116,14 @@ fn permuted_port(key: &SipHasher24, secret: u64, place: u16) -> u16 {
     place % PORTS
 }
 
-/// A permutation of the 16-bit numbers: a Feistel network of four rounds (Luby and Rackoff), keyed.
+/// A permutation of the 16-bit numbers: a Feistel network, keyed. Three rounds do where nobody can ask backwards (Luby and
+/// Rackoff).
 fn permuted(key: &SipHasher24, secret: u64, number: u16) -> u16 {
+    let [a, b, c, d, e, ..] = secret.to_le_bytes();
     let [mut left, mut right] = number.to_be_bytes();
-    for round in 0..4_u8 {
-        let [a, b, c, d, e, f, g, h] = secret.to_le_bytes();
-        // Nine bytes and the round: of another length than any other secret's input.
-        let mixed = key.hash(&[a, b, c, d, e, f, g, h, right, round]) as u8;
+    for round in 0..3 {
+        // Seven bytes: of another length than any other secret's input, and one block of the hash.
+        let mixed = key.hash(&[a, b, c, d, e, right, round]) as u8;
         (left, right) = (right, left ^ mixed);
     }
     u16::from_be_bytes([left, right])

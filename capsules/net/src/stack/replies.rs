@@ -31,6 +31,8 @@ pub(super) struct Replies {
     farewells: Ring<ProcessId>,
     /// The ring that is looked at first: the turn goes round.
     next: u8,
+    /// How many wait, for this is asked before each frame.
+    waiting: usize,
 }
 
 /// A reply was dropped, this one or another in its place.
@@ -40,23 +42,35 @@ pub(super) struct Dropped;
 impl Replies {
     /// Owes a station the answer to its question.
     pub fn answer(&mut self, station: MacAddress, address: Ipv4Address) -> Result<(), Dropped> {
-        self.answers.push(station, Control::ArpReply { station, address })
+        let queued = self.answers.push(station, Control::ArpReply { station, address });
+        self.count(queued)
     }
 
     /// Owes a host a reset for its segment.
     pub fn refuse(&mut self, station: MacAddress, reply: ResetReply) -> Result<(), Dropped> {
-        self.refusals.push(reply.remote.address, Control::Reset { station, reply })
+        let queued = self.refusals.push(reply.remote.address, Control::Reset { station, reply });
+        self.count(queued)
     }
 
     /// Owes a peer the reset of a connection that this process gave up.
     pub fn farewell(&mut self, process: ProcessId, station: MacAddress, reply: ResetReply) -> Result<(), Dropped> {
-        self.farewells.push(process, Control::Reset { station, reply })
+        let queued = self.farewells.push(process, Control::Reset { station, reply });
+        self.count(queued)
+    }
+
+    fn count(&mut self, queued: Result<(), Dropped>) -> Result<(), Dropped> {
+        self.waiting += usize::from(queued.is_ok());
+        queued
     }
 
     /// Takes the next one.
     pub fn pop(&mut self) -> Option<Control> {
+        if self.is_empty() {
+            return None;
+        }
         let turn = self.next;
         self.next = (turn + 1) % 3;
+        self.waiting = self.waiting.saturating_sub(1);
         (0..3).find_map(|offset| match (turn + offset) % 3 {
             0 => self.answers.pop(),
             1 => self.refusals.pop(),
@@ -66,7 +80,7 @@ impl Replies {
 
     /// Whether none waits.
     pub fn is_empty(&self) -> bool {
-        self.answers.0.is_empty() && self.refusals.0.is_empty() && self.farewells.0.is_empty()
+        self.waiting == 0
     }
 
     /// Forgets all of them.

@@ -13,6 +13,7 @@
 //! | `control` | the control block: every variable of a connection |
 //! | `socket`, `close` | what the process may do with it, and how it ends |
 //! | `receive`, `acknowledge`, `assembler` | a segment comes in: checks, what it acknowledges, what it brings |
+//! | `challenge` | answers that anybody can ask for, and their limits |
 //! | `arrival` | what it brings for a process that waits for it |
 //! | `plan`, `transmit` | which segment is due, and building it |
 //! | `timers` | what happens when time passes |
@@ -31,6 +32,7 @@ pub mod sequence;
 mod acknowledge;
 mod arrival;
 mod assembler;
+mod challenge;
 mod close;
 mod congestion;
 mod control;

@@ -357,15 +357,6 @@ impl Socket<'_> {
         recent && incoming.length() > 0 && self.control.state.is_synchronized()
     }
 
-    /// Whether the peer asks whether we are still here: by nothing, or an octet that means nothing, directly left of what
-    /// comes next (RFC 9293 section 3.8.4), or by an octet beyond a closed window (section 3.8.6.1).
-    fn is_keep_alive(&self, sequence: SequenceNumber, length: usize, fin: bool) -> bool {
-        let next = self.control.receive.next;
-        let left = sequence + 1 == next && length <= 1;
-        let probe = sequence == next && length == 1 && self.receive_ring.free() == 0;
-        self.control.state.is_synchronized() && !fin && (left || probe)
-    }
-
     /// Nothing of it lies in the window: it is dropped, and the peer told where we are. Data is answered at once, for
     /// its acknowledgement was lost; anything else only so often, lest two confused ends answer each other for ever.
     fn reject(&mut self, incoming: &Incoming<'_>, now: Instant, counters: &mut Counters) {
@@ -412,27 +403,6 @@ impl Socket<'_> {
         counters.unacceptable_acknowledgements += 1;
         self.challenge(now, counters);
         false
-    }
-
-    /// Tells the peer where we are, at a limited rate.
-    fn challenge(&mut self, now: Instant, counters: &mut Counters) {
-        let allowed = self.control.challenges.allow(now);
-        self.acknowledge_if(allowed, counters);
-    }
-
-    /// Tells a peer that asks that we are still here, at a limited rate of its own.
-    fn answer_keep_alive(&mut self, now: Instant, counters: &mut Counters) {
-        let allowed = self.control.keep_alive_answers.allow(now);
-        self.acknowledge_if(allowed, counters);
-    }
-
-    fn acknowledge_if(&mut self, allowed: bool, counters: &mut Counters) {
-        if allowed {
-            counters.challenge_acknowledgements += 1;
-            self.control.debt.now = true;
-        } else {
-            counters.challenges_suppressed += 1;
-        }
     }
 
     /// Cuts off what was received before and what lies behind the window, or behind the end of the stream.

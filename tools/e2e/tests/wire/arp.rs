@@ -115,6 +115,23 @@ fn a_flood_does_not_push_the_router_out() {
 }
 
 #[test]
+fn a_router_that_flaps_between_two_stations_writes_a_line_a_second() {
+    let mut scene = Scene::fetching();
+    let server = scene.accept(Offer::default());
+    let begin = Instant::now();
+    for _ in 0..1_000 {
+        for station in [OTHER_MAC, ROUTER_MAC] {
+            scene.lab.send_arp(BROADCAST, Arp::request(station, ROUTER, ROUTER));
+        }
+        scene.lab.during(ms(1));
+    }
+    let seconds = begin.elapsed().as_secs() as usize;
+    let report = scene.completes(server);
+    let lines = report.outcome.log.iter().filter(|line| line.starts_with("arp: ")).count();
+    assert!((2..=2 * (9 + seconds + 5)).contains(&lines), "{lines} lines in {seconds} s\n{}", report.all());
+}
+
+#[test]
 fn the_address_is_probed_for_and_announced() {
     let mut scene = Scene::with(Lab::new(), "sleep 10; exit");
     let mut sent = Vec::new();

@@ -6,7 +6,7 @@ use slopos_netlab::lab::{SOON, routed};
 use slopos_netlab::server::{response, url};
 use slopos_netlab::wire::Ipv4;
 use slopos_netlab::wire::ipv4::Body;
-use slopos_netlab::wire::tcp::{ACK, FIN, Options};
+use slopos_netlab::wire::tcp::{ACK, FIN, Options, Tcp};
 use slopos_netlab::{Lab, Offer, Server};
 use std::time::Instant;
 
@@ -234,6 +234,33 @@ fn an_old_timestamp_is_refused() {
     server.send(&mut scene.lab, old);
     let answer = server.take(&mut scene.lab, SOON);
     assert_eq!((answer.flags, answer.acknowledgement), (ACK, server.next), "it is dropped and answered");
+    server.reply(&mut scene.lab, &bytes[1000..]);
+    scene.received(&body);
+}
+
+#[test]
+fn a_keep_alive_without_the_agreed_timestamp_is_acknowledged_at_a_limited_rate() {
+    let options = Options { timestamps: Some((0, 0)), ..Offer::default().options };
+    let mut scene = Scene::fetching();
+    let mut server = scene.accept(Offer { options, ..Offer::default() });
+    let body = noise(3000);
+    let bytes = response(&body);
+    server.reply(&mut scene.lab, &bytes[..1000]);
+    scene.lab.during(ms(300));
+    for payload in [&[][..], &[0x55]] {
+        let probe = || Tcp { options: Vec::new(), ..server.data(u32::MAX, payload) };
+        let bare = Tcp { flags: ACK, ..probe() };
+        server.send(&mut scene.lab, bare.clone());
+        let answer = server.take(&mut scene.lab, SOON);
+        assert_eq!((answer.flags, answer.acknowledgement), (ACK, server.next), "{} octets", payload.len());
+        // RFC 9293 section 3.8.4 wants an answer; it does not want one for each of a flood.
+        for _ in 0..100 {
+            server.send(&mut scene.lab, bare.clone());
+        }
+        let answers = scene.lab.during(ms(500)).iter().filter(|seen| seen.frame.tcp().is_some()).count();
+        assert!((1..=20).contains(&answers), "{answers} answers");
+        scene.lab.during(ms(5_100));
+    }
     server.reply(&mut scene.lab, &bytes[1000..]);
     scene.received(&body);
 }
