@@ -34,7 +34,7 @@ const MAP_PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// How it stands with the map.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one of it, and no heap to put the map on")]
+#[expect(clippy::large_enum_variant, reason = "there is one map, and nothing is allocated")]
 enum Map {
     /// It is to be read then.
     Wanted(Instant),
