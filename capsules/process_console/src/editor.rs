@@ -67,11 +67,9 @@ impl<'a> Editor<'a> {
                 // An empty line brings the prompt back.
                 return true;
             }
-            b' '..=b'~' => {
-                if self.line.push(char::from(byte)).is_ok() {
-                    // The terminal may be slow; what it misses shows in the next redraw.
-                    let _ = out.write_char(char::from(byte));
-                }
+            b' '..=b'~' if self.line.push(char::from(byte)).is_ok() => {
+                // The terminal may be slow; what it misses shows in the next redraw.
+                let _ = out.write_char(char::from(byte));
             }
             _ => {}
         }
@@ -91,7 +89,7 @@ impl<'a> Editor<'a> {
 
     /// Writes the line again, behind a new prompt.
     pub(crate) fn redraw(&self, out: &mut impl Write) {
-        echo(out, &self.line);
+        echo(out, self.line);
     }
 
     fn show_earlier(&mut self, meaning: Meaning, out: &mut impl Write) {
