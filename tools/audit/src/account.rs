@@ -159,7 +159,7 @@ fn reviewed_section(image: &Image, section: &Section) -> (Owner, Vec<Unaccounted
         .into_iter()
         .filter(|lost| image.symbols.iter().any(|symbol| symbol.name == lost.what))
         .collect();
-    let rest = section.size - lost.iter().map(|lost| lost.bytes).sum::<u64>();
+    let rest = section.size.saturating_sub(lost.iter().map(|lost| lost.bytes).sum::<u64>());
     let rows = vec![Row { what: owner.to_owned(), bytes: rest, ..Row::default() }];
     (Owner { owner: owner.to_owned(), section: name, bytes: section.size, rows }, lost)
 }

@@ -49,7 +49,7 @@ pub struct Audit {
 impl Audit {
     /// Bytes of all network memory.
     pub fn network_bytes(&self) -> u64 {
-        self.grant_bytes + self.shared_bytes
+        self.grant_bytes.saturating_add(self.shared_bytes)
     }
 
     /// Whether nothing is wrong.
@@ -71,15 +71,21 @@ pub struct ProcessAccount {
     pub memory: Vec<Row>,
 }
 
+/// The sum of sizes; one that cannot be counted is the largest number. What memory holds, or an old audit says, may be
+/// anything.
+pub(crate) fn total(sizes: impl Iterator<Item = u64>) -> u64 {
+    sizes.fold(0, u64::saturating_add)
+}
+
 impl ProcessAccount {
     /// Bytes of its network memory.
     pub fn network_bytes(&self) -> u64 {
-        self.grants.iter().map(|grant| grant.bytes).sum()
+        total(self.grants.iter().map(|grant| grant.bytes))
     }
 
     /// Bytes of its own memory.
     pub fn memory_bytes(&self) -> u64 {
-        self.memory.iter().map(|row| row.bytes).sum()
+        total(self.memory.iter().map(|row| row.bytes))
     }
 }
 

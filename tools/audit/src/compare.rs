@@ -1,6 +1,6 @@
 //! What a change costs: the difference between two audits, for a review.
 
-use crate::audit::{Audit, ProcessAccount};
+use crate::audit::{Audit, ProcessAccount, total};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
@@ -29,17 +29,17 @@ pub fn compare(old: &Audit, new: &Audit) -> String {
         let (before_rows, after_rows) = (rows(before), rows(after));
         for row in in_order(&before_rows, &after_rows, |(what, _)| what) {
             let bytes =
-                |rows: &[(String, u64)]| rows.iter().filter(|(what, _)| what == row).map(|(_, bytes)| bytes).sum();
+                |rows: &[(String, u64)]| total(rows.iter().filter(|(what, _)| what == row).map(|(_, bytes)| *bytes));
             add(&format!("  {row}"), bytes(&before_rows), bytes(&after_rows));
         }
         add(&format!("process {name}: own memory"), memory(before), memory(after));
     }
     for what in in_order(&old.shared, &new.shared, |row| &row.what) {
-        let bytes = |audit: &Audit| audit.shared.iter().filter(|row| row.what == what).map(|row| row.bytes).sum();
+        let bytes = |audit: &Audit| total(audit.shared.iter().filter(|row| row.what == what).map(|row| row.bytes));
         add(&format!("shared: {what}"), bytes(old), bytes(new));
     }
     for section in in_order(&old.owners, &new.owners, |owner| &owner.section) {
-        let bytes = |audit: &Audit| audit.owners.iter().filter(|o| o.section == section).map(|o| o.bytes).sum();
+        let bytes = |audit: &Audit| total(audit.owners.iter().filter(|o| o.section == section).map(|o| o.bytes));
         add(&format!("owner {section}"), bytes(old), bytes(new));
     }
     add("grants", old.grant_bytes, new.grant_bytes);

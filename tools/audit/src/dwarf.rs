@@ -3,7 +3,8 @@
 //! Everything is read for what it is, without knowledge of SlopOS: structures, arrays, references, and Rust's enums,
 //! whose variant is told by a number that may lie in the spare values of another field.
 
-use anyhow::Result;
+use crate::image::SIZE_MAX;
+use anyhow::{Result, bail, ensure};
 use gimli::{AttributeValue, DebugInfoOffset, EndianSlice, LittleEndian};
 use object::read::elf::ElfFile64;
 use object::{Object as _, ObjectSection as _};
@@ -12,6 +13,9 @@ use std::collections::HashMap;
 
 /// Arrays of arrays that are followed.
 const ARRAY_DEPTH: usize = 16;
+
+/// Deepest nesting that is followed, of entries and of types in types; a compiler's is far less.
+const DEPTH_MAX: usize = 256;
 
 type Reader<'d> = EndianSlice<'d, LittleEndian>;
 type Unit<'d> = gimli::Unit<Reader<'d>>;
@@ -137,6 +141,55 @@ impl Types {
         }
     }
 
+    /// Checks that the types can be counted with: that none is larger than memory, and none contains itself.
+    fn check(&self) -> Result<()> {
+        for kind in self.types.values() {
+            // What has no size of its own, like `[(); N]`, has any count.
+            let (name, size) = (&kind.name, kind.size);
+            ensure!(size <= SIZE_MAX, "the type {name} claims {size} bytes, which no board has");
+        }
+        // How deep types contain others; `None` while that is being found out.
+        let mut depths: HashMap<TypeId, Option<usize>> = HashMap::new();
+        for &id in self.types.keys() {
+            let mut stack = vec![id];
+            while let Some(&top) = stack.last() {
+                if let Some(Some(_)) = depths.get(&top) {
+                    stack.pop();
+                    continue;
+                }
+                let inner = self.contained(top);
+                let unknown: Vec<TypeId> =
+                    inner.iter().copied().filter(|id| !matches!(depths.get(id), Some(Some(_)))).collect();
+                if unknown.is_empty() {
+                    let depth = inner.iter().filter_map(|id| depths.get(id).copied().flatten()).max().unwrap_or(0) + 1;
+                    ensure!(depth <= DEPTH_MAX, "types contain others more than {DEPTH_MAX} deep");
+                    depths.insert(top, Some(depth));
+                    stack.pop();
+                    continue;
+                }
+                depths.insert(top, None);
+                if let Some(id) = unknown.iter().find(|id| depths.contains_key(id)) {
+                    let name = self.get(*id).map_or("", |kind| &kind.name);
+                    bail!("the type {name} contains itself");
+                }
+                stack.extend(unknown);
+            }
+        }
+        Ok(())
+    }
+
+    /// The types of which a type holds values.
+    fn contained(&self, id: TypeId) -> Vec<TypeId> {
+        match self.get(id).map(|kind| &kind.shape) {
+            Some(Shape::Structure(fields)) => fields.iter().map(|field| field.kind).collect(),
+            Some(Shape::Variants { tag, variants }) => {
+                variants.iter().map(|variant| variant.field.kind).chain(tag.map(|(_, kind)| kind)).collect()
+            }
+            Some(Shape::Array { element, .. }) => vec![*element],
+            Some(Shape::Number | Shape::Pointer(_) | Shape::Enumeration(_)) | None => Vec::new(),
+        }
+    }
+
     /// The static at exactly this address that is the largest there.
     pub fn static_at(&self, address: u64) -> Option<&Static> {
         let from = self.statics.partition_point(|known| known.address < address);
@@ -168,10 +221,11 @@ pub fn read(file: &ElfFile64<'_, object::LittleEndian>) -> Result<Types> {
     while let Some(header) = units.next()? {
         let unit = dwarf.unit(header)?;
         let mut tree = unit.entries_tree(None)?;
-        let mut walk = Walk { dwarf: &dwarf, unit: &unit, path: Vec::new(), found: &mut found };
+        let mut walk = Walk { dwarf: &dwarf, unit: &unit, path: Vec::new(), depth: 0, found: &mut found };
         walk.node(tree.root()?)?;
     }
     found.measure_arrays();
+    found.check()?;
     found.statics.sort_by(|left, right| (left.address, &left.name).cmp(&(right.address, &right.name)));
     found.statics.dedup();
     Ok(found)
@@ -183,12 +237,22 @@ struct Walk<'w, 'd> {
     unit: &'w Unit<'d>,
     /// The modules around the present entry.
     path: Vec<String>,
+    /// Entries around the present one.
+    depth: usize,
     found: &'w mut Types,
 }
 
 impl<'d> Walk<'_, 'd> {
     /// Takes in an entry and all below it.
     fn node(&mut self, node: gimli::EntriesTreeNode<'_, '_, '_, Reader<'d>>) -> Result<()> {
+        ensure!(self.depth < DEPTH_MAX, "its entries are nested more than {DEPTH_MAX} deep");
+        self.depth += 1;
+        let taken = self.entry(node);
+        self.depth -= 1;
+        taken
+    }
+
+    fn entry(&mut self, node: gimli::EntriesTreeNode<'_, '_, '_, Reader<'d>>) -> Result<()> {
         let entry = node.entry();
         let tag = entry.tag();
         if tag == gimli::DW_TAG_variable {
@@ -253,7 +317,7 @@ impl<'d> Walk<'_, 'd> {
                     names.push((self.name(entry)?.unwrap_or_default(), value));
                 }
                 (gimli::DW_TAG_subrange_type, Shape::Array { count, .. }) => {
-                    let upper = self.number(entry, gimli::DW_AT_upper_bound)?.map(|bound| bound + 1);
+                    let upper = self.number(entry, gimli::DW_AT_upper_bound)?.map(|bound| bound.wrapping_add(1));
                     *count = self.number(entry, gimli::DW_AT_count)?.or(upper).unwrap_or(0);
                 }
                 (gimli::DW_TAG_variant_part, _) => kind.shape = self.variants(child)?,
@@ -382,6 +446,40 @@ mod tests {
         assert_eq!(short("boards/qemu_q35/src/main.rs"), "boards/qemu_q35/src/main.rs");
         assert_eq!(short("/x/registry/src/static_cell-2.1.1/src/lib.rs"), "static_cell-2.1.1/src/lib.rs");
         assert_eq!(short("/x/target/build/board-0123/out/processes.rs"), "processes.rs");
+    }
+
+    /// Types numbered from 0, each holding values of those named.
+    fn holding(inner: &[&[usize]]) -> Types {
+        let mut types = Types::default();
+        for (id, inner) in inner.iter().enumerate() {
+            let field = |&kind: &usize| Field { name: "f".into(), kind: TypeId(kind), offset: 0 };
+            let shape = Shape::Structure(inner.iter().map(field).collect());
+            types.insert(TypeId(id), Type { name: format!("T{id}"), size: 8, shape });
+        }
+        types
+    }
+
+    #[test]
+    fn a_type_that_contains_itself_is_refused() {
+        holding(&[&[1, 2], &[2, 2], &[], &[0, 9]]).check().expect("several ways to one type");
+        for cycle in [&[&[0][..]][..], &[&[1], &[2], &[0]], &[&[], &[0, 2], &[0, 1]]] {
+            let refusal = holding(cycle).check().expect_err("a cycle").to_string();
+            assert!(refusal.ends_with("contains itself"), "{refusal}");
+        }
+        let chain: Vec<Vec<usize>> = (1..=DEPTH_MAX + 1).map(|next| vec![next]).collect();
+        let chain: Vec<&[usize]> = chain.iter().map(Vec::as_slice).collect();
+        holding(&chain[..DEPTH_MAX - 1]).check().expect("deep, but not too deep");
+        assert!(holding(&chain).check().is_err());
+    }
+
+    #[test]
+    fn a_type_larger_than_memory_is_refused() {
+        let mut types = holding(&[&[]]);
+        let shape = Shape::Array { element: TypeId(0), count: u64::MAX };
+        types.insert(TypeId(1), Type { name: "Table".into(), size: 0, shape });
+        types.measure_arrays();
+        let refusal = types.check().expect_err("too large").to_string();
+        assert!(refusal.contains("the type Table claims"), "{refusal}");
     }
 
     #[test]

@@ -189,7 +189,12 @@ impl<'a> Accounts<'a> {
                 self.problems
                     .push(format!("a socket has no {}: the audit's list of types is out of date", part.name()));
             }
-            rows.push(Row { what: part.name().into(), count, bytes: each * count, asked_by: line.clone() });
+            rows.push(Row {
+                what: part.name().into(),
+                count,
+                bytes: each.saturating_mul(count),
+                asked_by: line.clone(),
+            });
         }
         rows
     }

@@ -3,7 +3,7 @@
 //! `maud` escapes every text, so a name from a manifest or from memory cannot become markup, and the page forbids
 //! itself to load anything.
 
-use crate::audit::{Audit, Row};
+use crate::audit::{Audit, Row, total};
 use crate::live::{Live, LiveGrant, LiveProcess, LiveSocket};
 use crate::text::multiplied;
 use crate::treemap::{Rectangle, divide};
@@ -115,7 +115,7 @@ impl Group {
     }
 
     fn bytes(&self) -> u64 {
-        self.tiles.iter().map(|(_, bytes)| bytes).sum()
+        total(self.tiles.iter().map(|(_, bytes)| *bytes))
     }
 }
 
@@ -286,7 +286,7 @@ fn live_process(index: usize, process: &LiveProcess) -> Markup {
 
 /// How much of a grant is in use, and how much ever was.
 fn bar(grant: &LiveGrant, colour: &str) -> Markup {
-    let size: u64 = grant.sockets.iter().map(|socket| socket.receive_size + socket.send_size).sum();
+    let size = total(grant.sockets.iter().flat_map(|socket| [socket.receive_size, socket.send_size]));
     let part = |bytes: u64| format!("{:.1}%", 100.0 * bytes as f64 / size.max(bytes).max(1) as f64);
     html! {
         p { (number(grant.in_use)) " bytes in use, high-water mark " (number(grant.high_water)) ", "

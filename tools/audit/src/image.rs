@@ -1,7 +1,7 @@
 //! The kernel's ELF: its sections, its symbols, the build id and the manifest that it carries.
 
 use crate::dwarf::{self, Types};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use object::elf::{PF_W, PT_LOAD, SHF_ALLOC};
 use object::read::elf::{ElfFile64, FileHeader as _, ProgramHeader as _};
 use object::{LittleEndian, Object as _, ObjectSection as _, ObjectSymbol as _, SectionFlags, SymbolKind};
@@ -12,6 +12,13 @@ use std::path::Path;
 const MANIFEST: &str = ".manifest";
 /// Name of the section that holds the build id.
 const BUILD_ID: &str = ".note.gnu.build-id";
+
+/// Largest image that is believed, in bytes, and largest size of anything in it: no board of this kind has as much
+/// memory. What an ELF claims beyond it is damage, and is refused before it is counted with or memory is set aside.
+pub const SIZE_MAX: u64 = 1 << 32;
+
+/// Largest alignment that is believed: a large page.
+const ALIGNMENT_MAX: u64 = 2 << 20;
 
 /// A kernel as the linker wrote it.
 #[derive(Debug, Default)]
@@ -115,13 +122,34 @@ impl Image {
         let segments = segments(&file, bytes)?;
         let image = Image {
             sections: sections(&file)?,
-            symbols: symbols(&file),
+            symbols: symbols(&file)?,
             segments: segments.into_iter().map(|(segment, _)| segment).collect(),
             build_id: build_id.to_vec(),
             build_id_note: Note { address: note.address(), bytes: section(BUILD_ID)? },
             types: dwarf::read(&file).context("the debugging information")?,
         };
+        image.check()?;
         Ok((image, manifest))
+    }
+
+    /// Checks that what it holds can be counted with: that nothing ends beyond all memory, and segments are in their order.
+    ///
+    /// # Errors
+    /// Something is absurd.
+    fn check(&self) -> Result<()> {
+        let physical_end = |segment: &Segment| segment.physical.checked_add(segment.size);
+        ensure!(
+            self.segments.iter().all(|segment| physical_end(segment).is_some()),
+            "a segment's physical addresses go beyond the last one"
+        );
+        let all = self.segments.iter().map(|segment| segment.size).try_fold(0_u64, u64::checked_add);
+        ensure!(
+            all.is_some_and(|all| all <= SIZE_MAX),
+            "the segments need more than {SIZE_MAX} bytes of memory, which no board has"
+        );
+        let (start, end) = self.physical_range();
+        ensure!(end.saturating_sub(start) <= SIZE_MAX, "the segments lie too far apart: from {start:#x} to {end:#x}");
+        Ok(())
     }
 
     /// The section of this name.
@@ -157,18 +185,21 @@ pub fn hexadecimal(bytes: &[u8]) -> String {
 fn segments(file: &ElfFile64<'_, LittleEndian>, bytes: &[u8]) -> Result<Vec<(Segment, u32)>> {
     let headers = file.elf_header().program_headers(LittleEndian, bytes).context("the program headers")?;
     let loaded = headers.iter().filter(|header| header.p_type(LittleEndian) == PT_LOAD);
-    loaded
-        .map(|header| {
-            let data = header.data(LittleEndian, bytes).ok().context("a segment lies outside the file")?;
-            let segment = Segment {
-                address: header.p_vaddr(LittleEndian),
-                physical: header.p_paddr(LittleEndian),
-                size: header.p_memsz(LittleEndian),
-                bytes: data.to_vec(),
-            };
-            Ok((segment, header.p_flags(LittleEndian)))
-        })
-        .collect()
+    let mut segments = Vec::new();
+    let mut held = 0;
+    for header in loaded {
+        let data = header.data(LittleEndian, bytes).ok().context("a segment lies outside the file")?;
+        let (address, size) = (header.p_vaddr(LittleEndian), header.p_memsz(LittleEndian));
+        ensure!(size <= SIZE_MAX, "the segment at {address:#x} claims {size} bytes, which no board has");
+        ensure!(address.checked_add(size).is_some(), "the segment at {address:#x} goes beyond the last address");
+        ensure!(data.len() as u64 <= size, "the segment at {address:#x} is larger in the file than in memory");
+        // Segments that share the file's bytes could ask for any multiple of it.
+        held += data.len();
+        ensure!(held <= bytes.len(), "the segments hold more than the file");
+        let segment = Segment { address, physical: header.p_paddr(LittleEndian), size, bytes: data.to_vec() };
+        segments.push((segment, header.p_flags(LittleEndian)));
+    }
+    Ok(segments)
 }
 
 fn sections(file: &ElfFile64<'_, LittleEndian>) -> Result<Vec<Section>> {
@@ -179,7 +210,14 @@ fn sections(file: &ElfFile64<'_, LittleEndian>) -> Result<Vec<Section>> {
         if sh_flags & u64::from(SHF_ALLOC) == 0 {
             continue;
         }
-        let (address, size) = (section.address(), section.size());
+        let (address, size, alignment) = (section.address(), section.size(), section.align());
+        let name = section.name()?;
+        ensure!(size <= SIZE_MAX, "the section {name} claims {size} bytes, which no board has");
+        ensure!(address.checked_add(size).is_some(), "the section {name} goes beyond the last address");
+        ensure!(
+            alignment == 0 || alignment.is_power_of_two() && alignment <= ALIGNMENT_MAX,
+            "the section {name} claims an alignment of {alignment}"
+        );
         // What can be written is decided by the segment: the flag of a section only says what its parts were like.
         let inside = |(segment, _): &&(Segment, u32)| {
             (segment.address..=segment.address + segment.size).contains(&address)
@@ -188,36 +226,38 @@ fn sections(file: &ElfFile64<'_, LittleEndian>) -> Result<Vec<Section>> {
         let writable = match segments.iter().filter(inside).map(|(_, flags)| flags & PF_W != 0).max() {
             Some(writable) => writable,
             None if size == 0 => false,
-            None => bail!("the section {} lies in no segment", section.name()?),
+            None => bail!("the section {name} lies in no segment"),
         };
-        sections.push(Section {
-            name: section.name()?.to_owned(),
-            address,
-            size,
-            alignment: section.align(),
-            writable,
-        });
+        sections.push(Section { name: name.to_owned(), address, size, alignment, writable });
     }
     sections.sort_by_key(|section| section.address);
     Ok(sections)
 }
 
-fn symbols(file: &ElfFile64<'_, LittleEndian>) -> Vec<Symbol> {
+fn symbols(file: &ElfFile64<'_, LittleEndian>) -> Result<Vec<Symbol>> {
     let data = |kind: SymbolKind| matches!(kind, SymbolKind::Data | SymbolKind::Unknown | SymbolKind::Tls);
     let allocated = |index: object::SectionIndex| {
         let flags = file.section_by_index(index).map(|section| section.flags());
         matches!(flags, Ok(SectionFlags::Elf { sh_flags }) if sh_flags & u64::from(SHF_ALLOC) != 0)
     };
-    let mut symbols: Vec<Symbol> = file
-        .symbols()
-        .filter(|symbol| data(symbol.kind()) && symbol.section_index().is_some_and(allocated))
-        .filter_map(|symbol| {
-            let name = symbol.name().ok().filter(|name| !name.is_empty())?;
+    let mut symbols = Vec::new();
+    for symbol in file.symbols() {
+        if !data(symbol.kind()) || !symbol.section_index().is_some_and(allocated) {
+            continue;
+        }
+        let name = symbol.name().context("the name of a symbol")?;
+        if !name.is_empty() {
             // The alternate form leaves the hash out; what the optimiser put behind it (`.0`) stays.
             let name = format!("{:#}", rustc_demangle::demangle(name));
-            Some(Symbol { name, address: symbol.address(), size: symbol.size() })
-        })
-        .collect();
+            symbols.push(Symbol { name, address: symbol.address(), size: symbol.size() });
+        }
+    }
     symbols.sort_by(|left, right| (left.address, left.size, &left.name).cmp(&(right.address, right.size, &right.name)));
-    symbols
+    for Symbol { name, address, size } in &symbols {
+        ensure!(
+            *size <= SIZE_MAX && address.checked_add(*size).is_some(),
+            "the symbol {name} at {address:#x} claims {size} bytes"
+        );
+    }
+    Ok(symbols)
 }

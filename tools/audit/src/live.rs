@@ -3,6 +3,7 @@
 //! The figures are found by the ELF's symbols and types. What the kernel says that a grant has in use is not taken on
 //! trust: it is summed up again from the sockets, and a difference is told.
 
+use crate::audit::total;
 use crate::image::Image;
 use crate::memory::Memory;
 use crate::value::{Space, Value};
@@ -181,7 +182,7 @@ fn one_process(value: &Value<'_>) -> Result<LiveProcess> {
         denials: number("denials")?,
         wins,
         losses,
-        ledger: (wins as i64 - losses as i64) * slopos_kernel::ledger::STAKE,
+        ledger: (wins as i64).wrapping_sub(losses as i64).wrapping_mul(slopos_kernel::ledger::STAKE),
         grants: Vec::new(),
     })
 }
@@ -194,11 +195,11 @@ fn grant(set: &Value<'_>) -> Result<LiveGrant> {
     let number = |field: &str| set.field(field)?.number();
     Ok(LiveGrant {
         capsule: "net".into(),
-        in_use: sockets.iter().map(|socket| socket.in_use).sum(),
+        in_use: total(sockets.iter().map(|socket| socket.in_use)),
         counted_in_use: number("in_use")?,
         high_water: number("high_water")?,
         denials: number("denials")?,
-        drops: sockets.iter().map(|socket| socket.drops).sum(),
+        drops: total(sockets.iter().map(|socket| socket.drops)),
         recycled: number("recycled")?,
         sockets,
     })
@@ -217,9 +218,9 @@ fn socket(value: &Value<'_>) -> Result<LiveSocket> {
     let in_use = match (phase, idle) {
         ("Free", _) => 0,
         (_, idle) => {
-            let around = value.kind()?.size - tcp.kind()?.size;
+            let around = value.kind()?.size.saturating_sub(tcp.kind()?.size);
             let block = if idle { 0 } else { control.kind()?.size };
-            around + block + receive_bytes + out_of_order_bytes + send_bytes
+            total([around, block, receive_bytes, out_of_order_bytes, send_bytes].into_iter())
         }
     };
     Ok(LiveSocket {

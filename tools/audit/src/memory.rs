@@ -18,8 +18,9 @@ impl Memory {
     /// What the ELF says that memory holds at first.
     pub fn of_image(image: &Image) -> Memory {
         let pieces = image.segments.iter().map(|segment| {
-            let mut bytes = segment.bytes.clone();
-            bytes.resize(segment.size as usize, 0);
+            // Zeroed memory costs nothing until it is looked at, and most of an image is zeros.
+            let mut bytes = vec![0; segment.size as usize];
+            bytes[..segment.bytes.len()].copy_from_slice(&segment.bytes);
             (segment.physical, bytes)
         });
         Memory { pieces: pieces.collect() }
@@ -38,7 +39,7 @@ impl Memory {
         if running {
             qemu.execute("stop", None)?;
         }
-        let arguments = serde_json::json!({ "val": start, "size": end - start, "filename": file });
+        let arguments = serde_json::json!({ "val": start, "size": end.saturating_sub(start), "filename": file });
         let saved = qemu.execute("pmemsave", Some(arguments));
         if running {
             qemu.execute("cont", None)?;
@@ -65,8 +66,13 @@ impl Memory {
         let file = ElfFile64::<LittleEndian>::parse(bytes).context("not a 64-bit ELF, so not a dump of this board")?;
         let headers = file.elf_header().program_headers(LittleEndian, bytes)?;
         let mut pieces = Vec::new();
+        let mut held = 0;
         for header in headers.iter().filter(|header| header.p_type(LittleEndian) == PT_LOAD) {
             let data = header.data(LittleEndian, bytes).ok().context("the dump is cut short")?;
+            held += data.len();
+            if held > bytes.len() {
+                bail!("the dump's pieces hold more than its file");
+            }
             pieces.push((header.p_paddr(LittleEndian), data.to_vec()));
         }
         if pieces.is_empty() {

@@ -5,7 +5,11 @@ use crate::image::Image;
 use crate::memory::Memory;
 use anyhow::{Context, Result, bail};
 
-/// Where values are looked up.
+/// Most elements of a row that is looked at: processes, sockets, ranges.
+const ELEMENTS_MAX: u64 = 1 << 20;
+
+/// Where values are looked up. Offsets of types and addresses in memory may be anything: sums of them wrap, and what is
+/// outside the kernel's memory is refused when it is read.
 #[derive(Clone, Copy)]
 pub struct Space<'s> {
     /// The kernel: its types, and where its addresses are in memory.
@@ -74,7 +78,7 @@ impl<'s> Value<'s> {
     fn try_field(&self, name: &str) -> Result<Option<Value<'s>>> {
         let Shape::Structure(fields) = &self.kind()?.shape else { return Ok(None) };
         let field = fields.iter().find(|field| field.name == name);
-        Ok(field.map(|field| self.space.at(field.kind, self.address + field.offset)))
+        Ok(field.map(|field| self.space.at(field.kind, self.address.wrapping_add(field.offset))))
     }
 
     /// The field at the end of a path: `control.send.window`.
@@ -91,7 +95,7 @@ impl<'s> Value<'s> {
     /// The type is unknown.
     pub fn fields(&self) -> Result<Vec<(&'s str, Value<'s>)>> {
         let Shape::Structure(fields) = &self.kind()?.shape else { return Ok(Vec::new()) };
-        let value = |kind, offset| self.space.at(kind, self.address + offset);
+        let value = |kind, offset| self.space.at(kind, self.address.wrapping_add(offset));
         Ok(fields.iter().map(|field| (field.name.as_str(), value(field.kind, field.offset))).collect())
     }
 
@@ -111,7 +115,7 @@ impl<'s> Value<'s> {
                 _ => fields.iter().find(|field| size(field.kind) == kind.size && kind.size > 0),
             };
             match inner {
-                Some(inner) => value = self.space.at(inner.kind, value.address + inner.offset),
+                Some(inner) => value = self.space.at(inner.kind, value.address.wrapping_add(inner.offset)),
                 None => return Ok(value),
             }
         }
@@ -138,11 +142,14 @@ impl<'s> Value<'s> {
     fn row(&self, element: TypeId, address: u64, count: u64) -> Result<Vec<Value<'s>>> {
         let size = self.space.at(element, 0).kind()?.size;
         let whole = size.checked_mul(count).context("a slice longer than memory")?;
+        if count > ELEMENTS_MAX {
+            bail!("a row of {count} elements at {address:#x}, which no table of the kernel has");
+        }
         // What lies outside the image is refused here, before a wild length makes a row of it.
         if whole > 0 {
             self.space.bytes(address, whole)?;
         }
-        Ok((0..count).map(|index| self.space.at(element, address + index * size)).collect())
+        Ok((0..count).map(|index| self.space.at(element, address.wrapping_add(index.wrapping_mul(size)))).collect())
     }
 
     /// What a reference refers to.
@@ -176,7 +183,7 @@ impl<'s> Value<'s> {
                 let number = match tag {
                     None => None,
                     Some((offset, kind)) => {
-                        let tag = self.space.at(*kind, self.address + offset);
+                        let tag = self.space.at(*kind, self.address.wrapping_add(*offset));
                         Some((tag.number()?, tag.mask()?))
                     }
                 };
@@ -186,7 +193,7 @@ impl<'s> Value<'s> {
                 });
                 let found = named.or_else(|| variants.iter().find(|variant| variant.value.is_none()));
                 let Some(found) = found else { bail!("{} has none of its variants", self.describe()) };
-                let value = self.space.at(found.field.kind, self.address + found.field.offset);
+                let value = self.space.at(found.field.kind, self.address.wrapping_add(found.field.offset));
                 Ok((&found.field.name, value))
             }
             _ => bail!("{} is no enum", self.describe()),

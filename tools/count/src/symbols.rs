@@ -31,7 +31,10 @@ impl Program {
     fn open(path: &Path) -> Result<Program> {
         let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         let file = object::File::parse(&*bytes).with_context(|| path.display().to_string())?;
-        let ranges = file.segments().map(|segment| segment.address()..segment.address() + segment.size()).collect();
+        let ranges = file
+            .segments()
+            .map(|segment| segment.address()..segment.address().saturating_add(segment.size()))
+            .collect();
         let loader = Loader::new(path).map_err(|why| anyhow!("{}: {why}", path.display()))?;
         let strings = match file.section_by_name(".debug_str") {
             Some(section) => section.uncompressed_data().with_context(|| path.display().to_string())?,

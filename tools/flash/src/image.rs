@@ -83,7 +83,11 @@ impl Image {
             sha256: Sha256::digest(entries.as_bytes()).into(),
             reserved: [0; 16],
         };
-        let mut bytes = vec![0; manifest.board.flash_size as usize];
+        let flash_size = manifest.board.flash_size;
+        // Asked for first: memory that is not there would end the tool without a word of what for.
+        let room = usize::try_from(flash_size).ok().filter(|&size| Vec::<u8>::new().try_reserve_exact(size).is_ok());
+        let room = room.with_context(|| format!("no memory for a flash of {}", size::show(flash_size)))?;
+        let mut bytes = vec![0; room];
         let head = size_of::<MapHeader>();
         bytes[..head].copy_from_slice(header.as_bytes());
         bytes[head..head + size_of_val(&entries[..])].copy_from_slice(entries.as_bytes());

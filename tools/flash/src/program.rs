@@ -56,10 +56,14 @@ impl Program {
             header.e_type(endian) == ET_EXEC,
             "not linked at a fixed address; it needs the linker argument --no-pie and the script of libslop"
         );
+        let headers = header.program_headers(endian, file).context("damaged program headers")?;
+        // Before any is copied: thousands could each hold the whole file.
+        let count = headers.iter().filter(|segment| loads(*segment, endian)).count();
+        ensure!(count <= SEGMENTS, "has {count} segments; 1 to {SEGMENTS} fit a record");
         let mut pieces = Vec::new();
-        for segment in header.program_headers(endian, file).context("damaged program headers")? {
+        for segment in headers {
             match segment.p_type(endian) {
-                PT_LOAD if segment.p_memsz(endian) > 0 => {
+                PT_LOAD if loads(segment, endian) => {
                     let address = segment.p_vaddr(endian);
                     let bytes = segment.data(endian, file).ok().context("a segment's bytes lie outside the file")?;
                     pieces.push(piece(address, segment.p_memsz(endian), segment.p_flags(endian), bytes)?);
@@ -123,6 +127,11 @@ impl Program {
             _ => bail!("the entry {:#x} lies in no executable segment", self.entry),
         }
     }
+}
+
+/// Whether a segment takes memory.
+fn loads(segment: &impl ProgramHeader<Endian = LittleEndian>, endian: LittleEndian) -> bool {
+    segment.p_type(endian) == PT_LOAD && Into::<u64>::into(segment.p_memsz(endian)) > 0
 }
 
 /// A loadable segment of an ELF file, with zeros in front where it does not begin a page.

@@ -5,7 +5,7 @@ use crate::table::{Located, Table, suggest};
 use crate::{
     Board, Connect, Console, Data, Manifest, Network, Process, Purpose, Restart, Start, duration, remote, size,
 };
-use slopos_abi::{ARGUMENTS_MAX, DESCRIPTORS, USER_BASE, USER_END, flash};
+use slopos_abi::{DESCRIPTORS, USER_BASE, USER_END, arguments_max, flash};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -211,7 +211,7 @@ fn process(value: &Spanned<DeValue<'_>>, text: &str, names: &mut Names, data: &[
         ram_line: line_of(text, ram.at),
         stack: stack.value,
         stack_line: line_of(text, stack.at),
-        arguments: arguments(&table, &own_name)?,
+        arguments: arguments(&table, &own_name, stack.value)?,
         start,
         restart: restart(&table)?,
         priority: match table.get("priority") {
@@ -286,8 +286,9 @@ fn restart(table: &Table<'_>) -> Result<Restart, Fault> {
 /// What `restart` may be.
 const RESTART_FORMS: &str = "is \"never\" or { backoff = \"100 ms\", maximum = \"10 s\" }";
 
-/// The arguments, which have to fit the block that a process is started with.
-fn arguments(table: &Table<'_>, name: &str) -> Result<Vec<String>, Fault> {
+/// The arguments, which have to fit the block that a process with such a stack is started with.
+fn arguments(table: &Table<'_>, name: &str, stack: u64) -> Result<Vec<String>, Fault> {
+    let most = arguments_max(usize::try_from(stack).unwrap_or(usize::MAX));
     let mut arguments = Vec::new();
     let mut bytes = name.len() + 1;
     for argument in table.texts("arguments")? {
@@ -295,11 +296,12 @@ fn arguments(table: &Table<'_>, name: &str) -> Result<Vec<String>, Fault> {
             return Err(Fault::new(argument.at, "an argument cannot hold a NUL, for a NUL ends it"));
         }
         bytes += argument.value.len() + 1;
-        if bytes > ARGUMENTS_MAX {
+        if bytes > most {
             return Err(Fault::new(
                 argument.at,
                 format!(
-                    "name and arguments so far need {bytes} bytes; a process is started with at most {ARGUMENTS_MAX}"
+                    "name and arguments so far need {bytes} bytes; a process with this stack is started with at most \
+                     {most}"
                 ),
             ));
         }

@@ -210,8 +210,9 @@ fn memory_is_whole_pages_inside_the_window() {
 fn arguments_fit_the_block_that_carries_them() {
     let long = |length: usize| format!("arguments = [\"{}\"]", "a".repeat(length));
     // `webget` and its NUL take 7 bytes, the argument's NUL one more.
-    assert!(parse_text(&RIGHT.replacen("arguments = [\"--quiet\"]", &long(504), 1)).is_ok());
-    refused("arguments = [\"--quiet\"]", &long(505), "need 513 bytes; a process is started with at most 512");
+    assert!(parse_text(&RIGHT.replacen("arguments = [\"--quiet\"]", &long(8_185), 1)).is_ok());
+    let words = "need 8194 bytes; a process with this stack is started with at most 8193";
+    refused("arguments = [\"--quiet\"]", &long(8_186), words);
     refused("\"--quiet\"", "\"\\u0000\"", "NUL");
     refused("[\"--quiet\"]", "\"--quiet\"", "list of texts");
     refused("[\"--quiet\"]", "[3]", "text in quotes");

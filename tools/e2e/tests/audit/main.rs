@@ -1,5 +1,6 @@
 //! The audit of the built boards: of their images, while they run, and after a panic.
 
+mod absurd;
 mod image;
 mod live;
 mod planted;
