@@ -175,7 +175,7 @@ fn configuration_space(tables: &Tables, claims: &mut Claims, space: &mut KernelS
         && let Some(base) = claims::map(claims, space, "PCI configuration space", ecam.physical(), ecam.length())
     {
         // SAFETY: just mapped, for ever; this is the only one.
-        return unsafe { Configuration::ecam(Hardware, base.addr(), ecam.first_bus, ecam.last_bus) };
+        return unsafe { Configuration::ecam(Hardware, base.expose_provenance(), ecam.first_bus, ecam.last_bus) };
     }
     defmt::warn!("pci: no memory-mapped configuration space, using the ports");
     // SAFETY: nobody else uses the ports.
