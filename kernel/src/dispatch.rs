@@ -56,6 +56,7 @@ enum TableEntry {
     GrantInfo,
     Restrict,
     RestrictConnect,
+    Sync,
 }
 
 const TABLE: [TableEntry; syscall::TABLE_ENTRIES] = {
@@ -75,6 +76,7 @@ const TABLE: [TableEntry; syscall::TABLE_ENTRIES] = {
     table[syscall::GRANT_INFO as usize] = TableEntry::GrantInfo;
     table[syscall::RESTRICT as usize] = TableEntry::Restrict;
     table[syscall::RESTRICT_CONNECT as usize] = TableEntry::RestrictConnect;
+    table[syscall::FS_SYNC as usize] = TableEntry::Sync;
     table
 };
 
@@ -108,6 +110,7 @@ pub fn dispatch<P: Processor, O: Objects>(
         TableEntry::GrantInfo => context.grant_info(first, second).into(),
         TableEntry::Restrict => context.restrict(first, second).into(),
         TableEntry::RestrictConnect => context.restrict_connect(first, second, third, fourth).into(),
+        TableEntry::Sync => context.sync(first),
     }
 }
 
@@ -119,11 +122,31 @@ pub(crate) fn waits_to_read(
     object: &Object,
     range: core::ops::Range<usize>,
 ) -> Option<(u64, u64)> {
+    waits_to_move(process, call, (syscall::FS_READ, rights::READ), object, range)
+}
+
+/// Where a call that waits to write to `object` has the part `range` of its bytes, likewise.
+pub(crate) fn waits_to_write(
+    process: &mut Process,
+    call: &Call,
+    object: &Object,
+    range: core::ops::Range<usize>,
+) -> Option<(u64, u64)> {
+    waits_to_move(process, call, (syscall::FS_WRITE, rights::WRITE), object, range)
+}
+
+fn waits_to_move(
+    process: &mut Process,
+    call: &Call,
+    (wanted, right): (u64, u64),
+    object: &Object,
+    range: core::ops::Range<usize>,
+) -> Option<(u64, u64)> {
     let [number, address, length, ..] = call.arguments;
-    let reads = call.number == syscall::FS_READ
-        && process.descriptors.get(number, rights::READ).is_ok_and(|descriptor| descriptor.object == *object);
+    let moves = call.number == wanted
+        && process.descriptors.get(number, right).is_ok_and(|descriptor| descriptor.object == *object);
     let (start, end) = (range.start as u64, range.end as u64);
-    (reads && start < end && end <= length).then_some((address.checked_add(start)?, end - start))
+    (moves && start < end && end <= length).then_some((address.checked_add(start)?, end - start))
 }
 
 /// All that a call may touch.
@@ -156,6 +179,10 @@ impl<P: Processor, O: Objects> Context<'_, P, O> {
         let mut granted = self.process.configuration.flash.iter();
         let Some(granted) = granted.find(|granted| granted.as_bytes() == name) else {
             self.process.denials += 1;
+            if self.process.may_log_denial(self.now) {
+                let process = self.process.configuration.name;
+                defmt::warn!("process {=str} may not open what it asks for: the manifest does not grant it", process);
+            }
             return Err(Errno::NotFound);
         };
         if !self.process.descriptors.has_room() {
@@ -224,6 +251,16 @@ impl<P: Processor, O: Objects> Context<'_, P, O> {
         denied
     }
 
+    fn sync(&mut self, number: u64) -> Outcome {
+        let (id, now) = (self.id, self.now);
+        let descriptor = match self.process.descriptors.get(number, rights::WRITE) {
+            Ok(descriptor) => descriptor,
+            Err(errno) => return Err(errno).into(),
+        };
+        let result = self.objects.sync(id, &descriptor.object, now);
+        transferred(descriptor, result.map(|()| 0))
+    }
+
     fn socket(&mut self, kind: u64, flags: u64) -> Result<u64, Errno> {
         if kind != socket::KIND_STREAM || flags & !socket::ALL_FLAGS != 0 {
             return Err(Errno::Invalid);
@@ -232,7 +269,7 @@ impl<P: Processor, O: Objects> Context<'_, P, O> {
             return Err(Errno::TooManyOpen);
         }
         let object = self.objects.socket(self.id, flags, self.now).inspect_err(|&errno| {
-            if errno == Errno::Access && self.process.denials == 0 {
+            if errno == Errno::Access && self.process.may_log_denial(self.now) {
                 let name = self.process.configuration.name;
                 defmt::warn!("process {=str} may not open sockets: the manifest gives it no network", name);
             }
@@ -305,6 +342,10 @@ impl<P: Processor, O: Objects> Context<'_, P, O> {
 
     fn net_info(&mut self, address: u64, length: u64) -> Result<u64, Errno> {
         let mut info = self.objects.net_info(self.now);
+        if self.objects.grant_info(self.id).sockets == 0 {
+            // The traffic is that of others.
+            info = info.without_traffic();
+        }
         info.ledger = self.process.ledger.balance();
         self.copy_out(info.as_bytes(), address, length)
     }

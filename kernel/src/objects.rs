@@ -3,6 +3,7 @@
 //! The board implements [`Objects`] by matching on the kind of object, so the kernel's crate knows no capsule and
 //! the compiler sees through the call.
 
+use crate::loader::Extent;
 use crate::process::ProcessId;
 use crate::time::Instant;
 use slopos_abi::Errno;
@@ -20,7 +21,7 @@ pub enum Object {
         /// Index into the flash map.
         region: u8,
         /// Byte offset from the region's start.
-        position: u32,
+        position: u64,
     },
 }
 
@@ -46,6 +47,30 @@ pub struct RemoteRange {
     pub last_port: u16,
 }
 
+/// Where an app is in the flash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppSlot {
+    /// In these sectors.
+    At(Extent),
+    /// The map is not read yet; the process is woken when it is.
+    Underway,
+    /// The map has no such app.
+    Unknown,
+    /// There is no flash, or its map was rejected.
+    NoFlash,
+    /// The device failed or did not answer in time.
+    Failed,
+}
+
+/// How a request for sectors stands that [`Objects::fetch`] made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fetch {
+    /// The device is at work; the process is woken when it has done it.
+    Underway,
+    /// The device failed or did not answer in time. The next call is a new request.
+    Failed,
+}
+
 /// What the board's capsules do for descriptors.
 ///
 /// A call that cannot finish now answers [`Errno::Again`] and changes nothing; the kernel makes it again when the
@@ -64,6 +89,8 @@ pub trait Objects {
     ) -> Result<usize, Errno>;
     /// Writes at least one byte. `bytes` is not empty.
     fn write(&mut self, process: ProcessId, object: &mut Object, bytes: &[u8], now: Instant) -> Result<usize, Errno>;
+    /// Makes what was written to an object of the flash durable.
+    fn sync(&mut self, process: ProcessId, object: &Object, now: Instant) -> Result<(), Errno>;
     /// What is ready, in the bits of [`slopos_abi::poll`].
     fn readiness(&mut self, process: ProcessId, object: &Object) -> u16;
     /// A stream socket, with flags of [`slopos_abi::socket`].
@@ -87,6 +114,11 @@ pub trait Objects {
     fn exited(&mut self, process: ProcessId);
     /// The process was ended by a fault or a kill: all that it held is reset and wiped before anything else runs.
     fn abandon(&mut self, process: ProcessId, now: Instant);
+    /// Where the app is that a process is loaded from.
+    fn app_slot(&mut self, process: ProcessId, app: &str, now: Instant) -> AppSlot;
+    /// Asks for sectors of the flash for a process that is being loaded, one stretch at a time; called again with the same
+    /// stretch it says how that stands. What is read is handed to [`crate::scheduler::Kernel::take_in`].
+    fn fetch(&mut self, process: ProcessId, sector: u64, length: usize, now: Instant) -> Fetch;
     /// The state of the network; the kernel adds the ledger.
     fn net_info(&mut self, now: Instant) -> NetInfo;
     /// The process's own network grant; the kernel adds the denials that it made itself.

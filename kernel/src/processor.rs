@@ -59,7 +59,36 @@ pub trait Processor {
     fn image_memory(&mut self, process: ProcessId) -> &mut [u8];
     /// Maps a loaded image's segments, each with its rights, and the stack.
     fn map(&mut self, process: ProcessId, image: &Image);
-    /// Sets the registers and the stack for the first instruction, with an argument block of at most
-    /// [`slopos_abi::ARGUMENTS_MAX`] bytes.
-    fn begin(&mut self, process: ProcessId, entry: u64, arguments: &[u8]);
+    /// Sets the registers and the stack for a new run, with these words as the argument block on its stack. The program
+    /// may still be being loaded: where it begins is said by [`Processor::set_entry`].
+    ///
+    /// # Errors
+    /// The words take more than [`slopos_abi::arguments_max`] of the stack allows; nothing was changed then.
+    fn begin<'a>(
+        &mut self,
+        process: ProcessId,
+        words: impl Iterator<Item = &'a str> + Clone,
+    ) -> Result<(), ArgumentsTooLong>;
+    /// Sets the address of the first instruction.
+    fn set_entry(&mut self, process: ProcessId, entry: u64);
+}
+
+/// A process was to be started with too long arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
+pub struct ArgumentsTooLong {
+    /// What its name and its arguments take, in bytes.
+    pub bytes: usize,
+    /// What they may take.
+    pub most: usize,
+}
+
+impl ArgumentsTooLong {
+    /// The length of the argument block of these words, each with its NUL, where that is at most `most`.
+    ///
+    /// # Errors
+    /// It is longer.
+    pub fn check<'a>(words: impl Iterator<Item = &'a str>, most: usize) -> Result<usize, ArgumentsTooLong> {
+        let bytes = words.fold(0, |sum: usize, word| sum.saturating_add(word.len()).saturating_add(1));
+        if bytes > most { Err(ArgumentsTooLong { bytes, most }) } else { Ok(bytes) }
+    }
 }

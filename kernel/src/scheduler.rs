@@ -8,17 +8,18 @@
 //! from the start ([`crate::dispatch`]), so no call leaves anything half done and a process needs no stack in the
 //! kernel.
 
+mod loading;
 mod process;
+mod report;
 
 use crate::capability::{EnterProcessMemory, ManageProcesses};
 use crate::dispatch::{self, Outcome};
-use crate::loader::Image;
+use crate::log_budget::LogBudget;
 use crate::objects::{Object, Objects};
 use crate::process::{ProcessId, ProcessSet};
-use crate::processor::{Fault, Processor, Trap};
+use crate::processor::{ArgumentsTooLong, Processor, Trap};
 use crate::time::{Duration, Instant};
-use heapless::Vec;
-use slopos_abi::{ARGUMENTS_MAX, STATUS_KILLED};
+use slopos_abi::STATUS_KILLED;
 
 use process::Waiting;
 pub use process::{Configuration, Process, Restart, State};
@@ -43,14 +44,12 @@ pub enum Step {
 /// Why a process cannot be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
 pub enum StartError {
-    /// It runs already.
+    /// It runs already, or is about to.
     Running,
-    /// The flash has no usable record of its app; the log of the boot says why.
-    NoImage,
-    /// Its memory is what the last run left: load it again, then start it.
-    Used,
-    /// The arguments take more than [`ARGUMENTS_MAX`] bytes.
-    ArgumentsTooLong,
+    /// There is no such process.
+    NoProcess,
+    /// The arguments do not fit the process's stack.
+    ArgumentsTooLong(ArgumentsTooLong),
 }
 
 /// All processes of the board.
@@ -68,6 +67,10 @@ pub struct Kernel {
     waiting: ProcessSet,
     /// Nothing is due before this; it may be earlier than the first that is.
     deadline: Option<Instant>,
+    /// For what is said of apps that cannot be loaded.
+    load_log: LogBudget,
+    /// A step of loading was made, with interrupts off.
+    load_stepped: bool,
 }
 
 impl Kernel {
@@ -81,7 +84,17 @@ impl Kernel {
             levels[usize::from(process.configuration.priority)].insert(id);
         }
         let nobody = ProcessSet::EMPTY;
-        Kernel { processes, next: 0, levels, ready: nobody, woken: nobody, waiting: nobody, deadline: None }
+        Kernel {
+            processes,
+            next: 0,
+            levels,
+            ready: nobody,
+            woken: nobody,
+            waiting: nobody,
+            deadline: None,
+            load_log: LogBudget::new(),
+            load_stepped: false,
+        }
     }
 
     /// Each process with its id.
@@ -99,53 +112,36 @@ impl Kernel {
         self.processes().find(|(_, process)| process.configuration.name == name).map(|(id, _)| id)
     }
 
-    /// Takes note of an image that was loaded into the process's RAM, and maps it.
-    pub fn set_image(&mut self, id: ProcessId, image: &Image, cpu: &mut impl Processor, _: &impl EnterProcessMemory) {
-        let Some(process) = self.processes.get_mut(id.index()) else { return };
-        cpu.map(id, image);
-        process.entry = image.entry;
-        process.fresh = true;
-        process.state = State::Stopped;
-    }
-
-    /// Takes note that the process has no usable image.
-    pub fn clear_image(&mut self, id: ProcessId) {
-        if let Some(process) = self.processes.get_mut(id.index()) {
-            process.state = State::NoImage;
-            process.fresh = false;
-        }
-    }
-
-    /// Starts a process with these arguments after its name, or with the manifest's where there are none.
+    /// Starts a process with these arguments after its name, or with the manifest's where there are none. Where its memory
+    /// is not fresh, its program is loaded first, as steps of the process itself; should that fail, it is left without an
+    /// image ([`State::NoImage`]) and the log says why.
     ///
     /// # Errors
     /// See [`StartError`].
     pub fn start<'a>(
         &mut self,
         id: ProcessId,
-        arguments: impl Iterator<Item = &'a str>,
+        arguments: impl Iterator<Item = &'a str> + Clone,
         now: Instant,
         cpu: &mut impl Processor,
         _: &impl ManageProcesses,
     ) -> Result<(), StartError> {
-        let process = self.processes.get_mut(id.index()).ok_or(StartError::NoImage)?;
-        match process.state {
-            State::NoImage => return Err(StartError::NoImage),
-            State::Ready | State::Waiting => return Err(StartError::Running),
-            State::Stopped if !process.fresh => return Err(StartError::Used),
-            State::Stopped => {}
+        let process = self.processes.get_mut(id.index()).ok_or(StartError::NoProcess)?;
+        if process.is_running() {
+            return Err(StartError::Running);
         }
-        let block = argument_block(process.configuration, arguments).ok_or(StartError::ArgumentsTooLong)?;
-        cpu.begin(id, process.entry, &block);
-        process.descriptors.begin(process.configuration.console);
-        process.fresh = false;
+        let words = words(process.configuration, arguments);
+        cpu.begin(id, words).map_err(StartError::ArgumentsTooLong)?;
         process.status = None;
         process.fault = None;
-        self.woken.remove(id);
-        process.started = now;
         process.restart_at = None;
-        process.starts = process.starts.saturating_add(1);
-        process.state = State::Ready;
+        process.starting = true;
+        if process.fresh {
+            process.begin(id, cpu, now);
+        } else if process.state != State::Loading {
+            process.begin_loading();
+        }
+        self.woken.remove(id);
         self.note_state(id);
         Ok(())
     }
@@ -171,6 +167,22 @@ impl Kernel {
         self.processes[index].restart_at = None;
         self.find_deadline();
         Some(ProcessId::new(index as u8))
+    }
+
+    /// The part `range` of the bytes that a process waits to write to `object`. `None` where it waits for something else
+    /// there, or the part is not within its bytes.
+    pub fn waiting_writer<'a>(
+        &mut self,
+        id: ProcessId,
+        object: &Object,
+        range: core::ops::Range<usize>,
+        cpu: &'a impl Processor,
+        _: &impl EnterProcessMemory,
+    ) -> Option<&'a [u8]> {
+        let process = self.processes.get_mut(id.index())?;
+        let call = process.waiting?.call;
+        let (address, length) = dispatch::waits_to_write(process, &call, object, range)?;
+        cpu.readable(id, address, length).ok()
     }
 
     /// The part `range` of the buffer into which a process waits to read from `object`; its bytes mean nothing to the
@@ -215,7 +227,11 @@ impl Kernel {
     /// Makes a waiting process try its call again.
     fn wake_one(&mut self, id: ProcessId) {
         let Some(process) = self.processes.get_mut(id.index()) else { return };
-        process.state = State::Ready;
+        if process.state == State::Loading {
+            process.load_waits = false;
+        } else {
+            process.state = State::Ready;
+        }
         self.woken.insert(id);
         self.note_state(id);
     }
@@ -238,8 +254,8 @@ impl Kernel {
     fn note_state(&mut self, id: ProcessId) {
         let Some(process) = self.processes.get(id.index()) else { return };
         let place = |set: &mut ProcessSet, belongs| if belongs { set.insert(id) } else { set.remove(id) };
-        place(&mut self.ready, process.state == State::Ready);
-        place(&mut self.waiting, process.state == State::Waiting);
+        place(&mut self.ready, process.is_ready());
+        place(&mut self.waiting, process.is_waiting());
         self.deadline = [self.deadline, process.deadline()].into_iter().flatten().min();
     }
 
@@ -304,6 +320,9 @@ impl Kernel {
         now: impl Fn() -> Instant,
     ) -> bool {
         let process = &mut self.processes[id.index()];
+        if process.state == State::Loading {
+            return self.load_step(id, cpu, objects, now());
+        }
         let (call, deadline) = match process.waiting.take() {
             Some(waiting) => (waiting.call, waiting.deadline),
             None => match cpu.run(id) {
@@ -313,7 +332,7 @@ impl Kernel {
                 }
                 Trap::Interrupt => return true,
                 Trap::Fault(fault) => {
-                    report(process.configuration.name, &fault);
+                    process.report(&fault, now());
                     process.fault = Some(fault);
                     self.end_at_once(id, objects, now());
                     return false;
@@ -350,33 +369,11 @@ impl Kernel {
     }
 }
 
-/// Name and arguments, each ended by a NUL; `None` where they are too long.
-fn argument_block<'a>(
-    configuration: &Configuration,
-    given: impl Iterator<Item = &'a str>,
-) -> Option<Vec<u8, ARGUMENTS_MAX>> {
-    let mut block = Vec::new();
-    let mut push = |argument: &str| -> Option<()> {
-        block.extend_from_slice(argument.as_bytes()).ok()?;
-        block.push(0).ok()
-    };
-    push(configuration.name)?;
-    let mut given = given.peekable();
-    if given.peek().is_none() {
-        configuration.arguments.iter().try_for_each(|argument| push(argument))?;
-    }
-    given.try_for_each(push)?;
-    Some(block)
-}
-
-fn report(name: &str, fault: &Fault) {
-    defmt::error!(
-        "process {=str}: killed by {=str}, error {=u64:#x}, address {=u64:#x}, instruction {=u64:#x}, stack {=u64:#x}",
-        name,
-        fault.name,
-        fault.error,
-        fault.address,
-        fault.instruction,
-        fault.stack
-    );
+/// The words of a process's argument block: its name, and what was given or else what the manifest says.
+fn words<'a>(
+    configuration: &'static Configuration,
+    given: impl Iterator<Item = &'a str> + Clone,
+) -> impl Iterator<Item = &'a str> + Clone {
+    let own = if given.clone().next().is_none() { configuration.arguments } else { &[] };
+    core::iter::once(configuration.name).chain(given).chain(own.iter().copied())
 }

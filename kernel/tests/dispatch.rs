@@ -3,7 +3,7 @@
 mod common;
 
 use common::{FakeObjects, FakeProcessor, MEMORY, kernel, kernel_of};
-use slopos_abi::info::{GrantInfo, SocketInfo};
+use slopos_abi::info::{GrantInfo, NetInfo, SocketInfo, network};
 use slopos_abi::poll::{self, Entry};
 use slopos_abi::{DESCRIPTORS, Errno, rights, socket, syscall};
 use slopos_host_log::Token;
@@ -53,7 +53,7 @@ impl Fixture {
 #[test]
 fn unknown_numbers_are_enosys() {
     let mut fixture = fixture();
-    for number in [2, 127, 255, 256, u64::MAX] {
+    for number in [2, 131, 255, 256, u64::MAX] {
         assert_eq!(fixture.call(number, &[]), Some(Err(Errno::NoSuchCall)));
     }
 }
@@ -289,4 +289,59 @@ fn grant_info_is_followed_by_as_many_sockets_as_there_is_room_for() {
     }
     let second = SocketInfo::read_from_bytes(&fixture.cpu.memory[0][(grant + socket) as usize..][..socket as usize]);
     assert_eq!(second.unwrap().local_port, 1_001);
+}
+
+#[test]
+fn net_info_tells_a_process_without_network_nothing_of_others_traffic() {
+    for without_network in [false, true] {
+        let mut fixture = fixture();
+        fixture.objects.without_network = without_network;
+        let size = size_of::<NetInfo>() as u64;
+        assert_eq!(fixture.call(syscall::NET_INFO, &[MEMORY, size]), Some(Ok(size)));
+        let info = NetInfo::read_from_bytes(&fixture.cpu.memory[0][..size as usize]).unwrap();
+        let traffic = [
+            info.receive_frames,
+            info.receive_bytes,
+            info.receive_dropped,
+            info.transmit_frames,
+            info.transmit_bytes,
+            info.retransmits,
+        ];
+        assert_eq!(traffic, if without_network { [0; 6] } else { [1, 2, 3, 4, 5, 6] });
+        assert_eq!((info.address, info.lease_seconds), ([10, 0, 2, 15], 60), "the address is no secret");
+        assert_eq!(info.flags, network::DEVICE | network::LINK);
+    }
+}
+
+#[test]
+fn a_process_that_asks_for_what_it_may_not_have_writes_a_line_a_second() {
+    let mut fixture = fixture();
+    fixture.objects.without_network = true;
+    let before = slopos_host_log::lines();
+    for millisecond in 0..10_000 {
+        let calls = [(syscall::SOCKET, [socket::KIND_STREAM, 0]), (syscall::FS_OPEN, [MEMORY, 4])];
+        let (number, arguments) = calls[millisecond as usize % 2];
+        let mut all = [0; 6];
+        all[..2].copy_from_slice(&arguments);
+        fixture.cpu.traps[0].push_back(Trap::SystemCall(Call { number, arguments: all }));
+        assert!(matches!(fixture.step(millisecond), Some(Err(_))));
+    }
+    // Each line may come with another that says how many were left out.
+    let lines = slopos_host_log::lines() - before;
+    assert!((8..=2 * (8 + 10)).contains(&lines), "{lines} lines");
+    assert_eq!(fixture.kernel.process(ProcessId::new(0)).unwrap().denials, 10_000);
+}
+
+#[test]
+fn sync_waits_for_the_device_and_needs_the_right_to_write() {
+    let mut fixture = fixture();
+    fixture.objects.synced = vec![Err(Errno::Again), Err(Errno::Again), Ok(()), Err(Errno::Io)];
+    assert_eq!(fixture.call(syscall::FS_SYNC, &[1]), None);
+    fixture.kernel.wake(ProcessSet::ALL);
+    assert_eq!(fixture.step(0), None, "it still waits");
+    fixture.kernel.wake(ProcessSet::ALL);
+    assert_eq!(fixture.step(0), Some(Ok(0)));
+    assert_eq!(fixture.call(syscall::FS_SYNC, &[1]), Some(Err(Errno::Io)));
+    assert_eq!(fixture.call(syscall::FS_SYNC, &[0]), Some(Err(Errno::BadDescriptor)), "it may only be read");
+    assert_eq!(fixture.call(syscall::FS_SYNC, &[9]), Some(Err(Errno::BadDescriptor)));
 }

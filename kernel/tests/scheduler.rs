@@ -8,7 +8,7 @@ use slopos_abi::{ARGUMENTS_MAX, STATUS_KILLED};
 use slopos_host_log::Token;
 use slopos_kernel::descriptor::ConsoleAccess;
 use slopos_kernel::process::{ProcessId, ProcessSet};
-use slopos_kernel::processor::{Call, Fault, Trap};
+use slopos_kernel::processor::{ArgumentsTooLong, Call, Fault, Trap};
 use slopos_kernel::scheduler::{Configuration, Kernel, Restart, StartError, State, Step, TIME_SLICE};
 use slopos_kernel::time::{Duration, Instant};
 use std::cell::Cell;
@@ -146,14 +146,23 @@ fn a_fault_ends_the_process_and_the_others_go_on() {
 }
 
 #[test]
-fn a_process_that_ran_must_be_loaded_before_it_starts_again() {
+fn a_process_that_is_started_is_loaded_first_and_started_once() {
     let (mut kernel, mut cpu, mut objects) = (kernel(1), FakeProcessor::new(1), FakeObjects::default());
     let id = ProcessId::new(0);
-    assert_eq!(kernel.start(id, [].into_iter(), Instant::BOOT, &mut cpu, &Token), Err(StartError::NoImage));
-    cpu.start_all(&mut kernel);
-    assert_eq!(kernel.start(id, [].into_iter(), Instant::BOOT, &mut cpu, &Token), Err(StartError::Running));
-    kernel.kill(id, &mut objects, Instant::BOOT, &Token);
-    assert_eq!(kernel.start(id, [].into_iter(), Instant::BOOT, &mut cpu, &Token), Err(StartError::Used));
+    let start =
+        |kernel: &mut Kernel, cpu: &mut FakeProcessor| kernel.start(id, ["x"].into_iter(), Instant::BOOT, cpu, &Token);
+    for run in 1..3 {
+        assert_eq!(start(&mut kernel, &mut cpu), Ok(()));
+        assert_eq!(kernel.process(id).unwrap().state(), State::Loading);
+        assert!(kernel.process(id).unwrap().is_running());
+        assert_eq!(start(&mut kernel, &mut cpu), Err(StartError::Running));
+        cpu.run_loader(&mut kernel, &mut objects, id);
+        let process = kernel.process(id).unwrap();
+        assert_eq!((process.state(), process.starts), (State::Ready, run));
+        assert_eq!(cpu.blocks[0], b"p0\0x\0");
+        assert_eq!(start(&mut kernel, &mut cpu), Err(StartError::Running));
+        kernel.kill(id, &mut objects, Instant::BOOT, &Token);
+    }
 }
 
 #[test]
@@ -163,10 +172,32 @@ fn arguments_that_do_not_fit_start_nothing() {
     let long = "x".repeat(ARGUMENTS_MAX);
     let id = ProcessId::new(0);
     let result = kernel.start(id, [long.as_str()].into_iter(), Instant::BOOT, &mut cpu, &Token);
-    assert_eq!(result, Err(StartError::ArgumentsTooLong));
+    let need = ArgumentsTooLong { bytes: ARGUMENTS_MAX + 4, most: ARGUMENTS_MAX };
+    assert_eq!(result, Err(StartError::ArgumentsTooLong(need)));
     assert_eq!(kernel.process(id).unwrap().state(), State::Stopped);
+    assert!(!kernel.process(id).unwrap().is_running());
     kernel.start(id, ["a", "b c"].into_iter(), Instant::BOOT, &mut cpu, &Token).unwrap();
     assert_eq!(cpu.blocks[0], b"p0\0a\0b c\0");
+}
+
+#[test]
+fn a_command_of_8_kib_starts_a_process_with_all_of_it() {
+    let (mut kernel, mut cpu) = (kernel(1), FakeProcessor::new(1));
+    cpu.load_all(&mut kernel);
+    // Of `p0 --option x...x` the blank and the end become NULs.
+    let url = "x".repeat(8 * 1024 - "p0 -o ".len());
+    let id = ProcessId::new(0);
+    kernel.start(id, ["-o", &url].into_iter(), Instant::BOOT, &mut cpu, &Token).unwrap();
+    assert_eq!(cpu.blocks[0], format!("p0\0-o\0{url}\0").as_bytes());
+}
+
+#[test]
+fn as_many_arguments_as_their_bytes_allow_are_passed() {
+    let (mut kernel, mut cpu) = (kernel(1), FakeProcessor::new(1));
+    cpu.load_all(&mut kernel);
+    let many = (0..ARGUMENTS_MAX - 3).map(|_| "");
+    kernel.start(ProcessId::new(0), many, Instant::BOOT, &mut cpu, &Token).unwrap();
+    assert_eq!(cpu.blocks[0].len(), ARGUMENTS_MAX);
 }
 
 static PRIORITIES: [Configuration; 3] = [
@@ -232,14 +263,23 @@ static RESTARTING: [Configuration; 1] = [configuration(
     3,
 )];
 
+/// Starts the first process and loads it, in no time.
+fn start_at(kernel: &mut Kernel, cpu: &mut FakeProcessor, millis: u64) {
+    let (id, mut objects) = (ProcessId::new(0), FakeObjects::default());
+    kernel.start(id, [].into_iter(), Instant::from_millis(millis), cpu, &Token).unwrap();
+    while kernel.process(id).unwrap().state() == State::Loading {
+        kernel.run_next(cpu, &mut objects, at(millis));
+        objects.serve(kernel, cpu);
+    }
+}
+
 #[test]
 fn a_process_that_keeps_ending_is_started_again_ever_later() {
     let (mut kernel, mut cpu, mut objects) = (kernel_of(&RESTARTING), FakeProcessor::new(1), FakeObjects::default());
     let id = ProcessId::new(0);
     let mut now = 0;
     for wait in [100, 200, 350, 350] {
-        cpu.load_all(&mut kernel);
-        kernel.start(id, [].into_iter(), Instant::from_millis(now), &mut cpu, &Token).unwrap();
+        start_at(&mut kernel, &mut cpu, now);
         cpu.traps[0].push_back(call(syscall::EXIT, [1, 0, 0, 0, 0, 0]));
         kernel.run_next(&mut cpu, &mut objects, at(now));
         assert_eq!(kernel.next_deadline(), Some(Instant::from_millis(now + wait)));
@@ -249,8 +289,7 @@ fn a_process_that_keeps_ending_is_started_again_ever_later() {
         assert_eq!(kernel.take_due_restart(Instant::from_millis(now)), None, "once");
     }
     // A run that lasts makes the next wait short again.
-    cpu.load_all(&mut kernel);
-    kernel.start(id, [].into_iter(), Instant::from_millis(now), &mut cpu, &Token).unwrap();
+    start_at(&mut kernel, &mut cpu, now);
     cpu.traps[0].push_back(Trap::Fault(Fault { name: "#PF", error: 0, address: 0, instruction: 0, stack: 0 }));
     kernel.run_next(&mut cpu, &mut objects, at(now + 350));
     assert_eq!(kernel.next_deadline(), Some(Instant::from_millis(now + 450)));
@@ -264,10 +303,33 @@ fn a_process_that_was_killed_stays_down() {
     assert_eq!(kernel.next_deadline(), None);
     assert_eq!(objects.abandoned, [0]);
     // Nor does one start that was killed while it waited for its restart.
-    cpu.start_all(&mut kernel);
+    start_at(&mut kernel, &mut cpu, 0);
     cpu.traps[0].push_back(call(syscall::EXIT, [0; 6]));
     kernel.run_next(&mut cpu, &mut objects, at(0));
     assert!(kernel.next_deadline().is_some());
     kernel.kill(ProcessId::new(0), &mut objects, Instant::BOOT, &Token);
     assert_eq!(kernel.next_deadline(), None);
+}
+
+#[test]
+fn a_process_that_crashes_in_a_loop_writes_a_line_a_second() {
+    const FIRST: Duration = Duration::from_millis(1);
+    static LOOP: [Configuration; 2] = [
+        configuration("loop", Restart::Backoff { first: FIRST, maximum: FIRST }, 3),
+        configuration("once", Restart::Never, 3),
+    ];
+    let (mut kernel, mut cpu, mut objects) = (kernel_of(&LOOP), FakeProcessor::new(2), FakeObjects::default());
+    let fault = || Trap::Fault(Fault { name: "#UD", error: 0, address: 0, instruction: 0, stack: 0 });
+    for (index, (least, most)) in [(8, 2 * (8 + 10)), (10_000, 10_000)].into_iter().enumerate() {
+        let id = ProcessId::new(index as u8);
+        let before = slopos_host_log::lines();
+        for millisecond in 0..10_000 {
+            kernel.start(id, [].into_iter(), Instant::from_millis(millisecond), &mut cpu, &Token).unwrap();
+            cpu.run_loader(&mut kernel, &mut objects, id);
+            cpu.traps[index].push_back(fault());
+            assert_eq!(kernel.run_next(&mut cpu, &mut objects, at(millisecond)), Step::Pauses);
+        }
+        let lines = slopos_host_log::lines() - before;
+        assert!((least..=most).contains(&lines), "{lines} lines");
+    }
 }

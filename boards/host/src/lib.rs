@@ -1,10 +1,21 @@
 //! The machine that host tests run on, as a board: it gives `defmt` a logger and a clock, so that tests of crates
-//! that log link. Frames are encoded and dropped: what tests assert is behaviour, not log text.
+//! that log link. Frames are encoded and dropped: what tests assert is behaviour, not log text. How many there were is
+//! counted, since lines that come from outside have budgets.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 #[defmt::global_logger]
 struct Logger;
+
+thread_local! {
+    static LINES: Cell<usize> = const { Cell::new(0) };
+}
+
+/// How many lines this thread has logged.
+pub fn lines() -> usize {
+    LINES.get()
+}
 
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
@@ -19,6 +30,7 @@ unsafe impl defmt::Logger for Logger {
     unsafe fn flush() {}
 
     unsafe fn release() {
+        LINES.set(LINES.get() + 1);
         TAKEN.store(false, Ordering::Release);
     }
 

@@ -8,12 +8,14 @@ use crate::chance::Chance;
 use crate::interrupts::LOG_VECTOR;
 use crate::interrupts::{Interrupts, NETWORK_CONFIGURATION_VECTOR, NETWORK_VECTOR, PIN_VECTOR, UART_VECTOR};
 use crate::leaving::Leaving;
+use crate::loading::Boot;
 use crate::log;
 use crate::machine::{Alarm, now};
 use crate::reports::Report;
 use crate::serial::{Serial, Terminal};
 use crate::tokens;
 use slopos_kernel::objects::Object;
+use slopos_kernel::process::ProcessId;
 use slopos_kernel::scheduler::{Kernel, Step};
 use slopos_kernel::time::{Duration, Instant};
 use slopos_net::MacAddress;
@@ -21,7 +23,7 @@ use slopos_net::socket::SocketIndex;
 use slopos_net::tcp::Arrival;
 use slopos_process_console::{Console as Monitor, Input};
 use slopos_virtio::net::{Net, Tended};
-use slopos_x86_64::control::wait_for_interrupt;
+use slopos_x86_64::control::{let_interrupts_in, wait_for_interrupt};
 use slopos_x86_64::processor::Cpu;
 use slopos_x86_64::trap::{TIMER_VECTOR, has_pending, pending_bit, take_pending};
 
@@ -65,6 +67,10 @@ pub struct Board {
     pub leaving: Option<Leaving>,
     /// What the network's secrets are drawn from.
     pub chance: Chance,
+    /// How far the boot is.
+    pub boot: Boot,
+    /// The process that was started in the background and is still being loaded.
+    pub background_start: Option<ProcessId>,
     /// Until when frames are looked for while processes run, rather than announced by interrupts.
     pub watched_until: Instant,
 }
@@ -72,6 +78,7 @@ pub struct Board {
 impl Board {
     /// Runs for ever.
     pub fn run(&mut self) -> ! {
+        self.start_at_boot();
         loop {
             if !self.pass() {
                 self.sleep();
@@ -93,6 +100,10 @@ impl Board {
     /// Inlined, it would be there several times: the compiler unrolls the loop around it.
     #[inline(never)]
     pub fn pass(&mut self) -> bool {
+        if self.kernel.take_load_step() {
+            // No process ran, so no interrupt could be taken.
+            let_interrupts_in();
+        }
         let now = now();
         let arrived = take_pending();
         let pending = arrived | self.interrupts.stand_in(now);
@@ -103,8 +114,9 @@ impl Board {
         }
         self.take_keys();
         let claimed = self.claim_network_interrupt(pending, now);
+        let flash = self.flash_step(arrived, pending, now);
         let received = self.receive_frames(now);
-        self.guard_interrupts(arrived, claimed, received, now);
+        self.guard_interrupts(arrived, claimed || flash.line, received, flash.idle_message, now);
         self.capsules.stack.poll(now);
         self.wake(now);
         // Who was woken may add to what is due: an acknowledgement goes with its answer. Anybody else could keep it
@@ -113,6 +125,7 @@ impl Board {
         self.watch_frames(received + sent, now);
         let ran = self.run_processes(now);
         self.restart_due(now);
+        self.load_next();
         self.watch_foreground();
         self.run_monitor(now);
         self.continue_report();
@@ -197,6 +210,8 @@ impl Board {
             self.leaving.as_ref().map(Leaving::next_deadline),
             self.network.as_ref().and_then(Net::due_us).map(Instant::from_micros),
             self.chance.next_deadline(),
+            self.capsules.flash.next_deadline(),
+            self.apps_deadline(),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -236,11 +251,12 @@ impl Board {
     }
 
     /// Looks for interrupts that had no reason.
-    fn guard_interrupts(&mut self, arrived: u32, claimed: bool, received: usize, now: Instant) {
+    fn guard_interrupts(&mut self, arrived: u32, claimed: bool, received: usize, flash_idle: bool, now: Instant) {
         let came = |vector| arrived & pending_bit(vector) != 0;
         let idle_messages = (came(NETWORK_VECTOR) || came(NETWORK_CONFIGURATION_VECTOR)) && received == 0;
         let idle_lines = came(PIN_VECTOR) && !claimed;
-        self.interrupts.guard(idle_messages.into(), idle_lines.into(), self.alarm.apic(), now);
+        let idle_messages = u32::from(idle_messages) + u32::from(flash_idle);
+        self.interrupts.guard(idle_messages, idle_lines.into(), self.alarm.apic(), now);
     }
 
     /// Takes frames in; answers how many.
@@ -293,7 +309,7 @@ impl Board {
     /// Starts processes again whose back-off has passed.
     fn restart_due(&mut self, now: Instant) {
         while let Some(id) = self.kernel.take_due_restart(now) {
-            if let Err(error) = self.launch(id, &[]) {
+            if let Err(error) = self.launch(id, core::iter::empty()) {
                 defmt::error!("process {=usize} cannot be started again: {}", id.index(), error);
             }
         }
@@ -306,11 +322,13 @@ impl Board {
     }
 
     fn run_monitor(&mut self, now: Instant) {
-        let ready = self.network.as_ref().is_none_or(Net::is_hopeless) || self.capsules.stack.is_up();
+        let absent = self.network.as_ref().is_none_or(Net::is_hopeless);
+        let ready = self.apps_ready(now) && (absent || self.capsules.stack.is_up());
         self.monitor.network_ready(ready, now);
         let mut terminal = Terminal(&mut self.capsules.console);
-        if let Some(line) = self.monitor.next(now, &mut terminal) {
-            self.carry_out(&line);
+        if let Some(command) = self.monitor.next(now, &mut terminal) {
+            self.carry_out(&command);
+            self.monitor.give_back(command);
         }
     }
 }

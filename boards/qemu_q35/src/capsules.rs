@@ -1,10 +1,10 @@
 //! The seam between the kernel and the capsules: a match on the kind of object.
 
 use crate::flash::Flash;
-use slopos_abi::info::{GrantInfo, NetInfo, SocketInfo};
+use slopos_abi::info::{GrantInfo, NetInfo, SocketInfo, network};
 use slopos_abi::{Errno, poll, socket};
 use slopos_console::Console;
-use slopos_kernel::objects::{Object, Objects, Remote, RemoteRange};
+use slopos_kernel::objects::{AppSlot, Fetch, Object, Objects, Remote, RemoteRange};
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::time::Instant;
 use slopos_net::ipv4::Ipv4Address;
@@ -18,8 +18,8 @@ pub struct Capsules {
     pub console: Console<'static>,
     /// The network stack.
     pub stack: &'static mut Stack<'static>,
-    /// The flash, where there is one.
-    pub flash: Option<Flash>,
+    /// The flash.
+    pub flash: &'static mut Flash,
     /// Whether there is a network device. Without one, connecting fails at once.
     pub has_network_device: bool,
 }
@@ -38,11 +38,17 @@ fn errno(error: tcp::Error) -> Errno {
 
 impl Objects for Capsules {
     fn open(&mut self, _: ProcessId, name: &str) -> Result<Object, Errno> {
-        let region = self.flash.as_ref().and_then(|flash| flash.region(name)).ok_or(Errno::NotFound)?;
+        let region = self.flash.storage.region(name).ok_or(Errno::NotFound)?;
         Ok(Object::Flash { region, position: 0 })
     }
 
-    fn read(&mut self, process: ProcessId, object: &mut Object, buffer: &mut [u8], _: Instant) -> Result<usize, Errno> {
+    fn read(
+        &mut self,
+        process: ProcessId,
+        object: &mut Object,
+        buffer: &mut [u8],
+        now: Instant,
+    ) -> Result<usize, Errno> {
         match object {
             Object::Console => match self.console.read(process, buffer) {
                 0 => Err(Errno::Again),
@@ -50,9 +56,11 @@ impl Objects for Capsules {
             },
             Object::Socket(index) => self.stack.read(process, SocketIndex(*index), buffer).map_err(errno),
             Object::Flash { region, position } => {
-                let flash = self.flash.as_mut().ok_or(Errno::Io)?;
-                let count = flash.read(*region, *position, buffer)?;
-                *position += count as u32;
+                // What was read is in the buffer already: it was put there when it came.
+                let read = self.flash.storage.read(process, *region, *position, buffer.len(), now);
+                self.flash.submit_now(process, &[], now);
+                let count = read?;
+                *position += count as u64;
                 Ok(count)
             }
         }
@@ -66,12 +74,30 @@ impl Objects for Capsules {
             },
             Object::Socket(index) => self.stack.write(process, SocketIndex(*index), bytes, now).map_err(errno),
             Object::Flash { region, position } => {
-                let flash = self.flash.as_mut().ok_or(Errno::Io)?;
-                let count = flash.write(*region, *position, bytes)?;
-                *position += count as u32;
+                let written = self.flash.storage.write(process, *region, *position, bytes.len(), now);
+                self.flash.submit_now(process, bytes, now);
+                let count = written?;
+                *position += count as u64;
                 Ok(count)
             }
         }
+    }
+
+    fn sync(&mut self, process: ProcessId, object: &Object, now: Instant) -> Result<(), Errno> {
+        let Object::Flash { .. } = object else { return Err(Errno::Invalid) };
+        let synced = self.flash.storage.sync(process, now);
+        self.flash.submit_now(process, &[], now);
+        synced
+    }
+
+    fn app_slot(&mut self, process: ProcessId, app: &str, now: Instant) -> AppSlot {
+        self.flash.storage.app_slot(process, app, now)
+    }
+
+    fn fetch(&mut self, process: ProcessId, sector: u64, length: usize, now: Instant) -> Fetch {
+        let fetch = self.flash.storage.fetch(process, sector, length, now);
+        self.flash.submit_now(process, &[], now);
+        fetch
     }
 
     fn readiness(&mut self, process: ProcessId, object: &Object) -> u16 {
@@ -147,10 +173,15 @@ impl Objects for Capsules {
     fn abandon(&mut self, process: ProcessId, _: Instant) {
         self.console.forget(process);
         self.stack.kill(process);
+        self.flash.storage.abandon(process);
     }
 
     fn net_info(&mut self, now: Instant) -> NetInfo {
-        self.stack.info(now)
+        let mut info = self.stack.info(now);
+        if self.has_network_device {
+            info.flags |= network::DEVICE;
+        }
+        info
     }
 
     fn grant_info(&mut self, process: ProcessId) -> GrantInfo {

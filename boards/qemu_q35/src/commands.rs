@@ -5,9 +5,12 @@ use crate::machine::now;
 use crate::reports::{Kind, Report};
 use core::fmt::Write;
 use slopos_kernel::process::ProcessId;
-use slopos_kernel::scheduler::{Process, StartError};
-use slopos_process_console::{self as monitor, Command, ParseError, STATUS_UNKNOWN};
+use slopos_kernel::processor::ArgumentsTooLong;
+use slopos_kernel::scheduler::{Process, StartError, State};
+use slopos_process_console::{self as monitor, Command, ParseError, STATUS_UNKNOWN, Words};
 
+/// What is said of a process whose app cannot be loaded; the log has the reason.
+const NO_IMAGE: &str = "has no usable image in the flash";
 /// Status of a built-in command that was used wrongly.
 const STATUS_USAGE: i32 = 2;
 /// Status of a command that could not do what it should.
@@ -19,7 +22,7 @@ impl Board {
         match Command::parse(line) {
             Ok(Command::Exit) => self.begin_to_leave(now()),
             Ok(Command::Sleep(span)) => self.monitor.sleep_until(now() + span),
-            Ok(Command::Start { name, arguments, background }) => self.start(name, &arguments, background),
+            Ok(Command::Start { name, arguments, background }) => self.start(name, arguments, background),
             Ok(Command::Empty) => self.monitor.finished(self.monitor.status()),
             Ok(Command::Help) => self.report = Some(Report::new(Kind::Help)),
             Ok(Command::Processes) => self.report = Some(Report::new(Kind::Processes)),
@@ -34,7 +37,6 @@ impl Board {
                 // The process console's text is cut where the line is slow, and never fails.
                 let _ = match error {
                     ParseError::Quote => writeln!(terminal, "quotes do not match in: {line}"),
-                    ParseError::TooManyArguments => writeln!(terminal, "too many arguments"),
                     ParseError::Usage(usage) => writeln!(terminal, "usage: {usage}"),
                 };
                 self.monitor.finished(STATUS_USAGE);
@@ -42,7 +44,7 @@ impl Board {
         }
     }
 
-    fn start(&mut self, name: &str, arguments: &[&str], background: bool) {
+    fn start(&mut self, name: &str, arguments: Words<'_>, background: bool) {
         #[cfg(selftest)]
         if let Some(status) = crate::selftest::command(self, name) {
             return self.monitor.finished(status);
@@ -52,35 +54,31 @@ impl Board {
             return self.monitor.finished(STATUS_UNKNOWN);
         };
         match self.launch(id, arguments) {
-            Ok(()) if background => self.monitor.finished(0),
+            Ok(()) if background => self.background_start = Some(id),
             Ok(()) => {
                 self.capsules.console.set_foreground(Some(id));
                 self.monitor.run_in_foreground(id);
             }
             Err(error) => {
-                let reason = match error {
-                    StartError::Running => "runs already",
-                    StartError::NoImage | StartError::Used => "has no usable image in the flash",
-                    StartError::ArgumentsTooLong => "was given too long arguments",
-                };
-                self.say(format_args!("{name}: {reason}"));
-                // What cannot run is as if it were not there.
-                let status = if error == StartError::NoImage { STATUS_UNKNOWN } else { STATUS_FAILED };
-                self.monitor.finished(status);
+                match error {
+                    StartError::Running => self.say(format_args!("{name}: runs already")),
+                    StartError::NoProcess => self.say(format_args!("{name}: {NO_IMAGE}")),
+                    StartError::ArgumentsTooLong(ArgumentsTooLong { bytes, most }) => self.say(format_args!(
+                        "{name}: its name and arguments take {bytes} bytes, and its stack has room for {most}"
+                    )),
+                }
+                self.monitor.finished(STATUS_FAILED);
             }
         }
     }
 
-    /// Starts a process, with a new image of its app where it has run before.
-    pub fn launch(&mut self, id: ProcessId, arguments: &[&str]) -> Result<(), StartError> {
-        let started = self.kernel.start(id, arguments.iter().copied(), now(), &mut self.cpu, &self.token);
-        match &mut self.capsules.flash {
-            Some(flash) if started == Err(StartError::Used) => {
-                flash.load(&mut self.kernel, id, &mut self.cpu);
-                self.kernel.start(id, arguments.iter().copied(), now(), &mut self.cpu, &self.token)
-            }
-            _ => started,
-        }
+    /// Starts a process; what it needs is loaded first, while others run.
+    pub fn launch<'a>(
+        &mut self,
+        id: ProcessId,
+        arguments: impl Iterator<Item = &'a str> + Clone,
+    ) -> Result<(), StartError> {
+        self.kernel.start(id, arguments, now(), &mut self.cpu, &self.token)
     }
 
     fn kill_by_name(&mut self, name: &str) -> i32 {
@@ -109,15 +107,27 @@ impl Board {
         self.kernel.kill(id, &mut self.capsules, now(), &self.token);
     }
 
-    /// Tells the monitor when the process in the foreground has ended.
+    /// Tells the monitor when the process in the foreground has ended, or the one that was started in the background has
+    /// begun.
     pub fn watch_foreground(&mut self) {
-        let Some(id) = self.monitor.foreground().filter(|&id| !self.is_running(id)) else { return };
-        let Some((name, status)) =
-            self.kernel.process(id).map(|process| (process.configuration.name, process.status().unwrap_or(0)))
-        else {
+        let started = self.monitor.foreground().or(self.background_start);
+        let Some((id, process)) = started.and_then(|id| Some((id, self.kernel.process(id)?))) else { return };
+        if process.is_starting() || process.is_running() && self.background_start != Some(id) {
             return;
-        };
-        self.capsules.console.set_foreground(None);
+        }
+        let (name, status, state) = (process.configuration.name, process.status().unwrap_or(0), process.state());
+        let background = self.background_start.take().is_some();
+        if !background {
+            self.capsules.console.set_foreground(None);
+        }
+        if state == State::NoImage {
+            self.say(format_args!("{name}: {NO_IMAGE}"));
+            // What cannot run is as if it were not there.
+            return self.monitor.finished(STATUS_UNKNOWN);
+        }
+        if background {
+            return self.monitor.finished(0);
+        }
         if let Some(ending) = monitor::ending(status) {
             self.say(format_args!("{name}: {ending}"));
         }

@@ -1,10 +1,8 @@
 //! Finds the virtio devices on PCI and starts their drivers. What is missing or broken is logged; the rest works.
 
-use crate::flash::Flash;
-use crate::interrupts::{NETWORK_CONFIGURATION_VECTOR, NETWORK_VECTOR};
+use crate::interrupts::{FLASH_VECTOR, NETWORK_CONFIGURATION_VECTOR, NETWORK_VECTOR};
 use crate::machine::{Machine, now};
 use crate::statics::MAX_FRAME;
-use crate::tokens::Loader;
 use slopos_q35::claims::{Claims, Extent};
 use slopos_q35::pci::{Configuration, Message};
 use slopos_q35::register::Hardware;
@@ -22,6 +20,8 @@ const RECEIVE_BUFFERS: usize = 256;
 const TRANSMIT_BUFFERS: usize = 32;
 /// Bytes of a frame buffer; the driver wants at least an ordinary frame.
 const FRAME: usize = if MAX_FRAME > 1514 { MAX_FRAME as usize } else { 1514 };
+// What the driver takes from a device is enough for the stack.
+const _: () = assert!(slopos_virtio::net::MTU_LEAST >= slopos_net::stack::MTU_LEAST);
 /// For a device without an address of its own: locally administered.
 const FALLBACK_MAC: [u8; 6] = [0x52, 0x54, 0x00, 0x51, 0x0b, 0x05];
 
@@ -38,8 +38,8 @@ static ENTROPY: ConstStaticCell<RngMemory> = ConstStaticCell::new(RngMemory::new
 pub struct Devices {
     /// The network device.
     pub network: Option<Net>,
-    /// The flash.
-    pub flash: Option<Flash>,
+    /// The device of the flash.
+    pub block: Option<Block>,
     /// The entropy device, asked for its bytes.
     pub entropy: Option<Rng>,
 }
@@ -58,7 +58,7 @@ pub fn claim(pci: &Configuration<Hardware>, claims: &mut Claims) {
 }
 
 /// Looks at every PCI function. The first of each kind of device is used.
-pub fn start(machine: &mut Machine, loader: Loader) -> Devices {
+pub fn start(machine: &mut Machine) -> Devices {
     let (mut network, mut block, mut entropy) = (None, None, None);
     let found = machine.pci.enumerate(|device| match Probe::new(&device) {
         Ok(Some(probe)) => {
@@ -83,14 +83,11 @@ pub fn start(machine: &mut Machine, loader: Loader) -> Devices {
     let entropy = entropy.and_then(|probe| attach(probe, machine));
     let entropy = entropy.map(|transport| Rng::start(transport, ENTROPY.take(), physical_address));
     let network = network.and_then(|probe| attach(probe, machine)).map(|it| start_network(it, machine));
-    let flash = block.and_then(|probe| attach(probe, machine)).and_then(|it| start_flash(it, loader));
+    let block = block.and_then(|probe| attach(probe, machine)).map(|it| start_block(it, machine));
     if network.is_none() {
         defmt::error!("net: no usable network device");
     }
-    if flash.is_none() {
-        defmt::error!("flash: no usable flash, so there are no apps");
-    }
-    Devices { network, flash, entropy }
+    Devices { network, block, entropy }
 }
 
 /// Takes a device over, where it has its registers alone; else it is switched off.
@@ -128,8 +125,15 @@ fn start_network(transport: Transport, machine: &mut Machine) -> Net {
     network
 }
 
-fn start_flash(transport: Transport, loader: Loader) -> Option<Flash> {
-    let started = Block::start(transport, BLOCK.take(), physical_address);
-    let device = started.inspect_err(|error| defmt::error!("virtio-blk: {}", error)).ok()?;
-    Flash::open(device, loader).inspect_err(|error| defmt::error!("flash: the map is rejected: {}", error)).ok()
+fn start_block(transport: Transport, machine: &mut Machine) -> Block {
+    let (address, data) = machine.alarm.message(FLASH_VECTOR);
+    let message = Message { address, data };
+    let messages = Messages { configuration: message, queues: message };
+    let block = Block::start(transport, BLOCK.take(), physical_address, Some(messages), now().as_micros());
+    if let Some(gsi) = block.interrupt_gsi()
+        && let Err(error) = machine.interrupts.route_pin(gsi)
+    {
+        defmt::warn!("virtio-blk: interrupt {=u32} cannot be routed, the timer stands in: {}", gsi, error);
+    }
+    block
 }

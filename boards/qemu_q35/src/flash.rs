@@ -1,111 +1,284 @@
-//! The board's flash on virtio-blk: the apps that it holds, and the data regions that processes may open.
+//! The board's flash: carries requests between the storage capsule and the block device, and what is read to whom it is
+//! for.
 
-use crate::machine::now;
+use crate::board::Board;
+use crate::interrupts::{FLASH_VECTOR, PIN_VECTOR};
+use crate::statics::{self, PROCESSES};
 use crate::tokens::Loader;
 use slopos_abi::Errno;
 use slopos_abi::flash::SECTOR;
-use slopos_kernel::loader::{self, AppError, FlashMap, MapError};
+use slopos_kernel::loader::MAP_BYTES;
+use slopos_kernel::log_budget::LogBudget;
+use slopos_kernel::objects::Object;
 use slopos_kernel::process::ProcessId;
-use slopos_kernel::processor::Processor;
 use slopos_kernel::scheduler::Kernel;
-use slopos_virtio::blk::Block;
+use slopos_kernel::time::Instant;
+use slopos_storage::{Call, Owner, Request, Storage, Want};
+use slopos_virtio::blk::{Block, BlockError, Operation, REQUEST_BYTES};
 use slopos_x86_64::processor::Cpu;
+use slopos_x86_64::trap::pending_bit;
+use static_cell::StaticCell;
 
-/// The flash device with its map.
+#[unsafe(link_section = ".owner.flash")]
+static CALLS: StaticCell<[Call; PROCESSES]> = StaticCell::new();
+#[unsafe(link_section = ".owner.flash")]
+static FLASH: StaticCell<Flash> = StaticCell::new();
+
+/// What processes know of the flash, and the device behind it.
 pub struct Flash {
-    device: Block,
-    map: FlashMap,
+    /// The calls of processes.
+    pub storage: Storage<'static>,
+    /// The device, where there is one.
+    device: Option<Block>,
     token: Loader,
+    log: LogBudget,
+    own: Own,
 }
 
-fn clock() -> u64 {
-    now().as_micros()
+/// Name of the board's own request: the calls of processes count from 0 on.
+const OWN_TICKET: u32 = u32::MAX;
+
+/// The board's own request, one at a time, beside those of processes.
+enum Own {
+    /// There is none.
+    None,
+    /// The device has it.
+    Asked,
+    /// What came of it: the sector that was read.
+    Answered(Result<[u8; SECTOR], Errno>),
 }
 
-fn read_sectors(device: &mut Block, sector: u64, buffer: &mut [u8]) -> Result<(), Errno> {
-    device.read(sector, buffer, &mut clock).map_err(|error| {
-        defmt::error!("flash: reading sector {=u64} failed: {}", sector, error);
-        Errno::Io
-    })
+/// What an interrupt of the device came to.
+#[derive(Clone, Copy, Default)]
+pub struct Answered {
+    /// The device's pin was held by it.
+    pub line: bool,
+    /// It sent a message, and nothing had come back.
+    pub idle_message: bool,
 }
 
 impl Flash {
-    /// Reads the map.
-    pub fn open(mut device: Block, token: Loader) -> Result<Flash, MapError> {
-        let map = FlashMap::read(&mut |sector, buffer: &mut [u8]| read_sectors(&mut device, sector, buffer))?;
-        Ok(Flash { device, map, token })
+    /// The flash on this device, if there is one. Its map is read when the loop runs. To be called once.
+    #[inline(never)]
+    pub fn new(device: Option<Block>, token: Loader) -> &'static mut Flash {
+        let mut storage = Storage::new(statics::fill(CALLS.uninit(), |_| Call::NONE), REQUEST_BYTES);
+        if device.is_none() {
+            defmt::error!("flash: no usable flash, so there are no apps");
+            storage.close();
+        }
+        FLASH.init_with(|| Flash { storage, device, token, log: LogBudget::new(), own: Own::None })
     }
 
-    /// Loads the app of a process into its memory. What is bad is logged with the reason, and the process has no
-    /// image then.
-    pub fn load(&mut self, kernel: &mut Kernel, id: ProcessId, cpu: &mut Cpu) {
-        let Some(process) = kernel.process(id) else { return };
-        let (name, app) = (process.configuration.name, process.configuration.app);
-        let Some(slot) = self.map.app(app) else {
-            defmt::error!("flash: no app {=str} for process {=str}", app, name);
-            return kernel.clear_image(id);
-        };
-        let device = &mut self.device;
-        let mut read = |sector, buffer: &mut [u8]| read_sectors(device, sector, buffer);
-        match loader::load_app(slot, cpu.image_memory(id), &mut read) {
-            Ok(image) => kernel.set_image(id, &image, cpu, &self.token),
-            Err(error) => {
-                reject(app, error);
-                kernel.clear_image(id);
+    /// Gives the device the call that a process makes right now, if it is its turn: so the device works while others run.
+    /// `bytes` is what the process writes, if it does.
+    pub fn submit_now(&mut self, process: ProcessId, bytes: &[u8], now: Instant) {
+        let Some(device) = &mut self.device else { return };
+        if !device.can_submit() || self.storage.next_process() != Some(process) {
+            return;
+        }
+        let Some(request) = self.storage.next(now) else { return };
+        self.submit(&request, Some(bytes), now);
+        if let Some(device) = &mut self.device {
+            device.publish();
+        }
+    }
+
+    /// Gives the device a request of the board's own: one sector, or a flush. `Errno::Again` where it takes none now.
+    pub fn ask(&mut self, operation: Operation<'_>, now: Instant) -> Result<(), Errno> {
+        let Some(device) = &mut self.device else { return Err(Errno::Io) };
+        if !device.can_submit() || matches!(self.own, Own::Asked) {
+            return Err(Errno::Again);
+        }
+        if matches!(operation, Operation::Flush) && !device.has_cache() {
+            self.own = Own::Answered(Ok([0; SECTOR]));
+            return Ok(());
+        }
+        device.submit(OWN_TICKET, operation, now.as_micros()).map_err(|_| Errno::Io)?;
+        device.publish();
+        self.own = Own::Asked;
+        Ok(())
+    }
+
+    /// What came of [`Flash::ask`], once: the sector that was read, or zeros.
+    pub fn take_own_answer(&mut self) -> Option<Result<[u8; SECTOR], Errno>> {
+        match core::mem::replace(&mut self.own, Own::None) {
+            Own::Answered(answer) => Some(answer),
+            other => {
+                self.own = other;
+                None
             }
         }
     }
 
-    /// A data region's index, by its name.
-    pub fn region(&self, name: &str) -> Option<u8> {
-        self.map.data(name).and_then(|(index, _)| u8::try_from(index).ok())
-    }
-
-    /// Where a transfer of `length` bytes at `position` lies on the device, and how many bytes of it fit.
-    fn place(&self, region: u8, position: u32, length: usize) -> Result<(u64, usize), Errno> {
-        let entry = self.map.get(region.into()).ok_or(Errno::Io)?;
-        let size = entry.sectors as usize * SECTOR;
-        let start = (position as usize).min(size);
-        let count = length.min(size - start);
-        if !start.is_multiple_of(SECTOR) || !count.is_multiple_of(SECTOR) {
-            return Err(Errno::Invalid);
+    /// Gives the device a request. `bytes` is what is to be written, where that is what is wanted.
+    fn submit(&mut self, request: &Request, bytes: Option<&[u8]>, now: Instant) {
+        let Some(device) = &mut self.device else { return };
+        let time = now.as_micros();
+        let (sector, operation) = match request.owner {
+            Owner::Map | Owner::Process(_, Want::Map) => (0, Operation::Read { sector: 0, length: MAP_BYTES }),
+            Owner::Process(_, Want::Read { sector, length, .. } | Want::Fetch { sector, length }) => {
+                (sector, Operation::Read { sector, length })
+            }
+            Owner::Process(_, Want::Write { sector, length, .. }) => {
+                match bytes.and_then(|bytes| bytes.get(..length)) {
+                    Some(bytes) => (sector, Operation::Write { sector, bytes }),
+                    // Who writes waits with its bytes, so this does not happen; were it to, the call fails.
+                    None => return self.storage.settle(request.ticket, Err(Errno::Io)),
+                }
+            }
+            // A device without a cache has written everything through.
+            Owner::Process(_, Want::Sync) if !device.has_cache() => {
+                return self.storage.settle(request.ticket, Ok(0));
+            }
+            Owner::Process(_, Want::Sync) => (0, Operation::Flush),
+        };
+        if let Err(error) = device.submit(request.ticket, operation, time) {
+            self.report(&request.owner, sector, error, now);
+            self.settle(request, None, Err(Errno::Io), now);
         }
-        Ok((u64::from(entry.start_sector) + (start / SECTOR) as u64, count))
     }
 
-    /// Reads whole sectors of a region; 0 at its end.
-    pub fn read(&mut self, region: u8, position: u32, buffer: &mut [u8]) -> Result<usize, Errno> {
-        let (sector, count) = self.place(region, position, buffer.len())?;
-        let Some(part @ [_, ..]) = buffer.get_mut(..count) else { return Ok(0) };
-        read_sectors(&mut self.device, sector, part)?;
-        Ok(count)
-    }
-
-    /// Gives `renew` the beginning of a region, and puts what it gives in its place, on the medium.
-    pub fn renew<const N: usize>(&mut self, name: &str, renew: impl FnOnce(&[u8]) -> [u8; N]) -> Result<(), Errno> {
-        let region = self.region(name).ok_or(Errno::Io)?;
-        let mut sector = [0; SECTOR];
-        if self.read(region, 0, &mut sector)? != SECTOR {
-            return Err(Errno::Io);
+    fn settle(&mut self, request: &Request, map: Option<&[u8]>, result: Result<usize, Errno>, now: Instant) {
+        match request.owner {
+            Owner::Map => {
+                let capacity = self.device.as_ref().map_or(0, Block::capacity);
+                self.storage.settle_map(map, capacity, now);
+            }
+            Owner::Process(..) => self.storage.settle(request.ticket, result),
         }
-        let (start, _) = sector.split_first_chunk_mut::<N>().ok_or(Errno::Io)?;
-        *start = renew(start);
-        self.write(region, 0, &sector)?;
-        self.device.flush(clock).map_err(|_| Errno::Io)
     }
 
-    /// Writes whole sectors of a region.
-    pub fn write(&mut self, region: u8, position: u32, bytes: &[u8]) -> Result<usize, Errno> {
-        let (sector, count) = self.place(region, position, bytes.len())?;
-        let Some(part @ [_, ..]) = bytes.get(..count) else { return Err(Errno::Invalid) };
-        self.device.write(sector, part, &mut clock).map_err(|error| {
-            defmt::error!("flash: writing sector {=u64} failed: {}", sector, error);
-            Errno::Io
-        })?;
-        Ok(count)
+    fn report(&mut self, owner: &Owner, sector: u64, error: BlockError, now: Instant) {
+        if !self.log.admit("flash", now) {
+            return;
+        }
+        match owner {
+            Owner::Process(_, Want::Write { .. }) => {
+                defmt::error!("flash: writing sector {=u64} failed: {}", sector, error);
+            }
+            Owner::Process(_, Want::Sync) => defmt::error!("flash: writing the device's cache out failed: {}", error),
+            _ => defmt::error!("flash: reading sector {=u64} failed: {}", sector, error),
+        }
+    }
+
+    /// Takes one answer of the device and hands it to whom it is for. False where there is none.
+    fn take_answer(&mut self, kernel: &mut Kernel, cpu: &mut Cpu, now: Instant) -> bool {
+        let Flash { storage, device, token, own, .. } = self;
+        let Some(device) = device else { return false };
+        let capacity = device.capacity();
+        let mut failure = None;
+        let taken = device.complete(now.as_micros(), |ticket, answer| {
+            if ticket == OWN_TICKET {
+                let sector = |bytes: &[u8]| core::array::from_fn(|index| bytes.get(index).copied().unwrap_or(0));
+                *own = Own::Answered(answer.map(sector).map_err(|_| Errno::Io));
+                return;
+            }
+            let owner = storage.owner(ticket);
+            let bytes = match answer {
+                Ok(bytes) => bytes,
+                Err(error) => {
+                    failure = owner.map(|owner| (owner, error));
+                    match owner {
+                        Some(Owner::Map) => storage.settle_map(None, capacity, now),
+                        _ => storage.settle(ticket, Err(Errno::Io)),
+                    }
+                    return;
+                }
+            };
+            let moved = match owner {
+                Some(Owner::Map) => return storage.settle_map(Some(bytes), capacity, now),
+                Some(Owner::Process(process, Want::Read { region, position, length, .. })) => {
+                    let object = Object::Flash { region, position };
+                    match kernel.waiting_reader(process, &object, 0..length, cpu, token).zip(bytes.get(..length)) {
+                        Some((buffer, bytes)) => {
+                            buffer.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+                            Ok(length)
+                        }
+                        None => Err(Errno::Io),
+                    }
+                }
+                Some(Owner::Process(_, Want::Write { length, .. })) => Ok(length),
+                Some(Owner::Process(process, Want::Fetch { .. })) => {
+                    kernel.take_in(process, bytes, cpu, token);
+                    Ok(bytes.len())
+                }
+                Some(Owner::Process(_, Want::Sync | Want::Map)) | None => Ok(0),
+            };
+            storage.settle(ticket, moved);
+        });
+        if let Some((owner, error)) = failure {
+            let sector = match owner {
+                Owner::Process(
+                    _,
+                    Want::Read { sector, .. } | Want::Write { sector, .. } | Want::Fetch { sector, .. },
+                ) => sector,
+                _ => 0,
+            };
+            self.report(&owner, sector, error, now);
+        }
+        taken.is_some()
+    }
+
+    /// Gives the device what waits for it, as long as it takes more.
+    fn submit_waiting(&mut self, kernel: &mut Kernel, cpu: &Cpu, now: Instant) {
+        while self.device.as_ref().is_some_and(Block::can_submit) {
+            let Some(request) = self.storage.next(now) else { break };
+            let bytes = match request.owner {
+                Owner::Process(process, Want::Write { region, position, length, .. }) => {
+                    kernel.waiting_writer(process, &Object::Flash { region, position }, 0..length, cpu, &self.token)
+                }
+                _ => None,
+            };
+            self.submit(&request, bytes, now);
+        }
+        if let Some(device) = &mut self.device {
+            device.publish();
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.storage.is_idle() && self.device.as_ref().is_none_or(Block::is_idle)
+    }
+
+    /// When something is to be done even if nothing happens.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let device = self.device.as_ref().filter(|_| !self.is_idle())?;
+        let looks = device.next_look_us().map(Instant::from_micros);
+        let calls = self.storage.next_deadline(device.is_running());
+        [looks, calls].into_iter().flatten().min()
     }
 }
 
-fn reject(app: &str, error: AppError) {
-    defmt::error!("flash: app {=str} rejected: {}", app, error);
+impl Board {
+    /// Lets the flash go on: answers come in, what waits for the device goes out, and what takes too long is given up.
+    pub fn flash_step(&mut self, arrived: u32, pending: u32, now: Instant) -> Answered {
+        if pending & (pending_bit(FLASH_VECTOR) | pending_bit(PIN_VECTOR)) == 0 && self.capsules.flash.is_idle() {
+            return Answered::default();
+        }
+        self.flash_work(arrived, pending, now)
+    }
+
+    // Apart, so that it costs nothing where there is nothing to do.
+    #[inline(never)]
+    fn flash_work(&mut self, arrived: u32, pending: u32, now: Instant) -> Answered {
+        let Board { kernel, cpu, capsules, .. } = self;
+        let flash = &mut *capsules.flash;
+        let Some(device) = &mut flash.device else { return Answered::default() };
+        let mut answered = Answered::default();
+        if pending & (pending_bit(FLASH_VECTOR) | pending_bit(PIN_VECTOR)) != 0 && device.interrupt_gsi().is_some() {
+            let cause = device.acknowledge_interrupt();
+            answered.line = cause.queues || cause.configuration;
+        }
+        device.tend(now.as_micros());
+        let mut answers = 0;
+        // There are never more than the requests that the device had.
+        while flash.take_answer(kernel, cpu, now) {
+            answers += 1;
+        }
+        flash.storage.expire(now);
+        flash.submit_waiting(kernel, cpu, now);
+        kernel.wake(flash.storage.take_ready());
+        answered.idle_message = arrived & pending_bit(FLASH_VECTOR) != 0 && answers == 0;
+        answered
+    }
 }

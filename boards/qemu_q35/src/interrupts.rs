@@ -23,6 +23,8 @@ pub const PIN_VECTOR: u8 = DEVICE_CLASS + 3;
 pub const NETWORK_VECTOR: u8 = DEVICE_CLASS + 8;
 /// Vector of the network device's configuration changes, by message.
 pub const NETWORK_CONFIGURATION_VECTOR: u8 = DEVICE_CLASS + 9;
+/// Vector of the block device, by message.
+pub const FLASH_VECTOR: u8 = DEVICE_CLASS + 10;
 
 /// How often devices are looked at while their interrupts are cut off.
 const STAND_IN: Duration = Duration::from_millis(1);

@@ -18,7 +18,7 @@ use slopos_x86_64::control;
 use slopos_x86_64::cpuid::Features;
 use slopos_x86_64::entropy::{self, Gathered};
 use slopos_x86_64::paging::KernelSpace;
-use slopos_x86_64::start_info::{StartInfo, physical_slice};
+use slopos_x86_64::start_info::{CommandLine, StartInfo, physical_slice};
 use slopos_x86_64::trap::{self, SPURIOUS_VECTOR, TIMER_VECTOR};
 
 /// The 8259s' sixteen vectors; masked, they can still raise spurious interrupts.
@@ -40,8 +40,6 @@ const ALARM_LIMIT: Duration = Duration::from_millis(1_000);
 
 /// The machine, ready for drivers.
 pub struct Machine {
-    /// What the loader said.
-    pub info: StartInfo,
     /// The kernel's page tables, to map devices in.
     pub space: KernelSpace,
     /// Who owns which memory and ports.
@@ -62,10 +60,11 @@ pub struct Machine {
 ///
 /// # Safety
 /// To be called once, first of all, with the physical address that the loader passed and the boot page tables in use.
-pub unsafe fn bring_up(start_info: u32) -> Machine {
+/// The command line is copied to where it is to stay.
+pub unsafe fn bring_up(start_info: u32, command_line: &mut CommandLine) -> Machine {
     let log_present = log::initialise();
     // SAFETY: the boot page tables map the first 4 GiB at their own addresses, and nothing else runs.
-    let info = match unsafe { StartInfo::read(start_info.into()) } {
+    let info = match unsafe { StartInfo::read(start_info.into(), command_line) } {
         Ok(info) => info,
         Err(error) => panic!("the loader's start info cannot be used: {error:?}"),
     };
@@ -114,15 +113,15 @@ pub unsafe fn bring_up(start_info: u32) -> Machine {
     }
     let interrupts = Interrupts::new(io_apic, local_apic.id());
     let alarm = Alarm { apic: local_apic, armed: None };
-    let gathered = gather(&features, &info);
-    Machine { info, space, claims, pci, interrupts, tables, gathered, alarm }
+    let gathered = gather(&features, command_line);
+    Machine { space, claims, pci, interrupts, tables, gathered, alarm }
 }
 
 /// Gathers chance: from the processor, and from what differs from one boot or board to the next.
-fn gather(features: &Features, info: &StartInfo) -> Gathered {
+fn gather(features: &Features, line: &CommandLine) -> Gathered {
     // SAFETY: nobody else uses the clock.
     let clock = unsafe { Rtc::new(Hardware) }.registers();
-    let gathered = entropy::gather(features, &[&clock, info.command_line.as_bytes(), &now_micros().to_le_bytes()]);
+    let gathered = entropy::gather(features, &[&clock, line.as_bytes(), &now_micros().to_le_bytes()]);
     if !features.rdrand && !features.rdseed {
         defmt::warn!("boot: the processor has no RDRAND and no RDSEED");
     } else if !gathered.processor {

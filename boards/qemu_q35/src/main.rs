@@ -16,6 +16,7 @@ mod flash;
 mod image;
 mod interrupts;
 mod leaving;
+mod loading;
 mod log;
 mod machine;
 mod panic;
@@ -29,13 +30,14 @@ mod tokens;
 use board::Board;
 use capsules::Capsules;
 use chance::Chance;
+use flash::Flash;
 use heapless::Deque;
 use interrupts::{LOG_VECTOR, UART_VECTOR};
+use loading::Boot;
 use machine::now;
 use serial::Serial;
 use slopos_console::Console;
 use slopos_kernel::grant::Grant;
-use slopos_kernel::process::ProcessId;
 use slopos_kernel::scheduler::{Kernel, Process};
 use slopos_kernel::time::Instant;
 // The copies that compiled code calls by name.
@@ -43,9 +45,9 @@ use slopos_memory as _;
 use slopos_net::MacAddress;
 use slopos_net::socket::SocketSet;
 use slopos_net::stack::{Config, Stack};
-use slopos_process_console::Console as Monitor;
+use slopos_process_console::{Console as Monitor, Memory as MonitorMemory};
 use slopos_x86_64::processor::{Cpu, UserSpace};
-use slopos_x86_64::start_info::COMMAND_LINE_MAX;
+use slopos_x86_64::start_info::CommandLine;
 use static_cell::{ConstStaticCell, StaticCell};
 use statics::{CONFIGURATIONS, MAX_FRAME, PROCESSES};
 
@@ -59,7 +61,9 @@ static OUTPUT: ConstStaticCell<Deque<u8, CONSOLE_OUTPUT>> = ConstStaticCell::new
 #[unsafe(link_section = ".owner.console")]
 static INPUT: ConstStaticCell<Deque<u8, CONSOLE_INPUT>> = ConstStaticCell::new(Deque::new());
 #[unsafe(link_section = ".owner.console")]
-static COMMAND_LINE: StaticCell<heapless::String<COMMAND_LINE_MAX>> = StaticCell::new();
+static COMMAND_LINE: ConstStaticCell<CommandLine> = ConstStaticCell::new(CommandLine::new());
+#[unsafe(link_section = ".owner.console")]
+static MONITOR: ConstStaticCell<MonitorMemory> = ConstStaticCell::new(MonitorMemory::new());
 #[unsafe(link_section = ".owner.kernel")]
 static PROCESS_TABLE: StaticCell<[Process; PROCESSES]> = StaticCell::new();
 #[unsafe(link_section = ".owner.kernel")]
@@ -72,8 +76,9 @@ static STACK: StaticCell<Stack<'static>> = StaticCell::new();
 /// Where the processor's boot code arrives, with the physical address of the loader's start info.
 #[unsafe(no_mangle)]
 extern "C" fn kernel_main(start_info: u32) -> ! {
+    let command_line = COMMAND_LINE.take();
     // SAFETY: called once, by the boot code, with what the loader passed.
-    let mut machine = unsafe { machine::bring_up(start_info) };
+    let mut machine = unsafe { machine::bring_up(start_info, command_line) };
     let serial = Serial::start();
     for (line, vector) in [(4, UART_VECTOR), (3, LOG_VECTOR)] {
         let line = machine.tables.isa(line);
@@ -81,12 +86,13 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
             defmt::warn!("serial: an interrupt cannot be routed, the timer stands in: {}", error);
         }
     }
-    let mut devices = devices::start(&mut machine, tokens::Loader::mint());
-    let mut chance = Chance::new(&machine.gathered, devices.entropy, devices.flash.as_mut(), now());
+    let devices = devices::start(&mut machine);
+    let flash = Flash::new(devices.block, tokens::Loader::mint());
+    let mut chance = Chance::new(&machine.gathered, devices.entropy, now());
 
     let spaces = SPACES.init_with(statics::user_spaces);
-    let mut cpu = Cpu::new(&machine.space, spaces);
-    let mut kernel = Kernel::new(process_table());
+    let cpu = Cpu::new(&machine.space, spaces);
+    let kernel = Kernel::new(process_table());
 
     let (mac, link_up, mtu) = devices
         .network
@@ -96,37 +102,24 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
     let config = Config { max_frame: MAX_FRAME };
     let stack = STACK.init_with(|| Stack::new(MacAddress(mac), config, chance.preliminary(), grant, now()));
     stack.set_mtu(mtu);
-    if let Some(seed) = chance.draw(now()) {
+    if let Some(seed) = chance.draw(flash, now()) {
         stack.set_seed(seed);
     }
     stack.set_link(link_up && chance.is_settled(), now());
 
-    let command_line = COMMAND_LINE.init_with(|| machine.info.command_line);
-    let mut capsules = Capsules {
+    let capsules = Capsules {
         console: Console::new(OUTPUT.take().as_mut_view(), INPUT.take().as_mut_view()),
         stack,
-        flash: devices.flash,
+        flash,
         has_network_device: devices.network.as_ref().is_some_and(|device| !device.is_hopeless()),
     };
     let token = tokens::Console::mint();
-    for index in 0..PROCESSES as u8 {
-        let id = ProcessId::new(index);
-        if let Some(flash) = &mut capsules.flash {
-            flash.load(&mut kernel, id, &mut cpu);
-        }
-        let configuration = &CONFIGURATIONS[id.index()];
-        if configuration.start_at_boot
-            && let Err(error) = kernel.start(id, core::iter::empty(), now(), &mut cpu, &token)
-        {
-            defmt::error!("boot: process {=str} cannot be started: {}", configuration.name, error);
-        }
-    }
     Board {
         kernel,
         cpu,
         capsules,
         serial,
-        monitor: Monitor::new(command_line),
+        monitor: Monitor::new(command_line, MONITOR.take()),
         network: devices.network,
         alarm: machine.alarm,
         interrupts: machine.interrupts,
@@ -136,6 +129,8 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
         leaving: None,
         chance,
         watched_until: Instant::BOOT,
+        boot: Boot::default(),
+        background_start: None,
     }
     .run()
 }

@@ -2,7 +2,7 @@
 //!
 //! SipHash-2-4 is a keyed pseudo-random function. Keyed with the first half of the seed and applied to a counter
 //! it is the generator; keyed with the second half and applied to a connection's two ends it gives the offset of
-//! that connection's initial sequence number, as RFC 6528 asks.
+//! that connection's initial sequence number, as RFC 6528 asks, and the order in which ports are taken.
 
 use siphasher::sip::SipHasher24;
 use slopos_kernel::time::Instant;
@@ -14,7 +14,7 @@ use crate::tcp::Endpoint;
 pub const FIRST_PORT: u16 = 1_024;
 /// How many there are, up to port 65535.
 pub const PORTS: u16 = u16::MAX - FIRST_PORT + 1;
-/// Counters that ports are drawn from. Remotes that share one can tell how many connections went to the other.
+/// Counters that ports are drawn from. Remotes that share one use up each other's places.
 const PORT_COUNTERS: usize = 8;
 
 /// The generator.
@@ -82,21 +82,50 @@ impl Random {
         self.sequence_secret.hash(&ends)
     }
 
-    /// A local port for a connection to `remote` that `in_use` does not name, RFC 6056 algorithm 4.
+    /// A local port for a connection to `remote` that `in_use` does not name, RFC 6056 algorithm 4 with a keyed
+    /// permutation in place of the sum.
     ///
-    /// From a secret offset for each remote, ports are taken in turn. So each port comes again only after all others
-    /// have, when the peer's TIME-WAIT record of the connection before is long gone: with ports drawn at random, a few
-    /// hundred connections in quick succession would meet one. `None` where all of them are in use.
+    /// A counter goes through all places of an order of the ports, a secret one for each remote. So the next port cannot
+    /// be told from the last, and each port comes again only after all others have, when the peer's TIME-WAIT record of
+    /// the connection before is long gone: with ports drawn at random, a few hundred connections in quick succession
+    /// would meet one. `None` where all of them are in use.
     pub fn port(&mut self, local: Ipv4Address, remote: Endpoint, mut in_use: impl FnMut(u16) -> bool) -> Option<u16> {
         // No connection has port 0, so this is no other secret's input.
         let secret = self.connection_secret(Endpoint { address: local, port: 0 }, remote);
+        let key = &self.sequence_secret;
         let drawn = self.ports_drawn.get_mut((secret >> 32) as usize % PORT_COUNTERS)?;
         (0..PORTS).find_map(|_| {
             *drawn = drawn.wrapping_add(1) % PORTS;
-            let place = (secret % u64::from(PORTS) + u64::from(*drawn)) % u64::from(PORTS);
-            Some(FIRST_PORT + place as u16).filter(|&port| !in_use(port))
+            let place = permuted_port(key, secret, *drawn);
+            Some(FIRST_PORT + place).filter(|&port| !in_use(port))
         })
     }
+}
+
+/// The place that a place below [`PORTS`] has in the order that belongs to `secret`: no two have the same.
+fn permuted_port(key: &SipHasher24, secret: u64, place: u16) -> u16 {
+    let mut place = place;
+    // A permutation of all 16-bit numbers, walked until it comes back among the ports. It must, for it began there, and
+    // after as many steps as there are other numbers at the latest.
+    for _ in 0..=u16::MAX - PORTS + 1 {
+        place = permuted(key, secret, place);
+        if place < PORTS {
+            break;
+        }
+    }
+    place % PORTS
+}
+
+/// A permutation of the 16-bit numbers: a Feistel network of four rounds (Luby and Rackoff), keyed.
+fn permuted(key: &SipHasher24, secret: u64, number: u16) -> u16 {
+    let [mut left, mut right] = number.to_be_bytes();
+    for round in 0..4_u8 {
+        let [a, b, c, d, e, f, g, h] = secret.to_le_bytes();
+        // Nine bytes and the round: of another length than any other secret's input.
+        let mixed = key.hash(&[a, b, c, d, e, f, g, h, right, round]) as u8;
+        (left, right) = (right, left ^ mixed);
+    }
+    u16::from_be_bytes([left, right])
 }
 
 #[cfg(test)]
@@ -150,6 +179,28 @@ mod tests {
             assert!(port >= FIRST_PORT && !core::mem::replace(&mut seen[usize::from(port)], true), "{port}");
         }
         assert!(random.port(local, end(2, 80), |_| false).is_some());
+    }
+
+    #[test]
+    fn the_next_port_to_a_remote_cannot_be_told_from_the_last() {
+        let local = Ipv4Address::new(10, 0, 2, 15);
+        let mut random = Random::new([5; 32]);
+        let ports: Vec<_> = (0..1_000).map(|_| random.port(local, end(2, 80), |_| false).unwrap()).collect();
+        let steps: Vec<_> = ports.windows(2).map(|pair| pair[1].wrapping_sub(pair[0])).collect();
+        let near = steps.iter().filter(|&&step| step.wrapping_add(16) < 32).count();
+        assert!(near < 10, "{near} of 999 steps are short ones");
+        let mut different = steps.clone();
+        different.sort_unstable();
+        different.dedup();
+        assert!(different.len() > 950, "{} different steps", different.len());
+        // Another remote's ports do not run alongside.
+        let mut random = Random::new([5; 32]);
+        let others: Vec<_> = (0..1_000).map(|_| random.port(local, end(3, 80), |_| false).unwrap()).collect();
+        let same = ports
+            .iter()
+            .zip(&others)
+            .filter(|(one, other)| one.wrapping_sub(**other) == ports[0].wrapping_sub(others[0]));
+        assert!(same.count() < 10);
     }
 
     #[test]

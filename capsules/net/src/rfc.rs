@@ -6,10 +6,10 @@ use std::process::Command;
 const PAGE: &str = include_str!("../RFC.md");
 
 /// The documents that must have a table.
-const DOCUMENTS: [&str; 25] = [
+const DOCUMENTS: [&str; 26] = [
     "RFC 9293", "RFC 1122", "RFC 5681", "RFC 6298", "RFC 6582", "RFC 9438", "RFC 2018", "RFC 6675", "RFC 2883",
     "RFC 7323", "RFC 5961", "RFC 6528", "RFC 6056", "RFC 3042", "RFC 6691", "RFC 8985", "RFC 5927", "RFC 3465",
-    "RFC 826", "RFC 5227", "RFC 791", "RFC 768", "RFC 2131", "RFC 2132", "RFC 3396",
+    "RFC 826", "RFC 5227", "RFC 791", "RFC 768", "RFC 2131", "RFC 2132", "RFC 3396", "RFC 6842",
 ];
 
 struct Row {

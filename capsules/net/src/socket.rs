@@ -6,8 +6,9 @@
 
 mod bits;
 
-use heapless::Vec;
+use heapless::Deque;
 use slopos_abi::info::{GrantInfo, SocketInfo, SocketState};
+use slopos_kernel::log_budget::LogBudget;
 use slopos_kernel::time::{Duration, Instant};
 
 use crate::Ipv4Address;
@@ -17,7 +18,7 @@ use crate::tcp::{self, Endpoint, ResetReply, SocketFlags, State};
 pub use bits::SOCKETS_MAX;
 pub(crate) use bits::SocketBits;
 
-/// Denied remotes that a process's set remembers, so that each is logged once. Beyond them denials are counted only.
+/// Denied remotes that a process's set remembers, so that none of them is logged again and again.
 pub const DENIALS_REMEMBERED: usize = 8;
 
 /// How long a connection with something to send outlives a neighbour that does not answer: RFC 1122 4.2.3.5 asks for at
@@ -191,7 +192,8 @@ impl<'a> Socket<'a> {
         None
     }
 
-    /// Our address is lost: the connection cannot go on. Nothing can be sent any more, so no reset either.
+    /// Our address is lost: the connection cannot go on. Nothing can be sent any more, so no reset either. One that is only
+    /// being made waits for the next address, as long as its limit. Whether one was ended.
     pub(crate) fn lose_address(&mut self) -> bool {
         match self.phase {
             Phase::Orphan { .. } => {
@@ -200,6 +202,11 @@ impl<'a> Socket<'a> {
             }
             // One that is over already has told its process why, and may hold bytes that are still to be read.
             Phase::Started { remote } if self.tcp.state() != State::Closed => {
+                if let Some(deadline) = self.tcp.take_connect_back() {
+                    self.phase = Phase::Waiting { remote, deadline };
+                    self.unreachable_since = None;
+                    return false;
+                }
                 let error = match self.tcp.connect_result() {
                     None => tcp::Error::TimedOut,
                     Some(Err(error)) => error,
@@ -301,7 +308,9 @@ pub struct SocketSet<'a> {
     high_water: u64,
     denials: u64,
     recycled: u64,
-    denied: Vec<Endpoint, DENIALS_REMEMBERED>,
+    denied: Deque<Endpoint, DENIALS_REMEMBERED>,
+    /// Budget of the line that names a denied remote.
+    denial_log: LogBudget,
 }
 
 impl<'a> SocketSet<'a> {
@@ -322,7 +331,8 @@ impl<'a> SocketSet<'a> {
             high_water: 0,
             denials: 0,
             recycled: 0,
-            denied: Vec::new(),
+            denied: Deque::new(),
+            denial_log: LogBudget::new(),
         }
     }
 
@@ -450,10 +460,17 @@ impl<'a> SocketSet<'a> {
         self.get(socket).map(Socket::info)
     }
 
-    /// Counts a denial; whether it is the first one of this remote that can be remembered, and so worth a log line.
-    pub(crate) fn deny(&mut self, remote: Endpoint) -> bool {
+    /// Counts a denial; whether it is worth a log line: it is not among the last that had one, and the budget allows it.
+    pub(crate) fn deny(&mut self, remote: Endpoint, now: Instant) -> bool {
         self.denials += 1;
-        !self.denied.contains(&remote) && self.denied.push(remote).is_ok()
+        if self.denied.iter().any(|denied| *denied == remote) || !self.denial_log.admit(self.name, now) {
+            return false;
+        }
+        if self.denied.is_full() {
+            self.denied.pop_front();
+        }
+        // There is room now.
+        self.denied.push_back(remote).is_ok()
     }
 
     /// Counts a `socket` call that found no socket.

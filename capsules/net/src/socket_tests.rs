@@ -39,16 +39,22 @@ fn narrowing_keeps_what_both_cover_and_never_widens() {
 }
 
 #[test]
-fn each_denied_remote_is_worth_one_line_as_long_as_there_is_memory() {
+fn each_denied_remote_is_worth_one_line_and_all_of_them_a_line_a_second() {
     let mut sockets = [];
     let mut set = SocketSet::new("app", &mut sockets, &[]);
-    assert!(set.deny(end([1, 1, 1, 1], 80)));
-    assert!(!set.deny(end([1, 1, 1, 1], 80)));
+    let now = Instant::BOOT;
+    assert!(set.deny(end([1, 1, 1, 1], 80), now));
+    assert!(!set.deny(end([1, 1, 1, 1], 80), now));
     for port in 0..7 {
-        assert!(set.deny(end([1, 1, 1, 1], port)));
+        assert!(set.deny(end([1, 1, 1, 1], port), now));
     }
-    assert!(!set.deny(end([1, 1, 1, 1], 99)), "eight are remembered");
-    assert_eq!(set.info().denials, 10);
+    let later = |milliseconds: u64| now + Duration::from_millis(milliseconds);
+    let logged = (0..60_000_u64).filter(|&number| set.deny(end([1, 1, 1, 2], number as u16), later(number)));
+    assert_eq!(logged.count(), 59);
+    assert_eq!(set.info().denials, 60_009);
+    // A remote that was logged lately is not news, however long ago it was.
+    assert!(set.deny(end([9, 9, 9, 9], 9), later(90_000)));
+    assert!(!set.deny(end([9, 9, 9, 9], 9), later(900_000)));
 }
 
 #[test]

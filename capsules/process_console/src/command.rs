@@ -1,13 +1,8 @@
 //! One command: what was asked for.
 
-use heapless::Vec;
 use slopos_kernel::time::Duration;
 
-/// Most arguments of a command.
-pub const ARGUMENTS_MAX: usize = 32;
-
 /// A command, its words borrowed from the line.
-#[expect(clippy::large_enum_variant, reason = "one lives on the stack for a moment, and there is no heap to box it in")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command<'a> {
     /// An empty line.
@@ -31,7 +26,7 @@ pub enum Command<'a> {
         /// The process's name.
         name: &'a str,
         /// Its arguments, without quotes.
-        arguments: Vec<&'a str, ARGUMENTS_MAX>,
+        arguments: Words<'a>,
         /// Whether the console goes on without waiting for its end: `start APP ARGUMENTS`.
         background: bool,
     },
@@ -42,63 +37,91 @@ pub enum Command<'a> {
 pub enum ParseError {
     /// A quote has no partner, or stands inside a word.
     Quote,
-    /// More than [`ARGUMENTS_MAX`] arguments.
-    TooManyArguments,
     /// The built-in command wants other arguments; how it is used.
     Usage(&'static str),
 }
 
 impl<'a> Command<'a> {
     /// Reads a command.
+    ///
+    /// # Errors
+    /// See [`ParseError`].
     pub fn parse(line: &'a str) -> Result<Command<'a>, ParseError> {
-        let mut words = words(line)?;
-        if words.is_empty() {
-            return Ok(Command::Empty);
-        }
-        let name = words.remove(0);
-        match (name, words.as_slice()) {
-            ("help", []) => Ok(Command::Help),
-            ("ps", []) => Ok(Command::Processes),
-            ("net", []) => Ok(Command::Network),
-            ("grants", []) => Ok(Command::Grants),
-            ("start", [name, arguments @ ..]) => {
-                Ok(Command::Start { name, arguments: arguments.iter().copied().collect(), background: true })
+        let mut words = Words::checked(line)?;
+        let Some(name) = words.next() else { return Ok(Command::Empty) };
+        let mut rest = words.clone();
+        let usage = |usage| Err(ParseError::Usage(usage));
+        match (name, rest.next(), rest.next()) {
+            ("help", None, _) => Ok(Command::Help),
+            ("ps", None, _) => Ok(Command::Processes),
+            ("net", None, _) => Ok(Command::Network),
+            ("grants", None, _) => Ok(Command::Grants),
+            ("exit", None, _) => Ok(Command::Exit),
+            ("start", Some(name), _) => {
+                words.next();
+                Ok(Command::Start { name, arguments: words, background: true })
             }
-            ("exit", []) => Ok(Command::Exit),
-            ("sleep", [seconds]) => duration(seconds).map(Command::Sleep).ok_or(ParseError::Usage("sleep SECONDS")),
-            ("kill", [process]) => Ok(Command::Kill(process)),
-            ("help", _) => Err(ParseError::Usage("help")),
-            ("ps", _) => Err(ParseError::Usage("ps")),
-            ("net", _) => Err(ParseError::Usage("net")),
-            ("grants", _) => Err(ParseError::Usage("grants")),
-            ("start", _) => Err(ParseError::Usage("start APP [ARGUMENT...]")),
-            ("exit", _) => Err(ParseError::Usage("exit")),
-            ("sleep", _) => Err(ParseError::Usage("sleep SECONDS")),
-            ("kill", _) => Err(ParseError::Usage("kill APP")),
-            _ => Ok(Command::Start { name, arguments: words.into_iter().collect(), background: false }),
+            ("sleep", Some(seconds), None) => {
+                duration(seconds).map(Command::Sleep).ok_or(ParseError::Usage("sleep SECONDS"))
+            }
+            ("kill", Some(process), None) => Ok(Command::Kill(process)),
+            ("help", ..) => usage("help"),
+            ("ps", ..) => usage("ps"),
+            ("net", ..) => usage("net"),
+            ("grants", ..) => usage("grants"),
+            ("start", ..) => usage("start APP [ARGUMENT...]"),
+            ("exit", ..) => usage("exit"),
+            ("sleep", ..) => usage("sleep SECONDS"),
+            ("kill", ..) => usage("kill APP"),
+            _ => Ok(Command::Start { name, arguments: words, background: false }),
         }
     }
 }
 
-/// One place more than there may be arguments: the name.
-type Words<'a> = Vec<&'a str, { ARGUMENTS_MAX + 1 }>;
+/// The words of a line, without their quotes. They are cut where they lie, so there may be any number of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Words<'a> {
+    /// What is left of the line; begins with a word.
+    rest: &'a str,
+}
 
-fn words(line: &str) -> Result<Words<'_>, ParseError> {
-    let mut words = Words::new();
-    let mut rest = line.trim_start();
-    while !rest.is_empty() {
-        let (word, after) = match rest.strip_prefix('"') {
-            Some(quoted) => quoted.split_once('"').ok_or(ParseError::Quote)?,
-            None => rest.split_at(rest.find(char::is_whitespace).unwrap_or(rest.len())),
-        };
-        let glued = !after.is_empty() && !after.starts_with(char::is_whitespace);
-        if glued || !rest.starts_with('"') && word.contains('"') {
-            return Err(ParseError::Quote);
+impl<'a> Words<'a> {
+    /// The words of a line whose quotes all have partners.
+    fn checked(line: &'a str) -> Result<Words<'a>, ParseError> {
+        let words = Words { rest: line.trim_start() };
+        let mut rest = words.rest;
+        while let Some((_, after)) = word(rest)? {
+            rest = after;
         }
-        words.push(word).map_err(|_| ParseError::TooManyArguments)?;
-        rest = after.trim_start();
+        Ok(words)
     }
-    Ok(words)
+}
+
+impl<'a> Iterator for Words<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        // All words were looked at before.
+        let (word, rest) = word(self.rest).ok()??;
+        self.rest = rest;
+        Some(word)
+    }
+}
+
+/// The word that a line begins with, and the line from its next word on; `None` where there is none.
+fn word(line: &str) -> Result<Option<(&str, &str)>, ParseError> {
+    if line.is_empty() {
+        return Ok(None);
+    }
+    let (word, after) = match line.strip_prefix('"') {
+        Some(quoted) => quoted.split_once('"').ok_or(ParseError::Quote)?,
+        None => line.split_at(line.find(char::is_whitespace).unwrap_or(line.len())),
+    };
+    let glued = !after.is_empty() && !after.starts_with(char::is_whitespace);
+    if glued || !line.starts_with('"') && word.contains('"') {
+        return Err(ParseError::Quote);
+    }
+    Ok(Some((word, after.trim_start())))
 }
 
 /// Seconds with up to six decimals, as a span.
@@ -117,21 +140,26 @@ fn duration(text: &str) -> Option<Duration> {
 mod tests {
     use super::*;
 
-    fn start<'a>(name: &'a str, arguments: &[&'a str]) -> Result<Command<'a>, ParseError> {
-        Ok(Command::Start { name, arguments: arguments.iter().copied().collect(), background: false })
+    /// The name of a process that a line starts, with its arguments, and whether in the background.
+    fn started(line: &str) -> (&str, std::vec::Vec<&str>, bool) {
+        match Command::parse(line) {
+            Ok(Command::Start { name, arguments, background }) => (name, arguments.collect(), background),
+            other => panic!("{line:?} is {other:?}"),
+        }
     }
 
     #[test]
     fn any_other_name_starts_a_process() {
-        assert_eq!(Command::parse("webget -o null  http://a/"), start("webget", &["-o", "null", "http://a/"]));
-        assert_eq!(Command::parse("say \"two words; one\" x"), start("say", &["two words; one", "x"]));
+        let arguments = std::vec!["-o", "null", "http://a/"];
+        assert_eq!(started(" webget -o null  http://a/ "), ("webget", arguments, false));
+        assert_eq!(started("say \"two words; one\" \"\" x"), ("say", std::vec!["two words; one", "", "x"], false));
+        assert_eq!(started("say"), ("say", std::vec![], false));
     }
 
     #[test]
     fn start_runs_a_process_in_the_background() {
-        let arguments = ["--every", "1"].into_iter().collect();
-        let expected = Command::Start { name: "monitor", arguments, background: true };
-        assert_eq!(Command::parse("start monitor --every 1"), Ok(expected));
+        assert_eq!(started("start monitor --every 1"), ("monitor", std::vec!["--every", "1"], true));
+        assert_eq!(started("start monitor"), ("monitor", std::vec![], true));
         assert_eq!(Command::parse("start"), Err(ParseError::Usage("start APP [ARGUMENT...]")));
     }
 
@@ -155,14 +183,14 @@ mod tests {
 
     #[test]
     fn quotes_must_have_partners_and_hold_whole_words() {
-        for bad in ["say \"x", "say a\"b\"", "say \"a\"b", "\""] {
+        for bad in ["say \"x", "say a\"b\"", "say \"a\"b", "\"", "say x \"y", "start x y\""] {
             assert_eq!(Command::parse(bad), Err(ParseError::Quote), "{bad}");
         }
     }
 
     #[test]
-    fn too_many_arguments_are_refused() {
-        let line = "x ".repeat(ARGUMENTS_MAX + 2);
-        assert_eq!(Command::parse(&line), Err(ParseError::TooManyArguments));
+    fn there_may_be_as_many_arguments_as_a_line_has_room_for() {
+        let line = "x ".repeat(crate::LINE_MAX / 2);
+        assert_eq!(started(&line).1.len(), crate::LINE_MAX / 2 - 1);
     }
 }

@@ -1,11 +1,9 @@
 //! Line editing for a terminal: backspace, ^U, ^W, ^C, and the lines typed before by the up and down keys.
 
+use crate::history::History;
+use crate::sequence::{Meaning, Sequence};
 use crate::{LINE_MAX, Line};
 use core::fmt::Write;
-use heapless::Deque;
-
-/// Lines kept for the up key.
-const HISTORY: usize = 8;
 
 /// Control keys by the byte that they send.
 pub struct Key;
@@ -16,115 +14,100 @@ impl Key {
     const BACKSPACE: u8 = 8;
     const KILL_LINE: u8 = 21;
     const KILL_WORD: u8 = 23;
-    const ESCAPE: u8 = 27;
+    pub(crate) const ESCAPE: u8 = 27;
     const DELETE: u8 = 127;
 }
 
-/// How far an escape sequence has come.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Escape {
-    None,
-    Begun,
-    Bracket,
-}
-
 /// The line that is being typed.
-pub(crate) struct Editor {
-    line: Line,
-    history: Deque<Line, HISTORY>,
+pub(crate) struct Editor<'a> {
+    line: &'a mut Line,
+    history: &'a mut History,
     /// How many lines back the shown one is; 0 is the line being typed.
     back: usize,
-    escape: Escape,
+    sequence: Sequence,
     after_return: bool,
 }
 
-impl Editor {
-    pub(crate) fn new() -> Self {
-        Editor { line: Line::new(), history: Deque::new(), back: 0, escape: Escape::None, after_return: false }
+impl<'a> Editor<'a> {
+    pub(crate) fn new(line: &'a mut Line, history: &'a mut History) -> Self {
+        Editor { line, history, back: 0, sequence: Sequence::new(), after_return: false }
     }
 
-    /// Takes a key and echoes it; a whole line when the return key ends it.
-    pub(crate) fn key(&mut self, byte: u8, out: &mut impl Write) -> Option<Line> {
-        if self.escape != Escape::None {
-            self.escape_key(byte, out);
-            return None;
-        }
+    /// Takes a key and echoes it. Whether it ends the line, which is then to be taken by [`Editor::take_line`].
+    pub(crate) fn key(&mut self, byte: u8, out: &mut impl Write) -> bool {
+        let byte = match self.sequence.take(byte) {
+            Meaning::Key(byte) => byte,
+            meaning => {
+                self.show_earlier(meaning, out);
+                return false;
+            }
+        };
         // A terminal may send return as CR, as LF, or as both: the LF behind a CR is the same key.
         let repeated = byte == b'\n' && self.after_return;
         self.after_return = byte == b'\r';
         match byte {
-            b'\r' | b'\n' if repeated => None,
+            b'\r' | b'\n' if repeated => {}
             b'\r' | b'\n' => {
                 echo(out, "\n");
-                self.remember();
-                Some(core::mem::take(&mut self.line))
+                self.back = 0;
+                self.history.remember(self.line);
+                return true;
             }
-            Key::BACKSPACE | Key::DELETE => {
-                self.erase(1, out);
-                None
-            }
-            Key::KILL_LINE => {
-                self.erase(LINE_MAX, out);
-                None
-            }
+            Key::BACKSPACE | Key::DELETE => self.erase(1, out),
+            Key::KILL_LINE => self.erase(LINE_MAX, out),
             Key::KILL_WORD => {
                 let kept = self.line.trim_end().rfind(' ').map_or(0, |space| space + 1);
                 let count = self.line.get(kept..).map_or(0, |word| word.chars().count());
                 self.erase(count, out);
-                None
             }
             Key::INTERRUPT => {
                 echo(out, "^C");
                 self.line.clear();
                 echo(out, "\n");
                 // An empty line brings the prompt back.
-                Some(Line::new())
+                return true;
             }
-            Key::ESCAPE => {
-                self.escape = Escape::Begun;
-                None
+            b' '..=b'~' if self.line.push(char::from(byte)).is_ok() => {
+                // The terminal may be slow; what it misses shows in the next redraw.
+                let _ = out.write_char(char::from(byte));
             }
-            b' '..=b'~' => {
-                if self.line.push(char::from(byte)).is_ok() {
-                    // The terminal may be slow; what it misses shows in the next redraw.
-                    let _ = out.write_char(char::from(byte));
-                }
-                None
-            }
-            _ => None,
+            _ => {}
         }
+        false
+    }
+
+    /// Exchanges the line for another one, which is emptied to be typed in.
+    pub(crate) fn take_line(&mut self, other: &mut &'a mut Line) {
+        core::mem::swap(&mut self.line, other);
+        self.line.clear();
+    }
+
+    /// Follows a byte that is somebody else's, to know where one of the terminal's sequences ends.
+    pub(crate) fn watch(&mut self, byte: u8) {
+        self.sequence.take(byte);
     }
 
     /// Writes the line again, behind a new prompt.
     pub(crate) fn redraw(&self, out: &mut impl Write) {
-        echo(out, &self.line);
+        echo(out, self.line);
     }
 
-    fn escape_key(&mut self, byte: u8, out: &mut impl Write) {
-        self.escape = match (self.escape, byte) {
-            (Escape::Begun, b'[') => Escape::Bracket,
-            // Parameters of a key that has no meaning here.
-            (Escape::Bracket, b'0'..=b'?') => Escape::Bracket,
-            (Escape::Bracket, b'A') => self.show(self.back + 1, out),
-            (Escape::Bracket, b'B') => self.show(self.back.saturating_sub(1), out),
-            _ => Escape::None,
+    fn show_earlier(&mut self, meaning: Meaning, out: &mut impl Write) {
+        let back = match meaning {
+            Meaning::Up => self.back + 1,
+            Meaning::Down => self.back.saturating_sub(1),
+            Meaning::Key(_) | Meaning::Nothing => return,
         };
-    }
-
-    fn show(&mut self, back: usize, out: &mut impl Write) -> Escape {
-        let count = self.history.len();
-        if back <= count {
-            let line = if back == 0 {
-                Line::new()
-            } else {
-                self.history.iter().nth(count - back).cloned().unwrap_or_default()
-            };
-            self.erase(LINE_MAX, out);
-            echo(out, &line);
-            self.line = line;
-            self.back = back;
+        if back > self.history.count() {
+            return;
         }
-        Escape::None
+        self.erase(LINE_MAX, out);
+        if let Some(line) = self.history.back(back) {
+            echo(out, line);
+            // A line of the history was one before.
+            let _ = self.line.push_str(line);
+        }
+        self.back = back;
     }
 
     fn erase(&mut self, count: usize, out: &mut impl Write) {
@@ -134,18 +117,6 @@ impl Editor {
             }
             echo(out, "\x08 \x08");
         }
-    }
-
-    fn remember(&mut self) {
-        self.back = 0;
-        if self.line.is_empty() || self.history.back() == Some(&self.line) {
-            return;
-        }
-        if self.history.is_full() {
-            self.history.pop_front();
-        }
-        // There is room: the oldest line has just made it.
-        let _ = self.history.push_back(self.line.clone());
     }
 }
 
@@ -161,10 +132,16 @@ mod tests {
     use std::vec::Vec;
 
     fn type_keys(keys: &[u8]) -> (Vec<String>, String) {
-        let mut editor = Editor::new();
+        let (mut line, mut history, mut other) = (Line::new(), History::new(), Line::new());
+        let (mut editor, mut other) = (Editor::new(&mut line, &mut history), &mut other);
         let mut echo = String::new();
-        let lines =
-            keys.iter().filter_map(|&key| editor.key(key, &mut echo)).map(|line| line.as_str().into()).collect();
+        let mut lines = Vec::new();
+        for &key in keys {
+            if editor.key(key, &mut echo) {
+                editor.take_line(&mut other);
+                lines.push(other.as_str().into());
+            }
+        }
         (lines, echo)
     }
 
@@ -195,6 +172,22 @@ mod tests {
     #[test]
     fn unknown_keys_and_sequences_leave_the_line_alone() {
         assert_eq!(type_keys(b"a\x1b[3~\x1b[1;5Cb\x00\xff\x1bxc\r").0, ["abc"]);
+    }
+
+    #[test]
+    fn a_terminals_report_is_never_a_command() {
+        // What a terminal says where some output has asked for its title, its colours, its settings, its clipboard.
+        for report in [
+            &b"\x1b]lexit\r\x1b\\"[..],
+            b"\x1b]0;exit\r\x07",
+            b"\x1bP1$rexit\r\x1b\\",
+            b"\x1b_exit\r\x1b\\",
+            b"\x9dexit\r\x9c",
+            b"\xc2\x90exit\r\xc2\x9c",
+        ] {
+            let keys = [b"p", report, b"s\r"].concat();
+            assert_eq!(type_keys(&keys).0, ["ps"], "{keys:x?}");
+        }
     }
 
     #[test]

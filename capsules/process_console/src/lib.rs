@@ -2,7 +2,7 @@
 //!
 //! It reads bytes and yields commands; the board carries them out and says how they ended ([`Console::finished`]).
 //! A command line is a list of commands separated by `;`. Words are separated by spaces; double quotes keep spaces
-//! and semicolons in a word.
+//! and semicolons in a word. A command may have 8 KiB, and nothing is copied to carry it out: it is lent to the board.
 //!
 //! | command | what it does | status |
 //! |---|---|---|
@@ -25,25 +25,30 @@ use slopos_host_log as _;
 
 mod command;
 mod editor;
+mod history;
 mod report;
 mod script;
+mod sequence;
 mod window;
 
-pub use command::{Command, ParseError};
+pub use command::{Command, ParseError, Words};
 pub use editor::Key;
 pub use report::{DeviceState, HELP, SELF_TEST_HELP, grant, network, process};
 pub use script::split_script;
 pub use window::{LINE_ROOM, Window};
 
 use core::fmt::Write;
+use core::ops::{Deref, Range};
 use editor::Editor;
 use heapless::String;
+use history::History;
 use slopos_abi::{STATUS_KILLED, STATUS_MAX};
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::time::{Duration, Instant};
 
-/// Longest command line, in bytes.
-pub const LINE_MAX: usize = 512;
+/// Longest command, and longest line that can be typed, in bytes: a URL of 8,000 octets (RFC 9110 section 4.1) and the
+/// words around it.
+pub const LINE_MAX: usize = 8 * 1024;
 /// How long the script waits for the network before it starts without it.
 pub const NETWORK_PATIENCE: Duration = Duration::from_secs(120);
 /// Status of a command that there is not.
@@ -54,7 +59,43 @@ const EXIT_BASE: u8 = 16;
 const PROMPT: &str = "slopos> ";
 
 /// One line of commands.
-pub type Line = String<LINE_MAX>;
+pub(crate) type Line = String<LINE_MAX>;
+
+/// What a monitor keeps of what is typed. Its beginning is all zeros, so it may lie where memory starts as such; it is
+/// much too large for a stack.
+pub struct Memory {
+    /// The line that is being typed, and the one that was typed and is being carried out.
+    lines: [Line; 2],
+    history: History,
+}
+
+impl Memory {
+    /// Nothing was typed.
+    #[expect(clippy::new_without_default, reason = "a default would pass over the stack")]
+    pub const fn new() -> Memory {
+        Memory { lines: [Line::new(), Line::new()], history: History::new() }
+    }
+}
+
+/// A command that is to be carried out, on loan: [`Console::give_back`] wants it again.
+#[derive(Debug)]
+pub enum Begun<'a> {
+    /// One of the script.
+    Script(&'a str),
+    /// A part of the line that was typed.
+    Typed(&'a mut String<LINE_MAX>, Range<usize>),
+}
+
+impl Deref for Begun<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Begun::Script(text) => text.trim(),
+            Begun::Typed(line, range) => line.get(range.clone()).unwrap_or_default().trim(),
+        }
+    }
+}
 
 /// What the monitor is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,9 +126,11 @@ pub enum Input {
 /// The monitor.
 pub struct Console<'a> {
     script: Option<&'a str>,
-    editor: Editor,
-    /// What is left of the line that was typed.
-    typed: Line,
+    editor: Editor<'a>,
+    /// The line that was typed; `None` while a part of it is on loan.
+    typed: Option<&'a mut Line>,
+    /// Bytes of it that are dealt with.
+    dealt_with: usize,
     mode: Mode,
     status: i32,
     prompted: bool,
@@ -95,10 +138,12 @@ pub struct Console<'a> {
 
 impl<'a> Console<'a> {
     /// A monitor that first carries out the script; an empty one is none.
-    pub fn new(script: &'a str) -> Self {
+    pub fn new(script: &'a str, memory: &'a mut Memory) -> Self {
+        let Memory { lines: [line, typed], history } = memory;
         let script = Some(script).filter(|script| !script.trim().is_empty());
         let mode = if script.is_some() { Mode::AwaitingNetwork } else { Mode::Idle };
-        Console { script, editor: Editor::new(), typed: Line::new(), mode, status: 0, prompted: false }
+        let editor = Editor::new(line, history);
+        Console { script, editor, typed: Some(typed), dealt_with: 0, mode, status: 0, prompted: false }
     }
 
     /// Says whether the network is up, or whether there is none to wait for; the script begins then.
@@ -111,17 +156,28 @@ impl<'a> Console<'a> {
     /// Whether a byte from the line can be taken now. Until then it stays with the port: a line that was typed ahead
     /// is not lost while the one before it is carried out.
     pub fn accepts_input(&self) -> bool {
-        self.typed.is_empty() || self.foreground().is_some()
+        self.foreground().is_some() || self.typed.is_some() && self.rest().is_empty()
+    }
+
+    /// What is left of the line that was typed.
+    fn rest(&self) -> &str {
+        self.typed.as_ref().and_then(|typed| typed.get(self.dealt_with..)).unwrap_or_default()
     }
 
     /// Takes a byte from the line and echoes it. To be called while [`Console::accepts_input`].
     pub fn input(&mut self, byte: u8, out: &mut impl Write) -> Input {
         match self.mode {
             Mode::Foreground(process) if byte == Key::INTERRUPT => Input::Interrupt(process),
-            Mode::Foreground(_) => Input::ForProcess(byte),
+            Mode::Foreground(_) => {
+                self.editor.watch(byte);
+                Input::ForProcess(byte)
+            }
             _ => {
-                if let Some(line) = self.editor.key(byte, out) {
-                    self.typed = line;
+                if self.editor.key(byte, out) {
+                    if let Some(typed) = &mut self.typed {
+                        self.editor.take_line(typed);
+                    }
+                    self.dealt_with = 0;
                     self.prompted = false;
                 }
                 Input::Done
@@ -129,8 +185,8 @@ impl<'a> Console<'a> {
         }
     }
 
-    /// The next command line to parse and carry out, if it is time for one. Writes the prompt where a person's turn is.
-    pub fn next(&mut self, now: Instant, out: &mut impl Write) -> Option<Line> {
+    /// The next command to carry out, if it is time for one. Writes the prompt where a person's turn is.
+    pub fn next(&mut self, now: Instant, out: &mut impl Write) -> Option<Begun<'a>> {
         if matches!(self.mode, Mode::Sleeping(until) if now >= until) {
             self.finished(0);
         }
@@ -140,9 +196,10 @@ impl<'a> Console<'a> {
         if let Some(script) = self.script {
             let (command, rest) = split_script(script);
             self.script = rest;
-            return Some(self.begin(command));
+            self.mode = Mode::Busy;
+            return Some(Begun::Script(bounded(command)));
         }
-        if self.typed.is_empty() {
+        if self.rest().is_empty() {
             if !self.prompted {
                 self.prompted = true;
                 // The writer is the serial line; what it cannot take is lost, as on any terminal.
@@ -151,15 +208,20 @@ impl<'a> Console<'a> {
             }
             return None;
         }
-        let line = core::mem::take(&mut self.typed);
-        let (command, rest) = split_script(&line);
-        self.typed = bounded(rest.unwrap_or(""));
-        Some(self.begin(command))
+        let (command, rest) = split_script(self.rest());
+        let range = self.dealt_with..self.dealt_with + command.len();
+        let left = rest.map_or(0, str::len);
+        let line = self.typed.take()?;
+        self.dealt_with = line.len() - left;
+        self.mode = Mode::Busy;
+        Some(Begun::Typed(line, range))
     }
 
-    fn begin(&mut self, command: &str) -> Line {
-        self.mode = Mode::Busy;
-        bounded(command)
+    /// Takes the command back that [`Console::next`] gave. Until then nothing can be typed.
+    pub fn give_back(&mut self, command: Begun<'a>) {
+        if let Begun::Typed(line, _) = command {
+            self.typed = Some(line);
+        }
     }
 
     /// The command that [`Console::next`] gave has ended with this status.
@@ -198,7 +260,7 @@ impl<'a> Console<'a> {
 
     /// Whether [`Console::next`] has another command at once.
     pub fn has_more(&self) -> bool {
-        self.mode == Mode::Idle && (self.script.is_some() || !self.typed.is_empty())
+        self.mode == Mode::Idle && (self.script.is_some() || !self.rest().is_empty())
     }
 
     /// The status of the last command.
@@ -213,12 +275,14 @@ impl<'a> Console<'a> {
     }
 }
 
-/// The text as a line; one that is too long becomes a command that does not exist.
-fn bounded(text: &str) -> Line {
-    Line::try_from(text.trim()).unwrap_or_else(|_| {
-        defmt::warn!("console: a command of {=usize} bytes is longer than {=usize}", text.len(), LINE_MAX);
-        Line::try_from("<too-long>").unwrap_or_default()
-    })
+/// The command, or one that does not exist where it is too long.
+fn bounded(command: &str) -> &str {
+    let length = command.trim().len();
+    if length <= LINE_MAX {
+        return command;
+    }
+    defmt::warn!("console: a command of {=usize} bytes is longer than {=usize}", length, LINE_MAX);
+    "<too-long>"
 }
 
 /// The word for how a process ended, for the line that the monitor prints where it did not end by itself.
@@ -231,8 +295,15 @@ mod tests {
     use super::*;
     use std::string::String;
 
+    fn monitor(script: &str) -> Console<'_> {
+        Console::new(script, std::boxed::Box::leak(std::boxed::Box::new(Memory::new())))
+    }
+
     fn next(console: &mut Console<'_>, millis: u64) -> Option<String> {
-        console.next(Instant::from_millis(millis), &mut String::new()).map(|line| line.as_str().into())
+        let command = console.next(Instant::from_millis(millis), &mut String::new())?;
+        let text = String::from(&*command);
+        console.give_back(command);
+        Some(text)
     }
 
     fn type_line(console: &mut Console<'_>, text: &str) -> String {
@@ -245,20 +316,20 @@ mod tests {
 
     #[test]
     fn the_script_waits_for_the_network_or_for_two_minutes() {
-        let mut console = Console::new("webget http://10.0.2.2/; exit");
+        let mut console = monitor("webget http://10.0.2.2/; exit");
         console.network_ready(false, Instant::from_millis(119_999));
         assert_eq!(next(&mut console, 119_999), None);
         assert_eq!(console.next_deadline(), Some(Instant::from_millis(120_000)));
         console.network_ready(false, Instant::from_millis(120_000));
         assert_eq!(next(&mut console, 120_000).as_deref(), Some("webget http://10.0.2.2/"));
-        let mut console = Console::new("exit");
+        let mut console = monitor("exit");
         console.network_ready(true, Instant::from_millis(1));
         assert_eq!(next(&mut console, 1).as_deref(), Some("exit"));
     }
 
     #[test]
     fn commands_follow_each_other_when_the_one_before_has_ended() {
-        let mut console = Console::new("a; b");
+        let mut console = monitor("a; b");
         console.network_ready(true, Instant::BOOT);
         assert_eq!(next(&mut console, 0).as_deref(), Some("a"));
         assert_eq!(next(&mut console, 0), None, "nothing begins while a command is carried out");
@@ -272,7 +343,7 @@ mod tests {
     #[test]
     fn a_status_out_of_range_counts_as_111() {
         for (status, code) in [(0, 16), (22, 38), (111, 127), (112, 127), (200, 127), (-1, 127), (i32::MIN, 127)] {
-            let mut console = Console::new("");
+            let mut console = monitor("");
             console.finished(status);
             assert_eq!(console.exit_code(), code);
         }
@@ -280,7 +351,7 @@ mod tests {
 
     #[test]
     fn sleep_ends_by_itself_with_status_0() {
-        let mut console = Console::new("");
+        let mut console = monitor("");
         console.finished(5);
         console.sleep_until(Instant::from_millis(100));
         assert_eq!(next(&mut console, 99), None);
@@ -291,7 +362,7 @@ mod tests {
 
     #[test]
     fn typed_lines_are_split_like_scripts() {
-        let mut console = Console::new("");
+        let mut console = monitor("");
         type_line(&mut console, "ps; net\r");
         assert_eq!(next(&mut console, 0).as_deref(), Some("ps"));
         console.finished(0);
@@ -301,8 +372,20 @@ mod tests {
     }
 
     #[test]
+    fn semicolons_without_commands_leave_the_prompt() {
+        for line in [";\r", ";;\r", " ; ; \r", "   \r", "\r"] {
+            let mut console = monitor("");
+            type_line(&mut console, line);
+            while next(&mut console, 0).is_some_and(|command| command.is_empty()) {
+                console.finished(0);
+            }
+            assert!(console.accepts_input() && !console.has_more(), "{line:?}");
+        }
+    }
+
+    #[test]
     fn what_is_typed_while_a_process_runs_is_the_process_s() {
-        let mut console = Console::new("");
+        let mut console = monitor("");
         let id = ProcessId::new(2);
         console.run_in_foreground(id);
         assert_eq!(console.input(b'x', &mut String::new()), Input::ForProcess(b'x'));
@@ -311,7 +394,7 @@ mod tests {
 
     #[test]
     fn the_prompt_is_written_once() {
-        let mut console = Console::new("");
+        let mut console = monitor("");
         let mut out = String::new();
         console.next(Instant::BOOT, &mut out);
         console.next(Instant::BOOT, &mut out);
@@ -320,13 +403,53 @@ mod tests {
 
     #[test]
     fn a_command_that_is_too_long_is_an_unknown_one() {
-        let long = "x".repeat(LINE_MAX + 1);
-        let mut console = Console::new(&long);
+        let long = "x".repeat(LINE_MAX + 1) + "; b";
+        let mut console = monitor(&long);
         console.network_ready(true, Instant::BOOT);
         let line = next(&mut console, 0).unwrap();
-        assert_eq!(
-            Command::parse(&line),
-            Ok(Command::Start { name: "<too-long>", arguments: heapless::Vec::new(), background: false })
-        );
+        assert!(matches!(Command::parse(&line), Ok(Command::Start { name: "<too-long>", .. })));
+        console.finished(STATUS_UNKNOWN);
+        assert_eq!(next(&mut console, 0).as_deref(), Some("b"));
+    }
+
+    #[test]
+    fn a_command_of_8_kib_is_carried_out_whether_it_was_typed_or_is_in_the_script() {
+        let command = format!("webget http://10.0.2.2/{}", "x".repeat(LINE_MAX - 23));
+        assert_eq!(command.len(), 8 * 1024);
+        let script = format!(" {command} ; exit");
+        let mut console = monitor(&script);
+        console.network_ready(true, Instant::BOOT);
+        assert_eq!(next(&mut console, 0), Some(command.clone()));
+        console.finished(0);
+        assert_eq!(next(&mut console, 0).as_deref(), Some("exit"));
+        console.finished(0);
+        type_line(&mut console, &(command.clone() + "\r"));
+        assert_eq!(next(&mut console, 0), Some(command));
+    }
+
+    #[test]
+    fn nothing_can_be_typed_while_a_typed_command_is_on_loan() {
+        let mut console = monitor("");
+        type_line(&mut console, "a; b\r");
+        let begun = console.next(Instant::BOOT, &mut String::new()).unwrap();
+        assert_eq!(&*begun, "a");
+        assert!(!console.accepts_input() && !console.has_more());
+        console.give_back(begun);
+        console.finished(0);
+        assert!(!console.accepts_input() && console.has_more());
+        assert_eq!(next(&mut console, 0).as_deref(), Some("b"));
+        assert!(console.accepts_input());
+    }
+
+    #[test]
+    fn a_report_whose_beginning_a_process_read_is_no_command_behind_its_end() {
+        let mut console = monitor("");
+        console.run_in_foreground(ProcessId::new(0));
+        for byte in *b"\x1b]0;exit" {
+            console.input(byte, &mut String::new());
+        }
+        console.finished(0);
+        type_line(&mut console, "\rkill webget\r\x07ps\r");
+        assert_eq!(next(&mut console, 0).as_deref(), Some("ps"));
     }
 }

@@ -165,6 +165,14 @@ pub fn wait_for_interrupt() {
     unsafe { asm!("sti", "hlt", "cli", options(nostack)) };
 }
 
+/// Takes the interrupts that are pending, where the kernel has worked for a while and no process ran.
+#[cfg(not(test))]
+pub fn let_interrupts_in() {
+    // SAFETY: the interrupt table is loaded before the board's loop runs; handlers only mark what came. `sti` takes effect
+    // behind the instruction that follows it.
+    unsafe { asm!("sti", "nop", "cli", options(nostack)) };
+}
+
 /// Stops for ever.
 #[cfg(not(test))]
 pub fn halt() -> ! {

@@ -8,10 +8,10 @@ use crate::paging::{Access, Entry, KernelSpace, PAGE, UserTables, physical_addre
 use crate::trap::Context;
 use core::ptr::NonNull;
 use slopos_abi::flash::{EXECUTE, WRITE};
-use slopos_abi::{Errno, USER_BASE, USER_END};
+use slopos_abi::{Errno, USER_BASE, USER_END, arguments_max};
 use slopos_kernel::loader::Image;
 use slopos_kernel::process::ProcessId;
-use slopos_kernel::processor::Processor;
+use slopos_kernel::processor::{ArgumentsTooLong, Processor};
 #[cfg(not(test))]
 use slopos_kernel::processor::{Call, Fault, Trap};
 
@@ -247,23 +247,37 @@ impl Processor for Cpu {
         space.map_range(space.stack_start(), space.stack.bytes(), Access::Write);
     }
 
-    fn begin(&mut self, process: ProcessId, entry: u64, arguments: &[u8]) {
+    fn begin<'a>(
+        &mut self,
+        process: ProcessId,
+        words: impl Iterator<Item = &'a str> + Clone,
+    ) -> Result<(), ArgumentsTooLong> {
         let space = &mut self.spaces[process.index()];
         let stack = space.stack.bytes_mut();
+        let length = ArgumentsTooLong::check(words.clone(), arguments_max(stack.len()))?;
         stack.fill(0);
-        let top = stack.len() - arguments.len().next_multiple_of(16);
-        stack[top..top + arguments.len()].copy_from_slice(arguments);
+        let top = stack.len() - length.next_multiple_of(16);
+        let mut place = top;
+        for word in words {
+            // Just measured; the NUL behind each word is there already.
+            stack[place..place + word.len()].copy_from_slice(word.as_bytes());
+            place += word.len() + 1;
+        }
         let address = space.stack_start() + top as u64;
         space.context = Context {
             rdi: address,
-            rsi: arguments.len() as u64,
-            rip: entry,
+            rsi: length as u64,
             cs: crate::segments::USER_CODE.into(),
             rflags: crate::control::user_flags(),
             rsp: address,
             ss: crate::segments::USER_DATA.into(),
             ..Context::new()
         };
+        Ok(())
+    }
+
+    fn set_entry(&mut self, process: ProcessId, entry: u64) {
+        self.spaces[process.index()].context.rip = entry;
     }
 }
 
@@ -351,10 +365,26 @@ mod tests {
     #[test]
     fn a_process_begins_with_its_arguments_on_an_aligned_stack() {
         let mut cpu = cpu();
-        cpu.begin(P, USER_BASE + 4, b"p0\0x\0");
+        cpu.begin(P, ["p0", "x"].into_iter()).unwrap();
+        cpu.set_entry(P, USER_BASE + 4);
         let context = cpu.spaces[0].context;
         assert_eq!((context.rip, context.rsi, context.rsp % 16), (USER_BASE + 4, 5, 0));
         assert_eq!(cpu.readable(P, context.rdi, 5), Ok(&b"p0\0x\0"[..]));
         assert_eq!(context.cs & 3, 3);
+    }
+
+    #[test]
+    fn arguments_take_half_of_the_stack_at_most_and_too_long_ones_change_nothing() {
+        let mut cpu = cpu();
+        let half = "x".repeat(0x1000 - "p0\0\0".len());
+        cpu.begin(P, ["p0", &half].into_iter()).unwrap();
+        cpu.set_entry(P, USER_BASE);
+        let context = cpu.spaces[0].context;
+        assert_eq!((context.rsi, context.rsp), (0x1000, STACK_END - 0x1000));
+        let block = cpu.readable(P, context.rdi, context.rsi).unwrap();
+        assert_eq!(block, format!("p0\0{half}\0").as_bytes());
+        let refused = cpu.begin(P, ["p0", &half, ""].into_iter());
+        assert_eq!(refused, Err(ArgumentsTooLong { bytes: 0x1001, most: 0x1000 }));
+        assert_eq!(cpu.spaces[0].context.rip, USER_BASE);
     }
 }

@@ -134,3 +134,160 @@ pub fn name_bytes(text: &str) -> Option<[u8; NAME]> {
     name.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
     Some(name)
 }
+
+/// Why an entry of a flash map cannot be used. The `flash` tool and the kernel go by the same rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryFault {
+    /// It has no name, or one that is not UTF-8.
+    NoName,
+    /// It is neither an app's slot nor a data region; the kind.
+    Kind(u32),
+    /// It begins in the sectors of the map itself.
+    InMap,
+    /// It has no sectors.
+    Empty,
+    /// It ends behind the last sector of the flash.
+    BeyondEnd,
+    /// Another entry that is used has its name; the index of that.
+    SameName(usize),
+    /// It shares a sector with another entry that is used; the index of that.
+    Overlaps(usize),
+}
+
+impl EntryFault {
+    /// The fault in a few words.
+    pub const fn text(self) -> &'static str {
+        match self {
+            EntryFault::NoName => "it has no name",
+            EntryFault::Kind(_) => "it is of no known kind",
+            EntryFault::InMap => "it lies over the map",
+            EntryFault::Empty => "it has no sectors",
+            EntryFault::BeyondEnd => "it goes beyond the end of the flash",
+            EntryFault::SameName(_) => "another entry has its name",
+            EntryFault::Overlaps(_) => "it lies over another entry",
+        }
+    }
+}
+
+impl MapEntry {
+    /// The sectors of the slot; they may lie beyond the end of any flash.
+    pub fn range(&self) -> core::ops::Range<u64> {
+        let start = u64::from(self.start_sector);
+        start..start + u64::from(self.sectors)
+    }
+
+    /// Whether two names are one. What stands behind the first NUL does not count.
+    fn is_named_like(&self, other: &MapEntry) -> bool {
+        name_text(&self.name) == name_text(&other.name)
+    }
+}
+
+/// Checks the entries of a map against each other and against a flash of so many sectors, and tells of each that cannot
+/// be used. Answers which can, a bit for each; an entry behind the first [`MAP_ENTRIES`] never can.
+///
+/// Where two do not go together the one is used that comes first, and an app's slot comes before every data region: a
+/// region that lies over a program would let one process write what another runs.
+pub fn check_map(entries: &[MapEntry], flash_sectors: u64, mut tell: impl FnMut(usize, EntryFault)) -> u64 {
+    let mut usable = 0_u64;
+    for data in [false, true] {
+        for (index, entry) in entries.iter().enumerate().take(MAP_ENTRIES) {
+            // An entry without a kind comes with the data, so that it is told of once.
+            if (entry.kind != KIND_APP) != data {
+                continue;
+            }
+            let others = entries.iter().enumerate().filter(|(other, _)| usable >> (other & 63) & 1 != 0);
+            match check_entry(entry, others.take(MAP_ENTRIES), flash_sectors) {
+                Ok(()) => usable |= 1 << index,
+                Err(fault) => tell(index, fault),
+            }
+        }
+    }
+    usable
+}
+
+fn check_entry<'a>(
+    entry: &MapEntry,
+    mut others: impl Iterator<Item = (usize, &'a MapEntry)>,
+    flash_sectors: u64,
+) -> Result<(), EntryFault> {
+    let range = entry.range();
+    name_text(&entry.name).ok_or(EntryFault::NoName)?;
+    if !matches!(entry.kind, KIND_APP | KIND_DATA) {
+        return Err(EntryFault::Kind(entry.kind));
+    }
+    if range.start < MAP_SECTORS as u64 {
+        return Err(EntryFault::InMap);
+    }
+    if range.is_empty() {
+        return Err(EntryFault::Empty);
+    }
+    if range.end > flash_sectors {
+        return Err(EntryFault::BeyondEnd);
+    }
+    let meets = |other: &MapEntry| range.start < other.range().end && other.range().start < range.end;
+    others.try_for_each(|(index, other)| {
+        if entry.is_named_like(other) {
+            return Err(EntryFault::SameName(index));
+        }
+        if meets(other) { Err(EntryFault::Overlaps(index)) } else { Ok(()) }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(name: &str, kind: u32, start_sector: u32, sectors: u32) -> MapEntry {
+        MapEntry { name: name_bytes(name).unwrap(), kind, start_sector, sectors, reserved: 0 }
+    }
+
+    fn check(entries: &[MapEntry]) -> (u64, Vec<(usize, EntryFault)>) {
+        let mut faults = Vec::new();
+        let usable = check_map(entries, 100, |index, fault| faults.push((index, fault)));
+        (usable, faults)
+    }
+
+    #[test]
+    fn entries_that_touch_and_fill_the_flash_are_used() {
+        let entries = [entry("a", KIND_APP, 4, 6), entry("b", KIND_DATA, 10, 90)];
+        assert_eq!(check(&entries), (0b11, [].into()));
+    }
+
+    #[test]
+    fn a_region_over_an_app_is_refused_wherever_it_stands_in_the_map() {
+        for (start, sectors) in [(4, 1), (9, 1), (9, 10), (4, 96), (5, 2)] {
+            let [app, region] = [entry("app", KIND_APP, 4, 6), entry("data", KIND_DATA, start, sectors)];
+            assert_eq!(check(&[app, region]), (0b01, [(1, EntryFault::Overlaps(0))].into()));
+            assert_eq!(check(&[region, app]), (0b10, [(0, EntryFault::Overlaps(1))].into()));
+        }
+    }
+
+    #[test]
+    fn each_entry_that_cannot_be_is_named_and_the_rest_is_used() {
+        let cases = [
+            (MapEntry { name: [0; NAME], ..entry("x", KIND_APP, 20, 1) }, EntryFault::NoName),
+            (MapEntry { name: [0xff; NAME], ..entry("x", KIND_DATA, 20, 1) }, EntryFault::NoName),
+            (entry("x", 3, 20, 1), EntryFault::Kind(3)),
+            (entry("x", KIND_APP, 3, 1), EntryFault::InMap),
+            (entry("x", KIND_DATA, 0, 100), EntryFault::InMap),
+            (entry("x", KIND_DATA, 20, 0), EntryFault::Empty),
+            (entry("x", KIND_APP, 99, 2), EntryFault::BeyondEnd),
+            (entry("x", KIND_DATA, u32::MAX, u32::MAX), EntryFault::BeyondEnd),
+            (entry("first", KIND_APP, 20, 1), EntryFault::SameName(0)),
+            (entry("first", KIND_DATA, 20, 1), EntryFault::SameName(0)),
+            (entry("x", KIND_APP, 9, 1), EntryFault::Overlaps(0)),
+        ];
+        for (bad, fault) in cases {
+            let entries = [entry("first", KIND_APP, 4, 6), bad, entry("last", KIND_DATA, 50, 50)];
+            assert_eq!(check(&entries), (0b101, [(1, fault)].into()), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn what_stands_behind_the_end_of_a_name_makes_it_no_other() {
+        let mut twin = entry("first", KIND_DATA, 20, 1);
+        twin.name[8] = b'!';
+        let entries = [entry("first", KIND_DATA, 4, 6), twin];
+        assert_eq!(check(&entries), (0b01, [(1, EntryFault::SameName(0))].into()));
+    }
+}

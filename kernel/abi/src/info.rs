@@ -20,7 +20,7 @@ pub struct NetInfo {
     pub lease_seconds: u32,
     /// Largest IP packet on the link, in bytes.
     pub mtu: u32,
-    /// Frames received.
+    /// Frames received. This and the following five are 0 for a process without a network grant.
     pub receive_frames: u64,
     /// Bytes of those frames.
     pub receive_bytes: u64,
@@ -34,6 +34,38 @@ pub struct NetInfo {
     pub retransmits: u64,
     /// The caller's ledger: +10 for each connect that succeeded, -10 for each that timed out.
     pub ledger: i64,
+    /// How far the network is, in the bits of [`network`].
+    pub flags: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Bits of [`NetInfo::flags`]. A connect can succeed only where all of the first three are set.
+pub mod network {
+    /// The board has a network device.
+    pub const DEVICE: u32 = 1;
+    /// Its link is up.
+    pub const LINK: u32 = 2;
+    /// A DHCP server has given us an address.
+    pub const LEASE: u32 = 4;
+    /// The gateway is known to be there. Without it only neighbours can be reached.
+    pub const GATEWAY: u32 = 8;
+}
+
+impl NetInfo {
+    /// What of it is no other process's business: everything but what the board has sent and received.
+    #[must_use]
+    pub const fn without_traffic(self) -> NetInfo {
+        NetInfo {
+            receive_frames: 0,
+            receive_bytes: 0,
+            receive_dropped: 0,
+            transmit_frames: 0,
+            transmit_bytes: 0,
+            retransmits: 0,
+            ..self
+        }
+    }
 }
 
 /// The answer of `grant_info`: the caller's own network grant. All zeros where it has none.

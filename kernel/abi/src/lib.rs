@@ -2,7 +2,7 @@
 //!
 //! Numbers and C-layout structures only: no behaviour beyond checking a value. [`syscall`] has the call numbers,
 //! [`Errno`] the errors, [`flash`] the layout of the board's flash. `kernel/abi/README.md` documents each call.
-#![no_std]
+#![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
 mod errno;
@@ -30,11 +30,18 @@ pub const USER_BASE: u64 = 0x40_0000;
 /// First virtual address beyond a process. Its stack ends one guard page (4096 bytes) below.
 pub const USER_END: u64 = 0x60_0000;
 
-/// Longest argument block that a process can be started with, in bytes.
+/// Longest argument block that any process can be started with, in bytes: a command of 8 KiB, with a NUL for each blank
+/// between its words and one behind the last.
 ///
-/// On entry `rdi` is the block's address and `rsi` its length in bytes: the process's name, then its arguments,
-/// each ended by one NUL byte. `rsp` is a multiple of 16.
-pub const ARGUMENTS_MAX: usize = 512;
+/// The block lies at the top of the process's own stack. On entry `rdi` is its address and `rsi` its length in bytes:
+/// the process's name, then its arguments, each ended by one NUL byte. `rsp` is a multiple of 16, and below the block.
+pub const ARGUMENTS_MAX: usize = 8 * 1024 + 1;
+
+/// Longest argument block of a process with a stack of so many bytes: half of the stack is left for what it is there for.
+pub const fn arguments_max(stack_bytes: usize) -> usize {
+    let half = stack_bytes / 2;
+    if half < ARGUMENTS_MAX { half } else { ARGUMENTS_MAX }
+}
 
 /// Exit status of a process that the kernel ended: a fault, or a kill.
 pub const STATUS_KILLED: i32 = 110;

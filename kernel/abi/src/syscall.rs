@@ -34,6 +34,8 @@ pub const RESTRICT: u64 = 125;
 /// `restrict_connect(address, prefix, first_port, last_port)`: from now on the process connects only to remotes that
 /// lie in this network and range of ports as well. Nothing widens it again but a restart.
 pub const RESTRICT_CONNECT: u64 = 126;
+/// `sync(fd)`: 0 when everything that was written to the region is on the medium.
+pub const FS_SYNC: u64 = 127;
 
 /// Entries of the system-call table.
 pub const TABLE_ENTRIES: usize = 256;

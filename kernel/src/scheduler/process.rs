@@ -2,10 +2,12 @@
 
 use crate::descriptor::{ConsoleAccess, DescriptorTable};
 use crate::ledger::Ledger;
+use crate::loader::Loader;
 use crate::processor::{Call, Fault};
 use crate::time::{Duration, Instant};
 
 use super::TIME_SLICE;
+use super::report::Logs;
 
 /// What the manifest says of a process.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +52,8 @@ pub enum State {
     NoImage,
     /// It has not begun, or has ended.
     Stopped,
+    /// Its program is being loaded, at its own expense.
+    Loading,
     /// It can run.
     Ready,
     /// It waits for the system call that it made.
@@ -62,6 +66,7 @@ impl State {
         match self {
             State::NoImage => "no-image",
             State::Stopped => "stopped",
+            State::Loading => "loading",
             State::Ready => "ready",
             State::Waiting => "waiting",
         }
@@ -82,8 +87,13 @@ pub struct Process {
     pub denials: u64,
     pub(crate) descriptors: DescriptorTable,
     pub(super) state: State,
-    pub(super) entry: u64,
+    pub(super) loader: Loader,
+    /// Its memory is as it was loaded: it can begin.
     pub(super) fresh: bool,
+    /// It begins as soon as it is loaded.
+    pub(super) starting: bool,
+    /// What loads it waits for the flash.
+    pub(super) load_waits: bool,
     pub(super) status: Option<i32>,
     pub(super) fault: Option<Fault>,
     pub(super) waiting: Option<Waiting>,
@@ -93,6 +103,8 @@ pub struct Process {
     /// How long the last restart was waited for.
     pub(super) backoff: Duration,
     pub(super) restart_at: Option<Instant>,
+    /// Budgets of the lines that it makes the kernel write.
+    pub(super) logs: Logs,
 }
 
 /// The call that a process waits for.
@@ -104,7 +116,7 @@ pub(super) struct Waiting {
 
 impl Process {
     /// A process without an image.
-    pub const fn new(configuration: &'static Configuration) -> Process {
+    pub fn new(configuration: &'static Configuration) -> Process {
         Process {
             configuration,
             ledger: Ledger::EMPTY,
@@ -113,8 +125,10 @@ impl Process {
             denials: 0,
             descriptors: DescriptorTable::new(),
             state: State::NoImage,
-            entry: 0,
+            loader: Loader::new(),
             fresh: false,
+            starting: false,
+            load_waits: false,
             status: None,
             fault: None,
             waiting: None,
@@ -122,6 +136,7 @@ impl Process {
             started: Instant::BOOT,
             backoff: Duration::ZERO,
             restart_at: None,
+            logs: Logs::new(),
         }
     }
 
@@ -145,9 +160,24 @@ impl Process {
         self.descriptors.open()
     }
 
-    /// Whether it has begun and not ended.
+    /// Whether it was started and has not ended, be it that it is still being loaded.
     pub fn is_running(&self) -> bool {
-        matches!(self.state, State::Ready | State::Waiting)
+        matches!(self.state, State::Ready | State::Waiting) || self.is_starting()
+    }
+
+    /// Whether it was started and is still being loaded.
+    pub fn is_starting(&self) -> bool {
+        self.state == State::Loading && self.starting
+    }
+
+    /// Whether it can make a step, of its own or of being loaded.
+    pub(super) fn is_ready(&self) -> bool {
+        self.state == State::Ready || self.state == State::Loading && !self.load_waits
+    }
+
+    /// Whether it waits for something that happens outside.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.state == State::Waiting || self.state == State::Loading && self.load_waits
     }
 
     /// When it starts again by itself, if it does.
@@ -159,7 +189,7 @@ impl Process {
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self.state {
             State::Waiting => self.waiting?.deadline,
-            State::Ready => None,
+            State::Ready | State::Loading => None,
             State::Stopped | State::NoImage => self.restart_at,
         }
     }
@@ -176,11 +206,20 @@ impl Process {
 
     /// Ends the run, and says when the next begins.
     pub(super) fn end(&mut self, status: i32, now: Instant) {
+        // Who is ended while it is loaded has not run.
+        let begun = !self.is_starting();
         self.state = State::Stopped;
+        self.starting = false;
         self.waiting = None;
         self.status = Some(status);
+        self.plan_restart(begun, now);
+    }
+
+    /// Says when it starts again, where the manifest says that it does: ever later, unless the last run was `begun` and
+    /// lasted.
+    pub(super) fn plan_restart(&mut self, begun: bool, now: Instant) {
         if let Restart::Backoff { first, maximum } = self.configuration.restart {
-            let steady = now.since(self.started) >= maximum;
+            let steady = begun && now.since(self.started) >= maximum;
             let wait =
                 if steady || self.backoff == Duration::ZERO { first } else { self.backoff.times(2).min(maximum) };
             self.backoff = wait;

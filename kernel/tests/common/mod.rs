@@ -1,16 +1,20 @@
 //! A processor and objects that tests script.
+#![allow(dead_code, reason = "each test takes what it needs")]
 
-use slopos_abi::Errno;
-use slopos_abi::info::{GrantInfo, NetInfo, SocketInfo};
+use sha2::{Digest, Sha256};
+use slopos_abi::flash::{self, AppHeader, EXECUTE, READ, SECTOR, Segment};
+use slopos_abi::info::{GrantInfo, NetInfo, SocketInfo, network};
+use slopos_abi::{ARGUMENTS_MAX, Errno};
 use slopos_host_log::Token;
 use slopos_kernel::descriptor::ConsoleAccess;
-use slopos_kernel::loader::Image;
-use slopos_kernel::objects::{Object, Objects, Remote, RemoteRange};
-use slopos_kernel::process::ProcessId;
-use slopos_kernel::processor::{Processor, Trap};
-use slopos_kernel::scheduler::{Configuration, Kernel, Process, Restart};
+use slopos_kernel::loader::{Extent, Image};
+use slopos_kernel::objects::{AppSlot, Fetch, Object, Objects, Remote, RemoteRange};
+use slopos_kernel::process::{ProcessId, ProcessSet};
+use slopos_kernel::processor::{ArgumentsTooLong, Processor, Trap};
+use slopos_kernel::scheduler::{Configuration, Kernel, Process, Restart, State};
 use slopos_kernel::time::Instant;
 use std::collections::VecDeque;
+use zerocopy::{FromBytes, IntoBytes};
 
 /// Address of the one page that a fake process has.
 pub const MEMORY: u64 = 0x40_0000;
@@ -45,7 +49,9 @@ pub fn kernel_of(configurations: &'static [Configuration]) -> Kernel {
 /// Runs nothing: hands out the traps that a test has queued, interrupts when there are none.
 pub struct FakeProcessor {
     pub traps: Vec<VecDeque<Trap>>,
-    pub memory: Vec<[u8; 4096]>,
+    pub memory: Vec<Vec<u8>>,
+    /// What was mapped last, if anything.
+    pub images: Vec<Option<Image>>,
     pub blocks: Vec<Vec<u8>>,
     pub runs: Vec<usize>,
     pub results: Vec<(usize, i64)>,
@@ -53,19 +59,35 @@ pub struct FakeProcessor {
 
 impl FakeProcessor {
     pub fn new(count: usize) -> Self {
+        Self::with_ram(count, 4096)
+    }
+
+    /// Processes with so many bytes of RAM.
+    pub fn with_ram(count: usize, ram: usize) -> Self {
         FakeProcessor {
             traps: (0..count).map(|_| VecDeque::new()).collect(),
-            memory: (0..count).map(|_| [0; 4096]).collect(),
+            memory: vec![vec![0; ram]; count],
+            images: vec![None; count],
             blocks: (0..count).map(|_| Vec::new()).collect(),
             runs: Vec::new(),
             results: Vec::new(),
         }
     }
 
+    /// Loads every process that has no fresh image.
     pub fn load_all(&mut self, kernel: &mut Kernel) {
-        let image = Image { entry: MEMORY, segments: heapless::Vec::new() };
-        for index in 0..self.memory.len() {
-            kernel.set_image(ProcessId::new(index as u8), &image, self, &Token);
+        let mut objects = FakeObjects::default();
+        for id in (0..self.memory.len() as u8).map(ProcessId::new) {
+            kernel.load(id, &Token);
+            self.run_loader(kernel, &mut objects, id);
+        }
+    }
+
+    /// Makes steps until the process is no longer being loaded; nobody else may be able to run.
+    pub fn run_loader(&mut self, kernel: &mut Kernel, objects: &mut FakeObjects, id: ProcessId) {
+        while kernel.process(id).unwrap().state() == State::Loading {
+            kernel.run_next(self, objects, || Instant::BOOT);
+            objects.serve(kernel, self);
         }
     }
 
@@ -76,9 +98,10 @@ impl FakeProcessor {
         }
     }
 
-    fn range(address: u64, length: u64) -> Result<core::ops::Range<usize>, Errno> {
+    fn range(&self, process: ProcessId, address: u64, length: u64) -> Result<core::ops::Range<usize>, Errno> {
+        let ram = self.memory[process.index()].len() as u64;
         let start = address.checked_sub(MEMORY).ok_or(Errno::Fault)?;
-        let end = start.checked_add(length).filter(|&end| end <= 4096).ok_or(Errno::Fault)?;
+        let end = start.checked_add(length).filter(|&end| end <= ram).ok_or(Errno::Fault)?;
         Ok(start as usize..end as usize)
     }
 }
@@ -94,27 +117,66 @@ impl Processor for FakeProcessor {
     }
 
     fn readable(&self, process: ProcessId, address: u64, length: u64) -> Result<&[u8], Errno> {
-        Ok(&self.memory[process.index()][Self::range(address, length)?])
+        Ok(&self.memory[process.index()][self.range(process, address, length)?])
     }
 
     fn writable(&mut self, process: ProcessId, address: u64, length: u64) -> Result<&mut [u8], Errno> {
-        Ok(&mut self.memory[process.index()][Self::range(address, length)?])
+        let range = self.range(process, address, length)?;
+        Ok(&mut self.memory[process.index()][range])
     }
 
     fn image_memory(&mut self, process: ProcessId) -> &mut [u8] {
+        self.images[process.index()] = None;
         &mut self.memory[process.index()]
     }
 
-    fn map(&mut self, _: ProcessId, _: &Image) {}
+    fn map(&mut self, process: ProcessId, image: &Image) {
+        self.images[process.index()] = Some(image.clone());
+    }
 
-    fn begin(&mut self, process: ProcessId, _: u64, arguments: &[u8]) {
-        self.blocks[process.index()] = arguments.to_vec();
+    fn begin<'a>(
+        &mut self,
+        process: ProcessId,
+        words: impl Iterator<Item = &'a str> + Clone,
+    ) -> Result<(), ArgumentsTooLong> {
+        ArgumentsTooLong::check(words.clone(), ARGUMENTS_MAX)?;
+        self.blocks[process.index()] = words.flat_map(|word| [word.as_bytes(), b"\0"].concat()).collect();
+        Ok(())
+    }
+
+    fn set_entry(&mut self, _: ProcessId, entry: u64) {
+        assert_eq!(entry, MEMORY, "every program here begins where its memory does");
     }
 }
 
+/// The record of the only program: a few bytes of code.
+pub fn record() -> Vec<u8> {
+    let mut header = AppHeader::read_from_bytes(&[0; SECTOR]).unwrap();
+    header.magic = flash::APP_MAGIC;
+    header.version = flash::VERSION;
+    header.name = flash::name_bytes("app").unwrap();
+    header.segment_count = 1;
+    header.entry = MEMORY;
+    header.segments[0] =
+        Segment { address: MEMORY, memory_bytes: 16, file_bytes: 16, offset: 512, flags: READ | EXECUTE, reserved: 0 };
+    header.record_bytes = 1024;
+    let mut record = [header.as_bytes(), &[0x90; 16], &[0; 496]].concat();
+    let digest = Sha256::digest(&record);
+    header.sha256 = digest.into();
+    record[..SECTOR].copy_from_slice(header.as_bytes());
+    record
+}
+
 /// Objects whose answers a test sets beforehand and whose uses it counts.
-#[derive(Default)]
 pub struct FakeObjects {
+    /// The flash: one slot from its first sector on.
+    pub flash: Vec<u8>,
+    /// How long the slot is said to be, in sectors.
+    pub slot_sectors: u64,
+    /// Whether the device fails.
+    pub broken: bool,
+    /// Every stretch that was read for a process: first sector and length.
+    pub reads: Vec<(u64, usize)>,
     pub input: Vec<u8>,
     pub output: Vec<u8>,
     pub connect: Vec<Result<(), Errno>>,
@@ -125,6 +187,50 @@ pub struct FakeObjects {
     pub abandoned: Vec<usize>,
     pub exited: Vec<usize>,
     pub restricted: Vec<RemoteRange>,
+    /// The processes have no network grant.
+    pub without_network: bool,
+    pub synced: Vec<Result<(), Errno>>,
+    /// What processes that are being loaded have asked for: first sector and length.
+    pub fetches: Vec<(ProcessId, u64, usize)>,
+}
+
+impl Default for FakeObjects {
+    fn default() -> Self {
+        FakeObjects {
+            flash: record(),
+            slot_sectors: 2,
+            broken: false,
+            reads: Vec::new(),
+            input: Vec::new(),
+            output: Vec::new(),
+            connect: Vec::new(),
+            ready: 0,
+            sockets: 0,
+            closed: 0,
+            shut_down: 0,
+            abandoned: Vec::new(),
+            exited: Vec::new(),
+            restricted: Vec::new(),
+            without_network: false,
+            synced: Vec::new(),
+            fetches: Vec::new(),
+        }
+    }
+}
+
+impl FakeObjects {
+    /// Answers all that was asked for with the record of the only program.
+    pub fn serve(&mut self, kernel: &mut Kernel, cpu: &mut FakeProcessor) {
+        for (id, sector, length) in self.fetches.drain(..) {
+            let start = sector as usize * SECTOR;
+            let bytes: Vec<u8> = (start..start + length).map(|at| self.flash.get(at).copied().unwrap_or(0)).collect();
+            self.reads.push((sector, length));
+            kernel.take_in(id, &bytes, cpu, &Token);
+            let mut woken = ProcessSet::EMPTY;
+            woken.insert(id);
+            kernel.wake(woken);
+        }
+    }
 }
 
 impl Objects for FakeObjects {
@@ -147,11 +253,32 @@ impl Objects for FakeObjects {
         Ok(bytes.len())
     }
 
+    fn sync(&mut self, _: ProcessId, _: &Object, _: Instant) -> Result<(), Errno> {
+        self.synced.remove(0)
+    }
+
+    fn app_slot(&mut self, _: ProcessId, app: &str, _: Instant) -> AppSlot {
+        if app == "app" { AppSlot::At(Extent { sector: 0, sectors: self.slot_sectors }) } else { AppSlot::Unknown }
+    }
+
+    fn fetch(&mut self, process: ProcessId, sector: u64, length: usize, _: Instant) -> Fetch {
+        if self.broken {
+            return Fetch::Failed;
+        }
+        if !self.fetches.contains(&(process, sector, length)) {
+            self.fetches.push((process, sector, length));
+        }
+        Fetch::Underway
+    }
+
     fn readiness(&mut self, _: ProcessId, _: &Object) -> u16 {
         self.ready
     }
 
     fn socket(&mut self, _: ProcessId, _: u64, _: Instant) -> Result<Object, Errno> {
+        if self.without_network {
+            return Err(Errno::Access);
+        }
         self.sockets += 1;
         Ok(Object::Socket(self.sockets))
     }
@@ -178,17 +305,29 @@ impl Objects for FakeObjects {
 
     fn abandon(&mut self, process: ProcessId, _: Instant) {
         self.abandoned.push(process.index());
+        self.fetches.retain(|(id, ..)| *id != process);
     }
 
     fn net_info(&mut self, _: Instant) -> NetInfo {
-        NetInfo::default()
+        NetInfo {
+            address: [10, 0, 2, 15],
+            lease_seconds: 60,
+            receive_frames: 1,
+            receive_bytes: 2,
+            receive_dropped: 3,
+            transmit_frames: 4,
+            transmit_bytes: 5,
+            retransmits: 6,
+            flags: network::DEVICE | network::LINK,
+            ..NetInfo::default()
+        }
     }
 
     fn grant_info(&mut self, _: ProcessId) -> GrantInfo {
-        GrantInfo { sockets: 2, ..GrantInfo::default() }
+        GrantInfo { sockets: if self.without_network { 0 } else { 2 }, ..GrantInfo::default() }
     }
 
     fn socket_info(&mut self, _: ProcessId, index: u16) -> Option<SocketInfo> {
-        (index < 2).then(|| SocketInfo { local_port: 1_000 + index, ..SocketInfo::default() })
+        (index < 2 && !self.without_network).then(|| SocketInfo { local_port: 1_000 + index, ..SocketInfo::default() })
     }
 }

@@ -70,6 +70,8 @@ pub enum Answer {
     Silence,
     /// Sends a body without an end.
     Endless,
+    /// Sends the first line of the request back, as a body.
+    RequestLine,
 }
 
 /// Longer than the board takes to read what has arrived, so that pieces arrive one by one.
@@ -163,6 +165,10 @@ fn serve(mut stream: TcpStream, answer: Answer) -> std::io::Result<()> {
             }
         }
         Answer::Silence => {}
+        Answer::RequestLine => {
+            let line = head.split(|&byte| byte == b'\r').next().unwrap_or_default();
+            stream.write_all(&response(line))?;
+        }
         Answer::Endless => {
             stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
             // The client's going away ends it.

@@ -59,6 +59,22 @@ fn devices_whose_addresses_are_the_platforms_work() {
 }
 
 #[test]
+fn a_device_whose_mtu_carries_no_dhcp_message_is_used_without_it() {
+    for mtu in [68, 327] {
+        let report = fetch(board().network_properties(format!("host_mtu={mtu}")), "http://10.0.2.2:1/");
+        report.exits(7).logs(&format!("virtio-net: mtu {mtu} of the device declined, DHCP needs 328"));
+        report.logs("dhcp: lease 10.0.2.15/24");
+    }
+    fetches(board().network_properties("host_mtu=328"));
+}
+
+#[test]
+fn a_board_without_a_network_device_says_so() {
+    let report = fetch(board().network(Transport::None), "http://10.0.2.2:8000/");
+    report.exits(28).shows("webget: 10.0.2.2:8000: no network device").lacks("timed out");
+}
+
+#[test]
 fn a_device_behind_a_root_port_works() {
     fetches(board().root_port(true));
 }

@@ -2,6 +2,7 @@
 
 use slopos_e2e::{Report, attack_board, run, test_board};
 use slopos_run::{Builder, Transport};
+use std::time::Duration;
 
 /// What a line of 115,200 baud carries, in bytes a second.
 const SLOW: u32 = 11_500;
@@ -62,17 +63,20 @@ fn a_console_flood_leaves_a_modest_writer_its_share() {
 
 #[test]
 fn keys_are_for_the_process_in_the_foreground_alone() {
-    let board = attack_board()
-        .network(Transport::None)
-        .when(PROMPT, "start accomplice keys\r")
-        .when(PROMPT, "hostile keys\r")
-        .when("hostile: begins keys", "secret\r")
-        .when(PROMPT, "ps; kill accomplice; exit\r");
-    let report = run(board);
-    report.exits(0).shows("hostile: heard secret");
-    assert_eq!(report.outcome.console.matches("heard").count(), 1, "{}", report.all());
-    let waits = report.outcome.console.lines().any(|line| line.starts_with("accomplice ") && line.contains("waiting"));
-    assert!(waits, "who reads in the background waits\n{}", report.all());
+    for [background, foreground] in [["accomplice", "hostile"], ["hostile", "accomplice"]] {
+        let board = attack_board()
+            .network(Transport::None)
+            .when(PROMPT, format!("start {background} keys\r"))
+            .when(PROMPT, format!("{foreground} keys\r"))
+            .when(format!("{foreground}: begins keys"), "secret\r")
+            .when(PROMPT, format!("ps; kill {background}; exit\r"));
+        let report = run(board.timeout(Duration::from_secs(60)));
+        report.exits(0).shows("hostile: heard secret");
+        assert_eq!(report.outcome.console.matches("heard").count(), 1, "{}", report.all());
+        let mut lines = report.outcome.console.lines();
+        let waits = lines.any(|line| line.starts_with(&format!("{background} ")) && line.contains("waiting"));
+        assert!(waits, "who reads in the background waits\n{}", report.all());
+    }
 }
 
 #[test]

@@ -5,8 +5,8 @@ use crate::record;
 use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
 use slopos_abi::flash::{
-    KIND_APP, KIND_DATA, MAP_ENTRIES, MAP_MAGIC, MAP_SECTORS, MapEntry, MapHeader, SECTOR, VERSION, name_bytes,
-    name_text,
+    EntryFault, KIND_APP, KIND_DATA, MAP_ENTRIES, MAP_MAGIC, MAP_SECTORS, MapEntry, MapHeader, SECTOR, VERSION,
+    check_map, name_bytes, name_text,
 };
 use slopos_manifest::{Manifest, size};
 use std::path::Path;
@@ -125,27 +125,25 @@ impl Image {
         ensure!(count <= MAP_ENTRIES, "flash map of {count} entries; at most {MAP_ENTRIES} fit");
         let entries = &rest[..count * size_of::<MapEntry>()];
         ensure!(<[u8; 32]>::from(Sha256::digest(entries)) == header.sha256, "the flash map's SHA-256 does not match");
-        let mut slots: Vec<Slot> = Vec::new();
-        for bytes_of_entry in entries.chunks_exact(size_of::<MapEntry>()) {
-            let entry = MapEntry::read_from_bytes(bytes_of_entry).ok().context("damaged map entry")?;
-            let slot = Slot {
-                name: name_text(&entry.name).context("a map entry has no name")?.to_owned(),
-                kind: entry.kind,
-                start_sector: entry.start_sector,
-                sectors: entry.sectors,
-            };
-            let name = &slot.name;
-            ensure!(matches!(slot.kind, KIND_APP | KIND_DATA), "slot `{name}` is of unknown kind {}", slot.kind);
-            ensure!(slot.start_sector as usize >= MAP_SECTORS, "slot `{name}` overlaps the map");
-            ensure!(slot.sectors > 0, "slot `{name}` is empty");
-            ensure!(slot.range().end <= bytes.len(), "slot `{name}` goes beyond the flash of {} bytes", bytes.len());
-            for other in &slots {
-                ensure!(other.name != *name, "two slots are named `{name}`");
-                let apart = slot.range().end <= other.range().start || other.range().end <= slot.range().start;
-                ensure!(apart, "slots `{}` and `{name}` overlap", other.name);
-            }
-            slots.push(slot);
+        let entries: Vec<MapEntry> = entries
+            .chunks_exact(size_of::<MapEntry>())
+            .map(|entry| MapEntry::read_from_bytes(entry).ok().context("damaged map entry"))
+            .collect::<Result<_>>()?;
+        let mut first_fault = None;
+        check_map(&entries, (bytes.len() / SECTOR) as u64, |index, fault| {
+            first_fault.get_or_insert((index, fault));
+        });
+        if let Some((index, fault)) = first_fault {
+            bail!("{}", explain(&entries, index, fault, bytes.len()));
         }
+        let slots = entries.iter().map(|entry| Slot {
+            // Checked above.
+            name: name_text(&entry.name).unwrap_or_default().to_owned(),
+            kind: entry.kind,
+            start_sector: entry.start_sector,
+            sectors: entry.sectors,
+        });
+        let slots = slots.collect();
         Ok(Image { bytes, slots })
     }
 
@@ -216,6 +214,21 @@ impl Image {
         bytes[..record.len()].copy_from_slice(&record);
         bytes[record.len()..].fill(0);
         Ok(())
+    }
+}
+
+/// What is wrong with an entry of a map, for a person.
+fn explain(entries: &[MapEntry], index: usize, fault: EntryFault, flash_bytes: usize) -> String {
+    let name = |index: usize| entries.get(index).and_then(|entry| name_text(&entry.name)).unwrap_or("?");
+    let slot = name(index);
+    match fault {
+        EntryFault::NoName => "a map entry has no name".to_owned(),
+        EntryFault::Kind(kind) => format!("slot `{slot}` is of unknown kind {kind}"),
+        EntryFault::InMap => format!("slot `{slot}` overlaps the map"),
+        EntryFault::Empty => format!("slot `{slot}` is empty"),
+        EntryFault::BeyondEnd => format!("slot `{slot}` goes beyond the flash of {flash_bytes} bytes"),
+        EntryFault::SameName(_) => format!("two slots are named `{slot}`"),
+        EntryFault::Overlaps(other) => format!("slots `{}` and `{slot}` overlap", name(other)),
     }
 }
 

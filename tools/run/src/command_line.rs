@@ -1,13 +1,14 @@
 //! The options that `run` and `fetch` share, and how they end.
 
 use crate::accelerator::Accelerator;
+use crate::decoder::Decoder;
 use crate::machine::{Builder, Event, Machine, Outcome, Transport};
 use crate::printer::{Printer, Style};
 use crate::status::{KILLED, TIMED_OUT, Verdict, verdict};
 use crate::terminal::RawMode;
 use anyhow::{Context, Result};
 use std::fs::File;
-use std::io::{Write, stdout};
+use std::io::{IsTerminal, Write, stdout};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -57,6 +58,9 @@ pub struct Options {
     /// Begins each line of the kernel's log with its time and level.
     #[arg(long)]
     pub times: bool,
+    /// Shows console text as it is: with its control characters, and with lines that could be taken for the kernel's.
+    #[arg(long)]
+    pub raw: bool,
 }
 
 impl Options {
@@ -105,12 +109,16 @@ impl Options {
     pub fn boot(&self, machine: Builder, interactive: bool) -> Result<Outcome> {
         let terminal = if interactive { Some(RawMode::enter().context("the terminal")?) } else { None };
         let style = if interactive { Style::Terminal } else { Style::Lines };
-        let mut screen = Printer::new(stdout(), style, self.times);
+        let likeness = Decoder::from_elf(&self.kernel())?.likeness();
+        let printer = |output: Box<dyn Write>, style| {
+            Printer::new(output, style, self.times).raw(self.raw).likeness(likeness.clone())
+        };
+        let mut screen = printer(Box::new(stdout()), style).colour(interactive && stdout().is_terminal());
         let mut transcript = match &self.transcript {
             None => None,
             Some(path) => {
                 let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-                Some(Printer::new(file, Style::Lines, self.times))
+                Some(printer(Box::new(file), Style::Lines))
             }
         };
         let listener = |event: &Event| {

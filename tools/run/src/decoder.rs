@@ -1,9 +1,13 @@
 //! The kernel's log: `defmt` frames from COM2, turned into text with the kernel's ELF.
 
+use crate::likeness::Likeness;
 use anyhow::{Context, Result};
 use defmt_decoder::{DecodeError, StreamDecoder, Table};
 use std::path::Path;
 use std::time::Duration;
+
+/// Longest frame that is waited for, in bytes; far more than a kernel can send at once.
+const FRAME_MAX: usize = 1 << 20;
 
 /// One line of the kernel's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,14 +58,21 @@ impl Decoder {
         Ok(Decoder { table })
     }
 
+    /// What the lines of this kernel's log look like.
+    pub fn likeness(&self) -> Likeness {
+        self.table.as_ref().map_or_else(Likeness::default, |table| Likeness::of_symbols(table.raw_symbols()))
+    }
+
     /// A stream of frames, at its beginning.
     pub fn stream(&self) -> Stream<'_> {
-        Stream { frames: self.table.as_ref().map(Table::new_stream_decoder), undecoded: 0, malformed: 0 }
+        let table = self.table.as_ref();
+        Stream { table, frames: table.map(Table::new_stream_decoder), undecoded: 0, malformed: 0 }
     }
 }
 
 /// A stream of frames, fed piece by piece.
 pub struct Stream<'t> {
+    table: Option<&'t Table>,
     frames: Option<Box<dyn StreamDecoder + Send + Sync + 't>>,
     /// Bytes since the last whole frame.
     undecoded: usize,
@@ -76,6 +87,15 @@ impl Stream<'_> {
             self.undecoded += bytes.len();
             return lines;
         };
+        if self.undecoded + bytes.len() > FRAME_MAX
+            && let Some(table) = self.table
+        {
+            // No frame is so long; the decoder would keep all of it for ever.
+            let text = format!("run: {} bytes on COM2 without the end of a frame", self.undecoded);
+            lines.push(Line { time: None, level: Some("error"), text });
+            *frames = table.new_stream_decoder();
+            self.undecoded = 0;
+        }
         frames.received(bytes);
         // A zero ends a frame; what comes after the last one waits for more.
         match bytes.iter().rposition(|&byte| byte == 0) {

@@ -9,10 +9,10 @@ use anyhow::Result;
 use serde_json::json;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::SyncSender;
 
 /// Waits for a panic and writes the dump; ends with the board. What goes wrong is said as a line of QEMU's.
-pub(crate) fn watch(stream: UnixStream, file: &Path, events: &Sender<Event>) {
+pub(crate) fn watch(stream: UnixStream, file: &Path, events: &SyncSender<Event>) {
     let said = match dump(stream, file) {
         Ok(false) => return,
         Ok(true) => format!("run: the board's memory is in {}", file.display()),

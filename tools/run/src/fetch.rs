@@ -5,6 +5,7 @@
 
 use anyhow::{Result, anyhow};
 use clap::Parser;
+use slopos_run::COMMAND_LINE_MAX;
 use slopos_run::command_line::{Options, lacks_address, quote, status};
 use std::process::ExitCode;
 use std::thread;
@@ -15,6 +16,9 @@ const PAGE: &str = "SlopOS fetched this page from its host, one sans-IO step at 
 
 /// Where QEMU's user networking puts the host's loopback.
 const HOST: &str = "10.0.2.2";
+
+/// What the board's console says when a command can be typed.
+const PROMPT: &str = "slopos> ";
 
 /// How long a fetch from the small server may take, the board's boot included.
 const PAGE_SECONDS: u64 = 180;
@@ -44,6 +48,8 @@ fn main() -> ExitCode {
 
 fn fetch(mut arguments: Arguments) -> Result<i32> {
     let mut words = arguments.webget;
+    // Who wants a server's bytes as they are wants them through to the end.
+    arguments.options.raw |= words.iter().take_while(|word| *word != "--").any(|word| word == "--raw");
     if lacks_address(&words) {
         words.push(format!("http://{HOST}:{}/", serve()?));
         arguments.options.timeout.get_or_insert(PAGE_SECONDS);
@@ -59,7 +65,14 @@ fn fetch(mut arguments: Arguments) -> Result<i32> {
             }
         }
     }
-    let machine = arguments.options.machine().append(commands + "; exit");
+    commands.push_str("; exit");
+    let machine = arguments.options.machine();
+    let machine = if commands.len() <= COMMAND_LINE_MAX {
+        machine.append(commands)
+    } else {
+        // Too long for the loader, so it is typed: once a command that the board has from it has waited for the network.
+        machine.append("sleep 0").when(PROMPT, commands + "\r")
+    };
     let outcome = arguments.options.boot(machine, false)?;
     Ok(status(outcome.code))
 }

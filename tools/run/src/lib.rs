@@ -9,6 +9,8 @@ mod accelerator;
 pub mod command_line;
 mod decoder;
 mod dump;
+mod kept;
+mod likeness;
 mod machine;
 mod paced;
 mod ports;
@@ -19,6 +21,7 @@ pub mod terminal;
 
 pub use accelerator::Accelerator;
 pub use decoder::{Decoder, Line};
-pub use machine::{Builder, Event, Machine, Outcome, Transport};
+pub use likeness::Likeness;
+pub use machine::{Builder, COMMAND_LINE_MAX, Event, Machine, Outcome, Transport};
 pub use printer::{Printer, Style};
 pub use status::{KILLED, TIMED_OUT, Verdict, verdict};

@@ -2,6 +2,7 @@
 
 use crate::accelerator::Accelerator;
 use crate::decoder::{Decoder, Line};
+use crate::kept::Kept;
 use crate::paced::Paced;
 use crate::ports::{Ports, escape};
 use crate::status::{KILLED, TIMED_OUT};
@@ -15,7 +16,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 /// Which of its PCI transports a virtio device offers (VIRTIO 1.2 section 4.1).
@@ -43,6 +44,19 @@ impl Transport {
     }
 }
 
+/// Bytes that are kept of the beginning of what a port says, and of its end: a board may run for weeks.
+const KEPT: usize = 16 << 20;
+
+/// Longest line that QEMU itself says; a longer one is cut into such.
+const SAID_MAX: u64 = 64 << 10;
+
+/// Events that may wait. Where they are not dealt with as fast, the board waits with its next.
+const EVENTS: usize = 64;
+
+/// Longest kernel command line, in bytes: QEMU's loader has a buffer of 4 KiB for it and its end (`cmdline_buffer` in
+/// pc-bios/optionrom/pvh_main.c), and writes over what lies behind it without a word.
+pub const COMMAND_LINE_MAX: usize = 4095;
+
 /// What happens while the board runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -64,13 +78,14 @@ pub struct Outcome {
     pub quit: bool,
     /// When QEMU was started. Reading the kernel's log format comes before, and would spoil a measure of the boot.
     pub started: Instant,
-    /// All of COM1; bytes that are not UTF-8 are replaced.
+    /// COM1; bytes that are not UTF-8 are replaced. Of more than 32 MiB the beginning and the end, with a line between
+    /// that says how much was left out.
     pub console: String,
-    /// All of the kernel's log.
+    /// The kernel's log, in the same bounds.
     pub log: Vec<String>,
-    /// The kernel's time stamp of each of its lines, since the boot.
+    /// The kernel's time stamp of each of these lines, since the boot.
     pub log_times: Vec<Option<Duration>>,
-    /// What QEMU itself said.
+    /// What QEMU itself said, in the same bounds.
     pub qemu: Vec<String>,
 }
 
@@ -148,7 +163,7 @@ impl Builder {
         self
     }
 
-    /// The kernel's command line: console commands separated by `;`.
+    /// The kernel's command line: console commands separated by `;`, of at most [`COMMAND_LINE_MAX`] bytes in all.
     pub fn append(mut self, commands: impl Into<String>) -> Self {
         self.append = commands.into();
         self
@@ -268,10 +283,12 @@ impl Builder {
         let stderr = qemu.0.stderr.take().context("QEMU's standard error is a pipe")?;
         let (console, log, log_times, said) = (String::new(), Vec::new(), Vec::new(), Vec::new());
         let mut outcome = Outcome { code: 0, quit: false, started, console, log, log_times, qemu: said };
-        let mut console = Vec::new();
+        let (mut console, mut log, mut said) = (Kept::new(KEPT), Kept::new(KEPT), Kept::new(KEPT));
+        // Console text in which the next prompt may be.
+        let mut unsearched = Vec::new();
 
         let timed_out = std::thread::scope(|scope| -> Result<bool> {
-            let (sender, events) = channel();
+            let (sender, events) = sync_channel(EVENTS);
             let from_qemu = sender.clone();
             scope.spawn(move || read_lines(stderr, &from_qemu));
             let streams = connect(&ports, &mut qemu, deadline)?;
@@ -302,7 +319,6 @@ impl Builder {
                 drop(sender);
             }
             // From here to the end of the run the readers hold the senders, so the events end when QEMU does.
-            let mut typed_up_to = 0;
             let mut stopped = false;
             let mut timed_out = false;
             loop {
@@ -324,25 +340,45 @@ impl Builder {
                     return Err(why);
                 }
                 match event {
-                    Event::Console(bytes) => console.extend_from_slice(&bytes),
-                    Event::Log(line) => {
-                        outcome.log_times.push(line.since_boot());
-                        outcome.log.push(line.text);
+                    Event::Console(bytes) => {
+                        if !self.typing.is_empty() {
+                            unsearched.extend_from_slice(&bytes);
+                        }
+                        let length = bytes.len();
+                        console.push(bytes, length);
                     }
-                    Event::Qemu(text) => outcome.qemu.push(text),
+                    Event::Log(line) => {
+                        let (time, length) = (line.since_boot(), line.text.len());
+                        // A line takes memory even where it is empty.
+                        log.push((line.text, time), length + size_of::<Line>());
+                    }
+                    Event::Qemu(text) => {
+                        let length = text.len() + size_of::<String>();
+                        said.push(text, length);
+                    }
                 }
                 while let (Some((prompt, _)), Some(board)) = (self.typing.front(), &mut keyboard) {
-                    let Some(found) = find(&console[typed_up_to..], prompt.as_bytes()) else { break };
-                    typed_up_to += found + prompt.len();
+                    let Some(found) = find(&unsearched, prompt.as_bytes()) else {
+                        // Only the beginning of a match is searched again.
+                        let searched = (unsearched.len() + 1).saturating_sub(prompt.len());
+                        unsearched.drain(..searched);
+                        break;
+                    };
+                    unsearched.drain(..found + prompt.len());
                     if let Some((_, keys)) = self.typing.pop_front()
                         && let Err(why) = board.write_all(keys.as_bytes())
                     {
                         // The board ended before the key arrived; its exit code tells the rest.
-                        outcome.qemu.push(format!("run: {keys:?} could not be typed: {why}"));
+                        let text = format!("run: {keys:?} could not be typed: {why}");
+                        said.push(text, keys.len());
                     }
                 }
             }
         })?;
+        let gap = |bytes: u64| format!("run: {bytes} bytes were left out here");
+        outcome.qemu = said.finish(gap);
+        (outcome.log, outcome.log_times) = log.finish(|bytes| (gap(bytes), None)).into_iter().unzip();
+        let console = console.finish(|bytes| format!("\n{}\n", gap(bytes)).into_bytes()).concat();
         let status = qemu.0.wait().context("QEMU")?;
         outcome.console = String::from_utf8_lossy(&console).into_owned();
         outcome.code = match (timed_out, status.code()) {
@@ -383,6 +419,13 @@ impl Builder {
 
     /// QEMU's arguments.
     fn command_line(&self, ports: &Ports) -> Result<Vec<OsString>> {
+        let length = self.append.len();
+        if length > COMMAND_LINE_MAX {
+            bail!(
+                "the kernel's command line has {length} bytes, and QEMU's loader takes {COMMAND_LINE_MAX} at most; a longer \
+                 command can be typed at the prompt"
+            );
+        }
         let mut line: Vec<OsString> = Vec::new();
         let mut add = |words: &[&str]| line.extend(words.iter().map(OsString::from));
         add(&["-M", "q35", "-accel", self.accelerator.qemu_name(), "-cpu", "max", "-m", &self.memory]);
@@ -485,17 +528,25 @@ fn guard() -> Option<OsString> {
 }
 
 /// Sends QEMU's own words, line by line, until it ends.
-fn read_lines(stream: impl Read, events: &Sender<Event>) {
-    for line in BufReader::new(stream).lines() {
-        let text = line.unwrap_or_else(|why| format!("unreadable: {why}"));
-        if events.send(Event::Qemu(text)).is_err() {
+fn read_lines(stream: impl Read, events: &SyncSender<Event>) {
+    let mut stream = BufReader::new(stream);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let read = stream.by_ref().take(SAID_MAX).read_until(b'\n', &mut line);
+        let text = match &read {
+            Ok(0) => return,
+            Ok(_) => String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned(),
+            Err(why) => format!("unreadable: {why}"),
+        };
+        if events.send(Event::Qemu(text)).is_err() || read.is_err() {
             return;
         }
     }
 }
 
 /// Sends the bytes of COM1 until QEMU ends.
-fn read_console(mut stream: Paced<UnixStream>, events: &Sender<Event>) {
+fn read_console(mut stream: Paced<UnixStream>, events: &SyncSender<Event>) {
     let mut bytes = [0; 65_536];
     while let Ok(count @ 1..) = stream.read(&mut bytes) {
         if events.send(Event::Console(bytes[..count].to_vec())).is_err() {
@@ -512,7 +563,7 @@ fn read_console(mut stream: Paced<UnixStream>, events: &Sender<Event>) {
 }
 
 /// Sends the lines of COM2 until QEMU ends.
-fn read_log(mut stream: Paced<UnixStream>, decoder: &Decoder, events: Sender<Event>) {
+fn read_log(mut stream: Paced<UnixStream>, decoder: &Decoder, events: SyncSender<Event>) {
     let mut frames = decoder.stream();
     let mut bytes = [0; 4096];
     while let Ok(count @ 1..) = stream.read(&mut bytes) {

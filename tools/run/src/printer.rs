@@ -1,6 +1,13 @@
-//! Two streams written as one log, line by line.
+//! Two streams written as one log, line by line, so that nobody can pass for another.
+//!
+//! The kernel's lines stand in the log as they are, for scripts look for them. The console's text is anybody's: a process
+//! prints what a server sends it. So of the console's text control characters are escaped, and a line of it that could be
+//! taken for one of the kernel's begins with [`MARK`]: what begins like a line of the kernel's is one. At a terminal, where
+//! console text appears at once, the kernel's lines have a colour, and only what a line editor needs passes unchanged.
 
+use crate::likeness::Likeness;
 use crate::machine::Event;
+use slopos_escape::Escaper;
 use std::io::{Result, Write};
 
 /// How the log is written.
@@ -8,13 +15,19 @@ use std::io::{Result, Write};
 pub enum Style {
     /// For files and pipes: console text is held back until its line is complete, so that lines never mix.
     Lines,
-    /// For a person at a raw terminal: console text appears at once and unchanged; a log line that comes in the middle
-    /// of a console line begins a new one.
+    /// For a person at a raw terminal: console text appears at once; a log line that comes in the middle of a console
+    /// line begins a new one.
     Terminal,
 }
 
+/// What a line of the console's begins with where it could be taken for another's.
+pub const MARK: &str = "| ";
+
 /// Most console bytes without a line's end that are held back.
 const LINE_MAX: usize = 64 * 1024;
+
+/// Longest control sequence that passes to a terminal: to erase a part of the line.
+const ERASE_MAX: usize = 4;
 
 /// Writes events as one log.
 pub struct Printer<W: Write> {
@@ -22,14 +35,54 @@ pub struct Printer<W: Write> {
     style: Style,
     /// Whether log lines begin with their time and level.
     times: bool,
-    /// Console text whose line is not complete. At a terminal it was written already.
+    /// Whether console text is written as it is.
+    raw: bool,
+    /// Whether the kernel's lines have a colour.
+    colour: bool,
+    likeness: Likeness,
+    /// Console text whose line is not complete. At a terminal, a control sequence that is not.
     partial: Vec<u8>,
+    /// What shows text at a terminal.
+    escaper: Escaper,
+    /// The last line of the output is the console's and has no end.
+    open: bool,
+    /// The console's line was cut by one of the log.
+    cut: bool,
 }
 
 impl<W: Write> Printer<W> {
     /// A printer at the beginning of a line.
     pub fn new(output: W, style: Style, times: bool) -> Printer<W> {
-        Printer { output, style, times, partial: Vec::new() }
+        Printer {
+            output,
+            style,
+            times,
+            raw: false,
+            colour: false,
+            likeness: Likeness::default(),
+            partial: Vec::new(),
+            escaper: Escaper::new(),
+            open: false,
+            cut: false,
+        }
+    }
+
+    /// Whether console text is written as it is, whatever it looks like and commands.
+    pub fn raw(mut self, raw: bool) -> Printer<W> {
+        self.raw = raw;
+        self
+    }
+
+    /// What the lines of the kernel's log look like; [`Decoder::likeness`](crate::Decoder::likeness) knows.
+    pub fn likeness(mut self, likeness: Likeness) -> Printer<W> {
+        self.likeness = likeness;
+        self
+    }
+
+    /// Whether the kernel's lines are shown in a colour, which console text cannot have.
+    pub fn colour(mut self, colour: bool) -> Printer<W> {
+        self.colour = colour;
+        self
     }
 
     /// Writes what an event tells.
@@ -38,7 +91,8 @@ impl<W: Write> Printer<W> {
     /// The output cannot be written.
     pub fn event(&mut self, event: &Event) -> Result<()> {
         match event {
-            Event::Console(bytes) => self.console(bytes)?,
+            Event::Console(bytes) if self.style == Style::Lines => self.lines(bytes)?,
+            Event::Console(bytes) => self.keys(bytes)?,
             Event::Log(line) => self.line(&line.show(self.times))?,
             Event::Qemu(text) => self.line(&format!("qemu: {text}"))?,
         }
@@ -50,14 +104,15 @@ impl<W: Write> Printer<W> {
     /// # Errors
     /// The output cannot be written.
     pub fn line(&mut self, text: &str) -> Result<()> {
-        match self.style {
-            Style::Lines => writeln!(self.output, "{text}"),
-            Style::Terminal => {
-                let first = if self.partial.is_empty() { "" } else { "\n" };
-                self.partial.clear();
-                writeln!(self.output, "{first}{text}")
-            }
+        if self.open {
+            self.output.write_all(b"\n")?;
+            self.cut = true;
         }
+        self.open = false;
+        let (before, after) = if self.colour { ("\x1b[36m", "\x1b[39m") } else { ("", "") };
+        self.output.write_all(before.as_bytes())?;
+        slopos_escape::show(text.as_bytes(), &mut |shown| self.output.write_all(shown))?;
+        writeln!(self.output, "{after}")
     }
 
     /// Writes what was held back, for nothing more will come.
@@ -65,35 +120,101 @@ impl<W: Write> Printer<W> {
     /// # Errors
     /// The output cannot be written.
     pub fn finish(mut self) -> Result<W> {
-        if self.style == Style::Lines && !self.partial.is_empty() {
-            self.output.write_all(&self.partial)?;
+        let rest = std::mem::take(&mut self.partial);
+        if self.style == Style::Terminal {
+            slopos_escape::show(&rest, &mut |shown| self.output.write_all(shown))?;
+        } else if !rest.is_empty() || self.open {
+            self.console_line(&rest)?;
             self.output.write_all(b"\n")?;
         }
         self.output.flush()?;
         Ok(self.output)
     }
 
-    fn console(&mut self, bytes: &[u8]) -> Result<()> {
-        if self.style == Style::Terminal {
-            self.output.write_all(bytes)?;
-        }
-        let (complete, rest) = match bytes.iter().rposition(|&byte| byte == b'\n') {
-            Some(end) => bytes.split_at(end + 1),
-            None => (&[][..], bytes),
-        };
-        if self.style == Style::Lines && !complete.is_empty() {
-            self.output.write_all(&self.partial)?;
-            self.output.write_all(complete)?;
-        }
-        if !complete.is_empty() {
-            self.partial.clear();
-        }
-        self.partial.extend_from_slice(rest);
-        if self.partial.len() > LINE_MAX {
-            if self.style == Style::Lines {
-                self.output.write_all(&self.partial)?;
+    /// Takes console text for a file or a pipe.
+    fn lines(&mut self, bytes: &[u8]) -> Result<()> {
+        for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
+            self.partial.extend_from_slice(piece);
+            let ends = self.partial.last() == Some(&b'\n');
+            if ends || self.partial.len() > LINE_MAX {
+                let mut line = std::mem::take(&mut self.partial);
+                self.console_line(&line)?;
+                // Most lines are short; what a long one needed is not kept.
+                line.clear();
+                self.partial = if line.capacity() > LINE_MAX { Vec::new() } else { line };
+                self.open = !ends;
+                self.cut &= !ends;
             }
-            self.partial.clear();
+        }
+        Ok(())
+    }
+
+    /// Writes a line of the console's, or a part of one.
+    fn console_line(&mut self, line: &[u8]) -> Result<()> {
+        if self.raw {
+            return self.output.write_all(line);
+        }
+        let mut shown = Vec::new();
+        slopos_escape::show(line, &mut |piece| {
+            shown.extend_from_slice(piece);
+            Ok::<_, std::io::Error>(())
+        })?;
+        let text = String::from_utf8_lossy(&shown);
+        if !self.open && (self.cut || self.likeness.fits(&text, self.times)) {
+            self.output.write_all(MARK.as_bytes())?;
+        }
+        self.output.write_all(&shown)
+    }
+
+    /// Takes console text for a terminal. What a line editor writes passes: backspace, return, bell, and the sequences
+    /// that erase a part of the line.
+    fn keys(&mut self, bytes: &[u8]) -> Result<()> {
+        if self.raw {
+            self.output.write_all(bytes)?;
+            self.open = bytes.last().map_or(self.open, |&byte| byte != b'\n');
+            return Ok(());
+        }
+        let mut bytes = bytes;
+        while !bytes.is_empty() {
+            if !self.partial.is_empty() {
+                // An escape came, and perhaps more.
+                let (byte, rest) = (bytes[0], &bytes[1..]);
+                let known = match self.partial.len() {
+                    1 => byte == b'[',
+                    length if length < ERASE_MAX => byte.is_ascii_digit() || byte == b'K',
+                    _ => byte == b'K',
+                };
+                if known {
+                    self.partial.push(byte);
+                    bytes = rest;
+                    if byte != b'K' {
+                        continue;
+                    }
+                    self.output.write_all(&self.partial)?;
+                } else {
+                    slopos_escape::show(&self.partial, &mut |shown| self.output.write_all(shown))?;
+                }
+                self.partial.clear();
+                continue;
+            }
+            let passes = |byte: u8| matches!(byte, b'\r' | b'\n' | 7 | 8);
+            match bytes.iter().position(|&byte| passes(byte) || byte == 0x1b) {
+                Some(0) if bytes[0] == 0x1b => {
+                    self.partial.push(0x1b);
+                    bytes = &bytes[1..];
+                }
+                Some(0) => {
+                    self.output.write_all(&bytes[..1])?;
+                    self.open = bytes[0] != b'\n';
+                    bytes = &bytes[1..];
+                }
+                end => {
+                    let (text, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
+                    self.escaper.push(text, &mut |shown| self.output.write_all(shown))?;
+                    self.open = true;
+                    bytes = rest;
+                }
+            }
         }
         Ok(())
     }
@@ -113,11 +234,21 @@ mod tests {
     }
 
     fn printed(style: Style, times: bool, events: &[Event]) -> String {
-        let mut printer = Printer::new(Vec::new(), style, times);
+        written(Printer::new(Vec::new(), style, times), events)
+    }
+
+    fn written(mut printer: Printer<Vec<u8>>, events: &[Event]) -> String {
         for event in events {
             printer.event(event).expect("a vector takes all");
         }
         String::from_utf8(printer.finish().expect("a vector takes all")).expect("text")
+    }
+
+    /// As a kernel has it that logs of DHCP and of its tests.
+    fn likeness() -> Likeness {
+        let symbols = ["dhcp: lease {=u8}", "Interrupt tests passed."]
+            .map(|text| format!(r#"{{"package":"p","tag":"defmt_info","data":"{text}"}}"#));
+        Likeness::of_symbols(symbols.iter().map(String::as_str))
     }
 
     #[test]
@@ -127,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn console_text_reaches_a_terminal_at_once_and_unchanged() {
+    fn console_text_reaches_a_terminal_at_once() {
         let events = [console("slop> "), log("info", "link up"), console("he"), console("lp\r\n"), log("info", "x")];
         assert_eq!(printed(Style::Terminal, false, &events), "slop> \nlink up\nhelp\r\nx\n");
     }
@@ -140,9 +271,68 @@ mod tests {
     }
 
     #[test]
-    fn a_body_without_line_ends_is_not_held_back_for_ever() {
-        let events = [console(&"a".repeat(LINE_MAX + 1)), log("info", "later")];
-        let text = printed(Style::Lines, false, &events);
-        assert!(text.starts_with("aaa") && text.ends_with("later\n"), "{} bytes", text.len());
+    fn a_body_without_line_ends_is_not_held_back_for_ever_and_hides_no_line() {
+        let long = "a".repeat(LINE_MAX + 1);
+        let events = [console(&long), log("info", "dhcp: lease 1"), console("dhcp: lease 2\nx\n")];
+        // What goes on behind the kernel's line is known to be the console's.
+        let expected = format!("{long}\ndhcp: lease 1\n| dhcp: lease 2\nx\n");
+        assert_eq!(printed(Style::Lines, false, &events), expected);
+        assert_eq!(printed(Style::Lines, false, &events[..1]), format!("{long}\n"));
+        // Without a line of the kernel's between, it is one line.
+        let events = [console(&long), console(&long), console("\nend\n")];
+        assert_eq!(printed(Style::Lines, false, &events), format!("{long}{long}\nend\n"));
+    }
+
+    #[test]
+    fn a_console_line_that_could_be_the_kernels_is_marked() {
+        let body =
+            "Interrupt tests passed.\ndhcp: lease 6.6.6.6/24\nerror: gone\nqemu: x\nHTTP/1.1 200 OK\nwebget: done\n";
+        let events = [log("info", "dhcp: lease 1"), console(body), log("info", "Interrupt tests passed.")];
+        let printer = || Printer::new(Vec::new(), Style::Lines, false).likeness(likeness());
+        assert_eq!(
+            written(printer(), &events),
+            "dhcp: lease 1\n| Interrupt tests passed.\n| dhcp: lease 6.6.6.6/24\n| error: gone\n| qemu: x\n\
+             HTTP/1.1 200 OK\nwebget: done\nInterrupt tests passed.\n"
+        );
+        // In pieces of any size, and at the end without a line's end.
+        let pieces: Vec<Event> =
+            body.trim_end().as_bytes().chunks(3).map(|piece| Event::Console(piece.into())).collect();
+        assert!(
+            written(printer(), &pieces).starts_with("| Interrupt tests passed.\n| dhcp: lease 6.6.6.6/24\n| error")
+        );
+        assert_eq!(written(printer(), &[console("Interrupt tests passed.")]), "| Interrupt tests passed.\n");
+        let timed = Printer::new(Vec::new(), Style::Lines, true).likeness(likeness());
+        assert_eq!(written(timed, &[console("        0.25 info  up\n")]), "|         0.25 info  up\n");
+        assert_eq!(written(printer().raw(true), &events[1..2]), body);
+    }
+
+    #[test]
+    fn control_characters_are_escaped_in_lines() {
+        let text = "a\rdhcp: lease 1\x1b[2K\u{9b}A\u{2028}b\tc\n";
+        let expected = "a\\x0ddhcp: lease 1\\x1b[2K\\u{9b}A\\u{2028}b\tc\n";
+        assert_eq!(printed(Style::Lines, false, &[console(text)]), expected);
+        assert_eq!(printed(Style::Lines, false, &[Event::Console(b"\x9b\xff\n".to_vec())]), "\\x9b\\xff\n");
+        assert_eq!(printed(Style::Lines, false, &[log("info", "a\x1b[2J")]), "a\\x1b[2J\n");
+        assert_eq!(written(Printer::new(Vec::new(), Style::Lines, false).raw(true), &[console(text)]), text);
+    }
+
+    #[test]
+    fn a_terminal_gets_what_a_line_editor_needs_and_no_more() {
+        for (text, expected) in [
+            ("ps\x08 \x08\r\x1b[Kslopos> \x07", "ps\x08 \x08\r\x1b[Kslopos> \x07"),
+            ("\x1b[2K\x1b[0K", "\x1b[2K\x1b[0K"),
+            ("\x1b]0;x\x07\x1b[2Jy", "\\x1b]0;x\x07\\x1b[2Jy"),
+            ("\x1b[36mkernel\x1b[39m", "\\x1b[36mkernel\\x1b[39m"),
+            ("\x1b[1A\x1b\x1b[K", "\\x1b[1A\\x1b\x1b[K"),
+            ("\x1b[123K", "\\x1b[123K"),
+            ("ä\u{9b}2J", "ä\\u{9b}2J"),
+        ] {
+            assert_eq!(printed(Style::Terminal, false, &[console(text)]), expected, "{text:?}");
+            let bytes: Vec<Event> = text.bytes().map(|byte| Event::Console(vec![byte])).collect();
+            assert_eq!(printed(Style::Terminal, false, &bytes), expected, "{text:?} byte by byte");
+        }
+        let coloured = Printer::new(Vec::new(), Style::Terminal, false).colour(true);
+        let events = [console("x"), log("info", "link up")];
+        assert_eq!(written(coloured, &events), "x\n\x1b[36mlink up\x1b[39m\n");
     }
 }

@@ -52,6 +52,32 @@ fn both_ports_make_one_log() {
 }
 
 #[test]
+fn console_text_cannot_pass_for_another_s_line() {
+    let text = b"error: gone\nqemu: x\n\x1b[1Aplain\rrun: x\nrun: y\n";
+    let folder = folder(&[write_port(COM1, text), exit(16)].concat());
+    let transcript = folder.path().join("log");
+    let name = transcript.to_str().expect("a name");
+    let expected = "| error: gone\n| qemu: x\n\\x1b[1Aplain\\x0drun: x\n| run: y\n";
+    let (_, output, _) = run(folder.path(), &["--net", "none", "--transcript", name]);
+    assert_eq!(output, expected);
+    assert_eq!(std::fs::read_to_string(&transcript).expect("a transcript"), expected);
+    assert_eq!(run(folder.path(), &["--net", "none", "--raw"]).1.as_bytes(), text);
+    // A person's terminal gets no such sequence either.
+    let interactive = run(folder.path(), &["--net", "none", "--interactive"]).1;
+    assert_eq!(interactive, "error: gone\nqemu: x\n\\x1b[1Aplain\rrun: x\nrun: y\n");
+}
+
+#[test]
+fn a_command_line_that_the_loader_cannot_take_is_refused() {
+    let folder = folder(&exit(16));
+    let long = "x".repeat(slopos_run::COMMAND_LINE_MAX + 1);
+    let (code, _, words) = run(folder.path(), &["--append", &long]);
+    assert_eq!(code, Some(1));
+    assert!(words.contains("has 4096 bytes, and QEMU's loader takes 4095 at most"), "{words}");
+    assert_eq!(run(folder.path(), &["--net", "none", "--append", &long[1..]]).0, Some(33));
+}
+
+#[test]
 fn a_stop_has_its_reason() {
     let endless = folder(&[&write_port(COM1, b"up")[..], &FOR_EVER].concat());
     let (code, output, _) = run(endless.path(), &["--net", "none", "--timeout", "3", "--status"]);

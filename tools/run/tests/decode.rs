@@ -114,6 +114,43 @@ fn what_cannot_be_decoded_is_told_and_the_rest_goes_on() {
 }
 
 #[test]
+fn a_stream_without_the_end_of_a_frame_is_not_kept_for_ever() {
+    let folder = Folder::new();
+    let kernel = folder.write("kernel.elf", &elf(&messages(), "rzcobs"));
+    let decoder = Decoder::from_elf(&kernel).expect("a decoder");
+    let mut stream = decoder.stream();
+    let lines: Vec<_> = (0..48).flat_map(|_| stream.push(&[5; 65_536])).collect();
+    let texts: Vec<_> = lines.iter().map(|line| line.text.as_str()).collect();
+    assert_eq!(texts, ["run: 1048576 bytes on COM2 without the end of a frame"; 2]);
+    // What comes after the end of it is decoded again.
+    let lines = stream.push(&[vec![0], rzcobs(&[2, 0, 7])].concat());
+    assert_eq!(lines.last().map(|line| line.text.as_str()), Some("short"));
+}
+
+#[test]
+fn a_log_of_any_bytes_is_decoded_or_told() {
+    let folder = Folder::new();
+    let kernel = folder.write("kernel.elf", &elf(&messages(), "rzcobs"));
+    let decoder = Decoder::from_elf(&kernel).expect("a decoder");
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+    for _ in 0..2_000 {
+        let mut stream = decoder.stream();
+        let bytes: Vec<u8> = (0..64)
+            .map(|_| {
+                seed ^= seed << 13;
+                seed ^= seed >> 7;
+                seed ^= seed << 17;
+                // Small numbers, which are messages, and ends of frames more often than chance would have it.
+                if seed.is_multiple_of(3) { (seed >> 32) as u8 % 4 } else { (seed >> 32) as u8 }
+            })
+            .collect();
+        let lines = stream.push(&bytes);
+        assert!(lines.len() <= bytes.len());
+        stream.finish();
+    }
+}
+
+#[test]
 fn an_elf_without_log_data_says_so_once() {
     let folder = Folder::new();
     let object = Object::new(BinaryFormat::Elf, Architecture::X86_64, Endianness::Little);

@@ -1,11 +1,17 @@
 //! The chunked transfer coding, decoded piece by piece (RFC 9112 section 7.1).
 //!
 //! Lines end with CR LF, nothing else. Chunk extensions and trailer fields are skipped, as the RFC allows.
+//!
+//! What is skipped has a bound where it lies: each chunk's line one of its own, for a long body may have any number of
+//! chunks and each of them an extension (section 7.1.1); the trailer section one for all of it.
 
 use crate::response::Broken;
 
-/// Most bytes of chunk extensions, and most of trailer fields, in a whole body.
-const EXTRAS: u32 = 8 * 1024;
+/// Most bytes of one chunk's line: its size, padded or not, and its extensions.
+pub const LINE: u32 = 8 * 1024;
+
+/// Most bytes of the trailer section: as many as header fields may have.
+pub const TRAILERS: u32 = 32 * 1024;
 
 /// Where in the coding the next byte stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,14 +48,14 @@ enum State {
 #[derive(Clone, Debug)]
 pub struct Decoder {
     state: State,
-    /// Bytes skipped, up to [`EXTRAS`].
-    extras: u32,
+    /// Bytes of the present chunk's line, or of the trailer section.
+    taken: u32,
 }
 
 impl Decoder {
     /// A decoder at the beginning of a body.
     pub const fn new() -> Self {
-        Decoder { state: State::SizeStart, extras: 0 }
+        Decoder { state: State::SizeStart, taken: 0 }
     }
 
     /// Whether the whole body has been decoded.
@@ -85,29 +91,41 @@ impl Decoder {
     /// The state behind a byte that is not data.
     fn step(&mut self, state: State, byte: u8) -> Result<State, Broken> {
         Ok(match (state, byte) {
-            (State::SizeStart, _) => State::Size(hexadecimal(0, byte)?),
+            (State::SizeStart, _) => {
+                self.taken = 0;
+                self.in_line(State::Size(hexadecimal(0, byte)?))?
+            }
             (State::Size(size) | State::AfterSize(size) | State::Extension(size), b'\r') => State::SizeEnd(size),
-            (State::Size(size) | State::AfterSize(size), b';') => self.skip(State::Extension(size))?,
-            (State::Size(size) | State::AfterSize(size), b' ' | b'\t') => self.skip(State::AfterSize(size))?,
-            (State::Size(size), _) => State::Size(hexadecimal(size, byte)?),
-            (State::Extension(size), byte) if byte != b'\n' => self.skip(State::Extension(size))?,
-            (State::SizeEnd(0), b'\n') => State::TrailerStart,
+            (State::Size(size) | State::AfterSize(size), b';') => self.in_line(State::Extension(size))?,
+            (State::Size(size) | State::AfterSize(size), b' ' | b'\t') => self.in_line(State::AfterSize(size))?,
+            (State::Size(size), _) => self.in_line(State::Size(hexadecimal(size, byte)?))?,
+            (State::Extension(size), byte) if byte != b'\n' => self.in_line(State::Extension(size))?,
+            (State::SizeEnd(0), b'\n') => {
+                self.taken = 0;
+                State::TrailerStart
+            }
             (State::SizeEnd(size), b'\n') => State::Data(size),
             (State::DataEnd, b'\r') => State::DataEndLf,
             (State::DataEndLf, b'\n') => State::SizeStart,
             (State::TrailerStart, b'\r') => State::BodyEnd,
             (State::Trailer, b'\r') => State::TrailerEnd,
-            (State::TrailerStart | State::Trailer, byte) if byte != b'\n' => self.skip(State::Trailer)?,
+            (State::TrailerStart | State::Trailer, byte) if byte != b'\n' => self.in_trailers(State::Trailer)?,
             (State::TrailerEnd, b'\n') => State::TrailerStart,
             (State::BodyEnd, b'\n') => State::Done,
             _ => return Err(Broken::Chunk),
         })
     }
 
-    /// Counts a byte that is skipped, so that a server cannot keep us skipping for ever.
-    fn skip(&mut self, next: State) -> Result<State, Broken> {
-        self.extras += 1;
-        if self.extras > EXTRAS { Err(Broken::Chunk) } else { Ok(next) }
+    /// Counts a byte of a chunk's line, so that a server cannot keep us reading it for ever.
+    fn in_line(&mut self, next: State) -> Result<State, Broken> {
+        self.taken += 1;
+        if self.taken > LINE { Err(Broken::LongChunkLine) } else { Ok(next) }
+    }
+
+    /// The same for a byte of the trailer section.
+    fn in_trailers(&mut self, next: State) -> Result<State, Broken> {
+        self.taken += 1;
+        if self.taken > TRAILERS { Err(Broken::LongTrailers) } else { Ok(next) }
     }
 }
 
@@ -197,11 +215,41 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_size_is_read_and_what_is_skipped_has_a_bound() {
+    fn the_largest_size_is_read_and_what_does_not_fit_is_refused() {
         assert_eq!(decoded([&b"FFFFFFFFFFFFFFFF\r\nab"[..]]), Ok((b"ab".to_vec(), 0, false)));
-        let long = [b'x'; EXTRAS as usize + 1];
-        assert_eq!(decoded([&b"1;"[..], &long[2..]]).map(|_| ()), Ok(()));
-        assert_eq!(decoded([&b"1;"[..], &long]), Err(Broken::Chunk));
-        assert_eq!(decoded([&b"0\r\n"[..], &long]), Err(Broken::Chunk));
+        assert_eq!(decoded([&b"0000FFFFFFFFFFFFFFFF\r\nab"[..]]), Ok((b"ab".to_vec(), 0, false)));
+        assert_eq!(decoded([&b"10000000000000000\r\nab"[..]]), Err(Broken::Chunk));
+    }
+
+    #[test]
+    fn extensions_are_bounded_by_the_line_and_not_by_the_body() {
+        // RFC 9112 section 7.1.1: a signature on each chunk, as object stores send it, and a large body of them.
+        let chunk = format!("1;chunk-signature={}\r\nx\r\n", "a".repeat(64));
+        let body = chunk.repeat(2_000) + "0;last\r\n\r\n";
+        assert_eq!(decoded([body.as_bytes()]), Ok((vec![b'x'; 2_000], 0, true)));
+        let longest = "x".repeat(LINE as usize - 2);
+        let twice = format!("1;{longest}\r\na\r\n1;{longest}\r\nb\r\n0\r\n\r\n");
+        assert_eq!(decoded([twice.as_bytes()]), Ok((b"ab".to_vec(), 0, true)));
+        assert_eq!(decoded([format!("1;{longest}x").as_bytes()]), Err(Broken::LongChunkLine));
+    }
+
+    #[test]
+    fn sizes_may_be_padded_in_front_and_behind_in_each_chunk() {
+        for size in ["00000001", "1       ", "1\t\t\t\t", "0001   ;x = y"] {
+            let body = format!("{size}\r\nx\r\n").repeat(3_000) + "0000\r\n\r\n";
+            assert_eq!(decoded([body.as_bytes()]), Ok((vec![b'x'; 3_000], 0, true)), "{size:?}");
+        }
+        let endless = "0".repeat(LINE as usize + 1);
+        assert_eq!(decoded([endless.as_bytes()]), Err(Broken::LongChunkLine));
+        assert_eq!(decoded([format!("1{}", " ".repeat(LINE as usize)).as_bytes()]), Err(Broken::LongChunkLine));
+    }
+
+    #[test]
+    fn trailer_fields_have_a_bound_of_their_own() {
+        let field = "X: y\r\n";
+        let most = TRAILERS as usize / "X: y".len();
+        let body = |count: usize| format!("1;{}\r\na\r\n0\r\n{}\r\n", "e".repeat(8_000), field.repeat(count));
+        assert_eq!(decoded([body(most).as_bytes()]), Ok((b"a".to_vec(), 0, true)));
+        assert_eq!(decoded([body(most + 1).as_bytes()]), Err(Broken::LongTrailers));
     }
 }

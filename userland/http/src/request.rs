@@ -7,7 +7,8 @@ use libslop::io::Write;
 
 use crate::Url;
 
-/// Longest request that leaves in one piece, in bytes: the longest argument block and the header lines beside it.
+/// Longest request that leaves in one piece, in bytes. One with a longer URL leaves in three: up to the URL's first
+/// bytes, the rest of the URL, which is never copied whole, and what follows it.
 const REQUEST: usize = 768;
 
 /// What is asked of the server.

@@ -87,6 +87,16 @@ pub fn write(descriptor: i32, bytes: &[u8]) -> Result<usize, Error> {
     within(value, bytes.len())
 }
 
+/// Waits until everything that was written to the region behind a descriptor is on the medium.
+///
+/// # Errors
+/// EBADF; EINVAL where the descriptor is no region's; EAGAIN; EIO.
+pub fn sync(descriptor: i32) -> Result<(), Error> {
+    // SAFETY: no argument of this call is an address.
+    result(unsafe { raw::call(syscall::FS_SYNC, [descriptor as u64, 0, 0, 0]) })?;
+    Ok(())
+}
+
 /// A descriptor for a new socket; for the arguments see [`slopos_abi::socket`].
 ///
 /// # Errors

@@ -70,6 +70,14 @@ impl Region {
         &self.0
     }
 
+    /// Waits until everything that was written to the flash is on the medium; see [`call::sync`].
+    ///
+    /// # Errors
+    /// EIO where the device failed: what was written may be lost then.
+    pub fn sync(&self) -> Result<(), Error> {
+        call::sync(self.0.number())
+    }
+
     /// Closes the region now; see [`Descriptor::close`].
     pub fn close(self) -> Result<(), Error> {
         self.0.close()
@@ -91,7 +99,8 @@ impl Write for Region {
         self.0.write(bytes)
     }
 
+    /// Makes durable what was written, as [`Region::sync`].
     fn flush(&mut self) -> Result<(), Error> {
-        Ok(())
+        self.sync()
     }
 }

@@ -3,14 +3,20 @@
 use super::Tally;
 use crate::board::Board;
 use crate::serial::Terminal;
-use slopos_process_console::{Console as Monitor, Input};
+use slopos_process_console::{Console as Monitor, Input, Memory};
+use static_cell::ConstStaticCell;
+
+#[unsafe(link_section = ".owner.console")]
+static MONITOR: ConstStaticCell<Memory> = ConstStaticCell::new(Memory::new());
 
 /// Passes of the loop until it would sleep; a command takes a few.
 const PASSES_MAX: usize = 10_000;
 
 pub fn run(tally: &mut Tally, board: &mut Board) {
+    // The tests may be run more than once.
+    let Some(memory) = MONITOR.try_take() else { return };
     // The one in use waits for the tests to end.
-    let own = core::mem::replace(&mut board.monitor, Monitor::new(""));
+    let own = core::mem::replace(&mut board.monitor, Monitor::new("", memory));
     rest(board);
     for command in ["\r", "help\r", "ps\r", "net\r", "grants\r", "nobody\r"] {
         let mut only_lines = true;

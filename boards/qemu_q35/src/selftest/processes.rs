@@ -70,7 +70,7 @@ fn is_running(board: &Board, id: ProcessId) -> bool {
 
 fn begin(board: &mut Board, name: &str, arguments: &[&str]) -> Option<ProcessId> {
     let id = process(board, name)?;
-    board.launch(id, arguments).ok()?;
+    board.launch(id, arguments.iter().copied()).ok()?;
     Some(id)
 }
 

@@ -16,15 +16,20 @@
 //! unicast exchange in 35 s is cheaper than telling TCP's progress from an attacker's.
 //!
 //! Strangers cannot fill the table: an entry that was not asked for can only take the place of another such entry,
-//! and the pinned entry (the gateway's) is never given up.
+//! and the pinned entry (the gateway's) is never given up. Nor can a process: an entry that cannot be forgotten, since it
+//! is being asked for or was within the last second, is charged to the process that wanted it, and each has a share of
+//! the table for these. Who has used up its share waits; all others find room.
 
 use heapless::Vec;
+use slopos_kernel::process::{PROCESSES_MAX, ProcessId};
 use slopos_kernel::time::{Duration, Instant};
 
 use crate::{Ipv4Address, MacAddress};
 
 /// Most neighbours that are known at a time. One per on-link remote is plenty: all others share the gateway's.
-pub const CAPACITY: usize = 32;
+pub const CAPACITY: usize = PROCESSES_MAX + 8;
+/// Most entries that are charged to one process at a time, however few processes there are.
+pub const SHARE_MAX: usize = 16;
 /// Requests before a neighbour counts as failed (Linux: `mcast_solicit`, `ucast_solicit`).
 pub const REQUESTS: u8 = 3;
 /// Between two requests to the same destination (RFC 1122 2.3.2.1).
@@ -63,9 +68,28 @@ struct Entry {
     pinned: bool,
     /// Was wanted by us, rather than learnt from a stranger's question.
     wanted: bool,
+    /// The process that it was last asked for; nobody for the system's own needs.
+    owner: Option<ProcessId>,
 }
 
 impl Entry {
+    /// One that nobody wanted yet.
+    fn new(address: Ipv4Address, now: Instant) -> Entry {
+        Entry {
+            address,
+            mac: MacAddress::ZERO,
+            state: State::Stale,
+            timer: now,
+            tries: 0,
+            requested_at: None,
+            used_at: now,
+            confirmed_at: now,
+            pinned: false,
+            wanted: false,
+            owner: None,
+        }
+    }
+
     fn known_mac(&self) -> Option<MacAddress> {
         (!matches!(self.state, State::Incomplete | State::Failed)).then_some(self.mac)
     }
@@ -73,6 +97,12 @@ impl Entry {
     /// The earliest instant at which this destination may be asked again.
     fn may_request_at(&self, now: Instant) -> Instant {
         self.requested_at.map_or(now, |at| now.max(at + REQUEST_INTERVAL))
+    }
+
+    /// Whether it is being asked for, or was just now. Forgetting it would lift the limit on how often its destination is
+    /// asked.
+    fn is_charged(&self, now: Instant) -> bool {
+        self.state == State::Incomplete || self.requested_at.is_some_and(|at| now.since(at) < REQUEST_INTERVAL)
     }
 
     fn ask(&mut self, state: State, now: Instant) {
@@ -89,7 +119,7 @@ pub enum Lookup {
     Resolved(MacAddress),
     /// It has been or will be asked for. Come back when something arrived.
     Resolving,
-    /// There is no room to ask for it now.
+    /// The process has used up its share. Come back in [`REQUEST_INTERVAL`], or when something arrived.
     Full,
 }
 
@@ -130,20 +160,32 @@ pub struct Request {
 }
 
 /// The cache.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Cache {
     entries: Vec<Entry, CAPACITY>,
+    /// Most entries that are charged to one process at a time.
+    share: usize,
 }
 
 impl Cache {
-    /// An empty cache.
-    pub const fn new() -> Self {
-        Cache { entries: Vec::new() }
+    /// An empty cache for so many processes. What is left when each has its share suffices for the system's own needs.
+    pub fn new(processes: usize) -> Self {
+        Cache { entries: Vec::new(), share: (PROCESSES_MAX / processes.max(1)).clamp(1, SHARE_MAX) }
     }
 
-    /// Forgets everything: the link or our address changed.
+    /// Forgets everything: our address is given back.
     pub fn clear(&mut self) {
         self.entries.clear();
+    }
+
+    /// Forgets all that is known: the link or our address changed. Who was asked for within the last second is not asked
+    /// sooner for that, since a link can come and go as often as it likes.
+    pub fn forget(&mut self, now: Instant) {
+        self.entries.retain(|entry| entry.requested_at.is_some_and(|at| now.since(at) < REQUEST_INTERVAL));
+        for entry in &mut self.entries {
+            entry.state = State::Failed;
+            entry.pinned = false;
+        }
     }
 
     fn find(&mut self, address: Ipv4Address) -> Option<&mut Entry> {
@@ -163,48 +205,48 @@ impl Cache {
             entry.pinned = false;
         }
         // The table was full of neighbours being asked for; the gateway goes before any of them.
-        if self.lookup(address, now) == Lookup::Full {
+        if self.lookup(address, None, now) == Lookup::Full {
             self.entries.pop();
-            self.lookup(address, now);
+            self.lookup(address, None, now);
         }
         if let Some(entry) = self.find(address) {
             entry.pinned = true;
         }
     }
 
-    /// The way to a destination that something is to be sent to now.
-    pub fn lookup(&mut self, address: Ipv4Address, now: Instant) -> Lookup {
-        if let Some(entry) = self.find(address) {
-            entry.used_at = now;
-            entry.wanted = true;
-            match entry.state {
-                State::Reachable if now < entry.timer => {}
-                State::Reachable | State::Stale => {
-                    entry.state = State::Delay;
-                    entry.timer = now + DELAY_TIME;
-                }
-                State::Delay | State::Probe => {}
-                State::Failed => {
-                    entry.ask(State::Incomplete, now);
-                    return Lookup::Resolving;
-                }
-                State::Incomplete => return Lookup::Resolving,
-            }
-            return Lookup::Resolved(entry.mac);
-        }
-        let entry = Entry {
-            address,
-            mac: MacAddress::ZERO,
-            state: State::Incomplete,
-            timer: now,
-            tries: 0,
-            requested_at: None,
-            used_at: now,
-            confirmed_at: now,
-            pinned: false,
-            wanted: true,
+    /// The way to a destination that `owner` wants to send something to now; `None` is the system itself.
+    pub fn lookup(&mut self, address: Ipv4Address, owner: Option<ProcessId>, now: Instant) -> Lookup {
+        let Some(entry) = self.find(address) else {
+            let entry = Entry { state: State::Incomplete, wanted: true, owner, ..Entry::new(address, now) };
+            let room = self.has_share(owner, now) && self.insert(entry, now);
+            return if room { Lookup::Resolving } else { Lookup::Full };
         };
-        if self.insert(entry, now) { Lookup::Resolving } else { Lookup::Full }
+        entry.used_at = now;
+        entry.wanted = true;
+        match entry.state {
+            State::Reachable if now < entry.timer => {}
+            State::Reachable | State::Stale => {
+                entry.state = State::Delay;
+                entry.timer = now + DELAY_TIME;
+                entry.owner = owner;
+            }
+            State::Delay | State::Probe => {}
+            State::Failed => return self.ask_again(address, owner, now),
+            State::Incomplete => return Lookup::Resolving,
+        }
+        Lookup::Resolved(entry.mac)
+    }
+
+    /// Asks for one that has failed.
+    fn ask_again(&mut self, address: Ipv4Address, owner: Option<ProcessId>, now: Instant) -> Lookup {
+        if !self.has_share(owner, now) {
+            return Lookup::Full;
+        }
+        if let Some(entry) = self.find(address) {
+            entry.owner = owner;
+            entry.ask(State::Incomplete, now);
+        }
+        Lookup::Resolving
     }
 
     /// Takes in what a packet says about a neighbour. The caller has checked that the pair can be one.
@@ -214,18 +256,7 @@ impl Cache {
                 return Learnt::Ignored;
             }
             // Whoever asks for us is about to talk to us, so the answer's way back is worth a place.
-            let entry = Entry {
-                address,
-                mac,
-                state: State::Stale,
-                timer: now,
-                tries: 0,
-                requested_at: None,
-                used_at: now,
-                confirmed_at: now,
-                pinned: false,
-                wanted: false,
-            };
+            let entry = Entry { mac, ..Entry::new(address, now) };
             return if self.insert(entry, now) { Learnt::Changed } else { Learnt::Ignored };
         };
         let answers = evidence == Evidence::Reply;
@@ -310,26 +341,33 @@ impl Cache {
         self.entries.iter().filter(waits).map(|entry| entry.timer).filter(|&timer| timer > now).min()
     }
 
+    /// How many entries are charged to a process.
+    fn charged(&self, owner: ProcessId, now: Instant) -> usize {
+        self.entries.iter().filter(|entry| entry.owner == Some(owner) && entry.is_charged(now)).count()
+    }
+
+    /// Whether one more may be charged to it.
+    fn has_share(&self, owner: Option<ProcessId>, now: Instant) -> bool {
+        owner.is_none_or(|owner| self.charged(owner, now) < self.share)
+    }
+
+    /// Whether an entry is charged beyond its owner's share, which happens where many that are known are asked whether
+    /// they are still there.
+    fn is_beyond_share(&self, entry: &Entry, now: Instant) -> bool {
+        entry.owner.is_some_and(|owner| self.charged(owner, now) > self.share)
+    }
+
     /// Adds an entry, in place of the least useful one where the table is full.
     fn insert(&mut self, entry: Entry, now: Instant) -> bool {
-        if let Err(entry) = self.entries.push(entry) {
-            let may_go = |old: &Entry| {
-                // One that was asked for within the last second stays, or forgetting it would lift the limit on
-                // how often its destination is asked.
-                let just_asked = old.requested_at.is_some_and(|at| now.since(at) < REQUEST_INTERVAL);
-                !old.pinned && !just_asked && (entry.wanted || !old.wanted)
-            };
-            let victim = self
-                .entries
-                .iter_mut()
-                .filter(|old| may_go(old))
-                .min_by_key(|old| (old.wanted, old.state != State::Failed, old.used_at));
-            match victim {
-                Some(victim) => *victim = entry,
-                None => return false,
-            }
-        }
-        true
+        let Err(entry) = self.entries.push(entry) else { return true };
+        let may_go = |old: &Entry| !old.pinned && (entry.wanted || !old.wanted);
+        let usefulness = |old: &Entry| (old.wanted, old.state != State::Failed, old.used_at);
+        let old = self.entries.iter().enumerate().filter(|(_, old)| may_go(old));
+        let free = old.clone().filter(|(_, old)| !old.is_charged(now)).min_by_key(|(_, old)| usefulness(old));
+        let victim = free
+            .or_else(|| old.filter(|(_, old)| self.is_beyond_share(old, now)).min_by_key(|(_, old)| usefulness(old)));
+        let place = victim.map(|(index, _)| index).and_then(|index| self.entries.get_mut(index));
+        place.map(|place| *place = entry).is_some()
     }
 }
 

@@ -1,8 +1,10 @@
 //! Whether our address is ours alone: IPv4 address conflict detection, RFC 5227.
 //!
-//! One deviation, for the sake of boot time: the address is in use from the first probe on, rather than after the
-//! last. The probes and the announcements run alongside, and a conflict found meanwhile gives the address up.
-//! There is no random delay before the first probe either.
+//! One deviation, for the sake of boot time: the address is in use from the moment that it is leased, rather than after
+//! the last probe. The probes and the announcements run alongside, and conflicts are those of an address in use (section
+//! 2.4) from the start: another's probe is answered and no conflict, for switches probe each new host; one conflicting
+//! packet is defended against; a second within [`DEFEND_INTERVAL`] gives the address up. There is no random delay before
+//! the first probe either.
 
 use slopos_kernel::time::{Duration, Instant};
 
@@ -31,9 +33,11 @@ pub struct Guard {
     announcements_left: u8,
     /// When the next probe or announcement is due; meaningless when none is left.
     next_at: Instant,
+    /// When the last probe went out.
+    probed_at: Option<Instant>,
     defended_at: Option<Instant>,
-    /// Nobody objected until [`ANNOUNCE_WAIT`] after the last probe: the first announcement has gone out.
-    is_settled: bool,
+    /// The announcement that defends the address has not gone out; it waits for no probe.
+    defence_due: bool,
 }
 
 /// What a packet means for the address.
@@ -55,9 +59,18 @@ impl Guard {
             probes_left: PROBES,
             announcements_left: ANNOUNCEMENTS,
             next_at: now,
+            probed_at: None,
             defended_at: None,
-            is_settled: false,
+            defence_due: false,
         }
+    }
+
+    /// Starts to probe anew, since the link may be another one; not within [`PROBE_INTERVAL_MIN`] of the last probe, for
+    /// a link can come and go as often as it likes. What was defended stays so.
+    pub fn again(&self, now: Instant) -> Self {
+        let next_at = self.probed_at.map_or(now, |at| now.max(at + PROBE_INTERVAL_MIN));
+        let Guard { address, probed_at, defended_at, defence_due, .. } = *self;
+        Guard { next_at, probed_at, defended_at, defence_due, ..Guard::new(address, now) }
     }
 
     /// The address that is watched over.
@@ -75,9 +88,12 @@ impl Guard {
         if !self.wants_transmit(now) {
             return None;
         }
-        let probe = self.probes_left > 0;
-        if probe {
+        let probe = self.probes_left > 0 && !self.defence_due;
+        if core::mem::take(&mut self.defence_due) {
+            // What was to come comes when it was to come.
+        } else if probe {
             self.probes_left = self.probes_left.saturating_sub(1);
+            self.probed_at = Some(now);
             self.next_at = now
                 + if self.probes_left > 0 {
                     // PROBE_MAX is twice PROBE_MIN, so what is added is at most PROBE_MIN.
@@ -88,7 +104,6 @@ impl Guard {
                 };
         } else {
             self.announcements_left = self.announcements_left.saturating_sub(1);
-            self.is_settled = true;
             self.next_at = now + ANNOUNCE_INTERVAL;
         }
         Some(Packet {
@@ -105,15 +120,7 @@ impl Guard {
         if packet.sender_mac == mac {
             return Verdict::Fine;
         }
-        let claims = packet.sender == self.address;
-        if !self.is_settled {
-            // Another host that probes for the same address was offered it as well (RFC 5227 2.1.1).
-            let probes_too = packet.operation == Operation::Request
-                && packet.sender == Ipv4Address::UNSPECIFIED
-                && packet.target == self.address;
-            return if claims || probes_too { Verdict::Lost } else { Verdict::Fine };
-        }
-        if !claims {
+        if packet.sender != self.address {
             return Verdict::Fine;
         }
         // Section 2.4 (b): defend once; give up if that did not settle it.
@@ -121,13 +128,15 @@ impl Guard {
             return Verdict::Lost;
         }
         self.defended_at = Some(now);
-        self.announcements_left = self.announcements_left.max(1);
-        self.next_at = now;
+        self.defence_due = true;
         Verdict::Defended
     }
 
     /// When the next probe or announcement is due.
     pub fn next_deadline(&self) -> Option<Instant> {
+        if self.defence_due {
+            return self.defended_at;
+        }
         (self.probes_left > 0 || self.announcements_left > 0).then_some(self.next_at)
     }
 }
@@ -185,25 +194,40 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_or_another_probe_while_probing_loses_the_address() {
-        for packet in [claim(), probe()] {
+    fn while_probing_anothers_probe_is_no_conflict_and_a_claim_is_defended_before_the_next_probe() {
+        let mut random = Random::new([3; 32]);
+        for sent in 0..=PROBES + ANNOUNCEMENTS {
             let mut guard = Guard::new(OURS, Instant::BOOT);
-            assert_eq!(guard.receive(&packet, MAC, Instant::BOOT), Verdict::Lost);
+            let mut now = Instant::BOOT;
+            for _ in 0..sent {
+                now = guard.next_deadline().unwrap();
+                assert!(guard.transmit(MAC, now, &mut random).is_some());
+            }
+            let next = guard.next_deadline();
+            assert_eq!(guard.receive(&probe(), MAC, now), Verdict::Fine, "{sent}");
+            assert_eq!(guard.receive(&claim(), MAC, now), Verdict::Defended, "{sent}");
+            let defence = guard.transmit(MAC, now, &mut random).unwrap();
+            assert_eq!((defence.sender, defence.target), (OURS, OURS), "{sent}");
+            assert_eq!(guard.next_deadline(), next, "{sent}: what was to come comes in its time");
+            assert_eq!(guard.receive(&probe(), MAC, now), Verdict::Fine, "{sent}");
+            assert_eq!(guard.receive(&claim(), MAC, now), Verdict::Lost, "{sent}");
         }
     }
 
     #[test]
-    fn until_the_first_announcement_a_claim_or_a_probe_loses_the_address() {
-        for packet in [claim(), probe()] {
-            let mut guard = Guard::new(OURS, Instant::BOOT);
-            let mut random = Random::new([3; 32]);
-            for _ in 0..PROBES {
-                let at = guard.next_deadline().unwrap();
-                assert!(guard.transmit(MAC, at, &mut random).is_some());
-            }
-            let at = guard.next_deadline().unwrap();
-            assert_eq!(guard.receive(&packet, MAC, at), Verdict::Lost);
+    fn starting_anew_keeps_the_distance_between_probes_and_what_was_defended() {
+        let mut random = Random::new([3; 32]);
+        let mut guard = Guard::new(OURS, Instant::BOOT);
+        assert!(guard.transmit(MAC, Instant::BOOT, &mut random).is_some());
+        assert_eq!(guard.receive(&claim(), MAC, Instant::BOOT), Verdict::Defended);
+        assert!(guard.transmit(MAC, Instant::BOOT, &mut random).is_some());
+        let half = Instant::from_millis(500);
+        for _ in 0..10 {
+            guard = guard.again(half);
+            assert_eq!(guard.next_deadline(), Some(Instant::BOOT + PROBE_INTERVAL_MIN));
         }
+        assert_eq!(guard.again(Instant::from_millis(1_700)).next_deadline(), Some(Instant::from_millis(1_700)));
+        assert_eq!(guard.receive(&claim(), MAC, half), Verdict::Lost);
     }
 
     #[test]

@@ -8,9 +8,11 @@
 //! exactly T1 and T2, without the random fuzz.
 
 use defmt::warn;
+use slopos_kernel::log_budget::LogBudget;
 use slopos_kernel::time::{Duration, Instant};
 
-pub use crate::dhcp::lease::{Deadlines, Lease};
+pub use crate::dhcp::lease::{Deadlines, EXTEND_INTERVAL_MIN, Lease};
+use crate::dhcp::options::ClientIdentifier;
 use crate::dhcp::wire::{MessageType, Reply, Request};
 use crate::random::Random;
 use crate::{Ipv4Address, MacAddress};
@@ -25,8 +27,6 @@ pub const BACK_OFF_SPREAD: Duration = Duration::from_secs(1);
 pub const REQUEST_TRIES: u8 = 4;
 /// REQUESTs to have a lease confirmed after the link was down; unanswered, it is used as it is (section 3.2).
 pub const REBOOT_TRIES: u8 = 3;
-/// Shortest time between two REQUESTs that extend a lease (section 4.4.5).
-pub const EXTEND_INTERVAL_MIN: Duration = Duration::from_secs(60);
 /// How long the client keeps still after it declined an address (section 3.1).
 pub const DECLINE_WAIT: Duration = Duration::from_secs(10);
 /// Addresses that may be declined at that pace (RFC 5227 section 2.1.1, `MAX_CONFLICTS`).
@@ -43,18 +43,12 @@ enum State {
     /// Begins to look for servers at this instant.
     Init(Instant),
     Selecting,
-    Requesting(Offer),
+    /// Asks for what was offered.
+    Requesting(Lease),
     Bound(Lease),
     Renewing(Lease),
     Rebinding(Lease),
     Rebooting(Lease),
-}
-
-/// An offer that was taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Offer {
-    address: Ipv4Address,
-    server: Ipv4Address,
 }
 
 /// A last message about an address that is no longer ours.
@@ -109,13 +103,18 @@ pub struct Client {
     /// The REQUEST that an ACK would answer was sent then; a lease counts from it (section 4.4.1).
     requested_at: Option<Instant>,
     discovered_at: Option<Instant>,
+    /// The lease in use was last asked to be confirmed then.
+    confirmed_at: Option<Instant>,
     /// While SELECTING: an offer to be taken at this instant unless a better one comes.
-    poor_offer: Option<(Offer, Instant)>,
+    poor_offer: Option<(Lease, Instant)>,
     /// Addresses that turned out to be somebody else's, since boot.
     conflicts: u8,
     attempts: u8,
     send_at: Option<Instant>,
     farewell: Option<Farewell>,
+    /// Budgets of the lines that say what servers grant and refuse.
+    grant_log: LogBudget,
+    refusal_log: LogBudget,
 }
 
 impl Client {
@@ -128,11 +127,14 @@ impl Client {
             began: now,
             requested_at: None,
             discovered_at: None,
+            confirmed_at: None,
             poor_offer: None,
             conflicts: 0,
             attempts: 0,
             send_at: None,
             farewell: None,
+            grant_log: LogBudget::new(),
+            refusal_log: LogBudget::new(),
         }
     }
 
@@ -151,11 +153,16 @@ impl Client {
         self.mac = mac;
     }
 
-    /// Starts after [`Client::release`], or confirms the lease because the link was down and is up again.
+    /// Starts after [`Client::release`], or confirms the lease because the link was down and is up again. The link can
+    /// come and go as often as it likes; nothing is asked within [`BACK_OFF_FIRST`] of the same question.
     pub fn start(&mut self, now: Instant, random: &mut Random) {
+        let not_before = |asked: Option<Instant>| asked.map_or(now, |at| now.max(at + BACK_OFF_FIRST));
         match self.lease() {
-            Some(&lease) => self.enter(State::Rebooting(lease), now, random),
-            None => self.restart(now),
+            Some(&lease) => {
+                self.enter(State::Rebooting(lease), now, random);
+                self.send_at = Some(not_before(self.confirmed_at));
+            }
+            None => self.restart(not_before(self.discovered_at)),
         }
     }
 
@@ -315,7 +322,7 @@ impl Client {
         let message = match self.state {
             State::Stopped | State::Init(_) | State::Bound(_) => return None,
             State::Selecting => Request { kind: MessageType::Discover, ..blank },
-            State::Requesting(Offer { address, server }) => {
+            State::Requesting(Lease { address, server, .. }) => {
                 Request { requested: Some(address), server: Some(server), ..blank }
             }
             State::Renewing(lease) | State::Rebinding(lease) => Request { client_address: lease.address, ..blank },
@@ -354,6 +361,9 @@ impl Client {
                 self.send_at = half_way_to(deadlines.expire);
             }
             _ => {
+                if matches!(self.state, State::Rebooting(_)) {
+                    self.confirmed_at = Some(now);
+                }
                 // Whichever of several equal REQUESTs the server answers, the lease did not begin before the first.
                 self.requested_at.get_or_insert(now);
                 self.send_at = Some(now + back_off(self.attempts, random));
@@ -366,17 +376,19 @@ impl Client {
     /// # Errors
     /// Why it was dropped.
     pub fn receive(&mut self, reply: &Reply, now: Instant, random: &mut Random) -> Result<Option<Event>, Ignored> {
-        if reply.station != self.mac || reply.transaction != self.transaction {
+        // A server that says which client it means may mean another one of our station (RFC 6842 section 3).
+        let foreign = reply.options.client.is_some_and(|client| client != ClientIdentifier::of(self.mac));
+        if reply.station != self.mac || reply.transaction != self.transaction || foreign {
             return Err(Ignored::NotForUs);
         }
-        let server = reply.options.server.filter(|server| server.is_host()).ok_or(Ignored::WrongServer)?;
-        // Whose answer counts, and for which address.
-        let (partner, address) = match self.state {
+        let named = reply.options.server.filter(|server| server.is_host());
+        // What is known already, and whose answer counts.
+        let (known, partner) = match self.state {
             State::Stopped | State::Init(_) | State::Bound(_) => return Err(Ignored::Unexpected),
             State::Selecting if reply.kind == MessageType::Offer => {
-                let lease = Lease::from_reply(reply, server, now).ok_or(Ignored::Unusable)?;
-                let offer = Offer { address: reply.your_address, server };
-                if lease.gateway.is_some() && reply.options.mask.is_some() {
+                named.ok_or(Ignored::WrongServer)?;
+                let offer = Lease::from_reply(reply, now, None).ok_or(Ignored::Unusable)?;
+                if offer.gateway.is_some() && reply.options.mask.is_some() {
                     self.enter(State::Requesting(offer), now, random);
                 } else {
                     self.poor_offer.get_or_insert((offer, now + OFFER_WAIT));
@@ -384,9 +396,13 @@ impl Client {
                 return Ok(None);
             }
             State::Selecting => return Err(Ignored::Unexpected),
-            State::Requesting(offer) => (Some(offer.server), offer.address),
-            State::Renewing(lease) => (Some(lease.server), lease.address),
-            State::Rebinding(lease) | State::Rebooting(lease) => (None, lease.address),
+            State::Requesting(known) | State::Renewing(known) => (known, Some(known.server)),
+            State::Rebinding(known) | State::Rebooting(known) => (known, None),
+        };
+        // Who grants may leave out what we know, who it is included; who takes something away must say who it is.
+        let server = match reply.kind {
+            MessageType::Ack => named.unwrap_or(known.server),
+            _ => named.ok_or(Ignored::WrongServer)?,
         };
         if partner.is_some_and(|partner| partner != server) {
             return Err(Ignored::WrongServer);
@@ -396,21 +412,25 @@ impl Client {
         };
         match reply.kind {
             MessageType::Nak => {
-                warn!("dhcp: server {} refuses {}", server, address);
+                if self.refusal_log.admit("dhcp: refusals", now) {
+                    warn!("dhcp: server {} refuses {}", server, known.address);
+                }
                 let in_use = self.lease().is_some();
                 // A server that offers and then refuses must not make us ask as fast as it answers.
                 self.restart(self.discovered_at.map_or(now, |at| now.max(at + BACK_OFF_FIRST)));
                 Ok(in_use.then_some(Event::Refused))
             }
             MessageType::Ack => {
-                let lease = Lease::from_reply(reply, server, requested_at).ok_or(Ignored::Unusable)?;
+                let lease = Lease::from_reply(reply, requested_at, Some(&known)).ok_or(Ignored::Unusable)?;
                 // Extending never moves us to another address, and neither does taking an offer.
-                if lease.address != address || lease.deadlines.is_some_and(|deadlines| deadlines.expire <= now) {
+                if lease.address != known.address || lease.deadlines.is_some_and(|deadlines| deadlines.expire <= now) {
                     return Err(Ignored::Unusable);
                 }
                 self.state = State::Bound(lease);
                 self.send_at = None;
-                lease.report();
+                if self.grant_log.admit("dhcp: leases", now) {
+                    lease.report();
+                }
                 Ok(Some(Event::Bound(lease)))
             }
             _ => Err(Ignored::Unexpected),

@@ -89,6 +89,7 @@ impl Bench {
             transaction: self.client.transaction,
             station: MAC,
             your_address: ADDRESS,
+            relayed: false,
             options: Options {
                 server: Some(SERVER),
                 mask: Some(Ipv4Address::new(255, 255, 255, 0)),
@@ -506,3 +507,6 @@ fn a_renewal_that_would_change_the_address_is_not_taken() {
     assert_eq!(bench.answer(at(500), MessageType::Ack, moved), Err(Ignored::Unusable));
     assert_eq!(bench.client.lease().unwrap().address, ADDRESS);
 }
+
+#[path = "client_terms_tests.rs"]
+mod terms;

@@ -4,6 +4,7 @@ use defmt::info;
 use slopos_kernel::time::{Duration, Instant};
 
 use crate::Ipv4Address;
+use crate::dhcp::options::Options;
 use crate::dhcp::wire::Reply;
 use crate::ipv4::mask;
 
@@ -18,6 +19,8 @@ pub struct Lease {
     pub gateway: Option<Ipv4Address>,
     /// Who granted it.
     pub server: Ipv4Address,
+    /// Whether its messages come by way of a relay, so that it is not on our link.
+    pub relayed: bool,
     /// For how many seconds; `None` for ever.
     pub seconds: Option<u32>,
     /// When to ask the server, when to ask any server, and when it ends; `None` where it never does.
@@ -35,37 +38,43 @@ pub struct Deadlines {
     pub expire: Instant,
 }
 
+/// Two requests to extend a lease are no closer than this, unless the lease itself is shorter (RFC 2131 section 4.4.5).
+pub const EXTEND_INTERVAL_MIN: Duration = Duration::from_secs(60);
+
 impl Lease {
     /// The lease that a message grants or offers, counted from `from`; `None` where no host can use it.
-    pub(super) fn from_reply(reply: &Reply, server: Ipv4Address, from: Instant) -> Option<Lease> {
-        let address = reply.your_address;
-        let prefix = match reply.options.mask {
-            Some(wanted) => {
-                let prefix = wanted.to_u32().leading_ones() as u8;
-                if mask(prefix) != wanted.to_u32() || prefix == 0 {
-                    return None;
-                }
-                prefix
-            }
-            None => class_prefix(address),
+    ///
+    /// What the message leaves out, or says without sense, is as in `known`: the lease that it extends, or the offer that
+    /// it confirms. T1 and T2 are never remembered, for they are counted in the time that is granted now.
+    pub(super) fn from_reply(reply: &Reply, from: Instant, known: Option<&Lease>) -> Option<Lease> {
+        let options = &reply.options;
+        let address = match known {
+            Some(known) if reply.your_address == Ipv4Address::UNSPECIFIED => known.address,
+            _ => reply.your_address,
         };
-        let seconds = reply.options.lease_seconds.filter(|&seconds| seconds != 0)?;
+        let server = options.server.filter(|server| server.is_host()).or(known.map(|known| known.server))?;
+        let prefix = match (options.mask, known) {
+            (Some(mask), None) => prefix_for(mask, address)?,
+            (Some(mask), Some(known)) => prefix_for(mask, address).unwrap_or(known.prefix),
+            (None, Some(known)) => known.prefix,
+            (None, None) => class_prefix(address),
+        };
+        let seconds = match (options.lease_seconds, known) {
+            (Some(0), _) | (None, None) => return None,
+            (Some(u32::MAX), _) => None,
+            (Some(seconds), _) => Some(seconds),
+            (None, Some(known)) => known.seconds,
+        };
         if !address.is_host() || address.names_a_network(prefix) {
             return None;
         }
-        let seconds = (seconds != u32::MAX).then_some(seconds);
-        let deadlines = seconds.map(|seconds| {
-            let total = Duration::from_secs(u64::from(seconds));
-            let given = |option: Option<u32>| option.map(|seconds| Duration::from_secs(u64::from(seconds)));
-            // Section 4.4.5: half, and seven eighths, unless the server says otherwise and makes sense.
-            let halves = (total.divided_by(2), total.times(7).divided_by(8));
-            let renew = given(reply.options.renewal_seconds).unwrap_or(halves.0);
-            let rebind = given(reply.options.rebinding_seconds).unwrap_or(halves.1);
-            let (renew, rebind) = if renew < rebind && rebind < total { (renew, rebind) } else { halves };
-            Deadlines { renew: from + renew, rebind: from + rebind, expire: from + total }
-        });
-        let gateway = reply.options.router.filter(|&router| router.is_host() && router != address);
-        Some(Lease { address, prefix, gateway, server, seconds, deadlines })
+        let deadlines = seconds.map(|seconds| Deadlines::new(seconds, options, from));
+        let is_router = |router: &Ipv4Address| {
+            let names_ours = router.is_in(address, prefix) && router.names_a_network(prefix);
+            router.is_host() && *router != address && !names_ours
+        };
+        let gateway = options.router.filter(is_router).or(known.and_then(|known| known.gateway));
+        Some(Lease { address, prefix, gateway, server, relayed: reply.relayed, seconds, deadlines })
     }
 
     /// Says in the log what was granted; scripts look for this line.
@@ -77,6 +86,45 @@ impl Lease {
             self.address, self.prefix, gateway, self.server, seconds
         );
     }
+}
+
+impl Deadlines {
+    /// The deadlines of a lease of so many seconds, counted from `from` (section 4.4.5).
+    ///
+    /// T1 is half of it and T2 seven eighths, unless the server says otherwise and 0 < T1 < T2 < lease. A server's times
+    /// are moved so far apart that no two requests are sent within [`EXTEND_INTERVAL_MIN`]; where the lease leaves no
+    /// room for that they are the defaults. A lease of less than a minute is as the server wants it.
+    fn new(seconds: u32, options: &Options, from: Instant) -> Deadlines {
+        let total = Duration::from_secs(u64::from(seconds));
+        let given = |option: Option<u32>| {
+            option.filter(|&seconds| seconds != 0).map(|seconds| Duration::from_secs(u64::from(seconds)))
+        };
+        let (half, most) = (total.divided_by(2), total.times(7).divided_by(8));
+        let (wanted_renew, wanted_rebind) =
+            (given(options.renewal_seconds).unwrap_or(half), given(options.rebinding_seconds).unwrap_or(most));
+        let sensible = wanted_renew < wanted_rebind && wanted_rebind < total;
+        let (renew, rebind) = if total <= EXTEND_INTERVAL_MIN {
+            if sensible { (wanted_renew, wanted_rebind) } else { (half, most) }
+        } else {
+            // The distance of the defaults, where that is less than a minute.
+            let distance = (most - half).min(EXTEND_INTERVAL_MIN);
+            let renew = wanted_renew.max(EXTEND_INTERVAL_MIN);
+            let rebind = wanted_rebind.max(renew + distance);
+            if sensible && rebind < total {
+                (renew, rebind)
+            } else {
+                let renew = half.max(EXTEND_INTERVAL_MIN);
+                (renew, most.max((renew + total).divided_by(2)))
+            }
+        };
+        Deadlines { renew: from + renew, rebind: from + rebind, expire: from + total }
+    }
+}
+
+/// The bits of a mask; `None` where it is none, or leaves this address no host of a network.
+fn prefix_for(wanted: Ipv4Address, address: Ipv4Address) -> Option<u8> {
+    let prefix = wanted.to_u32().leading_ones() as u8;
+    (prefix != 0 && mask(prefix) == wanted.to_u32() && !address.names_a_network(prefix)).then_some(prefix)
 }
 
 /// The mask that an address implies where a server names none (RFC 950, RFC 1122 3.3.1.1).

@@ -1,6 +1,6 @@
 //! DHCP options (RFC 2132): one byte of code, one of length, then the value.
 
-use crate::Ipv4Address;
+use crate::{Ipv4Address, MacAddress};
 
 /// Option codes of RFC 2132 that this client reads or writes.
 pub mod code {
@@ -58,6 +58,32 @@ pub struct Options {
     pub rebinding_seconds: Option<u32>,
     /// Which of the fields `file` (1), `sname` (2) or both (3) carry options too.
     pub overload: Option<u8>,
+    /// Which client the server means, where it says so (RFC 6842).
+    pub client: Option<ClientIdentifier>,
+}
+
+/// A client identifier (RFC 2132 section 9.14), as far as it takes to tell ours from any other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientIdentifier {
+    /// Its first bytes; zeros behind its end.
+    start: [u8; ClientIdentifier::OURS],
+    length: usize,
+}
+
+impl ClientIdentifier {
+    /// Bytes of ours: the hardware type, and the address.
+    const OURS: usize = 7;
+
+    /// The identifier of a client with this station: hardware type Ethernet (1), then the address.
+    pub const fn of(station: MacAddress) -> Self {
+        let [a, b, c, d, e, f] = station.0;
+        ClientIdentifier { start: [1, a, b, c, d, e, f], length: ClientIdentifier::OURS }
+    }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.start
+    }
 }
 
 /// A value of `N` bytes that is being put together from the instances of its option.
@@ -118,6 +144,7 @@ pub struct Reader {
     lease: Value<4>,
     renewal: Value<4>,
     rebinding: Value<4>,
+    client: Option<Value<{ ClientIdentifier::OURS }>>,
 }
 
 impl Reader {
@@ -132,6 +159,7 @@ impl Reader {
             lease: Value::new(),
             renewal: Value::new(),
             rebinding: Value::new(),
+            client: None,
         }
     }
 
@@ -167,6 +195,11 @@ impl Reader {
             code::LEASE_TIME => self.lease.append_once(value),
             code::RENEWAL_TIME => self.renewal.append_once(value),
             code::REBINDING_TIME => self.rebinding.append_once(value),
+            code::CLIENT_IDENTIFIER => {
+                // One of no bytes is somebody else's like any other.
+                self.client.get_or_insert(Value::new()).append_once(value);
+                return Ok(());
+            }
             _ => return Ok(()),
         }
         if value.is_empty() { Err(Malformed) } else { Ok(()) }
@@ -196,6 +229,7 @@ impl Reader {
             renewal_seconds: seconds(self.renewal)?,
             rebinding_seconds: seconds(self.rebinding)?,
             overload: self.overload.whole()?.map(|[which]| which),
+            client: self.client.map(|Value { bytes, length }| ClientIdentifier { start: bytes, length }),
         })
     }
 }

@@ -5,7 +5,7 @@
 //! | op | htype | hlen | hops | xid | secs | flags | ciaddr | yiaddr | siaddr | giaddr | chaddr | sname | file | options
 //! ```
 
-use crate::dhcp::options::{Malformed, Options, Reader, Writer, code};
+use crate::dhcp::options::{ClientIdentifier, Malformed, Options, Reader, Writer, code};
 use crate::{Ipv4Address, MacAddress};
 
 /// Bytes before the magic cookie.
@@ -45,6 +45,8 @@ pub struct Reply {
     pub station: MacAddress,
     /// The address that is offered or granted.
     pub your_address: Ipv4Address,
+    /// Whether a relay agent carried it (`giaddr` is not zero).
+    pub relayed: bool,
     /// What else the message says.
     pub options: Options,
 }
@@ -63,7 +65,7 @@ impl Reply {
         if [*op, *hardware_type, *hardware_length] != [2, 1, 6] || *cookie != MAGIC_COOKIE {
             return Err(Malformed);
         }
-        let [_, _, _, _, _, _, _, _, y0, y1, y2, y3, _, _, _, _, _, _, _, _, h0, h1, h2, h3, h4, h5, ..] = rest;
+        let [_, _, _, _, _, _, _, _, y0, y1, y2, y3, _, _, _, _, g0, g1, g2, g3, h0, h1, h2, h3, h4, h5, ..] = rest;
         let mut reader = Reader::new();
         reader.read(field)?;
         // RFC 2131 4.1: first the options field, then `file`, then `sname`.
@@ -86,6 +88,7 @@ impl Reply {
             transaction: u32::from_be_bytes([*x0, *x1, *x2, *x3]),
             station: MacAddress([*h0, *h1, *h2, *h3, *h4, *h5]),
             your_address: Ipv4Address([*y0, *y1, *y2, *y3]),
+            relayed: [*g0, *g1, *g2, *g3] != [0; 4],
             options,
         })
     }
@@ -126,8 +129,7 @@ impl Request {
         out[FIXED_BYTES..FIXED_BYTES + 4].copy_from_slice(&MAGIC_COOKIE);
         let mut options = Writer::new(&mut out[FIXED_BYTES + 4..]);
         options.option(code::MESSAGE_TYPE, &[self.kind as u8])?;
-        let [a, b, c, d, e, f] = self.mac.0;
-        options.option(code::CLIENT_IDENTIFIER, &[1, a, b, c, d, e, f])?;
+        options.option(code::CLIENT_IDENTIFIER, ClientIdentifier::of(self.mac).bytes())?;
         if let Some(address) = self.requested {
             options.option(code::REQUESTED_ADDRESS, &address.0)?;
         }

@@ -15,7 +15,7 @@ impl Stack<'_> {
     pub fn release(&mut self, now: Instant) {
         self.dhcp.release();
         let Some(lease) = self.network.take() else { return };
-        self.released_to = Self::next_hop(&lease, lease.server).and_then(|hop| self.neighbours.peek(hop));
+        self.released_to = self.message_hop(&lease, lease.server).and_then(|hop| self.neighbours.peek(hop));
         self.leaving = Some(lease);
         self.guard = None;
         self.gateway_mac = None;
@@ -48,7 +48,9 @@ impl Stack<'_> {
             }
             Event::Expired => {
                 self.counters.events.lease_expiries += 1;
-                if let Some(lease) = self.network {
+                if let Some(lease) = self.network
+                    && self.logs.expiry.admit("dhcp: expiries", now)
+                {
                     warn!("dhcp: lease of {} expired", lease.address);
                 }
                 self.lose_address(now);
@@ -62,6 +64,9 @@ impl Stack<'_> {
         let before = self.network.replace(lease);
         let same = before
             .is_some_and(|old| (old.address, old.prefix, old.gateway) == (lease.address, lease.prefix, lease.gateway));
+        if before.is_none_or(|old| (old.server, old.relayed) != (lease.server, lease.relayed)) {
+            self.server_by_gateway = false;
+        }
         if !same {
             self.renew_neighbours(now);
         }
@@ -71,9 +76,14 @@ impl Stack<'_> {
 
     /// The link or the network may be another one: probes for our address and asks for the gateway anew.
     pub(super) fn renew_neighbours(&mut self, now: Instant) {
-        self.neighbours.clear();
+        self.neighbours.forget(now);
+        self.server_by_gateway = false;
         self.gateway_mac = None;
-        self.guard = self.network.map(|lease| Guard::new(lease.address, now));
+        let guard = self.guard.take();
+        self.guard = self.network.map(|lease| match guard.filter(|guard| guard.address() == lease.address) {
+            Some(guard) => guard.again(now),
+            None => Guard::new(lease.address, now),
+        });
         if let Some(gateway) = self.network.and_then(|lease| lease.gateway) {
             self.neighbours.pin(gateway, now);
         }
@@ -85,8 +95,8 @@ impl Stack<'_> {
         self.network = None;
         self.guard = None;
         self.gateway_mac = None;
-        self.neighbours.clear();
-        self.control.clear();
+        self.neighbours.forget(now);
+        self.replies.clear();
         self.senders = ProcessSet::ALL;
         let (events, ready) = (&mut self.counters.events, &mut self.ready);
         for (process, set) in self.grant.each() {
@@ -100,10 +110,23 @@ impl Stack<'_> {
         self.note_deadline(Some(now));
     }
 
+    /// Somebody else used our address, and it is defended.
+    pub(super) fn address_defended(&mut self, other: MacAddress, now: Instant) {
+        self.counters.events.address_conflicts += 1;
+        self.note_deadline(self.guard.as_ref().and_then(Guard::next_deadline));
+        if let Some(lease) = self.network
+            && self.logs.conflict.admit("arp: conflicts", now)
+        {
+            warn!("arp: {} uses our address {}, which is defended", other, lease.address);
+        }
+    }
+
     /// Somebody else uses our address and will not give way.
     pub(super) fn address_conflict(&mut self, other: MacAddress, now: Instant) {
         self.counters.events.address_conflicts += 1;
-        if let Some(lease) = self.network {
+        if let Some(lease) = self.network
+            && self.logs.decline.admit("dhcp: conflicts", now)
+        {
             warn!("dhcp: declined {}, which {} uses", lease.address, other);
         }
         self.dhcp.decline(now);

@@ -72,7 +72,7 @@ impl Stack<'_> {
         };
         let opened = opened.map_err(|_| SocketError::GrantExhausted)?;
         self.counters.events.recycled += u64::from(opened.recycled);
-        self.queue_reset(opened.reset);
+        self.queue_reset(process, opened.reset);
         Ok(opened.socket)
     }
 
@@ -102,11 +102,12 @@ impl Stack<'_> {
             Phase::Waiting { .. } | Phase::Started { .. } | Phase::Failed { .. } => return Err(ConnectError::Invalid),
             Phase::Fresh => {}
         }
-        // The socket is open, so the region exists; a denial costs only this process's memory and one line.
-        let denied = self.grant.enter(process, |set| (!set.permits(remote)).then(|| (set.deny(remote), set.name())));
-        if let Ok(Some((first, name))) = denied {
+        // The socket is open, so the region exists; a denial costs only this process's memory and budget.
+        let denied =
+            self.grant.enter(process, |set| (!set.permits(remote)).then(|| (set.deny(remote, now), set.name())));
+        if let Ok(Some((worth_a_line, name))) = denied {
             self.counters.events.connects_denied += 1;
-            if first {
+            if worth_a_line {
                 warn!("net: process {=str} may not connect to {}:{=u16}", name, remote.address, remote.port);
             }
             return Err(ConnectError::Denied);
@@ -210,7 +211,7 @@ impl Stack<'_> {
     pub fn close(&mut self, process: ProcessId, socket: SocketIndex, now: Instant) {
         self.output = true;
         let reset = self.with(process, socket, |socket| socket.close(now));
-        self.queue_reset(reset.flatten());
+        self.queue_reset(process, reset.flatten());
     }
 
     /// Ends all of a process's sockets at once, orphans included: connections are reset, everything is wiped.
@@ -227,7 +228,7 @@ impl Stack<'_> {
                 )
             });
             match ended {
-                Ok(Some(reset)) => self.queue_reset(reset),
+                Ok(Some(reset)) => self.queue_reset(process, reset),
                 // No region, or no more sockets.
                 _ => return,
             }

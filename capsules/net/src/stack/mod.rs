@@ -16,14 +16,15 @@
 mod address;
 mod calls;
 mod connections;
+mod logs;
 mod receive;
+mod replies;
 #[cfg(test)]
 mod tests;
 mod transmit;
 
 use defmt::{info, warn};
-use heapless::Deque;
-use slopos_abi::info::NetInfo;
+use slopos_abi::info::{NetInfo, network};
 use slopos_kernel::grant::Grant;
 use slopos_kernel::process::{ProcessId, ProcessSet};
 use slopos_kernel::time::Instant;
@@ -31,17 +32,20 @@ use slopos_kernel::time::Instant;
 pub use calls::{ConnectError, Connection, Progress, SocketError};
 pub(crate) use connections::Link;
 use connections::{ConnectionTable, Place};
+use logs::Logs;
+use replies::{Dropped, Replies};
 
 use crate::arp::cache::Cache;
 use crate::arp::conflict::Guard;
-use crate::counters::{Counters, Events};
+use crate::counters::Counters;
 use crate::dhcp::client::{Client, Lease};
 use crate::random::Random;
 use crate::socket::{Phase, SocketIndex, SocketSet};
 use crate::tcp::{ConnectParameters, Endpoint, ResetReply, SequenceNumber};
 use crate::{Ipv4Address, MacAddress, dhcp, ethernet, ipv4, tcp, udp};
 
-/// Replies without a socket that wait to be sent. A full ring drops the newest one and counts it.
+/// Replies of one kind without a socket that wait to be sent: ARP replies, resets of strangers' segments, resets of
+/// connections that a process gave up. A full ring drops one for each newcomer and counts it.
 pub const CONTROL_REPLIES: usize = 16;
 /// Smallest MTU that the stack can live with: it carries one DHCP message.
 pub const MTU_LEAST: u16 = (ipv4::HEADER_BYTES + udp::HEADER_BYTES + dhcp::wire::MESSAGE_BYTES) as u16;
@@ -51,15 +55,6 @@ pub const MTU_LEAST: u16 = (ipv4::HEADER_BYTES + udp::HEADER_BYTES + dhcp::wire:
 pub struct Config {
     /// Bytes of the largest frame, Ethernet header included; 1514 on ordinary links.
     pub max_frame: u16,
-}
-
-/// A reply that belongs to no socket.
-#[derive(Clone, Copy, Debug)]
-enum Control {
-    /// Tells a station which one we are.
-    ArpReply { station: MacAddress, address: Ipv4Address },
-    /// Tells a peer that its connection does not exist.
-    Reset { station: MacAddress, reply: ResetReply },
 }
 
 /// The network stack.
@@ -81,7 +76,12 @@ pub struct Stack<'a> {
     leaving: Option<Lease>,
     /// The station that a lease was given back to, for the message that says so: its neighbour entry is gone by then.
     released_to: Option<MacAddress>,
-    control: Deque<Control, CONTROL_REPLIES>,
+    /// The server is not on our link though it seemed so, or says nothing there: the gateway is the way to it.
+    server_by_gateway: bool,
+    replies: Replies,
+    /// The last frame was a reply that belongs to no socket; the next is somebody else's.
+    replied: bool,
+    logs: Logs,
     grant: Grant<'a, SocketSet<'a>>,
     /// The process whose turn to send it is.
     next_process: usize,
@@ -102,7 +102,14 @@ impl<'a> Stack<'a> {
     ///
     /// `seed` must be unguessable: sequence numbers, ports and transactions are drawn from it. `grant` has one region
     /// for each process that the manifest gives network authority.
-    pub fn new(mac: MacAddress, config: Config, seed: [u8; 32], grant: Grant<'a, SocketSet<'a>>, now: Instant) -> Self {
+    pub fn new(
+        mac: MacAddress,
+        config: Config,
+        seed: [u8; 32],
+        mut grant: Grant<'a, SocketSet<'a>>,
+        now: Instant,
+    ) -> Self {
+        let processes = grant.each().count();
         let mtu = config.max_frame.saturating_sub(ethernet::HEADER_BYTES as u16).max(MTU_LEAST);
         Stack {
             mac,
@@ -110,14 +117,17 @@ impl<'a> Stack<'a> {
             mtu_max: mtu,
             link_up: true,
             random: Random::new(seed),
-            neighbours: Cache::new(),
+            neighbours: Cache::new(processes),
             gateway_mac: None,
             guard: None,
             dhcp: Client::new(mac, now),
             network: None,
             leaving: None,
             released_to: None,
-            control: Deque::new(),
+            server_by_gateway: false,
+            replies: Replies::default(),
+            replied: false,
+            logs: Logs::default(),
             grant,
             next_process: 0,
             connections: ConnectionTable::new(),
@@ -136,13 +146,15 @@ impl<'a> Stack<'a> {
             return;
         }
         self.link_up = up;
-        info!("net: link {=str}", if up { "up" } else { "down" });
+        if self.logs.link.admit("net: link", now) {
+            info!("net: link {=str}", if up { "up" } else { "down" });
+        }
         if up {
             self.dhcp.start(now, &mut self.random);
             self.renew_neighbours(now);
             self.note_deadline(Some(now));
         } else {
-            self.control.clear();
+            self.replies.clear();
             self.leaving = None;
         }
     }
@@ -190,6 +202,15 @@ impl<'a> Stack<'a> {
         &self.counters
     }
 
+    /// How far the network is; whether there is a device at all is the board's to say.
+    fn flags(&self) -> u32 {
+        let gateway = self.network.and_then(|lease| lease.gateway).and_then(|gateway| self.neighbours.peek(gateway));
+        let bit = |set: bool, bit| if set { bit } else { 0 };
+        bit(self.link_up, network::LINK)
+            | bit(self.network.is_some(), network::LEASE)
+            | bit(self.link_up && gateway.is_some(), network::GATEWAY)
+    }
+
     /// What a process is told about the network; the ledger is the kernel's and stays 0.
     pub fn info(&self, now: Instant) -> NetInfo {
         let lease = self.network.as_ref();
@@ -215,6 +236,8 @@ impl<'a> Stack<'a> {
             transmit_bytes: traffic.transmit_bytes,
             retransmits: self.counters.tcp.retransmits,
             ledger: 0,
+            flags: self.flags(),
+            reserved: 0,
         }
     }
 
@@ -295,14 +318,31 @@ impl<'a> Stack<'a> {
         if destination.is_in(lease.address, lease.prefix) { Some(destination) } else { lease.gateway }
     }
 
+    /// The host on the link that a message to the DHCP server is handed to.
+    ///
+    /// A server whose messages reach us without a relay is on our link, whatever its address is: it is asked for there.
+    /// Where it does not answer, the gateway is tried.
+    fn message_hop(&self, lease: &Lease, server: Ipv4Address) -> Option<Ipv4Address> {
+        let by_gateway = !server.is_in(lease.address, lease.prefix) && (lease.relayed || self.server_by_gateway);
+        if by_gateway && lease.gateway.is_some() { lease.gateway } else { Some(server) }
+    }
+
     fn neighbour_failed(&mut self, address: Ipv4Address, now: Instant) {
         self.counters.events.neighbours_failed += 1;
         let Some(lease) = self.network else { return };
-        if lease.gateway == Some(address) && self.gateway_mac.take().is_some() {
+        if lease.gateway == Some(address)
+            && self.gateway_mac.take().is_some()
+            && self.logs.silent_gateway.admit("arp: silent gateways", now)
+        {
             warn!("arp: gateway {} does not answer any more", address);
         }
-        if self.dhcp.due(now).is_some_and(|due| Self::next_hop(&lease, due.destination) == Some(address)) {
-            self.dhcp.skip(now, &mut self.random);
+        if self.dhcp.due(now).is_some_and(|due| self.message_hop(&lease, due.destination) == Some(address)) {
+            let outside = !address.is_in(lease.address, lease.prefix);
+            if outside && lease.gateway.is_some_and(|gateway| gateway != address) {
+                self.server_by_gateway = true;
+            } else {
+                self.dhcp.skip(now, &mut self.random);
+            }
         }
         self.senders = ProcessSet::ALL;
         let (counters, ready) = (&mut self.counters, &mut self.ready);
@@ -380,33 +420,33 @@ impl<'a> Stack<'a> {
     }
 
     /// Logs where the gateway is, when that is news.
-    fn report_gateway(&mut self) {
+    fn report_gateway(&mut self, now: Instant) {
         let Some(gateway) = self.network.and_then(|lease| lease.gateway) else { return };
         let known = self.neighbours.peek(gateway);
-        if let Some(mac) = known.filter(|_| known != self.gateway_mac) {
+        if let Some(mac) = known.filter(|_| known != self.gateway_mac)
+            && self.logs.gateway.admit("arp: gateways", now)
+        {
             self.gateway_mac = known;
             info!("arp: gateway {} is-at {}", gateway, mac);
         }
     }
 
-    /// Puts a reply into the ring.
-    fn queue(control: &mut Deque<Control, CONTROL_REPLIES>, reply: Control, events: &mut Events) {
-        if control.push_back(reply).is_err() {
-            events.control_dropped += 1;
-        }
-    }
-
-    /// Queues a reset of one of our own connections. Its peer's station must be known: a connection that ends is no
-    /// reason to ask for one.
-    fn queue_reset(&mut self, reset: Option<ResetReply>) {
+    /// Queues a reset of a connection that this process gave up. Its peer's station must be known: a connection that ends
+    /// is no reason to ask for one.
+    fn queue_reset(&mut self, process: ProcessId, reset: Option<ResetReply>) {
         let Some(reply) = reset else { return };
         self.output = true;
         let hop = self.network.as_ref().and_then(|lease| Self::next_hop(lease, reply.remote.address));
         match hop.and_then(|hop| self.neighbours.peek(hop)) {
             Some(station) => {
-                Self::queue(&mut self.control, Control::Reset { station, reply }, &mut self.counters.events)
+                let queued = self.replies.farewell(process, station, reply);
+                self.count_reply(queued);
             }
             None => self.counters.events.resets_unroutable += 1,
         }
+    }
+
+    fn count_reply(&mut self, queued: Result<(), Dropped>) {
+        self.counters.events.control_dropped += u64::from(queued.is_err());
     }
 }

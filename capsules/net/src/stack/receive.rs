@@ -1,11 +1,12 @@
 //! Frames that arrive. Nothing in them is trusted: each is checked layer by layer, and dropped and counted by the
 //! first check that it fails.
 
+use defmt::warn;
 use slopos_kernel::capability::HandFrames;
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::time::Instant;
 
-use super::{Control, Place, Stack};
+use super::{Place, Stack};
 use crate::arp::cache::{Evidence, Learnt};
 use crate::arp::conflict::Verdict;
 use crate::arp::{Operation, Packet};
@@ -65,9 +66,11 @@ impl Stack<'_> {
             return;
         };
         let probe = packet.sender == Ipv4Address::UNSPECIFIED;
+        let names_ours =
+            packet.sender.is_in(lease.address, lease.prefix) && packet.sender.names_a_network(lease.prefix);
         if !packet.sender_mac.is_unicast()
             || packet.sender_mac == self.mac
-            || !(probe || is_neighbour(packet.sender, &lease))
+            || !(probe || packet.sender.is_host() && !names_ours)
         {
             self.counters.arp.bad_sender += 1;
             return;
@@ -76,9 +79,7 @@ impl Stack<'_> {
             match guard.receive(&packet, self.mac, now) {
                 Verdict::Fine => {}
                 Verdict::Defended => {
-                    self.counters.events.address_conflicts += 1;
-                    let deadline = guard.next_deadline();
-                    self.note_deadline(deadline);
+                    self.address_defended(packet.sender_mac, now);
                     return;
                 }
                 Verdict::Lost => {
@@ -95,19 +96,31 @@ impl Stack<'_> {
             (true, false) if packet.target_mac == self.mac => Evidence::Reply,
             _ => Evidence::Overheard,
         };
-        if !probe {
+        // Who asks for us is answered, whoever it is (RFC 826); only who can be a neighbour is entered.
+        if !probe && self.is_neighbour(packet.sender, &lease) {
             match self.neighbours.learn(packet.sender, packet.sender_mac, evidence, now) {
-                Learnt::Changed => self.report_gateway(),
+                Learnt::Changed => self.report_gateway(now),
+                // One that was left out of the log may be in its turn now.
+                Learnt::Same if lease.gateway == Some(packet.sender) => self.report_gateway(now),
                 Learnt::Same => {}
                 Learnt::Locked => self.counters.arp.locked += 1,
                 Learnt::Ignored if for_us && asks => {}
                 Learnt::Ignored => self.counters.arp.not_for_us += 1,
             }
+        } else if !(probe || for_us && asks) {
+            self.counters.arp.bad_sender += 1;
         }
         if for_us && asks {
-            let reply = Control::ArpReply { station: packet.sender_mac, address: packet.sender };
-            Self::queue(&mut self.control, reply, &mut self.counters.events);
+            let queued = self.replies.answer(packet.sender_mac, packet.sender);
+            self.count_reply(queued);
         }
+    }
+
+    /// Whether a host on our link may have this address: one of our network's, the gateway's, or the DHCP server's.
+    fn is_neighbour(&self, address: Ipv4Address, lease: &Lease) -> bool {
+        address.is_in(lease.address, lease.prefix)
+            || lease.gateway == Some(address)
+            || lease.server == address && self.message_hop(lease, address) == Some(address)
     }
 
     fn receive_ipv4(
@@ -175,7 +188,8 @@ impl Stack<'_> {
                 return;
             }
         };
-        if header.destination_port != dhcp::CLIENT_PORT || header.source_port != dhcp::SERVER_PORT {
+        // Servers answer from 67, but translators on the way may have changed that; the client's port is what counts.
+        if header.destination_port != dhcp::CLIENT_PORT {
             drops.no_port += 1;
             return;
         }
@@ -218,6 +232,7 @@ impl Stack<'_> {
             return;
         };
         self.senders.insert(process);
+        let scales_before = self.counters.tcp.excessive_window_scales;
         let (counters, ready) = (&mut self.counters, &mut self.ready);
         let deadline = self.grant.enter(process, |set| {
             set.with(socket, |entry| {
@@ -234,19 +249,19 @@ impl Stack<'_> {
             set.next_deadline()
         });
         self.note_deadline(deadline.ok().flatten());
+        if self.counters.tcp.excessive_window_scales != scales_before
+            && self.logs.window_scale.admit("tcp: window scales", now)
+        {
+            warn!("tcp: {} offers a window scale above 14", remote.address);
+        }
     }
 
     /// A segment for a connection that does not exist (RFC 9293 section 3.10.7.1).
     fn refuse(&mut self, station: MacAddress, local: Endpoint, remote: Endpoint, segment: &Segment<'_>) {
         self.counters.segments.no_connection += 1;
         if let Some(reply) = tcp::reset_for(local, remote, segment) {
-            Self::queue(&mut self.control, Control::Reset { station, reply }, &mut self.counters.events);
+            let queued = self.replies.refuse(station, reply);
+            self.count_reply(queued);
         }
     }
-}
-
-/// Whether a host on our link may have this address: one of our network's, or the gateway's.
-fn is_neighbour(address: Ipv4Address, lease: &Lease) -> bool {
-    let on_link = address.is_in(lease.address, lease.prefix) && !address.names_a_network(lease.prefix);
-    address.is_host() && (on_link || lease.gateway == Some(address))
 }

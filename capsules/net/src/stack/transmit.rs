@@ -4,11 +4,12 @@ use slopos_kernel::capability::HandFrames;
 use slopos_kernel::process::{ProcessId, ProcessSet};
 use slopos_kernel::time::Instant;
 
-use super::{Control, Stack};
-use crate::arp::cache::Lookup;
+use super::Stack;
+use super::replies::Control;
+use crate::arp::cache::{Lookup, REQUEST_INTERVAL};
 use crate::arp::conflict::Guard;
 use crate::arp::{Operation, Packet};
-use crate::dhcp::client::{Due, Lease};
+use crate::dhcp::client::Due;
 use crate::ethernet::{EtherType, HEADER_BYTES, Header};
 use crate::ipv4::{self, Protocol};
 use crate::socket::{Socket, SocketBits, SocketIndex, SocketSet};
@@ -27,7 +28,8 @@ impl Stack<'_> {
     ///
     /// `None` where there is nothing to send now; an unresolved neighbour only means that its sockets have nothing.
     /// First go probes for our own address, then replies that belong to no socket, then ARP requests, then DHCP, then
-    /// the sockets: the turn goes round over the processes, and within each over its sockets. A buffer shorter than
+    /// the sockets: the turn goes round over the processes, and within each over its sockets. Two such replies follow each
+    /// other only where nothing else is to be sent: strangers can make us owe them without end. A buffer shorter than
     /// the board's `max_frame` gets shorter segments; one too short for a frame counts as nothing to send.
     pub fn transmit(&mut self, frame: &mut [u8], now: Instant, _: &impl HandFrames) -> Option<usize> {
         if !self.link_up {
@@ -35,13 +37,15 @@ impl Stack<'_> {
         }
         let room = frame.len().min(HEADER_BYTES + usize::from(self.mtu));
         let frame = frame.get_mut(..room)?;
+        let replied = core::mem::take(&mut self.replied);
         let length = self
             .transmit_leaving(frame, now)
             .or_else(|| self.transmit_guard(frame, now))
-            .or_else(|| self.transmit_control(frame))
+            .or_else(|| if replied { None } else { self.transmit_reply(frame) })
             .or_else(|| self.transmit_request(frame, now))
             .or_else(|| self.transmit_dhcp(frame, now))
             .or_else(|| self.transmit_sockets(frame, now))
+            .or_else(|| self.transmit_reply(frame))
             // Looking for the way to a receiver may just have made a new request.
             .or_else(|| self.transmit_request(frame, now))?;
         self.counters.traffic.transmit_frames += 1;
@@ -52,7 +56,7 @@ impl Stack<'_> {
     /// Whether [`Stack::transmit`] would have something to send.
     pub fn wants_transmit(&mut self, now: Instant) -> bool {
         self.link_up
-            && (!self.control.is_empty()
+            && (!self.replies.is_empty()
                 || self.guard.as_ref().is_some_and(|guard| guard.wants_transmit(now))
                 || self.neighbours.wants_request(now)
                 || self.dhcp_path(now).is_some()
@@ -64,7 +68,7 @@ impl Stack<'_> {
     /// it back. A peer whose station is not known gets nothing: the address must not be used to ask for it.
     fn transmit_leaving(&mut self, frame: &mut [u8], now: Instant) -> Option<usize> {
         self.leaving?;
-        let sent = self.transmit_control(frame).or_else(|| self.transmit_sockets(frame, now));
+        let sent = self.transmit_reply(frame).or_else(|| self.transmit_sockets(frame, now));
         if sent.is_none() {
             self.finish_leaving();
         }
@@ -79,8 +83,10 @@ impl Stack<'_> {
         arp_frame(frame, self.mac, MacAddress::BROADCAST, &packet)
     }
 
-    fn transmit_control(&mut self, frame: &mut [u8]) -> Option<usize> {
-        match self.control.pop_front()? {
+    fn transmit_reply(&mut self, frame: &mut [u8]) -> Option<usize> {
+        let reply = self.replies.pop()?;
+        self.replied = true;
+        match reply {
             Control::ArpReply { station, address } => {
                 let packet = Packet {
                     operation: Operation::Reply,
@@ -122,7 +128,8 @@ impl Stack<'_> {
         let station = if destination == Ipv4Address::BROADCAST {
             MacAddress::BROADCAST
         } else if let Some(lease) = self.network {
-            self.route(&lease, destination, now)?
+            let hop = self.message_hop(&lease, destination);
+            self.station_of(hop?, None, now)?
         } else {
             // A lease that was given back. Its address is no longer ours to ask for the server with.
             self.released_to.unwrap_or(MacAddress::BROADCAST)
@@ -143,10 +150,10 @@ impl Stack<'_> {
         Some(length)
     }
 
-    /// The station that a packet goes to; `None` while that has to be found out, or where there is no way.
-    fn route(&mut self, lease: &Lease, destination: Ipv4Address, now: Instant) -> Option<MacAddress> {
-        let hop = Self::next_hop(lease, destination)?;
-        let found = self.neighbours.lookup(hop, now);
+    /// The station of a host on the link that this process, or the system itself, has something for; `None` while that has
+    /// to be found out.
+    fn station_of(&mut self, hop: Ipv4Address, owner: Option<ProcessId>, now: Instant) -> Option<MacAddress> {
+        let found = self.neighbours.lookup(hop, owner, now);
         match found {
             Lookup::Resolved(station) => {
                 // A stale neighbour may just have begun to wait for its probe.
@@ -156,6 +163,7 @@ impl Stack<'_> {
             Lookup::Resolving => None,
             Lookup::Full => {
                 self.counters.events.neighbours_full += 1;
+                self.note_deadline(Some(now + REQUEST_INTERVAL));
                 None
             }
         }
@@ -169,7 +177,8 @@ impl Stack<'_> {
             match found {
                 Ok(Some((index, destination))) => {
                     let at = Turn { socket: Some(index), ..turn };
-                    if let Some(station) = self.route(&lease, destination, now) {
+                    let hop = Self::next_hop(&lease, destination);
+                    if let Some(station) = hop.and_then(|hop| self.station_of(hop, Some(turn.process), now)) {
                         return Some((at, Path { station, source: lease.address, destination }));
                     }
                     turn = at.after_socket();

@@ -84,6 +84,17 @@ impl Socket<'_> {
         true
     }
 
+    /// Our address is lost while the connection is being made: takes the connect back, so that it can be made from the
+    /// next one. Until when it may take; `None` where nothing is being made, and then nothing has changed.
+    pub fn take_connect_back(&mut self) -> Option<Instant> {
+        let Control { state, flags, ref send, ref timers, .. } = self.control;
+        let deadline = timers.connect.filter(|_| matches!(state, State::SynSent | State::SynReceived))?;
+        let fin_queued = send.fin_queued;
+        self.open(flags);
+        self.control.send.fin_queued = fin_queued;
+        Some(deadline)
+    }
+
     /// Frees the slot for another use, whatever state the connection is in; for orphans and TIME-WAIT records when
     /// their process needs the slot. The peer of an orphan is answered with a reset when it speaks again.
     pub fn recycle(&mut self) {
@@ -101,7 +112,6 @@ impl Socket<'_> {
 
     /// The connection is over. What has arrived stays for the process to read; what was to be sent is wiped.
     pub(super) fn end(&mut self, error: Option<Error>) {
-        defmt::debug!("tcp: port {=u16} closed, {}", self.control.local.port, error);
         self.send_ring.wipe();
         if self.control.owned {
             let old = core::mem::replace(&mut self.control, Control::free());

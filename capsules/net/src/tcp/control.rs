@@ -5,6 +5,7 @@ use slopos_kernel::time::{Duration, Instant};
 use super::Endpoint;
 use super::assembler::Assembler;
 use super::congestion::Congestion;
+use super::counters::Counters;
 use super::options::{Options, TIMESTAMPS_BYTES};
 use super::recovery::Recovery;
 use super::reset::ResetReply;
@@ -206,7 +207,7 @@ pub(super) enum Probe {
     Tail,
 }
 
-/// How many challenge acknowledgements were sent of late.
+/// How many acknowledgements of one kind were sent of late, of those that a stranger may ask for.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ChallengeLimit {
     since: Instant,
@@ -261,6 +262,8 @@ pub(super) struct Control {
     pub tail_probe: Option<TailProbe>,
     pub reset_due: Option<ResetReply>,
     pub challenges: ChallengeLimit,
+    /// Answers to keep-alives: forged segments that are challenged must not use these up.
+    pub keep_alive_answers: ChallengeLimit,
     /// How often the retransmission timer ran out since something was acknowledged.
     pub retransmissions: u8,
     /// So many that the way to the peer may be broken (R1 of RFC 9293 section 3.8.3); not told to the stack yet.
@@ -302,6 +305,7 @@ impl Control {
             tail_probe: None,
             reset_due: None,
             challenges: ChallengeLimit::default(),
+            keep_alive_answers: ChallengeLimit::default(),
             retransmissions: 0,
             doubts_way: false,
             probes_unanswered: 0,
@@ -344,16 +348,15 @@ impl Control {
 
     /// Takes over what the peer's SYN offers. Window scale, timestamps and SACK are in force only if both sides
     /// offered them, and we always do.
-    pub fn negotiate(&mut self, options: &Options, now: Instant) {
+    pub fn negotiate(&mut self, options: &Options, now: Instant, counters: &mut Counters) {
         let offered = options.maximum_segment.unwrap_or(DEFAULT_MAXIMUM_SEGMENT);
         self.send.maximum_segment =
             offered.min(self.receive.maximum_segment).max(SMALLEST_MAXIMUM_SEGMENT.min(self.receive.maximum_segment));
         self.scaling = options.window_scale.is_some();
         match options.window_scale {
             Some(shift) => {
-                if shift > LARGEST_SHIFT {
-                    defmt::warn!("tcp: {} offers a window scale of {=u8}", self.remote.address, shift);
-                }
+                // RFC 7323 section 2.3 wants it logged; that is the stack's, which has a budget for it.
+                counters.excessive_window_scales += u64::from(shift > LARGEST_SHIFT);
                 self.send.shift = shift.min(LARGEST_SHIFT);
             }
             None => (self.send.shift, self.receive.shift) = (0, 0),

@@ -61,6 +61,8 @@ pub struct Counters {
     pub resets_ignored: u64,
     /// Resets sent by connections.
     pub resets_sent: u64,
+    /// Window scales above 14, which count as 14 (RFC 7323 section 2.3).
+    pub excessive_window_scales: u64,
     /// Connections refused by the peer.
     pub refused: u64,
     /// Connections given up because the peer does not answer.

@@ -149,7 +149,7 @@ impl Socket<'_> {
         // The window in our SYN was not scaled.
         let advertised = self.receive_ring.free().min(usize::from(u16::MAX));
         control.receive.advertised = control.receive.next + advertised as u32;
-        control.negotiate(&segment.options, now);
+        control.negotiate(&segment.options, now, counters);
         control.last_received_at = now;
         if !flags.ack() {
             // Both sides have begun at once. Our SYN goes out again, now with the acknowledgement.
@@ -304,6 +304,10 @@ impl Socket<'_> {
         let Some(clock) = &self.control.timestamps else { return true };
         let Some(seen) = segment.options.timestamps else {
             counters.missing_timestamps += 1;
+            // RFC 7323 section 3.2 lets it be dropped, but the peer must learn that we are still here.
+            if self.is_keep_alive(segment.sequence, segment.payload.len(), segment.flags.fin()) {
+                self.answer_keep_alive(now, counters);
+            }
             return false;
         };
         let is_older = (seen.value.wrapping_sub(clock.recent) as i32) < 0;
@@ -353,16 +357,21 @@ impl Socket<'_> {
         recent && incoming.length() > 0 && self.control.state.is_synchronized()
     }
 
+    /// Whether the peer asks whether we are still here: by nothing, or an octet that means nothing, directly left of what
+    /// comes next (RFC 9293 section 3.8.4), or by an octet beyond a closed window (section 3.8.6.1).
+    fn is_keep_alive(&self, sequence: SequenceNumber, length: usize, fin: bool) -> bool {
+        let next = self.control.receive.next;
+        let left = sequence + 1 == next && length <= 1;
+        let probe = sequence == next && length == 1 && self.receive_ring.free() == 0;
+        self.control.state.is_synchronized() && !fin && (left || probe)
+    }
+
     /// Nothing of it lies in the window: it is dropped, and the peer told where we are. Data is answered at once, for
     /// its acknowledgement was lost; anything else only so often, lest two confused ends answer each other for ever.
     fn reject(&mut self, incoming: &Incoming<'_>, now: Instant, counters: &mut Counters) {
         let next = self.control.receive.next;
-        if incoming.length() == 0 {
-            counters.out_of_window += 1;
-            self.challenge(now, counters);
-            return;
-        }
-        if incoming.end().is_after(next) {
+        let keep_alive = self.is_keep_alive(incoming.sequence, incoming.payload.len(), incoming.fin);
+        if incoming.length() == 0 || incoming.end().is_after(next) {
             counters.out_of_window += 1;
         } else {
             counters.duplicates += 1;
@@ -374,7 +383,13 @@ impl Socket<'_> {
                 self.enter_time_wait(now);
             }
         }
-        self.control.debt.now = true;
+        if keep_alive {
+            self.answer_keep_alive(now, counters);
+        } else if incoming.length() == 0 {
+            self.challenge(now, counters);
+        } else {
+            self.control.debt.now = true;
+        }
     }
 
     /// An acknowledgement of what was not sent, or of what is older than the peer's window, is a blind guess (RFC 5961
@@ -401,7 +416,18 @@ impl Socket<'_> {
 
     /// Tells the peer where we are, at a limited rate.
     fn challenge(&mut self, now: Instant, counters: &mut Counters) {
-        if self.control.challenges.allow(now) {
+        let allowed = self.control.challenges.allow(now);
+        self.acknowledge_if(allowed, counters);
+    }
+
+    /// Tells a peer that asks that we are still here, at a limited rate of its own.
+    fn answer_keep_alive(&mut self, now: Instant, counters: &mut Counters) {
+        let allowed = self.control.keep_alive_answers.allow(now);
+        self.acknowledge_if(allowed, counters);
+    }
+
+    fn acknowledge_if(&mut self, allowed: bool, counters: &mut Counters) {
+        if allowed {
             counters.challenge_acknowledgements += 1;
             self.control.debt.now = true;
         } else {

@@ -5,7 +5,7 @@ mod hostile;
 use std::cell::Cell;
 
 use super::*;
-use crate::fake::{Fake, State, VERSION_1, physical};
+use crate::fake::{Event, Fake, State, VERSION_1, physical};
 
 const READ_ONLY: u64 = 1 << 5;
 const FLUSH: u64 = 1 << 9;
@@ -59,22 +59,111 @@ fn device(modern: bool, features: u64) -> &'static Fake {
     fake
 }
 
-fn try_start(fake: &'static Fake) -> Result<Block<&'static Fake>, StartError> {
-    Block::start(fake.transport(), Box::leak(Box::new(BlockMemory::new())), physical)
+/// A driver whose user waits: for tests that are about what the device does, not about when.
+struct Bench {
+    block: Block<&'static Fake>,
+    now_us: u64,
 }
 
-fn start(modern: bool, features: u64) -> (Block<&'static Fake>, &'static Fake) {
-    let fake = device(modern, features);
-    (try_start(fake).unwrap(), fake)
-}
+/// What came back: the owner's name, and the result with the bytes copied out.
+type Answer = (u32, Result<std::vec::Vec<u8>, BlockError>);
 
-/// A clock that runs a millisecond with each look.
-fn clock() -> impl FnMut() -> u64 {
-    let mut now = 0;
-    move || {
-        now += 1_000;
-        now
+impl Bench {
+    fn new(fake: &'static Fake) -> Bench {
+        Bench::with_memory(fake, Box::leak(Box::new(BlockMemory::new())))
     }
+
+    fn with_memory(fake: &'static Fake, memory: &'static mut BlockMemory) -> Bench {
+        Bench { block: Block::start(fake.transport(), memory, physical, None, 0), now_us: 0 }
+    }
+
+    fn submit(&mut self, tag: u32, operation: Operation<'_>) -> Result<(), BlockError> {
+        self.block.submit(tag, operation, self.now_us)
+    }
+
+    /// Lets time pass, and takes the answers that there are then.
+    fn pass(&mut self, us: u64) -> std::vec::Vec<Answer> {
+        self.now_us += us;
+        self.block.publish();
+        self.block.tend(self.now_us);
+        let mut answers = vec![];
+        while let Some(answer) = self.block.complete(self.now_us, |tag, result| (tag, result.map(<[u8]>::to_vec))) {
+            answers.push(answer);
+        }
+        answers
+    }
+
+    /// Carries out these operations, as many at a time as the device takes; the first error ends it. Answers come by the
+    /// place of their operation.
+    fn carry_out(&mut self, operations: &[Operation<'_>]) -> Result<std::vec::Vec<std::vec::Vec<u8>>, BlockError> {
+        let mut answers = vec![vec![]; operations.len()];
+        let mut outcome = Ok(());
+        let (mut next, mut out) = (0, 0);
+        loop {
+            while outcome.is_ok() && next < operations.len() && (out == 0 || self.block.can_submit()) {
+                outcome = self.submit(next as u32, operations[next]);
+                (next, out) = (next + 1, out + usize::from(outcome.is_ok()));
+            }
+            if out == 0 {
+                return outcome.map(|()| answers);
+            }
+            for (tag, result) in self.pass(1_000) {
+                out -= 1;
+                match result {
+                    Ok(bytes) => answers[tag as usize] = bytes,
+                    Err(error) => outcome = outcome.and(Err(error)),
+                }
+            }
+        }
+    }
+
+    fn read(&mut self, sector: u64, into: &mut [u8]) -> Result<(), BlockError> {
+        let reads: std::vec::Vec<_> = into
+            .chunks(REQUEST_BYTES)
+            .enumerate()
+            .map(|(index, piece)| Operation::Read {
+                sector: sector + (index * REQUEST_BYTES / SECTOR_BYTES) as u64,
+                length: piece.len(),
+            })
+            .collect();
+        let bytes = self.carry_out(&reads)?.concat();
+        into.copy_from_slice(&bytes);
+        Ok(())
+    }
+
+    fn write(&mut self, sector: u64, from: &[u8]) -> Result<(), BlockError> {
+        let writes: std::vec::Vec<_> = from
+            .chunks(REQUEST_BYTES)
+            .enumerate()
+            .map(|(index, bytes)| Operation::Write {
+                sector: sector + (index * REQUEST_BYTES / SECTOR_BYTES) as u64,
+                bytes,
+            })
+            .collect();
+        self.carry_out(&writes).map(|_| ())
+    }
+
+    fn flush(&mut self) -> Result<(), BlockError> {
+        self.carry_out(&[Operation::Flush]).map(|_| ())
+    }
+
+    /// Lets time pass until the device runs again.
+    fn recover(&mut self) {
+        for _ in 0..100_000 {
+            if self.block.is_running() {
+                return;
+            }
+            self.pass(1_000);
+        }
+        panic!("it does not come back");
+    }
+}
+
+fn start(modern: bool, features: u64) -> (Bench, &'static Fake) {
+    let fake = device(modern, features);
+    let bench = Bench::new(fake);
+    assert!(bench.block.is_running());
+    (bench, fake)
 }
 
 fn sectors(from: usize, count: usize) -> std::vec::Vec<u8> {
@@ -83,58 +172,111 @@ fn sectors(from: usize, count: usize) -> std::vec::Vec<u8> {
 
 #[test]
 fn only_what_the_driver_can_do_is_accepted() {
-    let (block, fake) = start(true, FLUSH);
+    let (bench, fake) = start(true, FLUSH);
     assert_eq!(fake.state().accepted, VERSION_1 | FLUSH);
-    assert_eq!((block.capacity(), block.is_read_only()), (CAPACITY, false));
-    let (block, fake) = start(false, READ_ONLY);
-    assert_eq!((fake.state().accepted, block.is_read_only()), (READ_ONLY, true));
+    assert_eq!((bench.block.capacity(), bench.block.is_read_only(), bench.block.has_cache()), (CAPACITY, false, true));
+    let (bench, fake) = start(false, READ_ONLY);
+    assert_eq!((fake.state().accepted, bench.block.is_read_only(), bench.block.has_cache()), (READ_ONLY, true, false));
 }
 
 #[test]
 fn long_reads_keep_several_requests_in_flight() {
     for modern in [true, false] {
-        let (mut block, fake) = start(modern, 0);
-        for (from, count) in [(0, 1), (3, 8), (5, 9), (100, 200), (999, 1), (0, 0)] {
+        let (mut bench, fake) = start(modern, 0);
+        for (from, count) in [(0, 1), (3, 64), (5, 65), (100, 800), (999, 1), (0, 0)] {
             let mut into = vec![0; count * SECTOR_BYTES];
-            assert_eq!(block.read(from as u64, &mut into, clock()), Ok(()));
+            assert_eq!(bench.read(from as u64, &mut into), Ok(()));
             assert!(into == sectors(from, count), "{count} sectors from {from}");
         }
         assert_eq!(DEEPEST.get(), REQUESTS);
-        // 25 requests for the long read, and one notification for each batch.
-        assert!(fake.state().notifications(0) < 30);
+        // 13 requests for the long read, and one notification for each batch.
+        assert!(fake.state().notifications(0) < 18, "{}", fake.state().notifications(0));
     }
 }
 
 #[test]
 fn what_is_written_is_read_back() {
     for modern in [true, false] {
-        let (mut block, _) = start(modern, FLUSH);
-        let bytes: std::vec::Vec<u8> = (0..20 * SECTOR_BYTES).map(|index| (index * 31 / 7) as u8).collect();
-        assert_eq!(block.write(50, &bytes, clock()), Ok(()));
-        assert!(sectors(50, 20) == bytes);
+        let (mut bench, _) = start(modern, FLUSH);
+        let bytes: std::vec::Vec<u8> = (0..200 * SECTOR_BYTES).map(|index| (index * 31 / 7) as u8).collect();
+        assert_eq!(bench.write(50, &bytes), Ok(()));
+        assert!(sectors(50, 200) == bytes);
         let before = FLUSHES.get();
-        assert_eq!(block.flush(clock()), Ok(()));
+        assert_eq!(bench.flush(), Ok(()));
         assert_eq!(FLUSHES.get(), before + 1);
         let mut into = vec![0; bytes.len()];
-        assert_eq!(block.read(50, &mut into, clock()), Ok(()));
+        assert_eq!(bench.read(50, &mut into), Ok(()));
         assert!(into == bytes);
     }
-    let (mut block, fake) = start(true, 0);
-    let notified = fake.state().notifications(0);
-    assert_eq!(block.flush(clock()), Ok(()));
-    assert_eq!(fake.state().notifications(0), notified, "without a cache there is nothing to do");
 }
 
 #[test]
 fn transfers_that_cannot_be_do_not_reach_the_device() {
-    let (mut block, fake) = start(true, READ_ONLY);
-    let mut into = [0; 2 * SECTOR_BYTES];
+    let (mut bench, fake) = start(true, READ_ONLY);
     let beyond = Err(BlockError::BeyondEnd { capacity: CAPACITY });
-    assert_eq!(block.read(0, &mut into[..100], clock()), Err(BlockError::BadLength));
-    assert_eq!(block.read(CAPACITY - 1, &mut into, clock()), beyond);
-    assert_eq!(block.read(u64::MAX, &mut into, clock()), beyond);
-    assert_eq!(block.write(0, &into, clock()), Err(BlockError::ReadOnly));
-    assert_eq!(fake.state().notifications(0), 0);
+    let read = |sector, length| Operation::Read { sector, length };
+    for (length, expected) in [(100, Err(BlockError::BadLength)), (0, Err(BlockError::BadLength))] {
+        assert_eq!(bench.submit(0, read(0, length)), expected);
+    }
+    assert_eq!(bench.submit(0, read(0, REQUEST_BYTES + SECTOR_BYTES)), Err(BlockError::BadLength));
+    for sector in [CAPACITY - 1, CAPACITY, u64::MAX - 1, u64::MAX, 1 << 32, 1 << 55] {
+        assert_eq!(bench.submit(0, read(sector, 2 * SECTOR_BYTES)), beyond, "sector {sector}");
+    }
+    let write = Operation::Write { sector: 0, bytes: &[0; SECTOR_BYTES] };
+    assert_eq!(bench.submit(0, write), Err(BlockError::ReadOnly));
+    bench.block.publish();
+    assert_eq!((fake.state().notifications(0), bench.block.in_flight()), (0, 0));
+}
+
+#[test]
+fn a_sector_beyond_4_gib_is_the_one_that_was_asked_for() {
+    thread_local! { static ASKED: Cell<u64> = const { Cell::new(0) }; }
+    let fake = device(true, 0);
+    fake.state().configuration[..8].copy_from_slice(&(1_u64 << 40).to_le_bytes());
+    fake.state().on_notify = Some(|state, queue| {
+        let side = state.side(queue);
+        while let Some(chain) = side.take() {
+            ASKED.set(u64::from_le_bytes(chain.read()[8..16].try_into().unwrap()));
+            let length = chain.write(&[0; SECTOR_BYTES + 1]);
+            side.complete(chain.head.into(), length, false);
+        }
+    });
+    let mut bench = Bench::new(fake);
+    for sector in [(1 << 23) + 1, u64::from(u32::MAX) + 7, (1 << 40) - 1] {
+        assert_eq!(bench.read(sector, &mut [0; SECTOR_BYTES]), Ok(()));
+        assert_eq!(ASKED.get(), sector);
+    }
+}
+
+#[test]
+fn nothing_waits_for_a_device_that_is_slow() {
+    let (mut bench, fake) = start(true, 0);
+    fake.state().on_notify = None;
+    for tag in 0..REQUESTS as u32 {
+        assert_eq!(bench.submit(tag, Operation::Read { sector: tag.into(), length: SECTOR_BYTES }), Ok(()));
+    }
+    assert!(!bench.block.can_submit());
+    assert_eq!(bench.submit(9, Operation::Flush), Err(BlockError::NotReady));
+    // One a second, as a throttled device does; each answer counts as a sign of life.
+    let mut answered = vec![];
+    for _ in 0..REQUESTS {
+        assert_eq!(bench.pass(999_000), []);
+        one(&mut fake.state());
+        answered.extend(bench.pass(1_000).into_iter().map(|(tag, result)| (tag, result.is_ok())));
+        assert!(bench.block.can_submit());
+    }
+    assert_eq!(answered, (0..REQUESTS as u32).map(|tag| (tag, true)).collect::<std::vec::Vec<_>>());
+    assert!(bench.block.is_running());
+}
+
+/// Carries out the first request that waits, and no other.
+fn one(state: &mut State) {
+    let side = state.side(0);
+    let chain = side.take().expect("a request");
+    let start = u64::from_le_bytes(chain.read()[8..16].try_into().unwrap()) as usize;
+    let answer = [&sectors(start, 1)[..], &[0]].concat();
+    let length = chain.write(&answer);
+    side.complete(chain.head.into(), length, false);
 }
 
 #[test]
@@ -157,14 +299,14 @@ fn errors_of_the_device_are_named() {
         }
     }
     for (status, error) in [(1, BlockError::Medium), (2, BlockError::Unsupported), (9, BlockError::BadAnswer)] {
-        let (mut block, fake) = start(true, 0);
+        let (mut bench, fake) = start(true, 0);
         fake.state().on_notify = Some(answering(status));
         // Longer than the requests that are in flight: the rest is not asked for.
         let mut into = vec![0; 2 * REQUESTS * REQUEST_BYTES];
-        assert_eq!(block.read(0, &mut into, clock()), Err(error));
-        assert!(!block.is_broken(), "an error of the medium is not one of the device");
+        assert_eq!(bench.read(0, &mut into), Err(error));
+        assert!(bench.block.is_running(), "an error of the medium is not one of the device");
         fake.state().on_notify = Some(disk);
-        assert_eq!(block.read(0, &mut into, clock()), Ok(()));
+        assert_eq!(bench.read(0, &mut into[..SECTOR_BYTES]), Ok(()));
     }
 }
 
@@ -179,47 +321,123 @@ fn less_data_than_was_asked_for_is_no_success() {
         }
     }
     let mut into = [0; SECTOR_BYTES];
-    let (mut block, fake) = start(true, 0);
+    let (mut bench, fake) = start(true, 0);
     fake.state().on_notify = Some(short);
-    assert_eq!(block.read(0, &mut into, clock()), Err(BlockError::BadAnswer));
+    assert_eq!(bench.read(0, &mut into), Err(BlockError::BadAnswer));
     // A legacy device's length means nothing.
-    let (mut block, fake) = start(false, 0);
+    let (mut bench, fake) = start(false, 0);
     fake.state().on_notify = Some(short);
-    assert_eq!(block.read(0, &mut into, clock()), Ok(()));
+    assert_eq!(bench.read(0, &mut into), Ok(()));
 }
 
 #[test]
-fn a_silent_device_is_reset_after_the_timeout() {
-    let (mut block, fake) = start(true, 0);
+fn a_silent_device_is_reset_after_its_time_and_its_buffers_are_not_used_before() {
+    let (mut bench, fake) = start(true, 0);
     fake.state().on_notify = None;
-    let looks = Cell::new(0);
-    let mut counted = clock();
-    let outcome = block.read(0, &mut [0; SECTOR_BYTES], || {
-        looks.set(looks.get() + 1);
-        counted()
-    });
-    assert_eq!(outcome, Err(BlockError::Timeout));
-    assert_eq!(looks.get(), TIMEOUT_US / 1_000 + 2);
-    assert!(block.is_broken());
-    assert_eq!(fake.state().status, 0, "the device no longer has the buffers");
-    assert_eq!(block.read(0, &mut [0; SECTOR_BYTES], clock()), Err(BlockError::Broken));
-
+    assert_eq!(bench.submit(7, Operation::Read { sector: 0, length: SECTOR_BYTES }), Ok(()));
+    let resets = |fake: &Fake| fake.state().events.iter().filter(|event| **event == Event::Reset).count();
+    let before = resets(fake);
+    assert_eq!(bench.pass(STALL_US - 1), []);
+    assert_eq!(resets(fake), before);
+    // It stays with the device until that has been reset, for it might still be carried out.
+    fake.state().stuck = true;
+    assert_eq!(bench.pass(1), [(7, Err(BlockError::Timeout))]);
+    assert_eq!(resets(fake), before + 1);
+    assert!(!bench.block.can_submit());
+    assert_eq!(bench.submit(8, Operation::Flush), Err(BlockError::NotReady));
+    assert_eq!(bench.pass(10_000), []);
+    assert!(!bench.block.can_submit());
+    fake.state().stuck = false;
+    fake.state().status = 0;
     fake.state().on_notify = Some(disk);
-    assert_eq!(block.recover(), Ok(()));
+    bench.recover();
     let mut into = [0; SECTOR_BYTES];
-    assert_eq!(block.read(7, &mut into, clock()), Ok(()));
+    assert_eq!(bench.read(7, &mut into), Ok(()));
     assert!(into[..] == sectors(7, 1));
 }
 
 #[test]
+fn one_request_that_is_kept_is_given_up_though_others_come_back() {
+    let (mut bench, fake) = start(true, 0);
+    fake.state().on_notify = None;
+    assert_eq!(bench.submit(0, Operation::Read { sector: 0, length: SECTOR_BYTES }), Ok(()));
+    bench.block.publish();
+    let kept = fake.state().side(0).take();
+    assert!(kept.is_some());
+    let mut waited = 0;
+    while waited + 1_000_000 < REQUEST_LIMIT_US {
+        waited += 1_000_000;
+        assert_eq!(bench.submit(1, Operation::Read { sector: 1, length: SECTOR_BYTES }), Ok(()));
+        bench.block.publish();
+        one(&mut fake.state());
+        assert_eq!(bench.pass(1_000_000).len(), 1);
+    }
+    assert!(bench.block.is_running());
+    assert_eq!(bench.pass(1_000_000), [(0, Err(BlockError::Timeout))]);
+}
+
+#[test]
+fn a_device_that_stays_away_is_tried_ever_more_rarely() {
+    let (mut bench, fake) = start(true, 0);
+    fake.state().on_notify = None;
+    assert_eq!(bench.submit(0, Operation::Flush), Ok(()));
+    // Gone: each register reads as ones.
+    fake.state().stuck = true;
+    fake.state().status = 0xff;
+    assert_eq!(bench.pass(STALL_US).len(), 1);
+    let tries = |fake: &Fake| fake.state().events.iter().filter(|event| **event == Event::Reset).count();
+    let mut gaps = vec![];
+    let (mut last, mut seen) = (bench.now_us, tries(fake));
+    while gaps.len() < 14 {
+        bench.pass(50_000);
+        if tries(fake) > seen {
+            gaps.push(bench.now_us - last);
+            (last, seen) = (bench.now_us, tries(fake));
+        }
+        assert!(bench.block.next_look_us().is_some_and(|look| look > bench.now_us), "never a busy wait");
+    }
+    assert!(gaps.is_sorted(), "{gaps:?}");
+    assert_eq!((gaps[0], gaps[1], gaps[13]), (100_000, 200_000, 60_000_000));
+    // It returns.
+    fake.state().stuck = false;
+    fake.state().status = 0;
+    fake.state().on_notify = Some(disk);
+    bench.recover();
+    assert_eq!(bench.read(0, &mut [0; SECTOR_BYTES]), Ok(()));
+}
+
+#[test]
+fn a_device_that_starts_and_never_answers_is_paused_longer_each_time() {
+    let (mut bench, fake) = start(true, 0);
+    fake.state().on_notify = None;
+    let mut pauses = vec![];
+    for _ in 0..12 {
+        assert_eq!(bench.submit(0, Operation::Flush), Ok(()));
+        assert_eq!(bench.pass(STALL_US).len(), 1);
+        let from = bench.now_us;
+        bench.recover();
+        pauses.push(bench.now_us - from);
+    }
+    assert!(pauses.is_sorted() && pauses[11] >= 60_000_000, "{pauses:?}");
+    // Once it answers it is trusted again.
+    fake.state().on_notify = Some(disk);
+    assert_eq!(bench.flush(), Ok(()));
+    fake.state().on_notify = None;
+    assert_eq!(bench.submit(0, Operation::Flush), Ok(()));
+    assert_eq!(bench.pass(STALL_US).len(), 1);
+    assert_eq!(bench.pass(1_000), []);
+    assert!(bench.block.is_running());
+}
+
+#[test]
 fn a_lying_device_is_reset() {
-    let (mut block, fake) = start(true, 0);
+    let (mut bench, fake) = start(true, 0);
     fake.state().on_notify = Some(|state, queue| {
         state.side(queue).complete(200, 1, false);
     });
     let fault = QueueFault::NotOutstanding { id: 200 };
-    assert_eq!(block.read(0, &mut [0; SECTOR_BYTES], clock()), Err(BlockError::Fault(fault)));
-    assert!(block.is_broken());
+    assert_eq!(bench.read(0, &mut [0; SECTOR_BYTES]), Err(BlockError::Fault(fault)));
+    assert!(!bench.block.is_running());
     assert_eq!(fake.state().status, 0);
 }
 
@@ -228,15 +446,17 @@ fn small_queues_work_or_are_refused() {
     for size in [1, 2] {
         let fake = device(true, 0);
         fake.state().queues[0].max = size;
-        assert_eq!(try_start(fake).err(), Some(StartError::QueueTooSmall { size }));
+        let mut bench = Bench::new(fake);
+        assert!(!bench.block.is_running(), "a queue of {size}");
         assert_eq!(fake.state().status & 0x80, 0x80);
+        assert_eq!(bench.read(0, &mut [0; SECTOR_BYTES]), Err(BlockError::NotReady));
     }
     let fake = device(false, 0);
     fake.state().queues[0].max = 4;
-    let mut block = try_start(fake).unwrap();
-    let mut into = vec![0; 64 * SECTOR_BYTES];
-    assert_eq!(block.read(0, &mut into, clock()), Ok(()));
-    assert!(into == sectors(0, 64));
+    let mut bench = Bench::new(fake);
+    let mut into = vec![0; 200 * SECTOR_BYTES];
+    assert_eq!(bench.read(0, &mut into), Ok(()));
+    assert!(into == sectors(0, 200));
     assert_eq!(DEEPEST.get(), 1);
 }
 
@@ -244,5 +464,8 @@ fn small_queues_work_or_are_refused() {
 fn a_modern_device_must_say_so() {
     let fake = device(true, 0);
     fake.state().offered &= !VERSION_1;
-    assert_eq!(try_start(fake).err(), Some(StartError::NotVersion1));
+    let mut bench = Bench::new(fake);
+    assert!(!bench.block.is_running());
+    fake.state().offered |= VERSION_1;
+    bench.recover();
 }

@@ -9,8 +9,10 @@ use crate::transport::{Transport, TransportError};
 
 /// Largest payload of an Ethernet frame, where the device names none.
 const MTU_USUAL: u16 = 1500;
-/// Smallest MTU that a device may name (section 5.1.4.1).
-const MTU_MIN: u16 = 68;
+/// Smallest MTU of a device that is used. A device may name 68 (section 5.1.4.1), but on such a link nobody gets an
+/// address: a DHCP message is 300 bytes long (RFC 1542 section 2.1), 328 with its headers, and is not cut up. One that is
+/// too small is declined, and frames are as large as where the device names none.
+pub const MTU_LEAST: u16 = 328;
 /// Bytes of an Ethernet header.
 pub const ETHERNET_HEADER: usize = 14;
 
@@ -78,9 +80,11 @@ pub fn agree<B: Bus>(transport: &Transport<B>, frame: u16, fallback_mac: [u8; 6]
     let mut mtu = MTU_USUAL.min(room);
     if offered.mtu() {
         let named = transport.at_rest(|transport| transport.configuration::<u16>(offset::MTU))?;
-        if (MTU_MIN..=room).contains(&named) {
+        if (MTU_LEAST..=room).contains(&named) {
             features.set_mtu(true);
             mtu = named;
+        } else if named < MTU_LEAST {
+            defmt::warn!("virtio-net: mtu {=u16} of the device declined, DHCP needs {=u16}", named, MTU_LEAST);
         } else {
             defmt::warn!("virtio-net: mtu {=u16} of the device declined, buffers are for {=u16}", named, room);
         }

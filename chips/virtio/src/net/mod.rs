@@ -15,6 +15,7 @@ use slopos_q35::register::{Bus, Hardware};
 
 use buffers::{Buffers, Framing, Place};
 pub use buffers::{FRAME_MIN, FrameBuffer, NetMemory};
+pub use features::MTU_LEAST;
 use features::{Agreed, ETHERNET_HEADER, Features};
 pub use report::{Broken, Condition, Counters, StartError};
 pub use tend::{STALL_US, Tended};

@@ -135,10 +135,10 @@ fn addresses_that_are_no_hosts_are_refused() {
 }
 
 #[test]
-fn an_mtu_that_the_buffers_are_not_for_is_declined() {
-    for (named, accepted, mtu) in
-        [(1500_u16, MTU, 1500), (1501, 0, 1500), (9000, 0, 1500), (67, 0, 1500), (68, MTU, 68)]
-    {
+fn an_mtu_that_the_buffers_are_not_for_or_dhcp_does_not_fit_is_declined() {
+    let large = [(1500_u16, MTU, 1500), (1501, 0, 1500), (9000, 0, 1500)];
+    let small = [(0, 0, 1500), (67, 0, 1500), (68, 0, 1500), (327, 0, 1500), (328, MTU, 328)];
+    for (named, accepted, mtu) in large.into_iter().chain(small) {
         let fake = device(true, MTU);
         fake.state().configuration[10..12].copy_from_slice(&named.to_le_bytes());
         let net = try_start(fake).unwrap();

@@ -160,7 +160,7 @@ mod tests {
         });
         let text = format!("http://127.0.0.1:{port}/page");
         let url = Url::parse(&text).expect("a URL");
-        let settings = Settings { method: Method::Get, output: Output::Discard, count: 3, timeout: None };
+        let settings = Settings { method: Method::Get, output: Output::Discard, count: 3, timeout: None, raw: false };
         assert_eq!(fetch(&settings, &url, &mut vec![0; BUFFER]).expect("fetched"), (3, 15));
         for request in server.join().expect("the server") {
             assert!(

@@ -144,10 +144,49 @@ fn the_address_is_probed_for_and_announced() {
 }
 
 #[test]
-fn an_address_in_use_is_declined_and_another_asked_for_after_ten_seconds() {
+fn from_the_first_moment_probes_of_others_are_answered_and_one_claim_is_defended() {
     let mut scene = Scene::fetching();
     scene.lab.wait_arp("a probe", SOON, |arp| arp.is_probe_for(BOARD));
-    scene.lab.send_arp(BOARD_MAC, Arp::reply(OTHER_MAC, BOARD, BOARD_MAC, Ipv4Addr::UNSPECIFIED));
+    for _ in 0..5 {
+        // A switch that looks for each new host.
+        scene.lab.send_arp(BROADCAST, Arp::request(OTHER_MAC, Ipv4Addr::UNSPECIFIED, BOARD));
+        let (_, answer) = scene.lab.wait_arp("an answer to a probe", SOON, |arp| arp.operation == 2);
+        assert_eq!(answer.destination, OTHER_MAC);
+    }
+    scene.lab.send_arp(BROADCAST, Arp::request(OTHER_MAC, BOARD, BOARD));
+    scene.lab.wait_arp("a defence", SOON, |arp| arp.operation == 1 && (arp.sender, arp.target) == (BOARD, BOARD));
+    let server = scene.accept(Offer::default());
+    let report = scene.completes(server);
+    report.lacks("dhcp: declined").logs("arp: 02:00:00:00:00:07 uses our address 10.0.2.15, which is defended");
+}
+
+#[test]
+fn who_asks_for_the_board_from_another_network_is_answered_and_not_believed() {
+    let mut scene = Scene::fetching();
+    let mut server = scene.accept(Offer::default());
+    let body = noise(20_000);
+    let bytes = response(&body);
+    server.reply(&mut scene.lab, &bytes[..10_000]);
+    for sender in [[172, 16, 9, 1], [192, 0, 2, 80], [0; 4], [10, 0, 2, 77]].map(Ipv4Addr::from) {
+        scene.lab.send_arp(BROADCAST, Arp::request(OTHER_MAC, sender, BOARD));
+        let (_, answer) = scene.lab.wait_arp("an answer", SOON, |arp| arp.operation == 2);
+        assert_eq!(answer.destination, OTHER_MAC);
+        assert_eq!(answer.arp().map(|arp| (arp.sender, arp.target)), Some((BOARD, sender)));
+    }
+    server.push(&mut scene.lab, &bytes[10_000..11_000]);
+    assert_eq!(way_of_the_acknowledgement(&mut scene, &mut server), ROUTER_MAC);
+    server.reply(&mut scene.lab, &bytes[11_000..]);
+    scene.received(&body);
+}
+
+#[test]
+fn an_address_in_use_is_declined_and_another_asked_for_after_ten_seconds() {
+    let mut scene = Scene::fetching();
+    // Who has the address answers each probe. The first time the board defends it (RFC 5227 section 2.4).
+    for _ in 0..2 {
+        scene.lab.wait_arp("a probe", SOON, |arp| arp.is_probe_for(BOARD));
+        scene.lab.send_arp(BOARD_MAC, Arp::reply(OTHER_MAC, BOARD, BOARD_MAC, Ipv4Addr::UNSPECIFIED));
+    }
     let (_, frame, decline) = scene.lab.wait_dhcp(kind::DECLINE, SOON);
     let begin = Instant::now();
     assert_eq!((frame.destination, frame.ipv4().map(|packet| packet.source)), (BROADCAST, Some(Ipv4Addr::UNSPECIFIED)));

@@ -1,10 +1,12 @@
 //! DHCP servers that are slow, many, odd or gone (RFC 2131).
 
-use crate::{Scene, ms};
-use slopos_netlab::lab::{BOARD, ROUTER, ROUTER_MAC, SOON};
+use crate::{Scene, ms, noise};
+use slopos_netlab::lab::{BOARD, BOARD_MAC, ROUTER, ROUTER_MAC, SOON, Seen, routed};
 use slopos_netlab::server::url;
 use slopos_netlab::wire::dhcp::{Lease, code, kind};
-use slopos_netlab::wire::{BROADCAST, Dhcp};
+use slopos_netlab::wire::ipv4::Body;
+use slopos_netlab::wire::udp::Message;
+use slopos_netlab::wire::{BROADCAST, Dhcp, Ipv4, Udp};
 use slopos_netlab::{Lab, Offer};
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -208,4 +210,137 @@ fn a_lease_is_renewed_then_rebound_then_given_up() {
     let stray = scene.lab.during(Duration::from_millis(300));
     assert!(stray.iter().all(|seen| seen.frame.ipv4().is_none_or(|packet| packet.source == NOBODY)), "{stray:?}");
     scene.ends(56);
+}
+
+#[test]
+fn a_t1_of_zero_makes_the_board_ask_no_more_often() {
+    let (mut scene, lease) = unserved_fetch();
+    let lease = Lease { renewal: Some((0, 3_000)), ..lease };
+    scene.lab.lease = Some(lease);
+    let mut server = scene.accept(Offer::default());
+    scene.lab.lease = None;
+    let asked = |seen: &Seen| seen.frame.dhcp().is_some();
+    let seen = scene.lab.during(Duration::from_secs(3));
+    assert_eq!(seen.iter().filter(|seen| asked(seen)).count(), 0, "{seen:?}");
+    let body = noise(20_000);
+    server.respond(&mut scene.lab, &body);
+    scene.received(&body);
+}
+
+#[test]
+fn what_a_renewal_leaves_out_stays_as_it_was() {
+    let (lab, lease) = unserved();
+    let mut scene = Scene::with(lab, &format!("webget --sha256 --timeout 20 {}; exit", url()));
+    let lease = Lease { seconds: 8, renewal: Some((2, 4)), ..lease };
+    let (_, _, discover) = scene.lab.wait_dhcp(kind::DISCOVER, SOON);
+    scene.lab.send_dhcp(ROUTER, grants(&discover, &lease, kind::OFFER), false);
+    let (_, _, request) = scene.lab.wait_dhcp(kind::REQUEST, SOON);
+    // The ACK is poorer than its offer already.
+    let bare = |message: &Dhcp| {
+        let options = vec![(code::TYPE, vec![kind::ACK]), (code::SERVER, ROUTER.octets().to_vec())];
+        message.answer(BOARD, options)
+    };
+    scene.lab.send_dhcp(ROUTER, bare(&request), false);
+    let mut server = scene.accept(Offer::default());
+    for _ in 0..2 {
+        let (_, frame, renewal) = scene.lab.wait_dhcp(kind::REQUEST, SOON);
+        assert_eq!(frame.destination, ROUTER_MAC);
+        scene.lab.send_dhcp(ROUTER, bare(&renewal), false);
+    }
+    let body = noise(20_000);
+    server.respond(&mut scene.lab, &body);
+    let report = scene.received(&body);
+    report.logs("dhcp: lease 10.0.2.15/24 gateway 10.0.2.2 server 10.0.2.2 seconds 8");
+}
+
+#[test]
+fn answers_from_another_port_count_and_answers_for_another_client_do_not() {
+    let (mut scene, lease) = unserved_fetch();
+    let from = |source: u16, message: Dhcp| {
+        let datagram = Udp { source, destination: 68, message: Message::Dhcp(message) };
+        routed(Ipv4::new(ROUTER, BOARD, Body::Udp(datagram)))
+    };
+    let (_, _, discover) = scene.lab.wait_dhcp(kind::DISCOVER, SOON);
+    let offer = grants(&discover, &lease, kind::OFFER);
+    let mut foreign = offer.clone();
+    foreign.options.push((61, vec![1, 2, 2, 2, 2, 2, 2]));
+    scene.lab.send(&from(67, foreign));
+    let silence = scene.lab.during(ms(500));
+    assert!(silence.is_empty(), "RFC 6842: {silence:?}");
+    scene.lab.send(&from(1_067, offer));
+    let (_, _, request) = scene.lab.wait_dhcp(kind::REQUEST, SOON);
+    let mut acknowledgement = grants(&request, &lease, kind::ACK);
+    acknowledgement.options.push((61, [&[1], &BOARD_MAC[..]].concat()));
+    scene.lab.send(&from(40_000, acknowledgement));
+    completes(scene);
+}
+
+#[test]
+fn a_server_on_the_link_outside_the_network_extends_the_lease() {
+    let (lab, lease) = unserved();
+    let mut scene = Scene::with(lab, &format!("webget --sha256 --timeout 20 {}; exit", url()));
+    let outside = Ipv4Addr::new(172, 16, 9, 1);
+    let lease = Lease { server: outside, seconds: 8, renewal: Some((2, 4)), ..lease };
+    let (_, _, discover) = scene.lab.wait_dhcp(kind::DISCOVER, SOON);
+    scene.lab.send_dhcp(outside, grants(&discover, &lease, kind::OFFER), false);
+    let (_, _, request) = scene.lab.wait_dhcp(kind::REQUEST, SOON);
+    scene.lab.send_dhcp(outside, grants(&request, &lease, kind::ACK), false);
+    let station = [2, 0, 0, 0, 0, 9];
+    scene.lab.stations.push((outside, station));
+    let server = scene.accept(Offer::default());
+    let (_, frame, renewal) = scene.lab.wait_dhcp(kind::REQUEST, SOON);
+    assert_eq!((frame.destination, frame.ipv4().map(|packet| packet.destination)), (station, Some(outside)));
+    scene.lab.send_dhcp(outside, grants(&renewal, &lease, kind::ACK), false);
+    scene.lab.lease = Some(lease);
+    scene.completes(server);
+}
+
+#[test]
+fn an_address_alone_in_its_network_is_enough() {
+    let (mut scene, lease) = unserved_fetch();
+    let alone = |message: &Dhcp, kind: u8| {
+        let mut answer = grants(message, &lease, kind);
+        answer.options.retain(|(code, _)| *code != code::MASK);
+        answer.options.push((code::MASK, vec![255; 4]));
+        answer
+    };
+    let (_, _, discover) = scene.lab.wait_dhcp(kind::DISCOVER, SOON);
+    scene.lab.send_dhcp(ROUTER, alone(&discover, kind::OFFER), false);
+    let (_, _, request) = scene.lab.wait_dhcp(kind::REQUEST, SOON);
+    scene.lab.send_dhcp(ROUTER, alone(&request, kind::ACK), false);
+    let server = scene.accept(Offer::default());
+    let report = scene.completes(server);
+    report.logs("dhcp: lease 10.0.2.15/32 gateway 10.0.2.2");
+}
+
+#[test]
+fn without_a_lease_a_connect_waits_as_long_as_its_limit_and_webget_says_what_is_missing() {
+    // A lease that nobody extends is over when webget begins.
+    let (lab, lease) = unserved();
+    let mut scene = Scene::with(lab, &format!("sleep 6; webget --timeout 3 {}; exit", url()));
+    let lease = Lease { seconds: 4, ..lease };
+    let (_, _, discover) = scene.lab.wait_dhcp(kind::DISCOVER, SOON);
+    scene.lab.send_dhcp(ROUTER, grants(&discover, &lease, kind::OFFER), false);
+    let (_, _, request) = scene.lab.wait_dhcp(kind::REQUEST, SOON);
+    scene.lab.send_dhcp(ROUTER, grants(&request, &lease, kind::ACK), false);
+    let report = scene.ends(28);
+    report.shows("no network address: no DHCP lease");
+    let seconds = report.outcome.console.split("seconds=").nth(1).and_then(|text| text.split_whitespace().next());
+    let seconds: f64 = seconds.and_then(|text| text.parse().ok()).expect("how long it took");
+    assert!((3.0..4.0).contains(&seconds), "{}", report.all());
+}
+
+#[test]
+fn a_connect_goes_on_when_there_is_a_lease() {
+    let (lab, lease) = unserved();
+    let mut scene = Scene::with(lab, &format!("sleep 6; webget --sha256 --timeout 30 {}; exit", url()));
+    let short = Lease { seconds: 4, ..lease.clone() };
+    let (_, _, discover) = scene.lab.wait_dhcp(kind::DISCOVER, SOON);
+    scene.lab.send_dhcp(ROUTER, grants(&discover, &short, kind::OFFER), false);
+    let (_, _, request) = scene.lab.wait_dhcp(kind::REQUEST, SOON);
+    scene.lab.send_dhcp(ROUTER, grants(&request, &short, kind::ACK), false);
+    let silence = scene.lab.during(Duration::from_secs(8));
+    assert!(silence.iter().all(|seen| seen.frame.tcp().is_none()), "{silence:?}");
+    scene.lab.lease = Some(lease);
+    completes(scene);
 }

@@ -53,3 +53,17 @@ fn a_device_that_interrupts_by_messages_loses_its_link_and_finds_it_again() {
 fn a_device_that_interrupts_by_its_pin_loses_its_link_and_finds_it_again() {
     survives_a_pulled_cable("vectors=0");
 }
+
+#[test]
+fn where_the_link_is_down_webget_says_so_when_its_limit_has_passed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let monitor = folder.path().join("monitor");
+    let machine = board().arguments(["-qmp".to_owned(), format!("unix:{},server=on,wait=off", monitor.display())]);
+    let script = format!("sleep 4; webget --timeout 2 {}; exit", url());
+    let mut scene = Scene::of(machine, Lab::new(), &script);
+    scene.lab.wait_arp("a probe", SOON, |arp| arp.is_probe_for(BOARD));
+    scene.lab.during(ms(200));
+    let mut qmp = Qmp::connect(&monitor).expect("QEMU's monitor");
+    qmp.execute("set_link", Some(json!({ "name": "net0", "up": false }))).expect("a link");
+    scene.ends(28).shows("the network link is down").lacks("timed out");
+}

@@ -71,14 +71,14 @@ impl Exchange {
                 self.receiver.end_of_stream()?;
                 return Ok(true);
             }
-            self.receiver.take::<Error, _>(&buffer[..count], &mut Discard, progress)?;
+            self.receiver.take::<Error, _>(&mut buffer[..count], &mut Discard, progress)?;
         } else {
             let count = read(&mut self.head[self.kept..]).map_err(Failure::Stream)?;
             if count == 0 {
                 return Err(Broken::CutOff.into());
             }
             let filled = self.kept + count;
-            let used = self.receiver.take::<Error, _>(&self.head[..filled], &mut Discard, progress)?;
+            let used = self.receiver.take::<Error, _>(&mut self.head[..filled], &mut Discard, progress)?;
             self.head.copy_within(used..filled, 0);
             self.kept = filled - used;
             if self.kept == HEAD {

@@ -24,6 +24,10 @@ pub fn run(checks: &mut Checks) -> Result<(), Failed> {
     checks.holds("a prefix has at most 32 bits", info.prefix <= 32)?;
     checks.holds("the link is up or down", info.link <= 1)?;
     checks.equal("nobody connected", info.ledger, 0)?;
+    let received = (info.receive_frames, info.receive_bytes, info.receive_dropped);
+    checks.equal("what others received", received, (0, 0, 0))?;
+    let sent = (info.transmit_frames, info.transmit_bytes, info.retransmits);
+    checks.equal("what others sent", sent, (0, 0, 0))?;
 
     let grant = checks.succeeds("ask for the grant", call::grant_info())?;
     checks.equal("no grant has no bytes", (grant.bytes, grant.in_use, grant.high_water), (0, 0, 0))?;

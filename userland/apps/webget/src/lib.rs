@@ -1,8 +1,10 @@
-//! What webget decides without the kernel: its options, and the exit status for what happened.
+//! What webget decides without the kernel: its options, what is missing on the way to a server, and the exit status for
+//! what happened.
 //!
 //! HTTP itself is in the crate `slopos-http`.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
+pub mod network;
 pub mod options;
 pub mod outcome;

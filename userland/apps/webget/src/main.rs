@@ -7,10 +7,11 @@ mod output;
 use core::time::Duration;
 
 use libslop::abi::Errno;
-use libslop::{Arguments, eprint, eprintln, time};
+use libslop::{Arguments, call, eprint, eprintln, time};
 use slopos_http::response::{self, Failure, Progress};
 use slopos_http::{Connection, Url, request};
 use static_cell::ConstStaticCell;
+use webget::network::Missing;
 use webget::options::{self, Settings, USAGE};
 use webget::outcome;
 
@@ -18,8 +19,8 @@ use output::Printer;
 
 libslop::entry!(run);
 
-/// Most bytes of one read. Each costs a system call, so they are large; more gains little.
-const BUFFER: usize = 16 * 1024;
+/// Most bytes of one read: the longest head has to fit. Each read costs a system call, so for a body it is enough.
+const BUFFER: usize = response::HEAD;
 
 /// What this program calls itself in its requests.
 const AGENT: &str = concat!("webget/", env!("CARGO_PKG_VERSION"));
@@ -67,7 +68,7 @@ fn fetch(settings: &Settings, url: &Url<'_>, buffer: &mut [u8]) -> i32 {
     eprintln!("webget: {} {}", settings.method, url.text);
     let start = now();
     let mut totals = Totals::default();
-    let mut printer = Printer::new(settings.output);
+    let mut printer = Printer::new(settings.output, settings.raw);
     let mut first_failure = outcome::OK;
     while totals.count < settings.count {
         let mut progress = Progress::default();
@@ -128,7 +129,13 @@ fn explain(url: &Url<'_>, failure: &Failure<libslop::Error, libslop::Error>) -> 
             outcome::BROKEN
         }
         Failure::Stream(error) => {
-            eprint!("webget: {address}:{port}: {error}");
+            // Where nothing came in time, the network may be at fault rather than the server.
+            let silent = error.errno() == Errno::TimedOut;
+            let info = silent.then(|| call::net_info().ok()).flatten();
+            match info.and_then(|info| Missing::on_the_way_to(address, &info)) {
+                Some(missing) => eprint!("webget: {address}:{port}: {missing}"),
+                None => eprint!("webget: {address}:{port}: {error}"),
+            }
             if error.errno() == Errno::Access {
                 eprint!("; connect = [\"{address}/32:{port}\"] under [process.network] would");
             }

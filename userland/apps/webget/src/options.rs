@@ -9,7 +9,7 @@ use slopos_http::request::Method;
 
 /// What to tell somebody whose command line makes no sense.
 pub const USAGE: &str =
-    "usage: webget [-I] [-o null] [--sha256] [--count N] [--timeout SECONDS] http://A.B.C.D[:PORT][/PATH]...";
+    "usage: webget [-I] [-o null] [--sha256] [--raw] [--count N] [--timeout SECONDS] http://A.B.C.D[:PORT][/PATH]...";
 
 /// What happens to a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct Settings {
     pub method: Method,
     /// `--sha256` wins over `-o null`.
     pub output: Output,
+    /// Heads and bodies are printed as they are, control characters and all.
+    pub raw: bool,
     /// How often each URL is requested; at least 1.
     pub count: u32,
     /// Longest time for a connect, and between two pieces of a response. None leaves both to TCP.
@@ -67,7 +69,7 @@ pub fn parse<'a, I>(arguments: I) -> Result<(Settings, impl Iterator<Item = &'a 
 where
     I: Iterator<Item = &'a str>,
 {
-    let mut settings = Settings { method: Method::Get, output: Output::Print, count: 1, timeout: None };
+    let mut settings = Settings { method: Method::Get, output: Output::Print, raw: false, count: 1, timeout: None };
     let mut options = Options::new(arguments);
     while let Some(option) = options.next_opt().map_err(UsageError::Option)? {
         let mut value = || options.value().map_err(UsageError::Option);
@@ -79,6 +81,7 @@ where
                 other => return Err(UsageError::Value("-o", other)),
             },
             Opt::Long("sha256") => settings.output = Output::Digest,
+            Opt::Long("raw") => settings.raw = true,
             Opt::Short('n') | Opt::Long("count") => {
                 let value = value()?;
                 settings.count =
@@ -113,20 +116,22 @@ mod tests {
     #[test]
     fn without_options_a_body_is_got_once_and_printed() {
         let (settings, urls) = parsed("http://10.0.2.2/ http://10.0.2.3/").unwrap();
-        assert_eq!(settings, Settings { method: Method::Get, output: Output::Print, count: 1, timeout: None });
+        let expected = Settings { method: Method::Get, output: Output::Print, raw: false, count: 1, timeout: None };
+        assert_eq!(settings, expected);
         assert_eq!(urls, ["http://10.0.2.2/", "http://10.0.2.3/"]);
     }
 
     #[test]
     fn options_combine_in_any_order() {
         for line in [
-            "--sha256 --count 3 -I --timeout 2.5 -o null u",
-            "-o null --timeout=2.50 -I --count=3 --sha256 u",
-            "-Ionull -n3 --sha256 --timeout 2.500 u",
+            "--sha256 --count 3 -I --timeout 2.5 --raw -o null u",
+            "-o null --raw --timeout=2.50 -I --count=3 --sha256 u",
+            "-Ionull -n3 --sha256 --timeout 2.500 --raw u",
         ] {
             let (settings, urls) = parsed(line).unwrap();
             let timeout = Some(Duration::from_millis(2_500));
-            assert_eq!(settings, Settings { method: Method::Head, output: Output::Digest, count: 3, timeout });
+            let expected = Settings { method: Method::Head, output: Output::Digest, raw: true, count: 3, timeout };
+            assert_eq!(settings, expected);
             assert_eq!(urls, ["u"]);
         }
         assert_eq!(parsed("-o null u").unwrap().0.output, Output::Discard);
@@ -146,6 +151,7 @@ mod tests {
         assert_eq!(refused("-o file u"), "-o cannot be \"file\"");
         assert!(refused("--count").contains("--count"));
         assert!(refused("--sha256=yes u").contains("--sha256"));
+        assert!(refused("--raw=yes u").contains("--raw"));
         for count in ["0", "-1", "many", "4294967296", ""] {
             let line: &'static str = format!("--count={count} u").leak();
             assert_eq!(refused(line), format!("--count cannot be {count:?}"));

@@ -1,12 +1,14 @@
-//! Responses on the console.
+//! Responses on the console. What a server sent is shown without its control characters, unless it is wanted raw: it
+//! could name itself another's text, or command the terminal.
 
 use libslop::io::Write;
 use libslop::{Error, Gather, Stdout, eprintln, stdout};
 use sha2::{Digest, Sha256};
-use slopos_http::response::{Head, Sink};
+use slopos_escape::Escaper;
+use slopos_http::response::{Head, Sink, unfolded};
 use webget::options::Output;
 
-/// Bytes of a head that are written in one piece.
+/// Bytes that are written in one piece, where they are not written as they are.
 const PIECE: usize = 1024;
 
 /// Longest line with a digest and a length, in bytes.
@@ -18,6 +20,10 @@ const LINE: usize = 64 + 2 + 20 + 1;
 /// console is slow, and a thousand equal heads tell no more than one.
 pub struct Printer {
     output: Output,
+    /// Whether what is printed is printed as it is.
+    raw: bool,
+    /// What shows a body.
+    escaper: Escaper,
     digest: Sha256,
     /// The status of the head that was printed last.
     status: Option<u16>,
@@ -27,13 +33,14 @@ pub struct Printer {
 
 impl Printer {
     /// A printer that treats bodies so.
-    pub fn new(output: Output) -> Self {
-        Printer { output, digest: Sha256::new(), status: None, line_open: false }
+    pub fn new(output: Output, raw: bool) -> Self {
+        Printer { output, raw, escaper: Escaper::new(), digest: Sha256::new(), status: None, line_open: false }
     }
 
     /// A new response begins.
     pub fn begin(&mut self) {
         self.digest = Sha256::new();
+        self.escaper = Escaper::new();
     }
 
     /// A response of so many bytes of body is complete.
@@ -49,7 +56,8 @@ impl Printer {
             out.print(format_args!("  {body_bytes}\n"))?;
             out.flush()?;
         }
-        Ok(())
+        // A character of which the body has only the beginning.
+        self.escaper.finish(&mut |shown| stdout().write_all(shown))
     }
 
     /// Ends a line that a body left open, on standard error, so that what follows there begins a line of its own
@@ -58,6 +66,13 @@ impl Printer {
         if core::mem::take(&mut self.line_open) {
             eprintln!();
         }
+    }
+}
+
+impl Printer {
+    /// Prints a part of a head.
+    fn show(&self, text: &[u8], out: &mut Gather<Stdout, PIECE>) -> Result<(), Error> {
+        if self.raw { out.write_all(text) } else { slopos_escape::show(text, &mut |shown| out.write_all(shown)) }
     }
 }
 
@@ -71,11 +86,18 @@ impl Sink for Printer {
         }
         self.end_line();
         let mut out = Gather::<Stdout, PIECE>::new(stdout());
-        let space = if head.reason.is_empty() { "" } else { " " };
-        out.print(format_args!("HTTP/1.{} {}{space}{}\n", head.minor_version, head.status, head.reason))?;
+        out.print(format_args!("HTTP/1.{} {}", head.minor_version, head.status))?;
+        if !head.reason.is_empty() {
+            out.write_all(b" ")?;
+            self.show(head.reason.as_bytes(), &mut out)?;
+        }
+        out.write_all(b"\n")?;
         for header in head.headers {
-            out.print(format_args!("{}: ", header.name))?;
-            out.write_all(header.value)?;
+            out.print(format_args!("{}:", header.name))?;
+            for piece in unfolded(header.value) {
+                out.write_all(b" ")?;
+                self.show(piece, &mut out)?;
+            }
             out.write_all(b"\n")?;
         }
         out.write_all(b"\n")?;
@@ -86,7 +108,12 @@ impl Sink for Printer {
         match self.output {
             Output::Print => {
                 self.line_open = !piece.ends_with(b"\n");
-                stdout().write_all(piece)
+                if self.raw {
+                    return stdout().write_all(piece);
+                }
+                let mut out = Gather::<Stdout, PIECE>::new(stdout());
+                self.escaper.push(piece, &mut |shown| out.write_all(shown))?;
+                out.flush()
             }
             Output::Discard => Ok(()),
             Output::Digest => {

@@ -16,22 +16,21 @@ pub(super) enum Framing {
 }
 
 impl Framing {
-    /// The framing that a head announces. Content-Length is checked even where Transfer-Encoding wins: a server
-    /// that contradicts itself there is not to be trusted with the rest.
+    /// The framing that a head announces, by the rules in their order: a Content-Length counts, and has to make sense,
+    /// only where neither the method or the status (rule 1) nor Transfer-Encoding (rules 3 and 4) has decided before.
     pub(super) fn of(method: Method, head: &Head<'_>) -> Result<Framing, Broken> {
-        let length = content_length(head)?;
         if method == Method::Head || matches!(head.status, 204 | 304) {
             return Ok(Framing::Length(0));
         }
-        Ok(match (last_coding(head), length) {
-            (Some(coding), _) if coding.eq_ignore_ascii_case(b"chunked") => Framing::Chunked(Decoder::new()),
-            (Some(_), _) | (None, None) => Framing::UntilClose,
-            (None, Some(length)) => Framing::Length(length),
-        })
+        match last_coding(head) {
+            Some(coding) if coding.eq_ignore_ascii_case(b"chunked") => Ok(Framing::Chunked(Decoder::new())),
+            Some(_) => Ok(Framing::UntilClose),
+            None => Ok(content_length(head)?.map_or(Framing::UntilClose, Framing::Length)),
+        }
     }
 }
 
-/// The values of the header fields of this name, each cut at its commas and stripped of blanks.
+/// The values of the header fields of this name, each cut at its commas and stripped of blanks and folds.
 fn values<'a>(head: &Head<'a>, name: &'static str) -> impl Iterator<Item = &'a [u8]> {
     head.headers
         .iter()

@@ -9,32 +9,40 @@ mod tests;
 
 use core::fmt;
 
-use httparse::{Header, Status};
+use httparse::{Header, ParserConfig, Status};
 use libslop::io::Read;
 
 use crate::request::Method;
 use framing::Framing;
 
-/// Most bytes of a response's head: its status line and its header fields.
-pub const HEAD: usize = 8 * 1024;
+use crate::chunked;
 
-/// Most header fields.
-const HEADERS: usize = 64;
+/// Most bytes of a response's head: 32 KiB of header fields, as servers and proxies at most let pass, and a status line.
+pub const HEAD: usize = 33 * 1024;
+
+/// Most header fields. 100 is what servers and proxies at most let pass, and some add a few of their own.
+const HEADERS: usize = 128;
 
 /// Most interim responses (RFC 9110 section 15.2) before the final one: more would be a server that plays with us.
-const INTERIM: usize = 8;
+const INTERIM: usize = 64;
 
 /// The head of a response.
 #[derive(Clone, Copy, Debug)]
 pub struct Head<'a> {
-    /// The second number of the protocol's version: 0 or 1.
+    /// The second number of the protocol's version: 0 or 1. A higher one counts as 1 (RFC 9110 section 2.5).
     pub minor_version: u8,
     /// The status code, 100 to 999.
     pub status: u16,
     /// The words behind it; may be empty.
     pub reason: &'a str,
-    /// The header fields, in the server's order.
+    /// The header fields, in the server's order. A value may be folded: [`unfolded`] says how it reads.
     pub headers: &'a [Header<'a>],
+}
+
+/// The pieces of a field's value: a space belongs between two of them, where the server began a new line
+/// (RFC 9112 section 5.2, obs-fold).
+pub fn unfolded(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii).filter(|piece| !piece.is_empty())
 }
 
 /// Who takes a response.
@@ -64,12 +72,18 @@ pub enum Broken {
     Head(httparse::Error),
     /// The head is longer than [`HEAD`] bytes.
     LongHead,
+    /// The head has too many fields.
+    ManyFields,
     /// Too many interim responses, or one that nobody asked for.
     Interim,
     /// The Content-Length fields make no sense or contradict each other.
     Length,
     /// The chunked transfer coding is violated.
     Chunk,
+    /// The line with a chunk's size is too long.
+    LongChunkLine,
+    /// The trailer section is too long.
+    LongTrailers,
 }
 
 impl fmt::Display for Broken {
@@ -78,9 +92,16 @@ impl fmt::Display for Broken {
             Broken::CutOff => formatter.write_str("the response was cut off"),
             Broken::Head(error) => write!(formatter, "the response is not HTTP: {error}"),
             Broken::LongHead => write!(formatter, "the response's head is longer than {HEAD} bytes"),
+            Broken::ManyFields => write!(formatter, "the response's head has more than {HEADERS} fields"),
             Broken::Interim => formatter.write_str("the server sends one interim response after another"),
             Broken::Length => formatter.write_str("the response's Content-Length makes no sense"),
             Broken::Chunk => formatter.write_str("the response's chunks are broken"),
+            Broken::LongChunkLine => {
+                write!(formatter, "the line with a chunk's size is longer than {} bytes", chunked::LINE)
+            }
+            Broken::LongTrailers => {
+                write!(formatter, "the response's trailer fields are longer than {} bytes", chunked::TRAILERS)
+            }
         }
     }
 }
@@ -137,7 +158,7 @@ pub fn receive<R: Read, S: Sink>(
             return Ok(receiver.end_of_stream()?);
         }
         let filled = kept + count;
-        let used = receiver.take(&buffer[..filled], sink, progress)?;
+        let used = receiver.take(&mut buffer[..filled], sink, progress)?;
         buffer.copy_within(used..filled, 0);
         kept = filled - used;
     }
@@ -176,20 +197,21 @@ impl Receiver {
     }
 
     /// Takes bytes, and returns how many of them. Of a head that is not complete it takes none: the rest has to be
-    /// given again, with more behind it. What lies beyond the end of the body is taken and thrown away.
+    /// given again, with more behind it. What lies beyond the end of the body is taken and thrown away. A version of
+    /// HTTP/1 that is not known is overwritten with the highest that is.
     ///
     /// # Errors
     /// [`Failure::Broken`], also where a head has [`HEAD`] bytes and no end; [`Failure::Sink`].
     pub fn take<E, S: Sink>(
         &mut self,
-        bytes: &[u8],
+        bytes: &mut [u8],
         sink: &mut S,
         progress: &mut Progress,
     ) -> Result<usize, Failure<E, S::Error>> {
         let mut used = 0;
         // A head is parsed from its beginning with each piece that comes. It is short, and mostly comes in one.
         while self.framing.is_none() {
-            match self.head(&bytes[used..], sink, progress)? {
+            match self.head(&mut bytes[used..], sink, progress)? {
                 0 => return Ok(used),
                 length => used += length,
             }
@@ -201,13 +223,14 @@ impl Receiver {
     /// Parses a head, interim or final, and returns its length: 0 where it is not complete.
     fn head<E, S: Sink>(
         &mut self,
-        bytes: &[u8],
+        bytes: &mut [u8],
         sink: &mut S,
         progress: &mut Progress,
     ) -> Result<usize, Failure<E, S::Error>> {
+        take_as_known_version(bytes);
         let mut headers = [httparse::EMPTY_HEADER; HEADERS];
         let mut response = httparse::Response::new(&mut headers);
-        match response.parse(bytes).map_err(Broken::Head)? {
+        match parser().parse_response(&mut response, bytes).map_err(broken_head)? {
             Status::Complete(length) if length > HEAD => Err(Broken::LongHead.into()),
             Status::Complete(length) => {
                 let head = head_of(&response)?;
@@ -266,6 +289,32 @@ impl Receiver {
             _ if self.is_complete() => Ok(()),
             _ => Err(Broken::CutOff),
         }
+    }
+}
+
+/// The parser, as lenient as the RFC asks a client to be: folded fields (RFC 9112 section 5.2), blanks before a
+/// field's colon (section 5.1), several blanks between the words of the status line (section 4).
+fn parser() -> ParserConfig {
+    let mut parser = ParserConfig::default();
+    parser.allow_obsolete_multiline_headers_in_responses(true);
+    parser.allow_spaces_after_header_name_in_responses(true);
+    parser.allow_multiple_spaces_in_response_status_delimiters(true);
+    parser
+}
+
+/// A version of HTTP/1 beyond 1.1 is read as if it were 1.1 (RFC 9110 section 2.5).
+fn take_as_known_version(head: &mut [u8]) {
+    // The parser passes over empty lines in front.
+    let start = head.iter().take_while(|&&byte| matches!(byte, b'\r' | b'\n')).count();
+    if let Some([b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor @ b'2'..=b'9', ..]) = head.get_mut(start..) {
+        *minor = b'1';
+    }
+}
+
+fn broken_head(error: httparse::Error) -> Broken {
+    match error {
+        httparse::Error::TooManyHeaders => Broken::ManyFields,
+        other => Broken::Head(other),
     }
 }
 

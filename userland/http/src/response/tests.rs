@@ -53,7 +53,7 @@ fn exchange<'a>(method: Method, pieces: impl IntoIterator<Item = &'a [u8]>) -> O
     let mut sink = Keep { heads: Vec::new(), body: Vec::new(), limit: usize::MAX };
     let mut progress = Progress::default();
     let mut stream = Script { pieces: pieces.into_iter().collect(), error: None };
-    let result = receive(&mut stream, method, &mut [0; 16 * 1024], &mut sink, &mut progress);
+    let result = receive(&mut stream, method, &mut vec![0; HEAD], &mut sink, &mut progress);
     assert_eq!(progress.body_bytes, sink.body.len() as u64);
     assert_eq!(progress.status, sink.heads.first().map_or(progress.status, |head| head.1));
     result.map(|()| {
@@ -161,6 +161,8 @@ fn nonsense_is_no_response() {
         "nonsense\r\n\r\n",
         "SSH-2.0-server\r\n",
         "HTTP/2.0 200 OK\r\n\r\n",
+        "HTTP/1.10 200 OK\r\n\r\n",
+        "HTTP/1.x 200 OK\r\n\r\n",
         "HTTP/1.1 2x0 OK\r\n\r\n",
         "HTTP/1.1 099 Low\r\n\r\n",
         "HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
@@ -182,7 +184,7 @@ fn a_head_has_bounds() {
     let endless = format!("HTTP/1.1 200 OK\r\nA: {}", fill(100_000));
     assert_eq!(broken(&endless), Broken::LongHead);
     let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "A: b\r\n".repeat(HEADERS + 1));
-    assert_eq!(broken(&many), Broken::Head(httparse::Error::TooManyHeaders));
+    assert_eq!(broken(&many), Broken::ManyFields);
 }
 
 #[test]
@@ -211,7 +213,7 @@ fn errors_of_the_stream_and_of_the_sink_come_through_with_the_progress() {
     let mut progress = Progress::default();
     let response = &b"HTTP/1.1 200 OK\r\n\r\nhello"[..];
     let mut stream = Script { pieces: vec![response], error: Some(ErrorKind::ConnectionReset) };
-    let mut buffer = [0; HEAD];
+    let mut buffer = vec![0; HEAD];
     let result = receive(&mut stream, Method::Get, &mut buffer, &mut sink, &mut progress);
     assert_eq!(result, Err(Failure::Stream(ErrorKind::ConnectionReset)));
     assert_eq!(progress, Progress { status: 200, body_bytes: 5 });

@@ -174,9 +174,11 @@ fn a_refused_renewal_ends_the_use_of_the_address() {
 }
 
 #[test]
-fn a_conflict_while_probing_declines_and_waits_ten_seconds() {
+fn a_second_conflict_within_ten_seconds_declines_and_waits_as_long() {
     let mut network = Network::up();
     network.run(seconds(1));
+    network.deliver(&claim());
+    assert!(network.stack.is_up(), "the first is defended, while probing too");
     network.sent.clear();
     network.deliver(&claim());
     assert!(!network.stack.is_up());
@@ -290,7 +292,7 @@ fn a_release_while_there_is_no_lease_sends_nothing() {
 }
 
 #[test]
-fn a_conflict_between_the_last_probe_and_the_announcement_declines() {
+fn between_the_last_probe_and_the_announcement_a_conflict_is_defended_too() {
     let mut network = Network::up();
     let probes = |network: &Network| {
         let probe = |sent: &Sent| matches!(sent, Sent::Arp(packet) if packet.sender == Ipv4Address::UNSPECIFIED);
@@ -302,6 +304,9 @@ fn a_conflict_between_the_last_probe_and_the_announcement_declines() {
         network.run(now);
     }
     network.sent.clear();
+    network.deliver(&claim());
+    assert!(network.stack.is_up());
+    assert_eq!(network.take_dhcp(), []);
     network.deliver(&claim());
     assert!(matches!(network.take_dhcp()[..], [(_, DECLINE)]));
 }

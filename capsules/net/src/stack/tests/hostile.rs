@@ -106,7 +106,8 @@ fn each_bad_frame_counts_for_its_own_reason() {
         ("IPv6", frame(MAC, ROUTER_MAC, EtherType(0x86dd), &[]), |c| c.ethernet.unknown_type),
         ("short ARP", frame(MAC, ROUTER_MAC, EtherType::ARP, &[0; 27]), |c| c.arp.malformed),
         ("ARP from a group", arp(no_mac), |c| c.arp.bad_sender),
-        ("ARP from elsewhere", arp(request(FAR.address, ADDRESS)), |c| c.arp.bad_sender),
+        ("ARP from elsewhere for others", arp(request(FAR.address, ROUTER)), |c| c.arp.bad_sender),
+        ("ARP from loopback", arp(request(Ipv4Address::new(127, 0, 0, 1), ADDRESS)), |c| c.arp.bad_sender),
         ("ARP from our network's broadcast", arp(request(Ipv4Address::new(10, 0, 2, 255), ADDRESS)), |c| {
             c.arp.bad_sender
         }),

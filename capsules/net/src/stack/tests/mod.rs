@@ -3,4 +3,7 @@
 mod address;
 mod connections;
 mod hostile;
+mod leases;
+mod logs;
 mod network;
+mod shares;

@@ -70,6 +70,13 @@ pub struct Router {
     pub answers_requests: bool,
     pub refuses_lease: bool,
     pub lease_seconds: u32,
+    /// Options of its OFFERs and ACKs in place of the usual ones, behind the message type.
+    pub offer: Option<Vec<u8>>,
+    pub ack: Option<Vec<u8>>,
+    /// Where its DHCP messages come from.
+    pub dhcp_source: Endpoint,
+    /// Whom it answers ARP for.
+    pub answers_for: Vec<Ipv4Address>,
     pub server: Server,
     received: Vec<(u16, Vec<u8>)>,
 }
@@ -83,6 +90,8 @@ pub struct Network {
     pub sent: Vec<(Instant, MacAddress, Sent)>,
     /// The number after the last FIN that the stack sent: what acknowledges it.
     pub last_fin_end: SequenceNumber,
+    /// The number after the last SYN.
+    pub last_syn_end: SequenceNumber,
 }
 
 fn leak<T>(value: T) -> &'static mut T {
@@ -111,11 +120,16 @@ impl Network {
                 answers_requests: true,
                 refuses_lease: false,
                 lease_seconds: 1_000,
+                offer: None,
+                ack: None,
+                dhcp_source: Endpoint { address: ROUTER, port: 67 },
+                answers_for: vec![ROUTER],
                 server: Server::Http,
                 received: Vec::new(),
             },
             sent: Vec::new(),
             last_fin_end: SequenceNumber::new(0),
+            last_syn_end: SequenceNumber::new(0),
         }
     }
 
@@ -208,11 +222,12 @@ impl Network {
     }
 
     fn answer_arp(&mut self, packet: &Packet) {
-        if packet.operation == Operation::Request && packet.target == ROUTER && self.router.answers_arp {
+        let answers = self.router.answers_arp && self.router.answers_for.contains(&packet.target);
+        if packet.operation == Operation::Request && answers {
             let reply = Packet {
                 operation: Operation::Reply,
                 sender_mac: self.router.mac,
-                sender: ROUTER,
+                sender: packet.target,
                 target_mac: packet.sender_mac,
                 target: packet.sender,
             };
@@ -230,7 +245,14 @@ impl Network {
             _ => None,
         };
         if let Some(answer) = answer.filter(|_| self.router.answers_dhcp) {
-            let frame = dhcp_frame(answer, &message[4..8], self.router.lease_seconds);
+            let terms = match answer {
+                2 => self.router.offer.clone(),
+                5 => self.router.ack.clone(),
+                _ => None,
+            };
+            let terms = terms.unwrap_or_else(|| usual_terms(answer, self.router.lease_seconds));
+            let message = dhcp_message(answer, &message[4..8], &terms);
+            let frame = dhcp_datagram_frame(self.router.dhcp_source, answer == 6, &message);
             self.stack.receive(&frame, self.now, to_nobody, &Token);
         }
         Sent::Dhcp { kind, source: packet.source, destination: packet.destination }
@@ -243,6 +265,9 @@ impl Network {
             flags: segment.flags,
             payload: segment.payload.to_vec(),
         };
+        if segment.flags.syn() {
+            self.last_syn_end = segment.sequence + 1;
+        }
         if segment.flags.fin() {
             self.last_fin_end = segment.sequence + segment.sequence_length();
         }
@@ -269,6 +294,15 @@ impl Network {
         let socket = self.begin(process, remote, 100);
         assert_eq!(self.progress(process, socket, remote), Ok(Progress::Done(Ok(()))));
         socket
+    }
+
+    /// Our end of a connection.
+    pub fn local(&mut self, process: ProcessId, socket: SocketIndex) -> Endpoint {
+        let mut local = None;
+        self.stack.each_connection(process, &Token, |connection| {
+            local = local.or(connection.local.filter(|_| connection.socket == socket));
+        });
+        local.unwrap()
     }
 
     pub fn progress(
@@ -350,6 +384,22 @@ pub fn tcp_frame(source: Ipv4Address, destination: Ipv4Address, segment: &Segmen
 
 /// A server's message of this kind, to the address that it is about to grant.
 pub fn dhcp_frame(kind: u8, transaction: &[u8], lease_seconds: u32) -> Vec<u8> {
+    let message = dhcp_message(kind, transaction, &usual_terms(kind, lease_seconds));
+    dhcp_datagram_frame(Endpoint { address: ROUTER, port: 67 }, kind == 6, &message)
+}
+
+/// What the router's DHCP server says beside the message type: who it is, and what it grants.
+pub fn usual_terms(kind: u8, lease_seconds: u32) -> Vec<u8> {
+    let mut terms = vec![54, 4, 10, 0, 2, 2];
+    if kind != 6 {
+        terms.extend([1, 4, 255, 255, 255, 0, 3, 4, 10, 0, 2, 2, 51, 4]);
+        terms.extend(lease_seconds.to_be_bytes());
+    }
+    terms
+}
+
+/// A server's message of this kind with these options behind the message type.
+pub fn dhcp_message(kind: u8, transaction: &[u8], terms: &[u8]) -> Vec<u8> {
     let mut message = vec![0; 236];
     message[..3].copy_from_slice(&[2, 1, 6]);
     message[4..8].copy_from_slice(transaction);
@@ -357,15 +407,18 @@ pub fn dhcp_frame(kind: u8, transaction: &[u8], lease_seconds: u32) -> Vec<u8> {
     if kind != 6 {
         message[16..20].copy_from_slice(&ADDRESS.0);
     }
-    message.extend([99, 130, 83, 99, 53, 1, kind, 54, 4, 10, 0, 2, 2]);
-    if kind != 6 {
-        message.extend([1, 4, 255, 255, 255, 0, 3, 4, 10, 0, 2, 2, 51, 4]);
-        message.extend(lease_seconds.to_be_bytes());
-    }
+    message.extend([99, 130, 83, 99, 53, 1, kind]);
+    message.extend_from_slice(terms);
     message.push(255);
-    let destination = if kind == 6 { Ipv4Address::BROADCAST } else { ADDRESS };
-    let mut datagram = [&[0; udp::HEADER_BYTES], message.as_slice()].concat();
-    udp::Header { source_port: 67, destination_port: 68 }.emit(ROUTER, destination, &mut datagram).unwrap();
-    let packet = ipv4_packet(ROUTER, destination, Protocol::UDP, &datagram);
-    frame(if kind == 6 { MacAddress::BROADCAST } else { MAC }, ROUTER_MAC, EtherType::IPV4, &packet)
+    message
+}
+
+/// A frame with this message of a DHCP server's, to the address that it grants or to everybody.
+pub fn dhcp_datagram_frame(source: Endpoint, to_all: bool, message: &[u8]) -> Vec<u8> {
+    let destination = if to_all { Ipv4Address::BROADCAST } else { ADDRESS };
+    let mut datagram = [&[0; udp::HEADER_BYTES], message].concat();
+    let header = udp::Header { source_port: source.port, destination_port: 68 };
+    header.emit(source.address, destination, &mut datagram).unwrap();
+    let packet = ipv4_packet(source.address, destination, Protocol::UDP, &datagram);
+    frame(if to_all { MacAddress::BROADCAST } else { MAC }, ROUTER_MAC, EtherType::IPV4, &packet)
 }

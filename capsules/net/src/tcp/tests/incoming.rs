@@ -274,6 +274,65 @@ fn a_probe_of_our_window_and_a_keep_alive_are_answered() {
 }
 
 #[test]
+fn a_keep_alive_without_the_agreed_timestamp_is_acknowledged_at_a_limited_rate() {
+    for payload in [&b""[..], b"x"] {
+        let mut connection = established().timestamps();
+        connection.receive(data(b"abc").stamped(600, TIMESTAMP_OFFSET), at(0));
+        connection.sent(at(500));
+        let mut answers = 0;
+        for millisecond in 0..1_000 {
+            connection.receive(data(payload).seq(RECEIVE_NEXT + 2), at(1_000 + millisecond));
+            answers += connection.sent(at(1_000 + millisecond)).len();
+        }
+        assert_eq!(answers, 10, "{payload:?}");
+        connection.receive(data(payload).seq(RECEIVE_NEXT + 2), at(10_000));
+        assert_eq!(connection.sent_one(at(10_000)).acknowledgement, RECEIVE_NEXT + 3);
+        assert_eq!(connection.read().unwrap(), b"abc", "what a keep-alive carries is not taken");
+        assert_eq!(connection.state(), State::Established);
+    }
+}
+
+#[test]
+fn a_keep_alive_with_a_timestamp_is_acknowledged_at_a_limited_rate_too() {
+    for payload in [&b""[..], b"x"] {
+        let mut connection = established();
+        connection.receive(data(b"abc"), at(0));
+        connection.sent(at(500));
+        let mut answers = 0;
+        for millisecond in 0..1_000 {
+            connection.receive(data(payload).seq(RECEIVE_NEXT + 2), at(1_000 + millisecond));
+            answers += connection.sent(at(1_000 + millisecond)).len();
+        }
+        assert_eq!(answers, 10, "{payload:?}");
+    }
+}
+
+#[test]
+fn forged_segments_use_up_no_answer_to_a_keep_alive() {
+    let mut connection = established().timestamps();
+    for millisecond in 0..1_000 {
+        connection.receive(syn(), at(millisecond));
+        connection.receive(ack().seq(RECEIVE_NEXT - 50_000).stamped(600, TIMESTAMP_OFFSET), at(millisecond));
+        connection.sent(at(millisecond));
+    }
+    connection.receive(ack().seq(RECEIVE_NEXT - 1), at(1_000));
+    assert_eq!(connection.sent_one(at(1_000)).acknowledgement, RECEIVE_NEXT);
+}
+
+#[test]
+fn after_the_window_has_closed_a_keep_alive_without_timestamp_is_still_acknowledged() {
+    let mut connection = established().timestamps().receive_window(1_000);
+    connection.receive(data(&pattern(1_000)).stamped(600, TIMESTAMP_OFFSET), at(0));
+    connection.sent(at(0));
+    for (number, (offset, payload)) in [(999, &b""[..]), (999, b"x"), (1_000, b"x")].into_iter().enumerate() {
+        let now = at(100 + number as u64);
+        connection.receive(data(payload).seq(RECEIVE_NEXT + offset), now);
+        let answer = connection.sent_one(now);
+        assert_eq!((answer.acknowledgement, answer.window), (RECEIVE_NEXT + 1_000, 0), "{offset} {payload:?}");
+    }
+}
+
+#[test]
 fn data_behind_the_fin_is_not_taken() {
     let mut connection = established();
     connection.receive(fin().seq(RECEIVE_NEXT + 3), at(0));

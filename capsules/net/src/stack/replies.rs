@@ -1,0 +1,148 @@
+//! Replies without a socket that wait to be sent.
+//!
+//! They are owed to whoever makes us owe them, so each kind has a ring of its own, and within a ring nobody keeps out
+//! others: where it is full, one that is owed nothing there yet takes the place of the newest reply to the one that is
+//! owed most. What is dropped is counted.
+
+use heapless::Deque;
+use slopos_kernel::process::ProcessId;
+
+use super::CONTROL_REPLIES;
+use crate::tcp::ResetReply;
+use crate::{Ipv4Address, MacAddress};
+
+/// A reply that belongs to no socket.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Control {
+    /// Tells a station which one we are.
+    ArpReply { station: MacAddress, address: Ipv4Address },
+    /// Tells a peer that its connection does not exist, or no longer.
+    Reset { station: MacAddress, reply: ResetReply },
+}
+
+/// All replies that wait.
+#[derive(Default)]
+pub(super) struct Replies {
+    /// ARP replies, by the station that asked.
+    answers: Ring<MacAddress>,
+    /// Resets for segments without a connection, by the host that they are said to come from.
+    refusals: Ring<Ipv4Address>,
+    /// Resets of connections that a process gave up, by that process.
+    farewells: Ring<ProcessId>,
+    /// The ring that is looked at first: the turn goes round.
+    next: u8,
+}
+
+/// A reply was dropped, this one or another in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Dropped;
+
+impl Replies {
+    /// Owes a station the answer to its question.
+    pub fn answer(&mut self, station: MacAddress, address: Ipv4Address) -> Result<(), Dropped> {
+        self.answers.push(station, Control::ArpReply { station, address })
+    }
+
+    /// Owes a host a reset for its segment.
+    pub fn refuse(&mut self, station: MacAddress, reply: ResetReply) -> Result<(), Dropped> {
+        self.refusals.push(reply.remote.address, Control::Reset { station, reply })
+    }
+
+    /// Owes a peer the reset of a connection that this process gave up.
+    pub fn farewell(&mut self, process: ProcessId, station: MacAddress, reply: ResetReply) -> Result<(), Dropped> {
+        self.farewells.push(process, Control::Reset { station, reply })
+    }
+
+    /// Takes the next one.
+    pub fn pop(&mut self) -> Option<Control> {
+        let turn = self.next;
+        self.next = (turn + 1) % 3;
+        (0..3).find_map(|offset| match (turn + offset) % 3 {
+            0 => self.answers.pop(),
+            1 => self.refusals.pop(),
+            _ => self.farewells.pop(),
+        })
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.answers.0.is_empty() && self.refusals.0.is_empty() && self.farewells.0.is_empty()
+    }
+
+    /// Forgets all of them.
+    pub fn clear(&mut self) {
+        *self = Replies::default();
+    }
+}
+
+/// The replies of one kind, each with whom it is owed to.
+struct Ring<K>(Deque<(K, Control), CONTROL_REPLIES>);
+
+impl<K> Default for Ring<K> {
+    fn default() -> Self {
+        Ring(Deque::new())
+    }
+}
+
+impl<K: Copy + PartialEq> Ring<K> {
+    fn push(&mut self, key: K, reply: Control) -> Result<(), Dropped> {
+        let Err(entry) = self.0.push_back((key, reply)) else { return Ok(()) };
+        if self.owed(key) == 0
+            && let Some(most) = self.0.iter().map(|&(key, _)| key).max_by_key(|&key| self.owed(key))
+            && self.owed(most) > 1
+            && let Some(newest) = self.0.iter_mut().rev().find(|(key, _)| *key == most)
+        {
+            *newest = entry;
+        }
+        Err(Dropped)
+    }
+
+    fn owed(&self, key: K) -> usize {
+        self.0.iter().filter(|(other, _)| *other == key).count()
+    }
+
+    fn pop(&mut self) -> Option<Control> {
+        self.0.pop_front().map(|(_, reply)| reply)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn station(number: u8) -> MacAddress {
+        MacAddress([2, 0, 0, 0, 0, number])
+    }
+
+    fn owed(replies: &mut Replies) -> Vec<u8> {
+        let mut owed = Vec::new();
+        while let Some(Control::ArpReply { station: MacAddress([.., number]), .. }) = replies.pop() {
+            owed.push(number);
+        }
+        owed
+    }
+
+    #[test]
+    fn in_a_full_ring_who_is_owed_nothing_takes_the_place_of_the_newest_of_who_is_owed_most() {
+        let mut replies = Replies::default();
+        let mut push = |number| replies.answer(station(number), Ipv4Address::UNSPECIFIED);
+        assert_eq!((push(1), push(2), push(2)), (Ok(()), Ok(()), Ok(())));
+        for _ in 3..CONTROL_REPLIES {
+            assert_eq!(push(3), Ok(()));
+        }
+        assert_eq!((push(3), push(2), push(1)), (Err(Dropped), Err(Dropped), Err(Dropped)));
+        assert_eq!((push(4), push(4), push(5)), (Err(Dropped), Err(Dropped), Err(Dropped)));
+        let expected = [&[1, 2, 2][..], &[3; CONTROL_REPLIES - 5], &[5, 4]].concat();
+        assert_eq!(owed(&mut replies), expected);
+    }
+
+    #[test]
+    fn where_each_is_owed_one_a_newcomer_is_dropped() {
+        let mut replies = Replies::default();
+        for number in 0..CONTROL_REPLIES as u8 {
+            assert_eq!(replies.answer(station(number), Ipv4Address::UNSPECIFIED), Ok(()));
+        }
+        assert_eq!(replies.answer(station(99), Ipv4Address::UNSPECIFIED), Err(Dropped));
+        assert!(!owed(&mut replies).contains(&99));
+    }
+}

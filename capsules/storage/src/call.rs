@@ -1,0 +1,145 @@
+//! One process's call: what it wants, and how that stands.
+
+use slopos_abi::Errno;
+use slopos_kernel::time::Instant;
+
+/// What a process wants of the flash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// The map, to be loaded.
+    Map,
+    /// Bytes of a region, for the buffer of a read that waits.
+    Read {
+        /// The region's index.
+        region: u8,
+        /// Where in it, in bytes.
+        position: u64,
+        /// The same on the device.
+        sector: u64,
+        /// How many bytes.
+        length: usize,
+    },
+    /// Bytes of a region, from a write that waits.
+    Write {
+        /// The region's index.
+        region: u8,
+        /// Where in it, in bytes.
+        position: u64,
+        /// The same on the device.
+        sector: u64,
+        /// How many bytes.
+        length: usize,
+    },
+    /// What was written is to be on the medium.
+    Sync,
+    /// Part of an app's record, to be loaded.
+    Fetch {
+        /// The first sector.
+        sector: u64,
+        /// How many bytes.
+        length: usize,
+    },
+}
+
+/// How a call stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// There is none.
+    None,
+    /// It waits for its turn.
+    Queued,
+    /// The device has it.
+    Sent,
+    /// It is decided; the next try is told so.
+    Decided(Result<usize, Errno>),
+}
+
+/// One process's call.
+#[derive(Clone, Copy, Debug)]
+pub struct Call {
+    want: Want,
+    state: State,
+    deadline: Instant,
+    /// The process's request that the device has, be it an orphan.
+    with_device: Option<u32>,
+}
+
+impl Call {
+    /// No call.
+    pub const NONE: Call = Call { want: Want::Map, state: State::None, deadline: Instant::BOOT, with_device: None };
+
+    /// What came of this call, where that is decided; it is told once.
+    pub(crate) fn result_of(&mut self, want: Want) -> Option<Result<usize, Errno>> {
+        match self.state {
+            State::Decided(result) if self.want == want => {
+                self.state = State::None;
+                Some(result)
+            }
+            _ => None,
+        }
+    }
+
+    /// Begins a call, unless it was begun already. Answers whether it is new.
+    pub(crate) fn begin(&mut self, want: Want, deadline: Instant) -> bool {
+        if matches!(self.state, State::Queued | State::Sent) && self.want == want {
+            return false;
+        }
+        (self.want, self.state, self.deadline) = (want, State::Queued, deadline);
+        true
+    }
+
+    /// Whether it can be given to the device.
+    pub(crate) fn waits_for_device(&self) -> bool {
+        self.state == State::Queued && self.want != Want::Map && self.with_device.is_none()
+    }
+
+    pub(crate) fn waits_for_map(&self) -> bool {
+        self.state == State::Queued && self.want == Want::Map
+    }
+
+    /// Gives it to the device under this name.
+    pub(crate) fn send(&mut self, ticket: u32) -> Option<Want> {
+        if !self.waits_for_device() {
+            return None;
+        }
+        self.state = State::Sent;
+        self.with_device = Some(ticket);
+        Some(self.want)
+    }
+
+    /// What it wants, where the device has it under this name.
+    pub(crate) fn awaits(&self, ticket: u32) -> Option<Want> {
+        (self.state == State::Sent && self.with_device == Some(ticket)).then_some(self.want)
+    }
+
+    /// A request came back. `None` where it was not this process's, else whether its call is decided by it.
+    pub(crate) fn settle(&mut self, ticket: u32, result: Result<usize, Errno>) -> Option<bool> {
+        self.with_device.take_if(|with_device| *with_device == ticket)?;
+        if self.state != State::Sent {
+            return Some(false);
+        }
+        // What was fetched has been handed over, and the next call is for what comes behind it.
+        let fetched = matches!(self.want, Want::Fetch { .. }) && result.is_ok();
+        self.state = if fetched { State::None } else { State::Decided(result) };
+        Some(true)
+    }
+
+    /// When it is given up.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        matches!(self.state, State::Queued | State::Sent).then_some(self.deadline)
+    }
+
+    /// Gives it up where its time has passed. Answers whether it was.
+    pub(crate) fn expire(&mut self, now: Instant) -> bool {
+        let expired = self.deadline().is_some_and(|deadline| deadline <= now);
+        if expired {
+            self.state = State::Decided(Err(Errno::Io));
+        }
+        expired
+    }
+
+    /// Nobody waits for it any more.
+    pub(crate) fn forget(&mut self) {
+        self.state = State::None;
+    }
+}

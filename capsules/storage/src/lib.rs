@@ -1,0 +1,349 @@
+//! The flash as processes see it: data regions behind descriptors, and the apps that the kernel loads.
+//!
+//! It does no I/O. A call that needs the device is noted and answers that it is to be made again; the board asks which
+//! request comes next ([`Storage::next`]) whenever the device can take one, and says what came of it
+//! ([`Storage::settle`]). So nothing waits, each process has at most one request with the device, and their turns go
+//! round.
+//!
+//! A call has one deadline, [`CALL_LIMIT`] after its first try, whatever the device does. A request whose call has gone,
+//! by its deadline or with its process, is an orphan: when it comes back its answer is nobody's, and until then the process
+//! has no other.
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+
+#[cfg(test)]
+use slopos_host_log as _;
+
+mod call;
+
+pub use call::{Call, Want};
+
+use slopos_abi::Errno;
+use slopos_abi::flash::SECTOR;
+use slopos_kernel::loader::{FlashMap, MAP_BYTES};
+use slopos_kernel::objects::{AppSlot, Fetch};
+use slopos_kernel::process::{ProcessId, ProcessSet};
+use slopos_kernel::time::{Duration, Instant};
+
+/// How long a call may take in all.
+pub const CALL_LIMIT: Duration = Duration::from_secs(30);
+/// The first wait before a map that could not be read is read again.
+const MAP_PAUSE: Duration = Duration::from_millis(1_000);
+/// The longest such wait.
+const MAP_PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// How it stands with the map.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one of it, and no heap to put the map on")]
+enum Map {
+    /// It is to be read then.
+    Wanted(Instant),
+    /// It is being read, by the request of this name.
+    Asked(u32),
+    /// It is there.
+    Known(FlashMap),
+    /// There is no flash, or none that can be used.
+    Unusable,
+}
+
+/// A request for the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Its name, under which it is settled.
+    pub ticket: u32,
+    /// Whose it is.
+    pub owner: Owner,
+}
+
+/// Whose a request is, and what it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// The flash map: the first [`MAP_BYTES`].
+    Map,
+    /// A process's.
+    Process(ProcessId, Want),
+}
+
+/// The flash.
+pub struct Storage<'a> {
+    map: Map,
+    map_pause: Duration,
+    /// Most bytes of one request.
+    request_bytes: usize,
+    calls: &'a mut [Call],
+    /// Processes whose calls are not decided.
+    undecided: ProcessSet,
+    /// Whose turn it is.
+    turn: usize,
+    tickets: u32,
+    ready: ProcessSet,
+}
+
+impl<'a> Storage<'a> {
+    /// A flash whose map is yet to be read, on a device that takes so many bytes, whole sectors, in a request. `calls`
+    /// has a place for each process.
+    pub fn new(calls: &'a mut [Call], request_bytes: usize) -> Storage<'a> {
+        Storage {
+            map: Map::Wanted(Instant::BOOT),
+            map_pause: MAP_PAUSE,
+            request_bytes,
+            calls,
+            undecided: ProcessSet::EMPTY,
+            turn: 0,
+            tickets: 0,
+            ready: ProcessSet::EMPTY,
+        }
+    }
+
+    /// There is no device: every call says so.
+    pub fn close(&mut self) {
+        self.map = Map::Unusable;
+    }
+
+    /// A data region's index, by its name.
+    pub fn region(&self, name: &str) -> Option<u8> {
+        match &self.map {
+            Map::Known(map) => map.data(name).and_then(|index| u8::try_from(index).ok()),
+            _ => None,
+        }
+    }
+
+    /// The first sector of a data region, for the board itself.
+    ///
+    /// # Errors
+    /// [`Errno::Again`] as long as the map is not known, [`Errno::Io`] where there is no such region.
+    pub fn first_sector(&self, name: &str) -> Result<u64, Errno> {
+        match &self.map {
+            Map::Known(map) => {
+                let region = map.data(name).and_then(|index| map.region(index));
+                region.filter(|region| region.sectors > 0).map(|region| region.sector).ok_or(Errno::Io)
+            }
+            Map::Wanted(_) | Map::Asked(_) => Err(Errno::Again),
+            Map::Unusable => Err(Errno::Io),
+        }
+    }
+
+    /// Reads whole sectors of a region into the buffer of the process that asks, which has its bytes once this answers how
+    /// many there are; 0 at the region's end.
+    ///
+    /// # Errors
+    /// [`Errno::Again`] while that is underway, [`Errno::Invalid`] for parts of sectors, [`Errno::Io`].
+    pub fn read(
+        &mut self,
+        process: ProcessId,
+        region: u8,
+        position: u64,
+        length: usize,
+        now: Instant,
+    ) -> Result<usize, Errno> {
+        match self.place(region, position, length)? {
+            (_, 0) => Ok(0),
+            (sector, length) => self.call(process, Want::Read { region, position, sector, length }, now),
+        }
+    }
+
+    /// Writes whole sectors of a region; answers how many bytes were taken.
+    ///
+    /// # Errors
+    /// As [`Storage::read`]; [`Errno::Invalid`] also at the region's end.
+    pub fn write(
+        &mut self,
+        process: ProcessId,
+        region: u8,
+        position: u64,
+        length: usize,
+        now: Instant,
+    ) -> Result<usize, Errno> {
+        match self.place(region, position, length)? {
+            (_, 0) => Err(Errno::Invalid),
+            (sector, length) => self.call(process, Want::Write { region, position, sector, length }, now),
+        }
+    }
+
+    /// Puts everything that was written on the medium.
+    ///
+    /// # Errors
+    /// [`Errno::Again`] while that is underway, [`Errno::Io`].
+    pub fn sync(&mut self, process: ProcessId, now: Instant) -> Result<(), Errno> {
+        self.call(process, Want::Sync, now).map(|_| ())
+    }
+
+    /// Where an app is.
+    pub fn app_slot(&mut self, process: ProcessId, app: &str, now: Instant) -> AppSlot {
+        match &self.map {
+            Map::Known(map) => {
+                // What waited for the map has it.
+                let slot = map.app(app).map_or(AppSlot::Unknown, AppSlot::At);
+                self.forget(process);
+                return slot;
+            }
+            Map::Unusable => {
+                self.forget(process);
+                return AppSlot::NoFlash;
+            }
+            Map::Wanted(_) | Map::Asked(_) => {}
+        }
+        match self.call(process, Want::Map, now) {
+            Err(Errno::Again) => AppSlot::Underway,
+            _ => AppSlot::Failed,
+        }
+    }
+
+    /// Asks for sectors for a process that is being loaded, as [`slopos_kernel::objects::Objects::fetch`] wants it.
+    pub fn fetch(&mut self, process: ProcessId, sector: u64, length: usize, now: Instant) -> Fetch {
+        match self.call(process, Want::Fetch { sector, length: length.min(self.request_bytes) }, now) {
+            Err(Errno::Again) => Fetch::Underway,
+            _ => Fetch::Failed,
+        }
+    }
+
+    /// The process was ended: its call is gone. What the device has of it comes back as nobody's.
+    pub fn abandon(&mut self, process: ProcessId) {
+        self.forget(process);
+    }
+
+    /// The next request for the device, which is in the caller's hands from now on: it must come back by
+    /// [`Storage::settle`]. `None` where there is nothing to ask for.
+    pub fn next(&mut self, now: Instant) -> Option<Request> {
+        if let Map::Wanted(at) = self.map
+            && now >= at
+        {
+            let ticket = self.ticket();
+            self.map = Map::Asked(ticket);
+            return Some(Request { ticket, owner: Owner::Map });
+        }
+        let process = self.next_process()?;
+        let ticket = self.ticket();
+        let call = self.calls.get_mut(process.index())?;
+        let want = call.send(ticket)?;
+        self.turn = process.index() + 1;
+        Some(Request { ticket, owner: Owner::Process(process, want) })
+    }
+
+    /// Whose request [`Storage::next`] gives, where it is a process's.
+    pub fn next_process(&self) -> Option<ProcessId> {
+        let waits = |process: &ProcessId| self.calls.get(process.index()).is_some_and(Call::waits_for_device);
+        self.undecided.each_from(self.turn).find(waits)
+    }
+
+    /// Whose request has this name and waits for its answer; `None` for an orphan.
+    pub fn owner(&self, ticket: u32) -> Option<Owner> {
+        if matches!(self.map, Map::Asked(asked) if asked == ticket) {
+            return Some(Owner::Map);
+        }
+        let mut processes = self.undecided.each_from(0);
+        processes.find_map(|process| {
+            let want = self.calls.get(process.index())?.awaits(ticket)?;
+            Some(Owner::Process(process, want))
+        })
+    }
+
+    /// Takes in what the map's request brought, of a flash of so many sectors; `None` where it could not be read. To be
+    /// called for [`Owner::Map`] instead of [`Storage::settle`].
+    pub fn settle_map(&mut self, bytes: Option<&[u8]>, flash_sectors: u64, now: Instant) {
+        let Some(bytes) = bytes.and_then(|bytes| bytes.get(..MAP_BYTES)) else {
+            self.map = Map::Wanted(now + self.map_pause);
+            self.map_pause = self.map_pause.times(2).min(MAP_PAUSE_MAX);
+            return;
+        };
+        self.map = match FlashMap::parse(bytes, flash_sectors) {
+            Ok(map) => Map::Known(map),
+            Err(error) => {
+                defmt::error!("flash: the map is rejected: {}", error);
+                defmt::error!("flash: no usable flash, so there are no apps");
+                Map::Unusable
+            }
+        };
+        for process in self.undecided.each_from(0) {
+            if self.calls.get(process.index()).is_some_and(Call::waits_for_map) {
+                self.ready.insert(process);
+            }
+        }
+    }
+
+    /// A request has come back: so many bytes were moved, or it failed. An orphan is buried.
+    pub fn settle(&mut self, ticket: u32, result: Result<usize, Errno>) {
+        for (process, call) in (0..).map(ProcessId::new).zip(self.calls.iter_mut()) {
+            let Some(decided) = call.settle(ticket, result) else { continue };
+            if decided {
+                self.undecided.remove(process);
+                self.ready.insert(process);
+            }
+            return;
+        }
+    }
+
+    /// Ends the calls whose deadline has passed.
+    pub fn expire(&mut self, now: Instant) {
+        for process in self.undecided.each_from(0) {
+            if self.calls.get_mut(process.index()).is_some_and(|call| call.expire(now)) {
+                self.undecided.remove(process);
+                self.ready.insert(process);
+            }
+        }
+    }
+
+    /// When something is to be done even if nothing happens. A map that is wanted has to wait for a device that runs.
+    pub fn next_deadline(&self, device_runs: bool) -> Option<Instant> {
+        let calls = self.undecided.each_from(0);
+        let map = match self.map {
+            Map::Wanted(at) if device_runs => Some(at),
+            _ => None,
+        };
+        calls.filter_map(|process| self.calls.get(process.index())?.deadline()).chain(map).min()
+    }
+
+    /// Whether nobody waits for anything.
+    pub fn is_idle(&self) -> bool {
+        self.undecided.is_empty() && self.ready.is_empty() && matches!(self.map, Map::Known(_) | Map::Unusable)
+    }
+
+    /// The processes that are to make their calls again.
+    pub fn take_ready(&mut self) -> ProcessSet {
+        self.ready.take()
+    }
+
+    /// Where a transfer of `length` bytes at `position` lies on the device, and how many bytes of it are moved at a time.
+    fn place(&self, region: u8, position: u64, length: usize) -> Result<(u64, usize), Errno> {
+        let Map::Known(map) = &self.map else { return Err(Errno::Io) };
+        let extent = map.region(region.into()).ok_or(Errno::Io)?;
+        let sector = SECTOR as u64;
+        // A map's sectors are counted in 32 bits.
+        let size = extent.sectors.saturating_mul(sector);
+        let start = position.min(size);
+        let count = (length as u64).min(size - start);
+        if !start.is_multiple_of(sector) || !count.is_multiple_of(sector) {
+            return Err(Errno::Invalid);
+        }
+        Ok((extent.sector + start / sector, count.min(self.request_bytes as u64) as usize))
+    }
+
+    /// Makes a call, or tells what came of it.
+    fn call(&mut self, process: ProcessId, want: Want, now: Instant) -> Result<usize, Errno> {
+        let call = self.calls.get_mut(process.index()).ok_or(Errno::Io)?;
+        match call.result_of(want) {
+            Some(result) => result,
+            None => {
+                if call.begin(want, now + CALL_LIMIT) {
+                    self.undecided.insert(process);
+                }
+                Err(Errno::Again)
+            }
+        }
+    }
+
+    fn forget(&mut self, process: ProcessId) {
+        if let Some(call) = self.calls.get_mut(process.index()) {
+            call.forget();
+        }
+        self.undecided.remove(process);
+    }
+
+    fn ticket(&mut self) -> u32 {
+        self.tickets = self.tickets.wrapping_add(1);
+        self.tickets
+    }
+}
+
+#[cfg(test)]
+mod tests;

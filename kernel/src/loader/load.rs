@@ -1,0 +1,398 @@
+//! Loads one process, step by step.
+//!
+//! What the flash gives goes straight to its place in the process's RAM, which nothing maps meanwhile, and is hashed
+//! there at the expense of the process. A program that was checked stays: code and constants cannot be changed by the
+//! process, so the next run needs only its data anew. That is read again, and compared with a digest that was remembered
+//! when the whole record was checked. Where the record's header is no longer the one that was checked, or the data do not
+//! fit, everything is read again: two versions never mix.
+
+use super::record::{self, AppError, Record};
+use super::{Extent, Image};
+use crate::objects::{AppSlot, Fetch, Objects};
+use crate::process::ProcessId;
+use crate::time::Instant;
+use sha2::{Digest, Sha256};
+use slopos_abi::flash::{SECTOR, Segment, WRITE};
+use zerocopy::IntoBytes;
+
+/// Most bytes that are asked of the flash at a time.
+pub const READ_BYTES: usize = 64 * SECTOR;
+/// Bytes that are hashed in one step.
+pub const HASH_BYTES: usize = 4096;
+/// Bytes that are wiped in one step.
+pub const WIPE_BYTES: usize = 64 * 1024;
+
+/// What a step came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// There is more to do at once.
+    Continues,
+    /// The flash is at work.
+    Waits,
+    /// The process can be mapped and begun.
+    Done,
+}
+
+/// What is being done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// The slot is looked up.
+    Locate,
+    /// All RAM becomes zeros, from here on.
+    WipeAll { next: usize },
+    /// The whole record is read, and hashed behind what has arrived.
+    Read { arrived: u64, hashed: u64 },
+    /// The pages of the writable segments become zeros, from this byte of this segment on.
+    WipeData { segment: usize, next: usize },
+    /// The header is read again, to see whether it is the one that was checked.
+    Compare,
+    /// The writable segments' bytes are read again, from this byte of the record on.
+    Restore { segment: usize, next: u64 },
+    /// What is in the writable segments is hashed.
+    HashData { segment: usize, next: u64 },
+}
+
+/// A stretch of the record that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Asked {
+    offset: u64,
+    length: usize,
+}
+
+/// The state of one process's program: what is in its RAM, and what is being loaded.
+pub struct Loader {
+    stage: Stage,
+    slot: Extent,
+    record: Record,
+    asked: Option<Asked>,
+    /// What is wrong with what arrived.
+    fault: Option<AppError>,
+    /// The whole program is in RAM and was checked; `header_digest` and `data_digest` hold.
+    checked: bool,
+    /// The header's sector as it was read.
+    header_digest: [u8; 32],
+    /// The writable segments' bytes, one after the other.
+    data_digest: [u8; 32],
+    digest: Sha256,
+}
+
+impl Loader {
+    /// Nothing is loaded.
+    pub fn new() -> Loader {
+        Loader {
+            stage: Stage::Locate,
+            slot: Extent::default(),
+            record: Record::default(),
+            asked: None,
+            fault: None,
+            checked: false,
+            header_digest: [0; 32],
+            data_digest: [0; 32],
+            digest: Sha256::new(),
+        }
+    }
+
+    /// Begins to load: all of the program, or only what a run may have changed of one that was checked.
+    pub fn begin(&mut self) {
+        self.stage = Stage::Locate;
+        self.asked = None;
+        self.fault = None;
+        self.digest.reset();
+    }
+
+    /// What was loaded, after [`Progress::Done`].
+    pub fn image(&self) -> &Image {
+        &self.record.image
+    }
+
+    /// Makes one step: at most [`WIPE_BYTES`] are wiped or [`HASH_BYTES`] hashed.
+    ///
+    /// # Errors
+    /// Why the app cannot be loaded.
+    pub fn step(
+        &mut self,
+        id: ProcessId,
+        app: &str,
+        ram: &mut [u8],
+        objects: &mut impl Objects,
+        now: Instant,
+    ) -> Result<Progress, AppError> {
+        if let Some(fault) = self.fault.take() {
+            return Err(fault);
+        }
+        match self.stage {
+            Stage::Locate => self.locate(id, app, objects, now),
+            Stage::WipeAll { next } => {
+                self.stage = match wipe(ram, next..ram.len()) {
+                    Some(next) => Stage::WipeAll { next },
+                    None => Stage::Read { arrived: 0, hashed: 0 },
+                };
+                Ok(Progress::Continues)
+            }
+            Stage::Read { arrived, hashed } => self.read(arrived, hashed, id, ram, objects, now),
+            Stage::WipeData { segment, next } => {
+                self.stage = self.wipe_data(segment, next, ram);
+                Ok(Progress::Continues)
+            }
+            Stage::Compare => self.ask(Asked { offset: 0, length: SECTOR }, id, objects, now),
+            Stage::Restore { segment, next } => self.restore(segment, next, id, objects, now),
+            Stage::HashData { segment, next } => Ok(self.hash_data(segment, next, ram)),
+        }
+    }
+
+    /// Takes in what the flash gave for this process. What that means is found out here, all but its digest.
+    pub fn take_in(&mut self, bytes: &[u8], app: &str, ram: &mut [u8]) {
+        let Some(Asked { offset, length }) = self.asked.take() else { return };
+        let Some(part) = bytes.get(..length) else {
+            self.fault = Some(AppError::Device);
+            return;
+        };
+        match self.stage {
+            Stage::Read { arrived: 0, .. } => {
+                if let Err(error) = self.take_first(part, app, ram) {
+                    self.fault = Some(error);
+                }
+            }
+            Stage::Read { hashed, .. } => {
+                self.place(offset, part, ram);
+                self.stage = Stage::Read { arrived: offset + length as u64, hashed };
+            }
+            Stage::Compare => {
+                if <[u8; 32]>::from(Sha256::digest(part)) == self.header_digest {
+                    self.stage = Stage::Restore { segment: 0, next: 0 };
+                } else {
+                    self.load_all();
+                }
+            }
+            Stage::Restore { segment, .. } => {
+                if let Some(segment) = self.record.image.segments.get(segment) {
+                    record::copy_overlap(segment, offset, part, ram);
+                }
+                self.stage = Stage::Restore { segment, next: offset + length as u64 };
+            }
+            _ => {}
+        }
+    }
+
+    fn load_all(&mut self) {
+        self.checked = false;
+        self.stage = Stage::WipeAll { next: 0 };
+    }
+
+    fn locate(
+        &mut self,
+        id: ProcessId,
+        app: &str,
+        objects: &mut impl Objects,
+        now: Instant,
+    ) -> Result<Progress, AppError> {
+        self.slot = match objects.app_slot(id, app, now) {
+            AppSlot::At(slot) => slot,
+            AppSlot::Underway => return Ok(Progress::Waits),
+            AppSlot::Unknown => return Err(AppError::NoSlot),
+            AppSlot::NoFlash => return Err(AppError::NoFlash),
+            AppSlot::Failed => return Err(AppError::Device),
+        };
+        if self.checked {
+            self.stage = Stage::WipeData { segment: 0, next: 0 };
+        } else {
+            self.load_all();
+        }
+        Ok(Progress::Continues)
+    }
+
+    /// Asks the flash for a stretch of the record, once.
+    fn ask(
+        &mut self,
+        asked: Asked,
+        id: ProcessId,
+        objects: &mut impl Objects,
+        now: Instant,
+    ) -> Result<Progress, AppError> {
+        let asked = *self.asked.get_or_insert(asked);
+        match objects.fetch(id, self.slot.sector + asked.offset / SECTOR as u64, asked.length, now) {
+            Fetch::Underway => Ok(Progress::Waits),
+            Fetch::Failed => {
+                self.asked = None;
+                Err(AppError::Device)
+            }
+        }
+    }
+
+    fn read(
+        &mut self,
+        arrived: u64,
+        hashed: u64,
+        id: ProcessId,
+        ram: &mut [u8],
+        objects: &mut impl Objects,
+        now: Instant,
+    ) -> Result<Progress, AppError> {
+        // The first stretch tells how long the record is; no record is longer than its slot.
+        let end = if arrived == 0 { self.slot.sectors.saturating_mul(SECTOR as u64) } else { self.record.bytes };
+        let mut progress = Progress::Continues;
+        if arrived < end {
+            let length = (end - arrived).min(READ_BYTES as u64) as usize;
+            progress = self.ask(Asked { offset: arrived, length }, id, objects, now)?;
+        }
+        if hashed < arrived {
+            let piece = hashed..arrived.min(hashed + HASH_BYTES as u64);
+            self.hash(piece.clone(), ram);
+            self.stage = Stage::Read { arrived, hashed: piece.end };
+            return Ok(Progress::Continues);
+        }
+        if arrived < end {
+            return Ok(progress);
+        }
+        if self.digest.finalize_reset().as_slice() != self.record.sha256 {
+            return Err(AppError::Digest);
+        }
+        self.stage = Stage::HashData { segment: 0, next: 0 };
+        Ok(Progress::Continues)
+    }
+
+    /// The beginning of the record: the header, and what comes behind it.
+    fn take_first(&mut self, part: &[u8], app: &str, ram: &mut [u8]) -> Result<(), AppError> {
+        let (record, header) = record::read_header(part, app, self.slot, ram.len() as u64)?;
+        let (sector, rest) = part.split_at_checked(SECTOR).ok_or(AppError::Magic)?;
+        self.header_digest = Sha256::digest(sector).into();
+        self.digest.reset();
+        self.digest.update(header.as_bytes());
+        let arrived = record.bytes.min(part.len() as u64);
+        self.record = record;
+        let body = rest.get(..arrived as usize - SECTOR).ok_or(AppError::Length)?;
+        self.place(SECTOR as u64, body, ram);
+        self.stage = Stage::Read { arrived, hashed: SECTOR as u64 };
+        Ok(())
+    }
+
+    /// Puts a part of the record where it belongs. What belongs nowhere has to be zeros, and is hashed as such.
+    fn place(&mut self, offset: u64, part: &[u8], ram: &mut [u8]) {
+        let image = &self.record.image;
+        image.segments.iter().for_each(|segment| record::copy_overlap(segment, offset, part, ram));
+        if record::fills_gaps(image, offset, part) {
+            self.fault = Some(AppError::Digest);
+        }
+    }
+
+    /// Hashes a stretch of the record behind its header, as it is in RAM by now.
+    fn hash(&mut self, stretch: core::ops::Range<u64>, ram: &[u8]) {
+        let mut at = stretch.start;
+        while at < stretch.end {
+            let segments = self.record.image.segments.iter().map(|segment| (segment, record::file_range(segment)));
+            // They lie in order; the first that is not behind us is where we are, or comes next.
+            let next = segments.clone().find(|(_, file)| file.end > at.max(file.start));
+            let inside = next.as_ref().filter(|(_, file)| file.start <= at);
+            let end = match (inside, &next) {
+                (Some((_, file)), _) => file.end,
+                (None, Some((_, file))) => file.start,
+                (None, None) => stretch.end,
+            }
+            .min(stretch.end);
+            let length = (end - at) as usize;
+            match inside {
+                Some((segment, _)) => {
+                    let place = record::place(segment, at);
+                    self.digest.update(ram.get(place..place + length).unwrap_or_default());
+                }
+                None => hash_zeros(&mut self.digest, length),
+            }
+            at = end;
+        }
+    }
+
+    /// Wipes a piece of the writable segments' pages.
+    fn wipe_data(&self, segment: usize, next: usize, ram: &mut [u8]) -> Stage {
+        let Some(entry) = self.record.image.segments.get(segment) else { return Stage::Compare };
+        let start = record::place(entry, entry.offset.into());
+        let end = start + (entry.memory_bytes as usize).next_multiple_of(record::PAGE as usize);
+        if entry.flags & WRITE == 0 {
+            return Stage::WipeData { segment: segment + 1, next: 0 };
+        }
+        match wipe(ram, start + next..end.min(ram.len())) {
+            Some(next) => Stage::WipeData { segment, next: next - start },
+            None => Stage::WipeData { segment: segment + 1, next: 0 },
+        }
+    }
+
+    fn restore(
+        &mut self,
+        segment: usize,
+        next: u64,
+        id: ProcessId,
+        objects: &mut impl Objects,
+        now: Instant,
+    ) -> Result<Progress, AppError> {
+        let Some(entry) = self.record.image.segments.get(segment) else {
+            self.stage = Stage::HashData { segment: 0, next: 0 };
+            return Ok(Progress::Continues);
+        };
+        let file = data_range(entry);
+        // Whole sectors are read; what of them is not the segment's is passed over.
+        let sector = SECTOR as u64;
+        let start = next.max(file.start / sector * sector);
+        if file.is_empty() || start >= file.end {
+            self.stage = Stage::Restore { segment: segment + 1, next: 0 };
+            return Ok(Progress::Continues);
+        }
+        let length = (file.end.next_multiple_of(sector) - start).min(READ_BYTES as u64) as usize;
+        self.ask(Asked { offset: start, length }, id, objects, now)
+    }
+
+    /// Hashes a piece of the data. At the end their digest is remembered, or compared with the one that was.
+    fn hash_data(&mut self, segment: usize, next: u64, ram: &[u8]) -> Progress {
+        if let Some(entry) = self.record.image.segments.get(segment) {
+            let file = data_range(entry);
+            let at = next.max(file.start);
+            let end = file.end.min(at + HASH_BYTES as u64);
+            if at >= end {
+                self.stage = Stage::HashData { segment: segment + 1, next: 0 };
+                return Progress::Continues;
+            }
+            let place = record::place(entry, at);
+            self.digest.update(ram.get(place..place + (end - at) as usize).unwrap_or_default());
+            self.stage = Stage::HashData { segment, next: end };
+            return Progress::Continues;
+        }
+        let found = self.digest.finalize_reset().into();
+        if !self.checked {
+            self.checked = true;
+            self.data_digest = found;
+        } else if found != self.data_digest {
+            self.load_all();
+            return Progress::Continues;
+        }
+        self.stage = Stage::Locate;
+        Progress::Done
+    }
+}
+
+impl Default for Loader {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A writable segment's bytes in the record; an empty range for any other segment.
+fn data_range(segment: &Segment) -> core::ops::Range<u64> {
+    if segment.flags & WRITE == 0 { 0..0 } else { record::file_range(segment) }
+}
+
+/// Wipes the beginning of a range; answers where it goes on.
+fn wipe(ram: &mut [u8], range: core::ops::Range<usize>) -> Option<usize> {
+    let end = range.end.min(range.start.saturating_add(WIPE_BYTES));
+    if let Some(part) = ram.get_mut(range.start..end) {
+        part.fill(0);
+    }
+    (end < range.end).then_some(end)
+}
+
+fn hash_zeros(digest: &mut Sha256, length: usize) {
+    const ZEROS: [u8; 64] = [0; 64];
+    let mut rest = length;
+    while rest > 0 {
+        let piece = rest.min(ZEROS.len());
+        digest.update(ZEROS.get(..piece).unwrap_or_default());
+        rest -= piece;
+    }
+}

@@ -1,0 +1,69 @@
+//! The flash map. How programs are loaded is shown in `kernel/tests/loading.rs`.
+
+use super::*;
+use sha2::{Digest, Sha256};
+use slopos_abi::flash::{self, KIND_APP, KIND_DATA, MapEntry, MapHeader};
+use zerocopy::IntoBytes;
+
+fn entry(name: &str, kind: u32, start_sector: u32, sectors: u32) -> MapEntry {
+    MapEntry { name: flash::name_bytes(name).unwrap(), kind, start_sector, sectors, reserved: 0 }
+}
+
+fn map(entries: &[MapEntry]) -> std::vec::Vec<u8> {
+    let table: std::vec::Vec<u8> = entries.iter().flat_map(|entry| entry.as_bytes().to_vec()).collect();
+    let header = MapHeader {
+        magic: flash::MAP_MAGIC,
+        version: flash::VERSION,
+        entries: entries.len() as u32,
+        sha256: Sha256::digest(&table).into(),
+        reserved: [0; 16],
+    };
+    let mut bytes = [header.as_bytes(), &table].concat();
+    bytes.resize(MAP_BYTES, 0);
+    bytes
+}
+
+#[test]
+fn the_map_finds_apps_and_regions_by_name_and_kind() {
+    let entries = [entry("app", KIND_APP, 4, 20), entry("scratch", KIND_DATA, 24, u32::MAX)];
+    let map = FlashMap::parse(&map(&entries), u64::MAX).unwrap();
+    assert_eq!(map.app("app"), Some(Extent { sector: 4, sectors: 20 }));
+    assert_eq!((map.app("scratch"), map.data("app")), (None, None));
+    assert_eq!(map.data("scratch"), Some(1));
+    assert_eq!(map.region(1), Some(Extent { sector: 24, sectors: u32::MAX.into() }));
+    assert_eq!((map.region(0), map.region(2), map.region(usize::MAX)), (None, None, None));
+}
+
+#[test]
+fn a_damaged_map_is_rejected_with_the_reason() {
+    let good = map(&[entry("app", KIND_APP, 4, 20)]);
+    let parse = |bytes: &[u8]| FlashMap::parse(bytes, 100).map(|_| ());
+    for (position, expected) in [(0, MapError::Magic), (8, MapError::Version(0)), (70, MapError::Digest)] {
+        let mut bad = good.clone();
+        bad[position] ^= 1;
+        assert_eq!(parse(&bad), Err(expected));
+    }
+    for entries in [63, 64, u32::MAX / 32 + 2, u32::MAX] {
+        let mut bad = good.clone();
+        bad[12..16].copy_from_slice(&entries.to_le_bytes());
+        assert_eq!(parse(&bad), Err(MapError::Entries(entries)));
+    }
+    assert_eq!(parse(&good[..60]), Err(MapError::Magic));
+}
+
+#[test]
+fn an_entry_that_cannot_be_is_refused_and_the_rest_is_used() {
+    let entries = [
+        entry("over", KIND_DATA, 10, 4),
+        entry("app", KIND_APP, 4, 20),
+        entry("beyond", KIND_DATA, 90, 11),
+        entry("app", KIND_APP, 30, 20),
+        entry("scratch", KIND_DATA, 24, 6),
+        entry("map", KIND_APP, 3, 1),
+    ];
+    let map = FlashMap::parse(&map(&entries), 100).unwrap();
+    assert_eq!(map.app("app"), Some(Extent { sector: 4, sectors: 20 }), "the first of its name");
+    assert_eq!((map.data("over"), map.data("beyond"), map.app("map")), (None, None, None));
+    assert_eq!((map.region(0), map.region(2)), (None, None), "nor by their number");
+    assert_eq!(map.data("scratch"), Some(4));
+}
