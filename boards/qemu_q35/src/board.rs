@@ -65,12 +65,12 @@ pub struct Board {
     pub report: Option<Report>,
     /// The end of the run, once it has begun.
     pub leaving: Option<Leaving>,
+    /// What the network's secrets are drawn from.
+    pub chance: Chance,
     /// How far the boot is.
     pub boot: Boot,
     /// The process that was started in the background and is still being loaded.
     pub background_start: Option<ProcessId>,
-    /// What the network's secrets are drawn from.
-    pub chance: Chance,
     /// Until when frames are looked for while processes run, rather than announced by interrupts.
     pub watched_until: Instant,
 }
@@ -208,10 +208,10 @@ impl Board {
             self.monitor.next_deadline(),
             self.interrupts.next_deadline(),
             self.leaving.as_ref().map(Leaving::next_deadline),
-            self.capsules.flash.next_deadline(),
-            self.apps_deadline(),
             self.network.as_ref().and_then(Net::due_us).map(Instant::from_micros),
             self.chance.next_deadline(),
+            self.capsules.flash.next_deadline(),
+            self.apps_deadline(),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -322,8 +322,8 @@ impl Board {
     }
 
     fn run_monitor(&mut self, now: Instant) {
-        let network_ready = self.network.as_ref().is_none_or(Net::is_hopeless) || self.capsules.stack.is_up();
-        let ready = self.apps_ready(now) && network_ready;
+        let absent = self.network.as_ref().is_none_or(Net::is_hopeless);
+        let ready = self.apps_ready(now) && (absent || self.capsules.stack.is_up());
         self.monitor.network_ready(ready, now);
         let mut terminal = Terminal(&mut self.capsules.console);
         if let Some(command) = self.monitor.next(now, &mut terminal) {

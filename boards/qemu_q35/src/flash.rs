@@ -32,20 +32,20 @@ pub struct Flash {
     device: Option<Block>,
     token: Loader,
     log: LogBudget,
-    /// The sector that the kernel itself reads or writes.
-    sector: [u8; SECTOR],
-    renewal: Renewal,
+    own: Own,
 }
 
-/// How far a region's beginning has been renewed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Renewal {
-    /// It is being read.
-    Reading,
-    /// What is to be there is in the sector, and is being written.
-    Writing,
-    /// It is being put on the medium.
-    Syncing,
+/// Name of the board's own request: the calls of processes count from 0 on.
+const OWN_TICKET: u32 = u32::MAX;
+
+/// The board's own request, one at a time, beside those of processes.
+enum Own {
+    /// There is none.
+    None,
+    /// The device has it.
+    Asked,
+    /// What came of it: the sector that was read.
+    Answered(Result<[u8; SECTOR], Errno>),
 }
 
 /// What an interrupt of the device came to.
@@ -66,14 +66,7 @@ impl Flash {
             defmt::error!("flash: no usable flash, so there are no apps");
             storage.close();
         }
-        FLASH.init_with(|| Flash {
-            storage,
-            device,
-            token,
-            log: LogBudget::new(),
-            sector: [0; SECTOR],
-            renewal: Renewal::Reading,
-        })
+        FLASH.init_with(|| Flash { storage, device, token, log: LogBudget::new(), own: Own::None })
     }
 
     /// Gives the device the call that a process makes right now, if it is its turn: so the device works while others run.
@@ -90,36 +83,31 @@ impl Flash {
         }
     }
 
-    /// Gives `renew` the beginning of a region, and puts what it gives in its place, on the medium. To be called again
-    /// as long as it is underway; `renew` is called once.
-    ///
-    /// # Errors
-    /// [`Errno::Again`] while it is underway, [`Errno::NotFound`], [`Errno::Io`].
-    pub fn renew<const N: usize>(
-        &mut self,
-        name: &str,
-        renew: impl FnOnce(&[u8]) -> [u8; N],
-        now: Instant,
-    ) -> Result<(), Errno> {
-        let (sector, most) = self.storage.locate(name)?;
-        if most < SECTOR {
-            return Err(Errno::Io);
+    /// Gives the device a request of the board's own: one sector, or a flush. `Errno::Again` where it takes none now.
+    pub fn ask(&mut self, operation: Operation<'_>, now: Instant) -> Result<(), Errno> {
+        let Some(device) = &mut self.device else { return Err(Errno::Io) };
+        if !device.can_submit() || matches!(self.own, Own::Asked) {
+            return Err(Errno::Again);
         }
-        let (region, position, length) = (0, 0, SECTOR);
-        if self.renewal == Renewal::Reading {
-            self.storage.call_of_kernel(Want::Read { region, position, sector, length }, now)?;
-            let start = self.sector.first_chunk_mut::<N>().ok_or(Errno::Io)?;
-            *start = renew(start);
-            self.renewal = Renewal::Writing;
+        if matches!(operation, Operation::Flush) && !device.has_cache() {
+            self.own = Own::Answered(Ok([0; SECTOR]));
+            return Ok(());
         }
-        if self.renewal == Renewal::Writing {
-            self.storage.call_of_kernel(Want::Write { region, position, sector, length }, now)?;
-            self.renewal = Renewal::Syncing;
-        }
-        self.storage.call_of_kernel(Want::Sync, now)?;
-        self.renewal = Renewal::Reading;
-        self.sector.fill(0);
+        device.submit(OWN_TICKET, operation, now.as_micros()).map_err(|_| Errno::Io)?;
+        device.publish();
+        self.own = Own::Asked;
         Ok(())
+    }
+
+    /// What came of [`Flash::ask`], once: the sector that was read, or zeros.
+    pub fn take_own_answer(&mut self) -> Option<Result<[u8; SECTOR], Errno>> {
+        match core::mem::replace(&mut self.own, Own::None) {
+            Own::Answered(answer) => Some(answer),
+            other => {
+                self.own = other;
+                None
+            }
+        }
     }
 
     /// Gives the device a request. `bytes` is what is to be written, where that is what is wanted.
@@ -127,14 +115,10 @@ impl Flash {
         let Some(device) = &mut self.device else { return };
         let time = now.as_micros();
         let (sector, operation) = match request.owner {
-            Owner::Kernel(Want::Map) | Owner::Map | Owner::Process(_, Want::Map) => {
-                (0, Operation::Read { sector: 0, length: MAP_BYTES })
-            }
-            Owner::Process(_, Want::Read { sector, length, .. } | Want::Fetch { sector, length })
-            | Owner::Kernel(Want::Read { sector, length, .. } | Want::Fetch { sector, length }) => {
+            Owner::Map | Owner::Process(_, Want::Map) => (0, Operation::Read { sector: 0, length: MAP_BYTES }),
+            Owner::Process(_, Want::Read { sector, length, .. } | Want::Fetch { sector, length }) => {
                 (sector, Operation::Read { sector, length })
             }
-            Owner::Kernel(Want::Write { sector, .. }) => (sector, Operation::Write { sector, bytes: &self.sector }),
             Owner::Process(_, Want::Write { sector, length, .. }) => {
                 match bytes.and_then(|bytes| bytes.get(..length)) {
                     Some(bytes) => (sector, Operation::Write { sector, bytes }),
@@ -143,10 +127,10 @@ impl Flash {
                 }
             }
             // A device without a cache has written everything through.
-            Owner::Process(_, Want::Sync) | Owner::Kernel(Want::Sync) if !device.has_cache() => {
+            Owner::Process(_, Want::Sync) if !device.has_cache() => {
                 return self.storage.settle(request.ticket, Ok(0));
             }
-            Owner::Process(_, Want::Sync) | Owner::Kernel(Want::Sync) => (0, Operation::Flush),
+            Owner::Process(_, Want::Sync) => (0, Operation::Flush),
         };
         if let Err(error) = device.submit(request.ticket, operation, time) {
             self.report(&request.owner, sector, error, now);
@@ -160,7 +144,7 @@ impl Flash {
                 let capacity = self.device.as_ref().map_or(0, Block::capacity);
                 self.storage.settle_map(map, capacity, now);
             }
-            Owner::Kernel(_) | Owner::Process(..) => self.storage.settle(request.ticket, result),
+            Owner::Process(..) => self.storage.settle(request.ticket, result),
         }
     }
 
@@ -169,23 +153,26 @@ impl Flash {
             return;
         }
         match owner {
-            Owner::Process(_, Want::Write { .. }) | Owner::Kernel(Want::Write { .. }) => {
+            Owner::Process(_, Want::Write { .. }) => {
                 defmt::error!("flash: writing sector {=u64} failed: {}", sector, error);
             }
-            Owner::Process(_, Want::Sync) | Owner::Kernel(Want::Sync) => {
-                defmt::error!("flash: writing the device's cache out failed: {}", error)
-            }
+            Owner::Process(_, Want::Sync) => defmt::error!("flash: writing the device's cache out failed: {}", error),
             _ => defmt::error!("flash: reading sector {=u64} failed: {}", sector, error),
         }
     }
 
     /// Takes one answer of the device and hands it to whom it is for. False where there is none.
     fn take_answer(&mut self, kernel: &mut Kernel, cpu: &mut Cpu, now: Instant) -> bool {
-        let Flash { storage, device, token, sector: own_sector, .. } = self;
+        let Flash { storage, device, token, own, .. } = self;
         let Some(device) = device else { return false };
         let capacity = device.capacity();
         let mut failure = None;
         let taken = device.complete(now.as_micros(), |ticket, answer| {
+            if ticket == OWN_TICKET {
+                let sector = |bytes: &[u8]| core::array::from_fn(|index| bytes.get(index).copied().unwrap_or(0));
+                *own = Own::Answered(answer.map(sector).map_err(|_| Errno::Io));
+                return;
+            }
             let owner = storage.owner(ticket);
             let bytes = match answer {
                 Ok(bytes) => bytes,
@@ -210,26 +197,22 @@ impl Flash {
                         None => Err(Errno::Io),
                     }
                 }
-                Some(Owner::Kernel(Want::Read { length, .. })) => {
-                    own_sector.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-                    Ok(length)
-                }
                 Some(Owner::Process(_, Want::Write { length, .. })) => Ok(length),
                 Some(Owner::Process(process, Want::Fetch { .. })) => {
                     kernel.take_in(process, bytes, cpu, token);
                     Ok(bytes.len())
                 }
-                Some(Owner::Process(_, Want::Sync | Want::Map) | Owner::Kernel(_)) | None => Ok(0),
+                Some(Owner::Process(_, Want::Sync | Want::Map)) | None => Ok(0),
             };
             storage.settle(ticket, moved);
         });
         if let Some((owner, error)) = failure {
             let sector = match owner {
-                Owner::Process(_, want) | Owner::Kernel(want) => match want {
-                    Want::Read { sector, .. } | Want::Write { sector, .. } | Want::Fetch { sector, .. } => sector,
-                    Want::Map | Want::Sync => 0,
-                },
-                Owner::Map => 0,
+                Owner::Process(
+                    _,
+                    Want::Read { sector, .. } | Want::Write { sector, .. } | Want::Fetch { sector, .. },
+                ) => sector,
+                _ => 0,
             };
             self.report(&owner, sector, error, now);
         }

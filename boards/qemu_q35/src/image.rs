@@ -22,8 +22,9 @@ unsafe extern "C" {
     static __interrupt_stacks: u8;
 }
 
-fn address(symbol: &'static u8) -> u64 {
-    core::ptr::from_ref(symbol) as u64
+/// The address of one of the linker script's symbols. There need be no byte, so there is no reference either.
+fn address(symbol: *const u8) -> u64 {
+    symbol.addr() as u64
 }
 
 /// Physical address after the image's last byte.
@@ -33,15 +34,13 @@ pub fn physical_end() -> u64 {
 
 /// Ends of the interrupt stacks.
 pub fn interrupt_stacks() -> [u64; INTERRUPT_STACKS] {
-    // SAFETY: the linker script defines the symbol; only its address is used.
-    let start = address(unsafe { &__interrupt_stacks });
+    let start = address(&raw const __interrupt_stacks);
     core::array::from_fn(|index| start + (index as u64 + 1) * (PAGE + INTERRUPT_STACK as u64))
 }
 
 /// The addresses of guard pages: below the kernel's stack, and below each interrupt stack.
 pub fn guards() -> [u64; INTERRUPT_STACKS + 1] {
-    // SAFETY: as above.
-    let mut guards = [address(unsafe { &__stack_guard }); INTERRUPT_STACKS + 1];
+    let mut guards = [address(&raw const __stack_guard); INTERRUPT_STACKS + 1];
     for (guard, end) in guards.iter_mut().skip(1).zip(interrupt_stacks()) {
         *guard = end - INTERRUPT_STACK as u64 - PAGE;
     }
@@ -50,8 +49,8 @@ pub fn guards() -> [u64; INTERRUPT_STACKS + 1] {
 
 /// Builds the kernel's page tables and makes them the ones in use. The loader's mapping of low memory is gone then.
 pub fn map() -> KernelSpace {
-    // SAFETY: the linker script defines the symbols; only their addresses are used.
-    let [start, text, rodata, end] = unsafe { [&__image_start, &__text_end, &__rodata_end, &__image_end] }.map(address);
+    let symbols = [&raw const __image_start, &raw const __text_end, &raw const __rodata_end, &raw const __image_end];
+    let [start, text, rodata, end] = symbols.map(address);
     let sections = [
         Section { start, end: text, access: Access::Execute },
         Section { start: text, end: rodata, access: Access::Read },

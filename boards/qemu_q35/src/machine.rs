@@ -118,10 +118,10 @@ pub unsafe fn bring_up(start_info: u32, command_line: &mut CommandLine) -> Machi
 }
 
 /// Gathers chance: from the processor, and from what differs from one boot or board to the next.
-fn gather(features: &Features, command_line: &CommandLine) -> Gathered {
+fn gather(features: &Features, line: &CommandLine) -> Gathered {
     // SAFETY: nobody else uses the clock.
     let clock = unsafe { Rtc::new(Hardware) }.registers();
-    let gathered = entropy::gather(features, &[&clock, command_line.as_bytes(), &now_micros().to_le_bytes()]);
+    let gathered = entropy::gather(features, &[&clock, line.as_bytes(), &now_micros().to_le_bytes()]);
     if !features.rdrand && !features.rdseed {
         defmt::warn!("boot: the processor has no RDRAND and no RDSEED");
     } else if !gathered.processor {
@@ -174,7 +174,7 @@ fn configuration_space(tables: &Tables, claims: &mut Claims, space: &mut KernelS
         && let Some(base) = claims::map(claims, space, "PCI configuration space", ecam.physical(), ecam.length())
     {
         // SAFETY: just mapped, for ever; this is the only one.
-        return unsafe { Configuration::ecam(Hardware, base.addr(), ecam.first_bus, ecam.last_bus) };
+        return unsafe { Configuration::ecam(Hardware, base.expose_provenance(), ecam.first_bus, ecam.last_bus) };
     }
     defmt::warn!("pci: no memory-mapped configuration space, using the ports");
     // SAFETY: nobody else uses the ports.

@@ -60,8 +60,6 @@ pub struct Request {
 pub enum Owner {
     /// The flash map: the first [`MAP_BYTES`].
     Map,
-    /// The kernel's own.
-    Kernel(Want),
     /// A process's.
     Process(ProcessId, Want),
 }
@@ -73,8 +71,6 @@ pub struct Storage<'a> {
     /// Most bytes of one request.
     request_bytes: usize,
     calls: &'a mut [Call],
-    /// The kernel's own call.
-    own: Call,
     /// Processes whose calls are not decided.
     undecided: ProcessSet,
     /// Whose turn it is.
@@ -92,7 +88,6 @@ impl<'a> Storage<'a> {
             map_pause: MAP_PAUSE,
             request_bytes,
             calls,
-            own: Call::NONE,
             undecided: ProcessSet::EMPTY,
             turn: 0,
             tickets: 0,
@@ -158,33 +153,6 @@ impl<'a> Storage<'a> {
         self.call(process, Want::Sync, now).map(|_| ())
     }
 
-    /// The same as [`Storage::read`], [`Storage::write`] and [`Storage::sync`] for the kernel itself, which has one call
-    /// at a time and makes it again until it is decided. `want` says where; see [`Storage::locate`].
-    ///
-    /// # Errors
-    /// [`Errno::Again`] while it is underway, [`Errno::Io`].
-    pub fn call_of_kernel(&mut self, want: Want, now: Instant) -> Result<usize, Errno> {
-        match self.own.result_of(want) {
-            Some(result) => result,
-            None => {
-                self.own.begin(want, now + CALL_LIMIT);
-                Err(Errno::Again)
-            }
-        }
-    }
-
-    /// The device's first sector of a region, by its name, and how many bytes of it a request moves at most.
-    ///
-    /// # Errors
-    /// [`Errno::Again`] while the map is not known, [`Errno::NotFound`], [`Errno::Io`] where there is no usable flash.
-    pub fn locate(&self, name: &str) -> Result<(u64, usize), Errno> {
-        match self.map {
-            Map::Wanted(_) | Map::Asked(_) => Err(Errno::Again),
-            Map::Unusable => Err(Errno::Io),
-            Map::Known(_) => self.place(self.region(name).ok_or(Errno::NotFound)?, 0, usize::MAX),
-        }
-    }
-
     /// Where an app is.
     pub fn app_slot(&mut self, process: ProcessId, app: &str, now: Instant) -> AppSlot {
         match &self.map {
@@ -229,11 +197,6 @@ impl<'a> Storage<'a> {
             self.map = Map::Asked(ticket);
             return Some(Request { ticket, owner: Owner::Map });
         }
-        if self.own.waits_for_device() {
-            let ticket = self.ticket();
-            let want = self.own.send(ticket)?;
-            return Some(Request { ticket, owner: Owner::Kernel(want) });
-        }
         let process = self.next_process()?;
         let ticket = self.ticket();
         let call = self.calls.get_mut(process.index())?;
@@ -252,9 +215,6 @@ impl<'a> Storage<'a> {
     pub fn owner(&self, ticket: u32) -> Option<Owner> {
         if matches!(self.map, Map::Asked(asked) if asked == ticket) {
             return Some(Owner::Map);
-        }
-        if let Some(want) = self.own.awaits(ticket) {
-            return Some(Owner::Kernel(want));
         }
         let mut processes = self.undecided.each_from(0);
         processes.find_map(|process| {
@@ -288,9 +248,6 @@ impl<'a> Storage<'a> {
 
     /// A request has come back: so many bytes were moved, or it failed. An orphan is buried.
     pub fn settle(&mut self, ticket: u32, result: Result<usize, Errno>) {
-        if self.own.settle(ticket, result).is_some() {
-            return;
-        }
         for (process, call) in (0..).map(ProcessId::new).zip(self.calls.iter_mut()) {
             let Some(decided) = call.settle(ticket, result) else { continue };
             if decided {
@@ -303,7 +260,6 @@ impl<'a> Storage<'a> {
 
     /// Ends the calls whose deadline has passed.
     pub fn expire(&mut self, now: Instant) {
-        self.own.expire(now);
         for process in self.undecided.each_from(0) {
             if self.calls.get_mut(process.index()).is_some_and(|call| call.expire(now)) {
                 self.undecided.remove(process);
@@ -319,17 +275,12 @@ impl<'a> Storage<'a> {
             Map::Wanted(at) if device_runs => Some(at),
             _ => None,
         };
-        calls
-            .filter_map(|process| self.calls.get(process.index())?.deadline())
-            .chain(map)
-            .chain(self.own.deadline())
-            .min()
+        calls.filter_map(|process| self.calls.get(process.index())?.deadline()).chain(map).min()
     }
 
     /// Whether nobody waits for anything.
     pub fn is_idle(&self) -> bool {
-        let nobody_waits = self.undecided.is_empty() && self.own.deadline().is_none();
-        nobody_waits && self.ready.is_empty() && matches!(self.map, Map::Known(_) | Map::Unusable)
+        self.undecided.is_empty() && self.ready.is_empty() && matches!(self.map, Map::Known(_) | Map::Unusable)
     }
 
     /// The processes that are to make their calls again.

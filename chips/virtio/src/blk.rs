@@ -187,7 +187,7 @@ impl<B: Bus> Block<B> {
 
     /// Negotiates with a device that has just been reset, and lets it run.
     fn set_up(&mut self) -> Result<(), StartError> {
-        self.transport.introduce()?;
+        self.transport.greet()?;
         let offered = Features(self.transport.offered());
         let mut features = Features(0);
         if self.transport.is_modern() {

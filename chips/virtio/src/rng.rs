@@ -10,7 +10,7 @@ use slopos_q35::register::{Bus, Hardware};
 
 use crate::Physical;
 use crate::queue::{AddError, Queue, QueueFault, QueueMemory, SIZE_MAX, Segment, Used};
-use crate::transport::{Doorbell, Transport, TransportError};
+use crate::transport::{Doorbell, ResetProgress, Transport, TransportError};
 
 /// Bytes that the device is asked for: two seeds.
 pub const BYTES: usize = 64;
@@ -111,12 +111,8 @@ impl<B: Bus> Rng<B> {
         bytes.as_ptr().expose_provenance();
         let physical_bytes = physical(bytes.as_ptr().cast_const().cast());
         let queue = Queue::new(queue, physical);
-        let mut rng =
-            Rng { transport, queue, doorbell: None, bytes, physical: physical_bytes, stage: Stage::Resetting };
-        if rng.transport.start_reset().is_err() {
-            rng.end();
-        }
-        rng
+        transport.start_reset();
+        Rng { transport, queue, doorbell: None, bytes, physical: physical_bytes, stage: Stage::Resetting }
     }
 
     /// Looks once. After [`Drawn::Bytes`] or [`Drawn::Failed`] it is over.
@@ -153,9 +149,13 @@ impl<B: Bus> Rng<B> {
         match self.stage {
             Stage::Over => Err(RngError::GivenUp),
             Stage::Resetting => {
-                if self.transport.is_reset()? {
-                    self.ask()?;
-                    self.stage = Stage::Asked;
+                match self.transport.reset_progress() {
+                    ResetProgress::Done => {
+                        self.ask()?;
+                        self.stage = Stage::Asked;
+                    }
+                    ResetProgress::Pending => {}
+                    ResetProgress::Gone => return Err(TransportError::Gone.into()),
                 }
                 Ok(None)
             }
@@ -165,7 +165,7 @@ impl<B: Bus> Rng<B> {
 
     /// The steps of section 3.1.1 after the reset, and the request (section 5.4.6).
     fn ask(&mut self) -> Result<(), RngError> {
-        self.transport.introduce()?;
+        self.transport.greet()?;
         let offered = Features(self.transport.offered());
         let mut features = Features(0);
         if self.transport.is_modern() {
@@ -206,8 +206,7 @@ impl<B: Bus> Rng<B> {
         if self.stage != Stage::Over {
             self.stage = Stage::Over;
             self.transport.cut_off();
-            // One that is gone has nothing to forget, and one that does not obey is cut off.
-            let _ = self.transport.start_reset();
+            self.transport.start_reset();
         }
     }
 }

@@ -5,10 +5,11 @@
 #![allow(missing_docs, reason = "the register macros generate items that carry no comment")]
 
 use crate::trap::DEVICE_CLASS;
+use core::marker::PhantomData;
+use core::ptr::{with_exposed_provenance, with_exposed_provenance_mut};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use tock_registers::interfaces::{ReadWriteable, Readable, Writeable};
-use tock_registers::registers::{ReadOnly, ReadWrite, WriteOnly};
-use tock_registers::{register_bitfields, register_structs};
+use tock_registers::{RegisterLongName, register_bitfields};
 
 register_bitfields![u32,
     /// Spurious-interrupt vector register, section 11.9.
@@ -55,42 +56,87 @@ register_bitfields![u32,
     ]
 ];
 
-register_structs! {
-    /// The registers, each in a cell of 16 bytes (table 11-1).
-    pub Registers {
-        (0x000 => _reserved0),
-        (0x020 => id: ReadOnly<u32>),
-        (0x024 => _reserved1),
-        (0x080 => task_priority: ReadWrite<u32, TaskPriority::Register>),
-        (0x084 => _reserved2),
-        (0x0b0 => end_of_interrupt: WriteOnly<u32>),
-        (0x0b4 => _reserved3),
-        (0x0f0 => spurious: ReadWrite<u32, Spurious::Register>),
-        (0x0f4 => _reserved4),
-        (0x100 => in_service: [InServiceWord; 8]),
-        (0x180 => _reserved10),
-        (0x300 => command_low: ReadWrite<u32, Command::Register>),
-        (0x304 => _reserved11),
-        (0x320 => timer: ReadWrite<u32, LocalVector::Register>),
-        (0x324 => _reserved5),
-        (0x350 => lint0: ReadWrite<u32, LocalVector::Register>),
-        (0x354 => _reserved6),
-        (0x360 => lint1: ReadWrite<u32, LocalVector::Register>),
-        (0x364 => _reserved7),
-        (0x380 => initial_count: ReadWrite<u32>),
-        (0x384 => _reserved8),
-        (0x390 => current_count: ReadOnly<u32>),
-        (0x394 => _reserved9),
-        (0x3e0 => divide: ReadWrite<u32, Divide::Register>),
-        (0x3e4 => @END),
+/// A register: a word in device memory, read and written by its address. No reference to it is made, for what stands
+/// there is not memory that the compiler may read when it likes.
+struct Register<R: RegisterLongName = ()> {
+    address: usize,
+    fields: PhantomData<fn() -> R>,
+}
+
+impl<R: RegisterLongName> Readable for Register<R> {
+    type T = u32;
+    type R = R;
+
+    fn get(&self) -> u32 {
+        // SAFETY: `Registers::at` was promised that the registers are mapped for ever; each is aligned to 16.
+        unsafe { with_exposed_provenance::<u32>(self.address).read_volatile() }
     }
 }
 
-/// A word of the in-service register (section 11.8.4): 32 vectors, each word in a cell of 16 bytes.
-#[repr(C)]
-pub struct InServiceWord {
-    bits: ReadOnly<u32>,
-    _reserved: [u32; 3],
+impl<R: RegisterLongName> Writeable for Register<R> {
+    type T = u32;
+    type R = R;
+
+    fn set(&self, value: u32) {
+        // SAFETY: as for reading; the local APIC writes no memory.
+        unsafe { with_exposed_provenance_mut::<u32>(self.address).write_volatile(value) }
+    }
+}
+
+/// The registers, each in a cell of 16 bytes (table 11-1).
+struct Registers {
+    #[cfg(not(test))]
+    base: usize,
+    id: Register,
+    task_priority: Register<TaskPriority::Register>,
+    #[cfg(not(test))]
+    end_of_interrupt: Register,
+    spurious: Register<Spurious::Register>,
+    command_low: Register<Command::Register>,
+    timer: Register<LocalVector::Register>,
+    lint0: Register<LocalVector::Register>,
+    lint1: Register<LocalVector::Register>,
+    initial_count: Register,
+    current_count: Register,
+    divide: Register<Divide::Register>,
+}
+
+/// Offset of the in-service register (section 11.8.4): 32 vectors in each of eight cells.
+#[cfg(not(test))]
+const IN_SERVICE: usize = 0x100;
+
+impl Registers {
+    /// The registers at a virtual address.
+    ///
+    /// # Safety
+    /// They are mapped there for ever, and their provenance is exposed.
+    unsafe fn at(base: usize) -> Self {
+        const fn register<R: RegisterLongName>(address: usize) -> Register<R> {
+            Register { address, fields: PhantomData }
+        }
+        Registers {
+            #[cfg(not(test))]
+            base,
+            id: register(base + 0x020),
+            task_priority: register(base + 0x080),
+            #[cfg(not(test))]
+            end_of_interrupt: register(base + 0x0b0),
+            spurious: register(base + 0x0f0),
+            command_low: register(base + 0x300),
+            timer: register(base + 0x320),
+            lint0: register(base + 0x350),
+            lint1: register(base + 0x360),
+            initial_count: register(base + 0x380),
+            current_count: register(base + 0x390),
+            divide: register(base + 0x3e0),
+        }
+    }
+
+    /// The word of the in-service register with this vector's bit.
+    #[cfg(not(test))]
+    fn in_service(&self, vector: u8) -> Register {
+        Register { address: self.base + IN_SERVICE + 16 * usize::from(vector / 32), fields: PhantomData }
+    }
 }
 
 /// Which interrupts the processor takes, by the priority classes of their vectors.
@@ -125,12 +171,20 @@ const MESSAGE_ADDRESS: u64 = 0xfee0_0000;
 #[cfg_attr(not(test), unsafe(link_section = ".bss.cpu"))]
 static REGISTERS: AtomicUsize = AtomicUsize::new(0);
 
+/// The registers, once [`LocalApic::start`] has found them.
+#[cfg(not(test))]
+fn registers() -> Option<Registers> {
+    match REGISTERS.load(Relaxed) {
+        0 => None,
+        // SAFETY: `LocalApic::start` was given the address for ever.
+        base => Some(unsafe { Registers::at(base) }),
+    }
+}
+
 #[cfg(not(test))]
 /// Tells the local APIC that the interrupt in service is noted.
 pub(crate) fn end_of_interrupt() {
-    let registers = REGISTERS.load(Relaxed) as *const Registers;
-    // SAFETY: either null, or the pointer that `LocalApic::start` was given for ever.
-    if let Some(registers) = unsafe { registers.as_ref() } {
+    if let Some(registers) = registers() {
         registers.end_of_interrupt.set(0);
     }
 }
@@ -138,15 +192,12 @@ pub(crate) fn end_of_interrupt() {
 #[cfg(not(test))]
 /// Whether an interrupt by this vector is being served, and not yet ended.
 pub(crate) fn in_service(vector: u8) -> bool {
-    let registers = REGISTERS.load(Relaxed) as *const Registers;
-    // SAFETY: as above.
-    let word = unsafe { registers.as_ref() }.and_then(|registers| registers.in_service.get(usize::from(vector / 32)));
-    word.is_some_and(|word| word.bits.get() >> (vector % 32) & 1 != 0)
+    registers().is_some_and(|registers| registers.in_service(vector).get() >> (vector % 32) & 1 != 0)
 }
 
 /// The processor's own interrupt controller.
 pub struct LocalApic {
-    registers: &'static Registers,
+    registers: Registers,
     ticks_per_second: u64,
 }
 
@@ -156,9 +207,10 @@ impl LocalApic {
     /// # Safety
     /// `base` must be the mapped registers of this processor's local APIC, for ever.
     pub unsafe fn start(base: *mut u8, timer_vector: u8, spurious_vector: u8) -> LocalApic {
-        REGISTERS.store(base as usize, Relaxed);
+        let base = base.expose_provenance();
+        REGISTERS.store(base, Relaxed);
         // SAFETY: by the caller's promise.
-        let registers = unsafe { &*base.cast::<Registers>() };
+        let registers = unsafe { Registers::at(base) };
         registers.lint0.write(LocalVector::MASK::SET);
         registers.lint1.write(LocalVector::MASK::SET);
         registers.divide.write(Divide::DIVISOR::By16);

@@ -90,17 +90,18 @@ impl PageTable {
     }
 
     /// The entry at an index below 512.
-    pub fn get(&self, index: usize) -> Entry {
+    pub(crate) fn get(&self, index: usize) -> Entry {
         Entry(self.0[index].load(Relaxed))
     }
 
-    /// Changes an entry. The caller sees to the processor's translation buffer.
-    pub fn set(&self, index: usize, entry: Entry) {
+    /// Changes an entry. The caller sees to the processor's translation buffer, and to it that nothing is mapped which
+    /// safe code could break something by.
+    pub(crate) fn set(&self, index: usize, entry: Entry) {
         self.0[index].store(entry.0, Relaxed);
     }
 
     /// Empties the table.
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         self.0.iter().for_each(|entry| entry.store(0, Relaxed));
     }
 
@@ -252,7 +253,7 @@ impl UserTables {
     }
 
     /// The table of the window's pages.
-    pub fn pages(&self) -> &PageTable {
+    pub(crate) fn pages(&self) -> &PageTable {
         &self.0[3]
     }
 

@@ -13,8 +13,10 @@ static RESUME_STACK: AtomicU64 = AtomicU64::new(0);
 
 /// Calls `function(argument)`. Answers the vector of the exception that ended it, or `None` where it returned.
 ///
-/// What `function` had borrowed or begun when it faulted stays as it was: it should only touch memory.
-pub fn attempt(function: extern "C" fn(u64), argument: u64) -> Option<u8> {
+/// # Safety
+/// Where `function` faults, its frame and those of all that it called are left without being unwound: none may hold
+/// anything that must be given back, and nothing may rely on what it had begun.
+pub unsafe fn attempt(function: extern "C" fn(u64), argument: u64) -> Option<u8> {
     // SAFETY: `enter` keeps to the C calling convention; when the function faults, the registers it must preserve
     // come back from the stack that `enter` saved them on.
     let outcome = unsafe { enter(function, argument) };

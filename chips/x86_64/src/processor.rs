@@ -6,6 +6,7 @@
 
 use crate::paging::{Access, Entry, KernelSpace, PAGE, UserTables, physical_address};
 use crate::trap::Context;
+use core::ptr::NonNull;
 use slopos_abi::flash::{EXECUTE, WRITE};
 use slopos_abi::{Errno, USER_BASE, USER_END, arguments_max};
 use slopos_kernel::loader::Image;
@@ -14,6 +15,8 @@ use slopos_kernel::processor::{ArgumentsTooLong, Processor};
 #[cfg(not(test))]
 use slopos_kernel::processor::{Call, Fault, Trap};
 
+/// First address that is not canonical (Intel SDM volume 1, section 3.3.7.1): behind the lower half of all addresses.
+const LOWER_HALF_END: u64 = 1 << 47;
 /// First address beyond a process's stack; the page up to [`USER_END`] is never mapped.
 const STACK_END: u64 = USER_END - PAGE;
 
@@ -21,8 +24,40 @@ const STACK_END: u64 = USER_END - PAGE;
 pub struct UserSpace {
     context: Context,
     tables: &'static UserTables,
-    ram: &'static mut [u8],
-    stack: &'static mut [u8],
+    ram: ProcessMemory,
+    stack: ProcessMemory,
+}
+
+/// Memory that a process writes while it runs. So no reference to it is kept: those that are given out borrow the
+/// [`UserSpace`], and running the process needs the [`Cpu`] with all of them for itself.
+struct ProcessMemory {
+    base: NonNull<u8>,
+    length: usize,
+}
+
+// SAFETY: the memory is static and reached through this value alone; any thread may hold it.
+unsafe impl Send for ProcessMemory {}
+
+impl ProcessMemory {
+    /// The reference ends here.
+    fn new(memory: &'static mut [u8]) -> Self {
+        let length = memory.len();
+        let base = NonNull::from(memory).cast::<u8>();
+        // The process reaches the memory by its address.
+        base.as_ptr().expose_provenance();
+        ProcessMemory { base, length }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        // SAFETY: the memory is static, initialised, and has this length; no process runs while the reference lives, for
+        // `Cpu::run` borrows the space of which this is a part exclusively.
+        unsafe { core::slice::from_raw_parts(self.base.as_ptr(), self.length) }
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as for `bytes`, and the reference is the only one, for it borrows this value exclusively.
+        unsafe { core::slice::from_raw_parts_mut(self.base.as_ptr(), self.length) }
+    }
 }
 
 impl UserSpace {
@@ -35,11 +70,11 @@ impl UserSpace {
             assert!(whole_pages(memory.as_ptr().addr()) && whole_pages(memory.len()));
         }
         assert!(ram.len() as u64 + stack.len() as u64 + 2 * PAGE <= USER_END - USER_BASE);
-        UserSpace { context, tables, ram, stack }
+        UserSpace { context, tables, ram: ProcessMemory::new(ram), stack: ProcessMemory::new(stack) }
     }
 
     fn stack_start(&self) -> u64 {
-        STACK_END - self.stack.len() as u64
+        STACK_END - self.stack.length as u64
     }
 
     /// Checks that each page of a range is mapped with the rights asked for, and tells where its bytes are.
@@ -72,6 +107,13 @@ impl UserSpace {
             self.tables.pages().set(slot as usize, entry);
         }
     }
+}
+
+/// Whether the processor can return to where a process was: `sysret` and `iretq` to an address that is not canonical fault
+/// in the kernel. A process can be interrupted between a jump to such an address and the fault that this is to it.
+#[cfg_attr(test, allow(dead_code, reason = "there is no ring 3 on the host, but in the test"))]
+fn can_go_on(context: &Context) -> bool {
+    context.rip < LOWER_HALF_END
 }
 
 /// Where a range of a process's addresses lies.
@@ -116,9 +158,17 @@ impl Processor for Cpu {
             }
             self.active = Some(process);
         }
-        // SAFETY: the process's tables are active; `begin` set user selectors, which nothing else writes, and an
-        // instruction pointer inside the window, from where a process can only reach canonical addresses by itself
-        // (`sysret` is used only right behind a `syscall` instruction inside the window).
+        if !can_go_on(&space.context) {
+            return Trap::Fault(Fault {
+                name: exception::name(exception::GENERAL_PROTECTION),
+                error: 0,
+                address: 0,
+                instruction: space.context.rip,
+                stack: space.context.rsp,
+            });
+        }
+        // SAFETY: the process's tables are active; `begin` set user selectors, which nothing else writes; the
+        // instruction pointer is canonical, so neither `sysret` nor `iretq` faults in the kernel.
         unsafe { crate::trap::run(&mut space.context) };
         let context = &space.context;
         match context.vector {
@@ -152,8 +202,8 @@ impl Processor for Cpu {
         }
         let space = self.space(process);
         let bytes = match space.locate(address, length, false)? {
-            Place::Ram(range) => space.ram.get(range),
-            Place::Stack(range) => space.stack.get(range),
+            Place::Ram(range) => space.ram.bytes().get(range),
+            Place::Stack(range) => space.stack.bytes().get(range),
         };
         bytes.ok_or(Errno::Fault)
     }
@@ -164,8 +214,8 @@ impl Processor for Cpu {
         }
         let space = &mut self.spaces[process.index()];
         let bytes = match space.locate(address, length, true)? {
-            Place::Ram(range) => space.ram.get_mut(range),
-            Place::Stack(range) => space.stack.get_mut(range),
+            Place::Ram(range) => space.ram.bytes_mut().get_mut(range),
+            Place::Stack(range) => space.stack.bytes_mut().get_mut(range),
         };
         bytes.ok_or(Errno::Fault)
     }
@@ -175,7 +225,7 @@ impl Processor for Cpu {
         self.active = None;
         let space = &mut self.spaces[process.index()];
         space.tables.pages().clear();
-        space.ram
+        space.ram.bytes_mut()
     }
 
     fn map(&mut self, process: ProcessId, image: &Image) {
@@ -190,11 +240,11 @@ impl Processor for Cpu {
                 EXECUTE => Access::Execute,
                 _ => Access::Write,
             };
-            if let Some(bytes) = space.ram.get(start..end) {
+            if let Some(bytes) = space.ram.bytes().get(start..end) {
                 space.map_range(segment.address, bytes, access);
             }
         }
-        space.map_range(space.stack_start(), space.stack, Access::Write);
+        space.map_range(space.stack_start(), space.stack.bytes(), Access::Write);
     }
 
     fn begin<'a>(
@@ -203,13 +253,14 @@ impl Processor for Cpu {
         words: impl Iterator<Item = &'a str> + Clone,
     ) -> Result<(), ArgumentsTooLong> {
         let space = &mut self.spaces[process.index()];
-        let length = ArgumentsTooLong::check(words.clone(), arguments_max(space.stack.len()))?;
-        space.stack.fill(0);
-        let top = space.stack.len() - length.next_multiple_of(16);
+        let stack = space.stack.bytes_mut();
+        let length = ArgumentsTooLong::check(words.clone(), arguments_max(stack.len()))?;
+        stack.fill(0);
+        let top = stack.len() - length.next_multiple_of(16);
         let mut place = top;
         for word in words {
             // Just measured; the NUL behind each word is there already.
-            space.stack[place..place + word.len()].copy_from_slice(word.as_bytes());
+            stack[place..place + word.len()].copy_from_slice(word.as_bytes());
             place += word.len() + 1;
         }
         let address = space.stack_start() + top as u64;
@@ -292,6 +343,23 @@ mod tests {
         cpu.image_memory(P);
         assert_eq!(cpu.readable(P, USER_BASE, 1), Err(Errno::Fault));
         assert_eq!(cpu.readable(P, STACK_END - 16, 1), Err(Errno::Fault));
+    }
+
+    #[test]
+    fn a_process_at_an_address_that_is_not_canonical_is_not_returned_to() {
+        for (rip, canonical) in [
+            (USER_BASE, true),
+            (USER_END - 1, true),
+            ((1 << 47) - 1, true),
+            (1 << 47, false),
+            (0x8000_0000_0000_0fff, false),
+            (0xffff_7fff_ffff_ffff, false),
+            // Canonical, and the kernel's: no process gets there.
+            (crate::paging::KERNEL_BASE, false),
+            (u64::MAX, false),
+        ] {
+            assert_eq!(can_go_on(&Context { rip, ..Context::new() }), canonical, "{rip:#x}");
+        }
     }
 
     #[test]

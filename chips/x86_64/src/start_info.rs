@@ -164,8 +164,9 @@ fn memory_ranges(map: &[u8]) -> Vec<MemoryRange, MEMORY_RANGES_MAX> {
 /// Bytes at a physical address; `None` where it is 0 or the temporary page tables do not reach.
 ///
 /// # Safety
-/// The first 4 GiB must be mapped at their own addresses, and what is read must not change.
-pub unsafe fn physical_slice(address: u64, length: u64) -> Option<&'static [u8]> {
+/// The first 4 GiB must be mapped at their own addresses, and what is read must not change, as long as the reference
+/// lives: the caller says how long that is.
+pub unsafe fn physical_slice<'a>(address: u64, length: u64) -> Option<&'a [u8]> {
     if address == 0 || address.checked_add(length)? > REACH {
         return None;
     }

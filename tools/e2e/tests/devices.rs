@@ -52,6 +52,13 @@ fn a_device_with_a_small_mtu_works_within_it() {
 }
 
 #[test]
+fn devices_whose_addresses_are_the_platforms_work() {
+    // VIRTIO_F_ACCESS_PLATFORM: a device that offers it works with no driver that does not accept it.
+    let disk = ["-global", "virtio-blk-pci.iommu_platform=on"];
+    fetches(board().disk(Transport::Modern).network_properties("iommu_platform=on").arguments(disk));
+}
+
+#[test]
 fn a_device_whose_mtu_carries_no_dhcp_message_is_used_without_it() {
     for mtu in [68, 327] {
         let report = fetch(board().network_properties(format!("host_mtu={mtu}")), "http://10.0.2.2:1/");
@@ -65,13 +72,6 @@ fn a_device_whose_mtu_carries_no_dhcp_message_is_used_without_it() {
 fn a_board_without_a_network_device_says_so() {
     let report = fetch(board().network(Transport::None), "http://10.0.2.2:8000/");
     report.exits(28).shows("webget: 10.0.2.2:8000: no network device").lacks("timed out");
-}
-
-#[test]
-fn devices_whose_addresses_are_the_platforms_work() {
-    // VIRTIO_F_ACCESS_PLATFORM: a device that offers it works with no driver that does not accept it.
-    let disk = ["-global", "virtio-blk-pci.iommu_platform=on"];
-    fetches(board().disk(Transport::Modern).network_properties("iommu_platform=on").arguments(disk));
 }
 
 #[test]

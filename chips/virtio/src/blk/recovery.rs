@@ -7,6 +7,7 @@
 use slopos_q35::register::Bus;
 
 use super::{Block, BlockError, REQUEST_LIMIT_US, Request, STALL_US, StartError};
+use crate::transport::ResetProgress;
 
 /// How long the device may take for its reset.
 const RESET_LIMIT_US: u64 = 1_000_000;
@@ -100,10 +101,8 @@ impl<B: Bus> Block<B> {
                 Doing::Running => self.look_at_requests(now_us),
                 Doing::Resetting { since_us, start_at_us } => self.look_at_reset(since_us, start_at_us, now_us),
                 Doing::Paused { until_us } if now_us >= until_us => {
+                    self.transport.start_reset();
                     self.phase.doing = Doing::Resetting { since_us: now_us, start_at_us: now_us };
-                    if self.transport.start_reset().is_err() {
-                        self.pause(Trouble::Gone, now_us);
-                    }
                 }
                 Doing::Paused { .. } => {}
             }
@@ -144,19 +143,18 @@ impl<B: Bus> Block<B> {
     pub(super) fn break_down(&mut self, error: BlockError, now_us: u64) {
         self.phase.tell(Trouble::Broken(error));
         self.requests.iter_mut().for_each(|request| request.lose(error));
-        // A device that is gone is found to be by the first look at its reset.
-        let _ = self.transport.start_reset();
+        self.transport.start_reset();
         let start_at_us = now_us.saturating_add(self.phase.next_pause());
         self.phase.doing = Doing::Resetting { since_us: now_us, start_at_us };
     }
 
     fn look_at_reset(&mut self, since_us: u64, start_at_us: u64, now_us: u64) {
         self.phase.looked_us = now_us;
-        let trouble = match self.transport.is_reset() {
-            Ok(true) => return self.restart(start_at_us, now_us),
-            Ok(false) if now_us < since_us.saturating_add(RESET_LIMIT_US) => return,
-            Ok(false) => Trouble::ResetHangs,
-            Err(_) => Trouble::Gone,
+        let trouble = match self.transport.reset_progress() {
+            ResetProgress::Done => return self.restart(start_at_us, now_us),
+            ResetProgress::Pending if now_us < since_us.saturating_add(RESET_LIMIT_US) => return,
+            ResetProgress::Pending => Trouble::ResetHangs,
+            ResetProgress::Gone => Trouble::Gone,
         };
         self.transport.cut_off();
         self.pause(trouble, now_us);

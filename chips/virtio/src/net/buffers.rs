@@ -122,12 +122,12 @@ impl Buffers {
             assert!(N > 0 && N <= DESCRIPTORS_MAX, "1 to 256 buffers in each direction");
             assert!(FRAME >= FRAME_MIN && FRAME <= u16::MAX as usize, "a frame buffer holds 1514 to 65535 bytes");
         }
-        let base = memory.as_mut_ptr().cast::<u8>();
-        // Devices reach the memory by its address.
-        base.expose_provenance();
+        // The reference ends here: from now on the device may write the bytes, and reaches them by their address.
+        let base = NonNull::from(memory).cast::<u8>();
+        base.as_ptr().expose_provenance();
         Buffers {
-            base: NonNull::from(memory).cast(),
-            physical: physical(base),
+            base,
+            physical: physical(base.as_ptr()),
             stride: size_of::<FrameBuffer<FRAME>>(),
             last: (N - 1) as u8,
             frame: FRAME as u16,

@@ -2,7 +2,7 @@
 
 use super::{Broken, Condition, Net, StartError};
 use crate::recovery::Step;
-use crate::transport::TransportError;
+use crate::transport::{ResetProgress, TransportError};
 use slopos_q35::register::Bus;
 
 /// How long a device may keep frames without sending one, in microseconds. Longer than any pause of a device that works:
@@ -55,19 +55,22 @@ impl<B: Bus> Net<B> {
         let mut outcome = Tended::Same;
         // A reset that is done when it is first looked at is one call.
         loop {
-            let reset = match self.recovery.step(now_us) {
+            let late = match self.recovery.step(now_us) {
                 Step::Rest => return outcome,
-                Step::Begin => self.transport.start_reset().map(|()| false),
-                Step::Look => self.transport.is_reset(),
-                Step::LastLook => self.transport.is_reset().and_then(|done| match done {
-                    true => Ok(true),
-                    false => Err(TransportError::ResetTimeout),
-                }),
+                Step::Begin => {
+                    self.transport.start_reset();
+                    continue;
+                }
+                Step::Look => false,
+                Step::LastLook => true,
             };
-            match reset
-                .map_err(StartError::from)
-                .and_then(|done| if done { self.bring_up().map(Some) } else { Ok(None) })
-            {
+            let started = match self.transport.reset_progress() {
+                ResetProgress::Done => self.bring_up().map(Some),
+                ResetProgress::Pending if late => Err(TransportError::ResetTimeout.into()),
+                ResetProgress::Pending => Ok(None),
+                ResetProgress::Gone => Err(TransportError::Gone.into()),
+            };
+            match started {
                 Ok(None) => {}
                 Ok(Some(())) => {
                     self.recovery.works(now_us);
@@ -106,7 +109,7 @@ impl<B: Bus> Net<B> {
 
     /// The steps of section 3.1.1 after the reset.
     fn bring_up(&mut self) -> Result<(), StartError> {
-        self.transport.introduce()?;
+        self.transport.greet()?;
         self.set_up()?;
         self.broken = None;
         self.told = None;

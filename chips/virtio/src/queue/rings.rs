@@ -112,9 +112,10 @@ unsafe impl Send for Rings {}
 impl Rings {
     /// Rings of one entry in this memory. The reference ends here: from now on the device may write the bytes.
     pub fn new(memory: &'static mut [u8; RING_BYTES]) -> Self {
+        let base = NonNull::from(memory).cast::<u8>();
         // Devices reach the memory by its address.
-        memory.as_mut_ptr().expose_provenance();
-        Rings { base: NonNull::from(memory).cast(), size: Size::ONE, used_at: used_offset(1) }
+        base.as_ptr().expose_provenance();
+        Rings { base, size: Size::ONE, used_at: used_offset(1) }
     }
 
     /// Zeroes the memory and sets the size. The device must have been reset.

@@ -1,11 +1,13 @@
 //! The two PCI transports behind one type: what a driver asks of either (section 4.1).
 //!
-//! A driver follows section 3.1.1: [`Transport::begin`], read features, [`Transport::accept`], set up the queues,
+//! A driver follows section 3.1.1: [`Transport::start_reset`], [`Transport::reset_progress`] until it is done,
+//! [`Transport::greet`], read features, [`Transport::accept`], set up the queues,
 //! [`Transport::run`].
 
 mod legacy;
 mod modern;
 mod probe;
+mod reset;
 
 use slopos_q35::pci::{Bars, Device, Message, Msix, MsixTable};
 use slopos_q35::register::{Bus, Hardware, Mmio, Port, Width};
@@ -15,6 +17,7 @@ use tock_registers::register_bitfields;
 use legacy::Legacy;
 use modern::Modern;
 pub use probe::{Kind, Probe, ProbeError};
+pub use reset::ResetProgress;
 
 use crate::queue::Addresses;
 
@@ -56,8 +59,6 @@ const QUEUE_VECTOR: u16 = 1;
 /// processor's memory and of the fences that the queue has anyway. A device may refuse to work without them.
 const PLATFORM_FEATURES: u64 = 1 << 33 | 1 << 36;
 
-/// Most times that a reset is looked for. A look is an exit from the guest, so this is a second or more.
-const RESET_POLLS: u32 = 1_000_000;
 /// Most times that a configuration field is read before it counts as never at rest.
 const STABLE_READS: u32 = 16;
 
@@ -184,7 +185,7 @@ impl<B: Bus> Transport<B> {
     }
 
     /// Lets the device interrupt: by messages where they are given and it has vectors enough, by its pin where it has
-    /// one, else not at all. To be called once, before [`Transport::begin`]: the place of a legacy device's
+    /// one, else not at all. To be called once, before [`Transport::start_reset`]: the place of a legacy device's
     /// configuration depends on it.
     pub fn choose_interrupts(&mut self, messages: Option<Messages>) {
         self.messages = messages;
@@ -205,93 +206,6 @@ impl<B: Bus> Transport<B> {
             self.device.set_msix_enabled(msix, true);
         }
         set
-    }
-
-    /// Resets the device, waits until that is done, and tells it that there is a driver. A driver that must not wait
-    /// does the same by [`Transport::start_reset`], [`Transport::is_reset`] and [`Transport::introduce`].
-    ///
-    /// # Errors
-    /// [`TransportError::Gone`], [`TransportError::ResetTimeout`], [`TransportError::VectorRefused`].
-    pub fn begin(&self) -> Result<(), TransportError> {
-        self.reset()?;
-        self.introduce()
-    }
-
-    /// Resets the device: afterwards it uses no queue, and memory that it was given is the driver's again. A device
-    /// that does not obey is cut off from memory.
-    ///
-    /// # Errors
-    /// [`TransportError::Gone`], [`TransportError::ResetTimeout`].
-    pub fn reset(&self) -> Result<(), TransportError> {
-        self.start_reset()?;
-        for _ in 0..RESET_POLLS {
-            if self.is_reset()? {
-                return Ok(());
-            }
-            core::hint::spin_loop();
-        }
-        self.cut_off();
-        Err(TransportError::ResetTimeout)
-    }
-
-    /// Tells the device to reset itself. One that was pulled out and put back, or was reset by something else, is told
-    /// first where it answers. Until [`Transport::is_reset`] it may still use the memory that it was given.
-    ///
-    /// # Errors
-    /// [`TransportError::Gone`].
-    pub fn start_reset(&self) -> Result<(), TransportError> {
-        if !self.device.is_present() {
-            return Err(TransportError::Gone);
-        }
-        self.device.restore_bars(&self.bars);
-        if self.status() == ONES {
-            return Err(TransportError::Gone);
-        }
-        self.set_status(0);
-        Ok(())
-    }
-
-    /// Whether the reset is done (section 4.1.4.3.2: when the status reads 0).
-    ///
-    /// # Errors
-    /// [`TransportError::Gone`].
-    pub fn is_reset(&self) -> Result<bool, TransportError> {
-        match self.status() {
-            0 => Ok(true),
-            ONES => Err(TransportError::Gone),
-            _ => Ok(false),
-        }
-    }
-
-    /// Tells a device that has been reset that there is a driver, and lets it interrupt and reach memory.
-    ///
-    /// # Errors
-    /// [`TransportError::VectorRefused`].
-    pub fn introduce(&self) -> Result<(), TransportError> {
-        match self.interrupts {
-            Interrupts::Messages if !self.set_messages() => return Err(TransportError::VectorRefused),
-            Interrupts::Pin => self.device.set_interrupt_pin_enabled(true),
-            Interrupts::Messages | Interrupts::Off => {}
-        }
-        self.device.set_bus_master(true);
-        self.add_status(u8::from(DeviceStatus::ACKNOWLEDGE::SET));
-        self.add_status(u8::from(DeviceStatus::DRIVER::SET));
-        if self.interrupts == Interrupts::Messages {
-            let taken = match &self.registers {
-                Registers::Modern(modern) => modern.set_configuration_vector(CONFIGURATION_VECTOR),
-                Registers::Legacy(legacy) => legacy.set_configuration_vector(CONFIGURATION_VECTOR),
-            };
-            if taken != CONFIGURATION_VECTOR {
-                return Err(TransportError::VectorRefused);
-            }
-        }
-        Ok(())
-    }
-
-    /// Keeps the device from reaching memory and from interrupting, until [`Transport::introduce`].
-    pub fn cut_off(&self) {
-        self.device.set_bus_master(false);
-        self.device.set_interrupt_pin_enabled(false);
     }
 
     /// The features that the device offers.

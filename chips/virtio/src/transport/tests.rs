@@ -9,6 +9,16 @@ const MESSAGES: Messages = Messages {
     queues: Message { address: 0xfee0_0000, data: 0x51 },
 };
 
+/// Resets a device that is done at once, and tells it that there is a driver.
+fn begin(transport: &Transport<&'static Fake>) -> Result<(), TransportError> {
+    transport.start_reset();
+    match transport.reset_progress() {
+        ResetProgress::Done => transport.greet(),
+        ResetProgress::Pending => Err(TransportError::ResetTimeout),
+        ResetProgress::Gone => Err(TransportError::Gone),
+    }
+}
+
 fn queue() -> Queue {
     Queue::new(Box::leak(Box::new(QueueMemory::new())), physical)
 }
@@ -63,7 +73,7 @@ fn the_first_usable_capability_of_a_type_counts() {
     state.put(0xc4, &[9, 0xe0, 20, 2, 6]);
     drop(state);
     let transport = fake.transport();
-    transport.begin().unwrap();
+    begin(&transport).unwrap();
     let mut queue = queue();
     queue.set_up(256, false).unwrap();
     transport.set_queue(1, 256, queue.addresses()).unwrap().ring();
@@ -85,13 +95,15 @@ fn the_device_reaches_memory_only_after_its_reset() {
     let transport = fake.transport();
     // Memory and I/O space on, bus master and pin off.
     assert_eq!(fake.state().command(), 0x403);
-    transport.begin().unwrap();
+    begin(&transport).unwrap();
     assert_eq!(fake.state().command(), 0x407);
     assert_eq!(fake.state().events, [Event::Reset, Event::Status(1), Event::Status(3)]);
     transport.run();
     assert_eq!(fake.state().status, 7);
     fake.state().stuck = true;
-    assert_eq!(transport.reset(), Err(TransportError::ResetTimeout));
+    transport.start_reset();
+    assert_eq!(transport.reset_progress(), ResetProgress::Pending);
+    transport.cut_off();
     assert_eq!(fake.state().command(), 0x403);
 }
 
@@ -100,19 +112,19 @@ fn features_are_agreed_or_refused() {
     let fake = Fake::new(0x1041, true, false);
     fake.state().offered = VERSION_1 | 0x20;
     let transport = fake.transport();
-    transport.begin().unwrap();
+    begin(&transport).unwrap();
     assert_eq!(transport.offered(), VERSION_1 | 0x20);
     assert_eq!(transport.accept(VERSION_1 | 0x20), Ok(()));
     assert_eq!(fake.state().accepted, VERSION_1 | 0x20);
     assert_eq!(fake.state().status, 0xb);
     fake.state().refuses_features = true;
-    transport.begin().unwrap();
+    begin(&transport).unwrap();
     assert_eq!(transport.accept(VERSION_1), Err(TransportError::FeaturesRefused));
 
     let fake = Fake::new(0x1000, false, true);
     fake.state().offered = 0x20;
     let transport = fake.transport();
-    transport.begin().unwrap();
+    begin(&transport).unwrap();
     assert_eq!(transport.accept(0x20), Ok(()));
     // A legacy device knows no FEATURES_OK.
     assert_eq!(fake.state().accepted, 0x20);
@@ -131,7 +143,7 @@ fn messages_are_set_and_their_vectors_read_back() {
         assert!(fake.state().msix_enabled());
         assert_eq!(fake.state().messages[..8], [0xfee0_0000, 0, 0x50, 0, 0xfee0_0000, 0, 0x51, 0]);
         assert_eq!(fake.state().messages[11], 1, "the entries that are not used stay masked");
-        transport.begin().unwrap();
+        begin(&transport).unwrap();
         let mut queue = queue();
         queue.set_up(256, false).unwrap();
         assert!(transport.set_queue(1, 256, queue.addresses()).is_ok());
@@ -141,7 +153,7 @@ fn messages_are_set_and_their_vectors_read_back() {
 
         fake.state().refuses_vectors = true;
         assert_eq!(transport.set_queue(1, 256, queue.addresses()).err(), Some(TransportError::VectorRefused));
-        assert_eq!(transport.begin(), Err(TransportError::VectorRefused));
+        assert_eq!(begin(&transport), Err(TransportError::VectorRefused));
     }
 }
 
@@ -196,7 +208,7 @@ fn configuration_is_read_again_while_it_changes() {
 fn queues_that_cannot_be_are_refused() {
     let fake = Fake::new(0x1041, true, false);
     let transport = fake.transport();
-    transport.begin().unwrap();
+    begin(&transport).unwrap();
     assert_eq!(transport.queue_size(0), Ok(256));
     assert_eq!(transport.queue_size(7), Err(TransportError::NoSuchQueue { queue: 7 }));
     let mut queue = queue();
@@ -207,7 +219,7 @@ fn queues_that_cannot_be_are_refused() {
         let fake = Fake::new(0x1041, true, false);
         fake.state().put(capability(2) + 16, &multiplier.to_le_bytes());
         let transport = fake.transport();
-        transport.begin().unwrap();
+        begin(&transport).unwrap();
         let outcome = transport.set_queue(1, 256, queue.addresses());
         assert_eq!(outcome.err(), Some(TransportError::BadNotifyOffset { queue: 1 }));
         assert!(!fake.state().queues[1].enabled);
@@ -224,7 +236,7 @@ fn queues_that_cannot_be_are_refused() {
 fn the_status_tells_how_a_device_is() {
     let fake = Fake::new(0x1041, true, false);
     let transport = fake.transport();
-    transport.begin().unwrap();
+    begin(&transport).unwrap();
     assert_eq!(transport.health(), Health::Stopped);
     transport.run();
     assert_eq!(transport.health(), Health::Running);
@@ -240,11 +252,11 @@ fn a_device_that_is_gone_is_not_waited_for() {
         let fake = Fake::new(device, modern, legacy);
         let transport = fake.transport();
         fake.state().gone = true;
-        assert_eq!(transport.begin(), Err(TransportError::Gone));
+        assert_eq!(begin(&transport), Err(TransportError::Gone));
         // Its registers alone are silent, as behind a bridge that is switched off.
         fake.state().gone = false;
         fake.state().silent = true;
-        assert_eq!(transport.begin(), Err(TransportError::Gone));
+        assert_eq!(begin(&transport), Err(TransportError::Gone));
         assert_eq!(fake.state().events, []);
     }
 }
@@ -255,12 +267,12 @@ fn a_device_that_forgot_where_it_was_is_told_again() {
         let fake = Fake::new(device, modern, legacy);
         let mut transport = fake.transport();
         transport.choose_interrupts(Some(MESSAGES));
-        transport.begin().unwrap();
+        begin(&transport).unwrap();
         let before = fake.state().bars();
         // Pulled out and put back: the registers of its function are as at power-on.
         fake.state().power_on();
         assert_ne!(fake.state().bars(), before);
-        assert_eq!(transport.begin(), Ok(()));
+        assert_eq!(begin(&transport), Ok(()));
         let state = fake.state();
         assert_eq!((state.bars(), state.command() & 7, state.msix_enabled()), (before, 7, true));
         assert_eq!(state.messages[..8], [0xfee0_0000, 0, 0x50, 0, 0xfee0_0000, 0, 0x51, 0]);
@@ -273,7 +285,7 @@ fn what_a_device_says_of_how_it_reaches_memory_is_accepted() {
         let fake = Fake::new(0x1041, true, false);
         fake.state().offered = VERSION_1 | offered | 1 << 34 | 1 << 35 | 1 << 37;
         let transport = fake.transport();
-        transport.begin().unwrap();
+        begin(&transport).unwrap();
         assert_eq!(transport.accept(VERSION_1), Ok(()));
         assert_eq!(fake.state().accepted, VERSION_1 | offered);
     }

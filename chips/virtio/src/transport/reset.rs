@@ -1,0 +1,67 @@
+//! The steps of a reset, each of which returns at once: what a driver does that has other things to do meanwhile.
+
+use slopos_q35::register::Bus;
+
+use super::{CONFIGURATION_VECTOR, DeviceStatus, Interrupts, ONES, Registers, Transport, TransportError};
+
+/// How a reset stands that [`Transport::start_reset`] began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
+pub enum ResetProgress {
+    /// It is done: the device uses no queue, and memory that it was given is the driver's again.
+    Done,
+    /// The device is still at it.
+    Pending,
+    /// Every bit of the status reads as one: there is no device any more.
+    Gone,
+}
+
+impl<B: Bus> Transport<B> {
+    /// Tells the device to reset itself (section 4.1.4.3.2); [`Transport::reset_progress`] says when it has. One that was
+    /// pulled out and put back, or was reset by something else, is told first where it answers.
+    pub fn start_reset(&self) {
+        if self.device.is_present() {
+            self.device.restore_bars(&self.bars);
+            self.set_status(0);
+        }
+    }
+
+    /// Looks once whether the device has finished its reset. Until it has, it may still use the memory that it was given.
+    pub fn reset_progress(&self) -> ResetProgress {
+        match self.status() {
+            0 if self.device.is_present() => ResetProgress::Done,
+            0 | ONES => ResetProgress::Gone,
+            _ => ResetProgress::Pending,
+        }
+    }
+
+    /// Keeps the device from memory and from interrupting, until [`Transport::greet`].
+    pub fn cut_off(&self) {
+        self.device.set_bus_master(false);
+        self.device.set_interrupt_pin_enabled(false);
+    }
+
+    /// Tells a device that has been reset that there is a driver, and lets it interrupt and reach memory.
+    ///
+    /// # Errors
+    /// [`TransportError::VectorRefused`].
+    pub fn greet(&self) -> Result<(), TransportError> {
+        match self.interrupts {
+            Interrupts::Messages if !self.set_messages() => return Err(TransportError::VectorRefused),
+            Interrupts::Pin => self.device.set_interrupt_pin_enabled(true),
+            Interrupts::Messages | Interrupts::Off => {}
+        }
+        self.device.set_bus_master(true);
+        self.add_status(u8::from(DeviceStatus::ACKNOWLEDGE::SET));
+        self.add_status(u8::from(DeviceStatus::DRIVER::SET));
+        if self.interrupts == Interrupts::Messages {
+            let taken = match &self.registers {
+                Registers::Modern(modern) => modern.set_configuration_vector(CONFIGURATION_VECTOR),
+                Registers::Legacy(legacy) => legacy.set_configuration_vector(CONFIGURATION_VECTOR),
+            };
+            if taken != CONFIGURATION_VECTOR {
+                return Err(TransportError::VectorRefused);
+            }
+        }
+        Ok(())
+    }
+}
