@@ -34,7 +34,7 @@ const MAP_PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// How it stands with the map.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one map, and nothing is allocated")]
+#[expect(clippy::large_enum_variant, reason = "there is one of it, and no heap to put the map on")]
 enum Map {
     /// It is to be read then.
     Wanted(Instant),
@@ -105,6 +105,21 @@ impl<'a> Storage<'a> {
         match &self.map {
             Map::Known(map) => map.data(name).and_then(|index| u8::try_from(index).ok()),
             _ => None,
+        }
+    }
+
+    /// The first sector of a data region, for the board itself.
+    ///
+    /// # Errors
+    /// [`Errno::Again`] as long as the map is not known, [`Errno::Io`] where there is no such region.
+    pub fn first_sector(&self, name: &str) -> Result<u64, Errno> {
+        match &self.map {
+            Map::Known(map) => {
+                let region = map.data(name).and_then(|index| map.region(index));
+                region.filter(|region| region.sectors > 0).map(|region| region.sector).ok_or(Errno::Io)
+            }
+            Map::Wanted(_) | Map::Asked(_) => Err(Errno::Again),
+            Map::Unusable => Err(Errno::Io),
         }
     }
 
