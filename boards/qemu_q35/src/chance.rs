@@ -16,6 +16,7 @@ use slopos_x86_64::entropy::{Gathered, STORED_BYTES, Seeding};
 const LOOK: Duration = Duration::from_millis(1);
 
 /// How far the renewal of the seed in the flash has come.
+#[expect(clippy::large_enum_variant, reason = "there is one of it, and no heap to put the sector on")]
 enum Renewal {
     /// There is none, or it is over.
     Over,

@@ -39,6 +39,7 @@ pub struct Flash {
 const OWN_TICKET: u32 = u32::MAX;
 
 /// The board's own request, one at a time, beside those of processes.
+#[expect(clippy::large_enum_variant, reason = "there is one of it, and no heap to put the sector on")]
 enum Own {
     /// There is none.
     None,
