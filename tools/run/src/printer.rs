@@ -15,8 +15,8 @@ use std::io::{Result, Write};
 pub enum Style {
     /// For files and pipes: console text is held back until its line is complete, so that lines never mix.
     Lines,
-    /// For a person at a raw terminal: console text appears at once; a log line that comes in the middle of a console
-    /// line begins a new one.
+    /// For a person at a raw terminal: console text appears at once; a log line takes the place of a console line that
+    /// has no end yet, such as a prompt with what was typed, and that one is drawn again below it.
     Terminal,
 }
 
@@ -25,6 +25,9 @@ pub const MARK: &str = "| ";
 
 /// Most console bytes without a line's end that are held back.
 const LINE_MAX: usize = 64 * 1024;
+
+/// Longest console line, in bytes, that is drawn again at a terminal: a longer one takes more than a row of it.
+const DRAWN_MAX: usize = 72;
 
 /// Longest control sequence that passes to a terminal: to erase a part of the line.
 const ERASE_MAX: usize = 4;
@@ -48,6 +51,8 @@ pub struct Printer<W: Write> {
     open: bool,
     /// The console's line was cut by one of the log.
     cut: bool,
+    /// What a terminal was given of the console's line, to draw it again behind a line of the log.
+    drawn: Vec<u8>,
 }
 
 impl<W: Write> Printer<W> {
@@ -64,6 +69,7 @@ impl<W: Write> Printer<W> {
             escaper: Escaper::new(),
             open: false,
             cut: false,
+            drawn: Vec::new(),
         }
     }
 
@@ -104,15 +110,19 @@ impl<W: Write> Printer<W> {
     /// # Errors
     /// The output cannot be written.
     pub fn line(&mut self, text: &str) -> Result<()> {
-        if self.open {
+        let again = self.open && (1..=DRAWN_MAX).contains(&self.drawn.len());
+        if again {
+            self.output.write_all(b"\r\x1b[K")?;
+        } else if self.open {
             self.output.write_all(b"\n")?;
             self.cut = true;
         }
-        self.open = false;
+        self.open = again;
         let (before, after) = if self.colour { ("\x1b[36m", "\x1b[39m") } else { ("", "") };
         self.output.write_all(before.as_bytes())?;
         slopos_escape::show(text.as_bytes(), &mut |shown| self.output.write_all(shown))?;
-        writeln!(self.output, "{after}")
+        writeln!(self.output, "{after}")?;
+        if again { self.output.write_all(&self.drawn) } else { Ok(()) }
     }
 
     /// Writes what was held back, for nothing more will come.
@@ -154,11 +164,7 @@ impl<W: Write> Printer<W> {
         if self.raw {
             return self.output.write_all(line);
         }
-        let mut shown = Vec::new();
-        slopos_escape::show(line, &mut |piece| {
-            shown.extend_from_slice(piece);
-            Ok::<_, std::io::Error>(())
-        })?;
+        let shown = shown(line)?;
         let text = String::from_utf8_lossy(&shown);
         if !self.open && (self.cut || self.likeness.fits(&text, self.times)) {
             self.output.write_all(MARK.as_bytes())?;
@@ -190,11 +196,12 @@ impl<W: Write> Printer<W> {
                     if byte != b'K' {
                         continue;
                     }
-                    self.output.write_all(&self.partial)?;
+                    let sequence = std::mem::take(&mut self.partial);
+                    self.draw(&sequence)?;
                 } else {
-                    slopos_escape::show(&self.partial, &mut |shown| self.output.write_all(shown))?;
+                    let shown = shown(&std::mem::take(&mut self.partial))?;
+                    self.draw(&shown)?;
                 }
-                self.partial.clear();
                 continue;
             }
             let passes = |byte: u8| matches!(byte, b'\r' | b'\n' | 7 | 8);
@@ -204,13 +211,18 @@ impl<W: Write> Printer<W> {
                     bytes = &bytes[1..];
                 }
                 Some(0) => {
-                    self.output.write_all(&bytes[..1])?;
+                    self.draw(&bytes[..1])?;
                     self.open = bytes[0] != b'\n';
                     bytes = &bytes[1..];
                 }
                 end => {
                     let (text, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
-                    self.escaper.push(text, &mut |shown| self.output.write_all(shown))?;
+                    let mut all = Vec::new();
+                    self.escaper.push(text, &mut |shown| {
+                        all.extend_from_slice(shown);
+                        Ok::<_, std::io::Error>(())
+                    })?;
+                    self.draw(&all)?;
                     self.open = true;
                     bytes = rest;
                 }
@@ -218,6 +230,25 @@ impl<W: Write> Printer<W> {
         }
         Ok(())
     }
+    /// Writes to a terminal, and remembers it up to the line's end.
+    fn draw(&mut self, bytes: &[u8]) -> Result<()> {
+        if bytes.contains(&b'\n') {
+            self.drawn.clear();
+        } else if self.drawn.len() <= DRAWN_MAX {
+            self.drawn.extend_from_slice(bytes);
+        }
+        self.output.write_all(bytes)
+    }
+}
+
+/// Text with its control characters escaped.
+fn shown(bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut shown = Vec::new();
+    slopos_escape::show(bytes, &mut |piece| {
+        shown.extend_from_slice(piece);
+        Ok::<_, std::io::Error>(())
+    })?;
+    Ok(shown)
 }
 
 #[cfg(test)]
@@ -260,7 +291,20 @@ mod tests {
     #[test]
     fn console_text_reaches_a_terminal_at_once() {
         let events = [console("slop> "), log("info", "link up"), console("he"), console("lp\r\n"), log("info", "x")];
-        assert_eq!(printed(Style::Terminal, false, &events), "slop> \nlink up\nhelp\r\nx\n");
+        assert_eq!(printed(Style::Terminal, false, &events), "slop> \r\x1b[Klink up\nslop> help\r\nx\n");
+    }
+
+    #[test]
+    fn the_prompt_is_drawn_again_with_what_was_typed_behind_a_log_line() {
+        let typed = [console("slopos> "), console("p"), console("z"), console("\x08 \x08"), console("s")];
+        let events = [&typed[..], &[log("info", "link up"), log("info", "link down"), console("\r\n")]].concat();
+        let line = "slopos> pz\x08 \x08s";
+        let expected = format!("{line}\r\x1b[Klink up\n{line}\r\x1b[Klink down\n{line}\r\n");
+        assert_eq!(printed(Style::Terminal, false, &events), expected);
+        // One that takes more than a row cannot be erased, and is left as it is.
+        let long = "x".repeat(DRAWN_MAX + 1);
+        let events = [console(&long), log("info", "link up"), console("y")];
+        assert_eq!(printed(Style::Terminal, false, &events), format!("{long}\nlink up\ny"));
     }
 
     #[test]
@@ -333,6 +377,6 @@ mod tests {
         }
         let coloured = Printer::new(Vec::new(), Style::Terminal, false).colour(true);
         let events = [console("x"), log("info", "link up")];
-        assert_eq!(written(coloured, &events), "x\n\x1b[36mlink up\x1b[39m\n");
+        assert_eq!(written(coloured, &events), "x\r\x1b[K\x1b[36mlink up\x1b[39m\nx");
     }
 }
