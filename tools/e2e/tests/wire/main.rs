@@ -3,6 +3,7 @@
 //! Each test boots a board on a wire of its own and plays all that is at the other end of it. What the board does on
 //! the wire is looked at frame by frame, and webget's exit status says what the program saw.
 
+mod all_at_once;
 mod arp;
 mod attacks;
 mod dhcp;
