@@ -112,7 +112,7 @@ impl Board {
             self.leave_on(now);
             return false;
         }
-        self.take_keys();
+        self.take_keys(now);
         let claimed = self.claim_network_interrupt(pending, now);
         let flash = self.flash_step(arrived, pending, now);
         let received = self.receive_frames(now);
@@ -216,7 +216,7 @@ impl Board {
         deadlines.into_iter().flatten().min()
     }
 
-    fn take_keys(&mut self) {
+    fn take_keys(&mut self, now: Instant) {
         for _ in 0..KEYS_PER_PASS {
             if !self.monitor.accepts_input() {
                 return;
@@ -225,7 +225,7 @@ impl Board {
             let mut terminal = Terminal(&mut self.capsules.console);
             match self.monitor.input(byte, &mut terminal) {
                 Input::Done => {}
-                Input::ForProcess(byte) => self.capsules.console.input(byte),
+                Input::ForProcess(byte) => self.capsules.console.input(byte, now),
                 Input::Interrupt(process) => self.kill(process),
             }
         }

@@ -29,7 +29,9 @@ mod tests;
 mod turns;
 
 use heapless::deque::DequeView;
+use slopos_kernel::log_budget::LogBudget;
 use slopos_kernel::process::{ProcessId, ProcessSet};
+use slopos_kernel::time::Instant;
 use turns::Turns;
 
 /// One write takes at most this part of the processes' queue, so that a process with much to say leaves room for the
@@ -64,8 +66,8 @@ pub struct Console<'a> {
     foreground: Option<ProcessId>,
     /// Input came and its reader has not been woken since.
     input_arrived: bool,
-    /// The loss of input has been logged, and nobody has read since.
-    loss_logged: bool,
+    /// For the line that says that input is lost.
+    loss_log: LogBudget,
     counters: Counters,
 }
 
@@ -83,7 +85,7 @@ impl<'a> Console<'a> {
             turns: Turns::new(),
             foreground: None,
             input_arrived: false,
-            loss_logged: false,
+            loss_log: LogBudget::new(),
             counters: Counters::default(),
         }
     }
@@ -167,14 +169,13 @@ impl<'a> Console<'a> {
     }
 
     /// Takes a byte from the line. Where the queue is full it is lost, and counted.
-    pub fn input(&mut self, byte: u8) {
+    pub fn input(&mut self, byte: u8, now: Instant) {
         if self.receive.push_back(byte).is_ok() {
             self.input_arrived = true;
             return;
         }
         self.counters.dropped += 1;
-        if !self.loss_logged {
-            self.loss_logged = true;
+        if self.loss_log.admit("console", now) {
             defmt::warn!("console: input is lost, nobody reads it ({=u64} bytes so far)", self.counters.dropped);
         }
     }
@@ -189,7 +190,6 @@ impl<'a> Console<'a> {
         self.counters.cleared += self.receive.storage_len() as u64;
         self.receive.clear();
         self.input_arrived = false;
-        self.loss_logged = false;
     }
 
     /// Whether a read of this process would give something now.
@@ -205,7 +205,6 @@ impl<'a> Console<'a> {
         }
         let count = take(self.receive, out);
         self.counters.read += count as u64;
-        self.loss_logged &= count == 0;
         count
     }
 

@@ -40,7 +40,7 @@ fn the_queues_wrap_around() {
     console.set_foreground(Some(A));
     for round in 0..50u8 {
         assert_eq!(console.write(A, &[round, round + 1]), 2);
-        console.input(round);
+        console.input(round, Instant::BOOT);
         assert_eq!(sent(&mut console), [round, round + 1]);
         let mut out = [0; 2];
         assert_eq!((console.read(A, &mut out), out[0]), (1, round));
@@ -212,8 +212,8 @@ fn input_is_read_in_order_and_announced_once() {
     let mut console = Console::new(&mut transmit, &mut receive);
     console.set_foreground(Some(A));
     assert!(!console.readable(A) && console.take_ready().is_empty());
-    console.input(b'h');
-    console.input(b'i');
+    console.input(b'h', Instant::BOOT);
+    console.input(b'i', Instant::BOOT);
     assert!(console.readable(A));
     assert_eq!(named(console.take_ready()), [A]);
     assert!(console.take_ready().is_empty());
@@ -228,13 +228,13 @@ fn only_the_foreground_reads_what_is_typed() {
     let (mut transmit, mut receive) = (Deque::<u8, 20>::new(), Deque::<u8, 4>::new());
     let mut console = Console::new(&mut transmit, &mut receive);
     console.set_foreground(Some(B));
-    console.input(b'k');
+    console.input(b'k', Instant::BOOT);
     assert!(!console.readable(A), "it runs in the background");
     assert_eq!(console.read(A, &mut [0; 8]), 0);
     assert_eq!(named(console.take_ready()), [B], "and is not woken for it");
     assert_eq!(console.read(B, &mut [0; 8]), 1);
     console.set_foreground(None);
-    console.input(b'k');
+    console.input(b'k', Instant::BOOT);
     assert_eq!((console.read(A, &mut [0; 8]), console.read(B, &mut [0; 8])), (0, 0));
 }
 
@@ -244,7 +244,7 @@ fn input_that_nobody_reads_is_dropped_and_counted() {
     let mut console = Console::new(&mut transmit, &mut receive);
     console.set_foreground(Some(A));
     for byte in b"abcdefg" {
-        console.input(*byte);
+        console.input(*byte, Instant::BOOT);
     }
     assert_eq!(console.counters().dropped, 3);
     let mut out = [0; 8];
@@ -252,11 +252,26 @@ fn input_that_nobody_reads_is_dropped_and_counted() {
 }
 
 #[test]
+fn input_that_is_lost_again_and_again_writes_a_line_a_second() {
+    let (mut transmit, mut receive) = (Deque::<u8, 20>::new(), Deque::<u8, 4>::new());
+    let mut console = Console::new(&mut transmit, &mut receive);
+    console.set_foreground(Some(A));
+    let before = slopos_host_log::lines();
+    // It reads a byte now and then, which once made each new loss a line of its own.
+    for millisecond in 0..10_000 {
+        (0..3).for_each(|_| console.input(b'x', Instant::from_millis(millisecond)));
+        assert_eq!(console.read(A, &mut [0]), 1);
+    }
+    let lines = slopos_host_log::lines() - before;
+    assert!((8..=2 * (8 + 10)).contains(&lines), "{lines} lines");
+}
+
+#[test]
 fn input_for_one_process_does_not_reach_the_next() {
     let (mut transmit, mut receive) = (Deque::<u8, 20>::new(), Deque::<u8, 4>::new());
     let mut console = Console::new(&mut transmit, &mut receive);
     console.set_foreground(Some(A));
-    console.input(b'x');
+    console.input(b'x', Instant::BOOT);
     console.set_foreground(Some(B));
     assert!(!console.readable(B) && console.take_ready().is_empty());
     assert_eq!(console.read(B, &mut [0; 8]), 0);
@@ -268,7 +283,7 @@ fn empty_reads_and_writes_move_nothing() {
     let (mut transmit, mut receive) = (Deque::<u8, 20>::new(), Deque::<u8, 4>::new());
     let mut console = Console::new(&mut transmit, &mut receive);
     console.set_foreground(Some(A));
-    console.input(b'x');
+    console.input(b'x', Instant::BOOT);
     assert_eq!((console.write(A, b""), console.read(A, &mut []), console.pull(&mut [])), (0, 0, 0));
     assert!(console.readable(A) && !console.has_output());
     assert_eq!(console.counters().refused, 0);

@@ -34,6 +34,14 @@ fn a_legacy_device_boots_to_a_page() {
 }
 
 #[test]
+fn a_processor_without_the_newer_protections_boots_to_a_page() {
+    let url = answering(Answer::Bytes(response(b"a page to be seen\n")));
+    let report = fetch(board().arguments(["-cpu", "qemu64"]), &url);
+    report.exits(0).shows("a page to be seen").logs("boot: the processor has no ").lacks("panic: ");
+    run(test_board().network(Transport::None).arguments(["-cpu", "qemu64"]).append("syscalls; exit")).exits(0);
+}
+
+#[test]
 fn a_transitional_device_boots_to_a_page() {
     log_has_its_lines(Transport::Transitional);
 }
