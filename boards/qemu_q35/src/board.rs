@@ -67,12 +67,16 @@ pub struct Board {
     pub leaving: Option<Leaving>,
     /// What the network's secrets are drawn from.
     pub chance: Chance,
-    /// How far the boot is.
+    /// Whether the boot is still underway: apps are loaded, secrets drawn.
+    pub booting: bool,
+    /// How far the loading of apps is.
     pub boot: Boot,
     /// The process that was started in the background and is still being loaded.
     pub background_start: Option<ProcessId>,
     /// Until when frames are looked for while processes run, rather than announced by interrupts.
     pub watched_until: Instant,
+    /// When something is due that seldom is: what only a boot, a storm, a request of the flash or the end of a run has.
+    pub seldom_due: Option<Instant>,
 }
 
 impl Board {
@@ -110,6 +114,7 @@ impl Board {
         self.serve_ports(pending);
         if self.leaving.is_some() {
             self.leave_on(now);
+            self.find_seldom_due();
             return false;
         }
         self.take_keys(now);
@@ -125,7 +130,9 @@ impl Board {
         self.watch_frames(received + sent, now);
         let ran = self.run_processes(now);
         self.restart_due(now);
-        self.load_next();
+        if self.booting {
+            self.load_next();
+        }
         self.watch_foreground();
         self.run_monitor(now);
         self.continue_report();
@@ -136,7 +143,11 @@ impl Board {
             self.watch_frames(sent, now);
         }
         self.tend_network(received, now);
-        self.draw_chance(now);
+        if self.booting {
+            self.draw_chance(now);
+            self.booting = !self.boot.is_done() || !self.chance.is_settled();
+        }
+        self.find_seldom_due();
         let goes_on = ran || self.kernel.runnable() > 0 || self.capsules.console.has_ready() || self.report_can_go_on();
         goes_on || received == FRAMES_PER_PASS || sent >= FRAMES_PER_PASS || self.monitor.has_more()
     }
@@ -154,6 +165,23 @@ impl Board {
         if timer || pending & pending_bit(LOG_VECTOR) != 0 {
             log::acknowledge();
         }
+    }
+
+    /// The next moment for what seldom has one. It is looked up once in a pass: each change of process would pay for it.
+    fn find_seldom_due(&mut self) {
+        let usual = !self.booting && self.leaving.is_none() && self.capsules.flash.is_idle();
+        if usual && self.interrupts.is_calm() {
+            self.seldom_due = None;
+            return;
+        }
+        let deadlines = [
+            self.interrupts.next_deadline(),
+            self.leaving.as_ref().map(Leaving::next_deadline),
+            self.chance.next_deadline(),
+            self.capsules.flash.next_deadline(),
+            self.apps_deadline(),
+        ];
+        self.seldom_due = deadlines.into_iter().flatten().min();
     }
 
     /// Frames came or went: more will soon.
@@ -206,12 +234,8 @@ impl Board {
             self.capsules.stack.next_deadline().filter(|_| self.network.is_some()),
             self.kernel.next_deadline(),
             self.monitor.next_deadline(),
-            self.interrupts.next_deadline(),
-            self.leaving.as_ref().map(Leaving::next_deadline),
             self.network.as_ref().and_then(Net::due_us).map(Instant::from_micros),
-            self.chance.next_deadline(),
-            self.capsules.flash.next_deadline(),
-            self.apps_deadline(),
+            self.seldom_due,
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -231,12 +255,12 @@ impl Board {
         }
     }
 
-    /// Asks the network device why it interrupted, if it did. True where it gives a reason, which by message it always
-    /// seems to.
+    /// Asks the network device why it interrupted, if it did. Answers whether it was the one that held its line.
     fn claim_network_interrupt(&mut self, pending: u32, now: Instant) -> bool {
-        let vectors = [NETWORK_VECTOR, NETWORK_CONFIGURATION_VECTOR, PIN_VECTOR];
         let Some(device) = &mut self.network else { return false };
-        if pending & vectors.map(pending_bit).into_iter().fold(0, |all, bit| all | bit) == 0 {
+        let message = pending & (pending_bit(NETWORK_VECTOR) | pending_bit(NETWORK_CONFIGURATION_VECTOR)) != 0;
+        let pin = pending & pending_bit(PIN_VECTOR) != 0 && device.interrupt_gsi().is_some();
+        if !message && !pin {
             return false;
         }
         device.disable_interrupts();
@@ -247,7 +271,7 @@ impl Board {
             let up = device.link_up() && self.chance.is_settled();
             self.capsules.stack.set_link(up, now);
         }
-        cause.queues || cause.configuration
+        pin && (cause.queues || cause.configuration)
     }
 
     /// Looks for interrupts that had no reason.
@@ -293,6 +317,9 @@ impl Board {
     /// nobody looks.
     fn tend_network(&mut self, received: usize, now: Instant) {
         let Some(device) = &mut self.network else { return };
+        if !device.needs_tending(received == 0, now.as_micros()) {
+            return;
+        }
         match device.tend(received == 0, now.as_micros()) {
             Tended::Same => return,
             Tended::Lost => self.capsules.stack.set_link(false, now),

@@ -237,7 +237,8 @@ impl Flash {
         }
     }
 
-    fn is_idle(&self) -> bool {
+    /// Whether nobody waits for anything, and the device does what it should.
+    pub fn is_idle(&self) -> bool {
         self.storage.is_idle() && self.device.as_ref().is_none_or(Block::is_idle)
     }
 

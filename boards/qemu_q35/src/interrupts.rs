@@ -104,6 +104,11 @@ impl Interrupts {
         if self.cut() == 0 { ends } else { Some(self.stand_in_at) }
     }
 
+    /// Whether nothing is cut off.
+    pub fn is_calm(&self) -> bool {
+        self.strangers.cut_until().is_none() && self.cut() == 0
+    }
+
     fn cut(&self) -> u32 {
         if self.messages.cut_until().is_some() {
             DEVICE_BITS

@@ -22,6 +22,13 @@ pub struct Boot {
     waited: bool,
 }
 
+impl Boot {
+    /// Whether every process has been looked at.
+    pub fn is_done(&self) -> bool {
+        self.done
+    }
+}
+
 /// The processes in the order in which they are loaded.
 const ORDER: [u8; PROCESSES] = {
     let mut order = [0; PROCESSES];

@@ -80,7 +80,17 @@ pub fn acknowledge() {
 
 /// Gives the port what it takes now, and says how much was lost for want of room. The rest goes when the port
 /// interrupts.
+#[inline]
 pub fn send() {
+    // In most passes nothing was logged.
+    if with(|state| state.ring.is_quiet() && !state.sending) {
+        return;
+    }
+    send_on();
+}
+
+#[inline(never)]
+fn send_on() {
     if let Some(lost) = with(|state| state.ring.begin_telling()) {
         defmt::warn!("log: {=u32} lines were lost, for the port is slow", lost);
         with(|state| state.ring.told(lost));

@@ -129,6 +129,8 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
         leaving: None,
         chance,
         watched_until: Instant::BOOT,
+        seldom_due: None,
+        booting: true,
         boot: Boot::default(),
         background_start: None,
     }

@@ -100,6 +100,11 @@ impl<const N: usize> LogRing<N> {
         self.bytes.len() - self.unfinished
     }
 
+    /// Whether nothing waits for the port, and nothing was lost.
+    pub fn is_quiet(&self) -> bool {
+        self.bytes.is_empty() && self.lost == 0
+    }
+
     /// Whether nothing waits for the port.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -67,6 +67,7 @@ impl<R: RegisterLongName> Readable for Register<R> {
     type T = u32;
     type R = R;
 
+    #[inline(always)]
     fn get(&self) -> u32 {
         // SAFETY: `Registers::at` was promised that the registers are mapped for ever; each is aligned to 16.
         unsafe { with_exposed_provenance::<u32>(self.address).read_volatile() }
@@ -77,6 +78,7 @@ impl<R: RegisterLongName> Writeable for Register<R> {
     type T = u32;
     type R = R;
 
+    #[inline(always)]
     fn set(&self, value: u32) {
         // SAFETY: as for reading; the local APIC writes no memory.
         unsafe { with_exposed_provenance_mut::<u32>(self.address).write_volatile(value) }

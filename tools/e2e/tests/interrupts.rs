@@ -2,8 +2,8 @@
 
 use slopos_e2e::qtest::Qtest;
 use slopos_e2e::servers::{Answer, answering};
-use slopos_e2e::{Report, attack_board, board, qtest, run_with_steps};
-use slopos_run::Builder;
+use slopos_e2e::{Report, attack_board, board, built, qtest, run_with_steps};
+use slopos_run::{Builder, Transport};
 use std::sync::mpsc::{Receiver, channel};
 
 /// How a message is delivered (Intel SDM volume 3, section 11.11.2): to a vector, to the one of lowest priority, as an
@@ -123,6 +123,20 @@ fn a_held_line_that_nobody_claims_is_masked_and_the_network_goes_on() {
     assert_eq!(report.outcome.console.matches("webget: done status=200").count(), 2, "{}", report.all());
     let told = report.outcome.log.iter().filter(|line| line.contains("nobody claims a line")).count();
     assert!(told < 10, "{told} lines\n{}", report.all());
+}
+
+#[test]
+fn a_held_line_of_the_flash_is_masked_though_the_network_sends_messages() {
+    let url = page();
+    let drive = format!("if=none,id=own,format=raw,snapshot=on,file={}", built("qemu_q35-attack.img").display());
+    let board = attack_board()
+        .disk(Transport::None)
+        .arguments(["-drive", &drive, "-device", "virtio-blk-pci,drive=own,vectors=0,addr=0x5"])
+        .arguments(["-device", "edu,addr=0x9"])
+        .append("start accomplice hog spin; help")
+        .when("exit  ", format!("webget {url}; hostile lines 1; exit\r"));
+    let report = beside(board, "exit  ", |board| edu(board, EDU_RAISE));
+    report.exits(0).shows("webget: done status=200").logs("interrupt: nobody claims a line");
 }
 
 #[test]

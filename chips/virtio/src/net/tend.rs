@@ -37,6 +37,14 @@ pub enum Tended {
 }
 
 impl<B: Bus> Net<B> {
+    /// Whether [`Net::tend`] has anything to do in this pass: in most passes it has not.
+    #[inline]
+    pub fn needs_tending(&self, idle: bool, now_us: u64) -> bool {
+        let watched = || self.waiting.is_some() || self.transmit.queue.in_flight() > 0;
+        let status_due = || now_us.saturating_sub(self.looked_us) >= LOOK_US;
+        self.broken.is_some() || !self.recovery.is_working() || idle && (watched() || status_due())
+    }
+
     /// Looks after the device, at `now_us`, in microseconds of any clock that does not go back. To be called in each
     /// pass; `idle` says that nothing was received in it, and only then the device is looked at. [`Net::due_us`] says
     /// when the next call is due though nothing happens.
@@ -44,7 +52,10 @@ impl<B: Bus> Net<B> {
     /// One line is logged for each change of the device's state, and none for a try that ends as the one before it.
     pub fn tend(&mut self, idle: bool, now_us: u64) -> Tended {
         let was_working = self.recovery.is_working();
-        if was_working && self.broken.is_none() && idle {
+        if was_working && self.broken.is_none() {
+            if !idle {
+                return Tended::Same;
+            }
             self.watch_transmission(now_us);
             self.watch_status(now_us);
         }
@@ -145,6 +156,10 @@ impl<B: Bus> Net<B> {
     /// Looks whether the device sends what it was given: one that for [`STALL_US`] has kept frames and sent none is
     /// broken. No interrupt tells of this. Between two looks no more than a second counts.
     pub(super) fn watch_transmission(&mut self, now_us: u64) {
+        if self.transmit.queue.in_flight() == 0 {
+            self.waiting = None;
+            return;
+        }
         // What was sent is taken back first: else one frame that was would hide that the others are not.
         self.reclaim();
         let in_flight = self.transmit.queue.in_flight();
