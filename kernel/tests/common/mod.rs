@@ -177,6 +177,8 @@ pub struct FakeObjects {
     pub slot_sectors: u64,
     /// Whether the device fails.
     pub broken: bool,
+    /// Whether there is no flash.
+    pub missing: bool,
     /// Every stretch that was read for a process: first sector and length.
     pub reads: Vec<(u64, usize)>,
     pub input: Vec<u8>,
@@ -208,6 +210,7 @@ impl Default for FakeObjects {
             flash: record(),
             slot_sectors: 2,
             broken: false,
+            missing: false,
             reads: Vec::new(),
             input: Vec::new(),
             output: Vec::new(),
@@ -274,6 +277,9 @@ impl Objects for FakeObjects {
     }
 
     fn app_slot(&mut self, _: ProcessId, app: &str, _: Instant) -> AppSlot {
+        if self.missing {
+            return AppSlot::NoFlash;
+        }
         if app == "app" { AppSlot::At(Extent { sector: 0, sectors: self.slot_sectors }) } else { AppSlot::Unknown }
     }
 
