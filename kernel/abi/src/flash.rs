@@ -251,6 +251,8 @@ mod tests {
     fn entries_that_touch_and_fill_the_flash_are_used() {
         let entries = [entry("a", KIND_APP, 4, 6), entry("b", KIND_DATA, 10, 90)];
         assert_eq!(check(&entries), (0b11, [].into()));
+        let turned = [entry("b", KIND_DATA, 10, 90), entry("a", KIND_DATA, 4, 6)];
+        assert_eq!(check(&turned), (0b11, [].into()));
     }
 
     #[test]
