@@ -93,6 +93,10 @@ soak seeds="100000" *OPTIONS:
 fuzz target seconds="60" *OPTIONS:
     @tools/sim/fuzz.sh "$@"
 
+# Changes a crate in one place after another and lists what no test notices: ./just mutants CRATE [--shard K/N], CRATE being kernel, capsules/net/src/tcp ...
+mutants *ARGUMENTS:
+    @tools/setup/mutants.sh "$@"
+
 # Checks format and lints.
 lint: setup
     @cargo fmt --all --check

@@ -243,6 +243,22 @@ mod tests {
     }
 
     #[test]
+    fn what_the_manifest_grants_of_the_console_is_told_in_its_own_words() {
+        let all = [ConsoleAccess::None, ConsoleAccess::Output, ConsoleAccess::Input];
+        assert_eq!(all.map(ConsoleAccess::word), ["none", "output", "input"]);
+    }
+
+    #[test]
+    fn those_that_are_open_are_counted() {
+        let mut table = DescriptorTable::new();
+        assert_eq!(table.open(), 0);
+        table.begin(ConsoleAccess::Output);
+        assert_eq!(table.open(), 3);
+        table.remove_any().unwrap();
+        assert_eq!(table.open(), 2);
+    }
+
+    #[test]
     fn a_missing_right_is_a_bad_descriptor() {
         let mut table = DescriptorTable::new();
         table.begin(ConsoleAccess::Input);

@@ -65,6 +65,7 @@ mod tests {
         );
         assert_eq!(grant.enter(ProcessId::new(1), |n| *n), Err(NoGrant));
         assert_eq!(grant.enter(ProcessId::new(9), |n| *n), Err(NoGrant));
-        assert_eq!(grant.each().count(), 1);
+        assert_eq!(grant.each().map(|(id, n)| (id.index(), *n)).collect::<Vec<_>>(), [(0, 2)]);
+        assert_eq!(grant.processes(), 2, "with or without a region");
     }
 }

@@ -39,3 +39,24 @@ impl Ledger {
         (i64::from(self.wins) - i64::from(self.losses)) * STAKE
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wins_and_losses_are_counted_apart_and_balanced_by_the_stake() {
+        let mut ledger = Ledger::EMPTY;
+        for _ in 0..5 {
+            ledger.win();
+        }
+        for _ in 0..2 {
+            ledger.lose();
+        }
+        assert_eq!((ledger.wins(), ledger.losses(), ledger.balance()), (5, 2, 30));
+        for _ in 0..4 {
+            ledger.lose();
+        }
+        assert_eq!((ledger.wins(), ledger.losses(), ledger.balance()), (5, 6, -10));
+    }
+}

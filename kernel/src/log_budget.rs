@@ -84,6 +84,23 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_was_left_out_is_said_before_the_next_one_and_none_otherwise() {
+        let mut budget = LogBudget::new();
+        // The lines that the budget itself writes, the caller writing none.
+        let own_lines = |budget: &mut LogBudget, millis| {
+            let before = slopos_host_log::lines();
+            let admitted = budget.admit("test", Instant::from_millis(millis));
+            (admitted, slopos_host_log::lines() - before)
+        };
+        for _ in 0..LOG_BURST {
+            assert_eq!(own_lines(&mut budget, 0), (true, 0));
+        }
+        assert_eq!(own_lines(&mut budget, 0), (false, 0));
+        assert_eq!(own_lines(&mut budget, 1_000), (true, 1));
+        assert_eq!(own_lines(&mut budget, 2_000), (true, 0));
+    }
+
+    #[test]
     fn a_quiet_time_fills_the_budget_and_no_more() {
         let mut budget = LogBudget::new();
         let burst =

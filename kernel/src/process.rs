@@ -100,5 +100,22 @@ mod tests {
         assert_eq!((set.len(), set.contains(ProcessId::new(3))), (3, false));
         assert_eq!(ProcessSet::EMPTY.each_from(0).count(), 0);
         assert_eq!(ProcessSet::ALL.intersection(set), set);
+        assert_eq!(ProcessSet::ALL.len(), 64);
+    }
+
+    #[test]
+    fn what_is_put_in_or_taken_out_twice_is_so_once() {
+        let (mut set, three) = (ProcessSet::EMPTY, ProcessId::new(3));
+        for index in [3, 3, 4] {
+            set.insert(ProcessId::new(index));
+        }
+        assert_eq!((set.len(), set.contains(three), set.contains(ProcessId::new(2))), (2, true, false));
+        for _ in 0..2 {
+            set.remove(three);
+        }
+        assert_eq!((set.len(), set.contains(three), set.contains(ProcessId::new(4))), (1, false, true));
+        assert!(!set.is_empty());
+        assert_eq!(set.take().each_from(0).map(ProcessId::index).collect::<Vec<_>>(), [4]);
+        assert!(set.is_empty());
     }
 }

@@ -115,6 +115,14 @@ mod tests {
     }
 
     #[test]
+    fn a_look_that_finds_nothing_begins_no_window() {
+        let mut source = Storm::new();
+        assert!(!source.note(0, Instant::from_millis(100)));
+        assert!(!source.note(STORM_LIMIT, Instant::from_millis(150)));
+        assert!(source.note(1, Instant::from_millis(220)), "within one window of the first events");
+    }
+
+    #[test]
     fn a_source_that_was_calm_is_forgiven() {
         let mut source = Storm::new();
         assert!(source.note(STORM_LIMIT + 1, Instant::BOOT));

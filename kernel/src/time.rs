@@ -152,6 +152,22 @@ mod tests {
     }
 
     #[test]
+    fn whole_units_are_rounded_down() {
+        let span = Duration::from_micros(61_999_999);
+        assert_eq!((span.as_secs(), span.as_millis(), span.as_micros()), (61, 61_999, 61_999_999));
+        assert_eq!((Instant::BOOT + span).as_millis(), 61_999);
+        assert_eq!(span - Duration::from_secs(61), Duration::from_micros(999_999));
+        assert_eq!(span + Duration::from_micros(1), Duration::from_secs(62));
+        assert_eq!(
+            (Duration::from_secs(62).divided_by(4), Duration::from_millis(3).times(5)),
+            (Duration::from_millis(15_500), Duration::from_millis(15))
+        );
+        let mut later = Instant::from_millis(3);
+        later += Duration::from_millis(4);
+        assert_eq!(later.since(Instant::from_millis(1)), Duration::from_millis(6));
+    }
+
+    #[test]
     fn a_timer_that_is_off_takes_no_more_memory_than_one_that_is_on() {
         assert_eq!(size_of::<Option<Instant>>(), size_of::<u64>());
         assert_eq!(Instant::from_micros(7).as_micros(), 7);

@@ -2,7 +2,8 @@
 
 mod common;
 
-use common::{FakeObjects, FakeProcessor, MEMORY, kernel, kernel_of};
+use common::fixture::{Fixture, fixture};
+use common::{MEMORY, kernel_of};
 use slopos_abi::info::{GrantInfo, NetInfo, SocketInfo, network};
 use slopos_abi::poll::{self, Entry};
 use slopos_abi::{DESCRIPTORS, Errno, rights, socket, syscall};
@@ -13,42 +14,10 @@ use slopos_kernel::process::ProcessId;
 use slopos_kernel::process::ProcessSet;
 use slopos_kernel::processor::Call;
 use slopos_kernel::processor::Trap;
-use slopos_kernel::scheduler::{Configuration, Kernel, Restart};
+use slopos_kernel::scheduler::{Configuration, Restart};
 use slopos_kernel::time::Instant;
 use std::ops::Range;
 use zerocopy::{FromBytes, IntoBytes};
-
-struct Fixture {
-    kernel: Kernel,
-    cpu: FakeProcessor,
-    objects: FakeObjects,
-}
-
-fn fixture() -> Fixture {
-    let mut fixture = Fixture { kernel: kernel(1), cpu: FakeProcessor::new(1), objects: FakeObjects::default() };
-    fixture.cpu.start_all(&mut fixture.kernel);
-    fixture
-}
-
-impl Fixture {
-    /// Makes a call; `None` where it blocks.
-    fn call(&mut self, number: u64, arguments: &[u64]) -> Option<Result<u64, Errno>> {
-        let mut all = [0; 6];
-        all[..arguments.len()].copy_from_slice(arguments);
-        self.cpu.traps[0].push_back(Trap::SystemCall(Call { number, arguments: all }));
-        self.step(0)
-    }
-
-    fn step(&mut self, millis: u64) -> Option<Result<u64, Errno>> {
-        self.cpu.results.clear();
-        self.kernel.run_next(&mut self.cpu, &mut self.objects, || Instant::from_millis(millis));
-        self.cpu.results.first().map(|&(_, value)| Errno::from_return(value))
-    }
-
-    fn ledger(&self) -> i64 {
-        self.kernel.process(ProcessId::new(0)).unwrap().ledger.balance()
-    }
-}
 
 #[test]
 fn unknown_numbers_are_enosys() {
@@ -344,4 +313,86 @@ fn sync_waits_for_the_device_and_needs_the_right_to_write() {
     assert_eq!(fixture.call(syscall::FS_SYNC, &[1]), Some(Err(Errno::Io)));
     assert_eq!(fixture.call(syscall::FS_SYNC, &[0]), Some(Err(Errno::BadDescriptor)), "it may only be read");
     assert_eq!(fixture.call(syscall::FS_SYNC, &[9]), Some(Err(Errno::BadDescriptor)));
+}
+
+#[test]
+fn what_waits_to_be_written_can_be_had_from_its_buffer_and_nothing_else_can() {
+    let mut fixture = fixture();
+    let descriptor = fixture.call(syscall::SOCKET, &[socket::KIND_STREAM, 0]).unwrap().unwrap();
+    let object = Object::Socket(1);
+    fixture.cpu.memory[0][100..110].copy_from_slice(b"0123456789");
+    let part = |fixture: &mut Fixture, object: Object, range: Range<usize>| {
+        let Fixture { kernel, cpu, .. } = fixture;
+        kernel.waiting_writer(ProcessId::new(0), &object, range, cpu, &Token).map(<[u8]>::to_vec)
+    };
+    assert_eq!(part(&mut fixture, object, 0..1), None, "it does not wait");
+    fixture.objects.full = true;
+    assert_eq!(fixture.call(syscall::FS_WRITE, &[descriptor, MEMORY + 100, 10]), None);
+    assert_eq!(part(&mut fixture, object, 0..10).unwrap(), b"0123456789");
+    assert_eq!(part(&mut fixture, object, 4..6).unwrap(), b"45");
+    assert_eq!(part(&mut fixture, object, 9..10).unwrap(), b"9");
+    for outside in [0..11, 10..11, 5..5, usize::MAX..usize::MAX, 1..usize::MAX] {
+        assert_eq!(part(&mut fixture, object, outside), None);
+    }
+    assert_eq!(part(&mut fixture, Object::Console, 0..1), None, "it waits for another object");
+    let Fixture { kernel, cpu, .. } = &mut fixture;
+    let reader = kernel.waiting_reader(ProcessId::new(0), &object, 0..1, cpu, &Token);
+    assert_eq!(reader, None, "it does not wait to read");
+}
+
+#[test]
+fn a_denied_console_hides_no_other_descriptor_and_is_said_once() {
+    let mut fixture = fixture();
+    fixture.kernel = kernel_of(&WITHOUT_CONSOLE);
+    fixture.cpu.start_all(&mut fixture.kernel);
+    fixture.objects.input = b"data".to_vec();
+    let before = slopos_host_log::lines();
+    let descriptor = fixture.call(syscall::SOCKET, &[socket::KIND_STREAM, 0]).unwrap().unwrap();
+    for number in [syscall::FS_READ, syscall::FS_WRITE] {
+        assert_eq!(fixture.call(number, &[descriptor, MEMORY, 4]), Some(Ok(4)));
+        assert_eq!(fixture.call(number, &[9, MEMORY, 4]), Some(Err(Errno::BadDescriptor)));
+    }
+    assert_eq!(slopos_host_log::lines(), before);
+    for _ in 0..3 {
+        assert_eq!(fixture.call(syscall::FS_WRITE, &[1, MEMORY, 4]), Some(Err(Errno::Access)));
+    }
+    assert_eq!(slopos_host_log::lines(), before + 1);
+    // What it closed is not denied, but no longer there.
+    assert_eq!(fixture.call(syscall::FS_CLOSE, &[1]), Some(Ok(0)));
+    assert_eq!(fixture.call(syscall::FS_WRITE, &[1, MEMORY, 4]), Some(Err(Errno::BadDescriptor)));
+    assert_eq!(fixture.kernel.process(ProcessId::new(0)).unwrap().denials, 3);
+}
+
+#[test]
+fn a_name_that_only_begins_like_a_granted_one_opens_nothing() {
+    let mut fixture = fixture();
+    fixture.kernel = kernel_of(&WITHOUT_CONSOLE);
+    fixture.cpu.start_all(&mut fixture.kernel);
+    fixture.cpu.memory[0][..17].copy_from_slice(b"sixteen letters!?");
+    assert_eq!(fixture.call(syscall::FS_OPEN, &[MEMORY, 17]), Some(Err(Errno::NotFound)));
+    assert_eq!(fixture.call(syscall::FS_OPEN, &[MEMORY, 15]), Some(Err(Errno::NotFound)));
+    let descriptor = fixture.call(syscall::FS_OPEN, &[MEMORY, 16]).unwrap().unwrap();
+    let both = rights::READ | rights::WRITE;
+    assert_eq!(fixture.call(syscall::RESTRICT, &[descriptor, rights::ALL]), Some(Ok(both)));
+}
+
+static WITHOUT_CONSOLE: [Configuration; 1] = [Configuration {
+    name: "p",
+    app: "app",
+    arguments: &[],
+    start_at_boot: false,
+    flash: &["sixteen letters!"],
+    restart: Restart::Never,
+    priority: 3,
+    console: ConsoleAccess::None,
+}];
+
+#[test]
+fn each_call_is_counted_and_the_time_is_that_since_boot() {
+    let mut fixture = fixture();
+    for millis in [0, 7, 12_345] {
+        fixture.cpu.traps[0].push_back(Trap::SystemCall(Call { number: syscall::GET_TIME_MS, arguments: [0; 6] }));
+        assert_eq!(fixture.step(millis), Some(Ok(millis)));
+    }
+    assert_eq!(fixture.kernel.process(ProcessId::new(0)).unwrap().calls, 3);
 }

@@ -106,6 +106,12 @@ mod tests {
             assert_eq!(Errno::from_return(errno.to_return()), Err(errno));
         }
         assert_eq!(Errno::from_return(7), Ok(7));
+        assert_eq!(Errno::from_return(0), Ok(0));
         assert_eq!(Errno::from_return(i64::MIN + 1), Err(Errno::Invalid));
+    }
+    #[test]
+    fn symbols_are_the_conventional_ones() {
+        let named = [(Errno::NotFound, "ENOENT"), (Errno::TimedOut, "ETIMEDOUT"), (Errno::Invalid, "EINVAL")];
+        assert_eq!(named.map(|(errno, _)| errno.symbol()), named.map(|(_, symbol)| symbol));
     }
 }

@@ -251,6 +251,8 @@ mod tests {
     fn entries_that_touch_and_fill_the_flash_are_used() {
         let entries = [entry("a", KIND_APP, 4, 6), entry("b", KIND_DATA, 10, 90)];
         assert_eq!(check(&entries), (0b11, [].into()));
+        let turned = [entry("b", KIND_DATA, 10, 90), entry("a", KIND_DATA, 4, 6)];
+        assert_eq!(check(&turned), (0b11, [].into()));
     }
 
     #[test]
@@ -289,5 +291,30 @@ mod tests {
         twin.name[8] = b'!';
         let entries = [entry("first", KIND_DATA, 4, 6), twin];
         assert_eq!(check(&entries), (0b01, [(1, EntryFault::SameName(0))].into()));
+    }
+    #[test]
+    fn a_name_fills_its_field_at_most_and_is_read_as_it_was_written() {
+        for text in ["x", "sixteen letters!"] {
+            assert_eq!(name_text(&name_bytes(text).unwrap()), Some(text));
+        }
+        for text in ["", "seventeen letters"] {
+            assert_eq!(name_bytes(text), None);
+        }
+    }
+
+    #[test]
+    fn each_fault_of_an_entry_is_told_in_words_of_its_own() {
+        let faults = [
+            EntryFault::NoName,
+            EntryFault::Kind(3),
+            EntryFault::InMap,
+            EntryFault::Empty,
+            EntryFault::BeyondEnd,
+            EntryFault::SameName(0),
+            EntryFault::Overlaps(0),
+        ];
+        let texts: std::collections::BTreeSet<_> = faults.iter().map(|fault| fault.text()).collect();
+        assert_eq!(texts.len(), faults.len());
+        assert!(texts.iter().all(|text| text.starts_with("it ") || text.starts_with("another ")), "{texts:?}");
     }
 }

@@ -134,3 +134,23 @@ pub enum SocketState {
     LastAck = 9,
     TimeWait = 10,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_traffic_all_else_is_told() {
+        let info = NetInfo { address: [10, 0, 2, 15], prefix: 24, mtu: 1_500, ledger: 10, ..NetInfo::default() };
+        let busy = NetInfo {
+            receive_frames: 1,
+            receive_bytes: 2,
+            receive_dropped: 3,
+            transmit_frames: 4,
+            transmit_bytes: 5,
+            retransmits: 6,
+            ..info
+        };
+        assert_eq!(busy.without_traffic(), info);
+    }
+}

@@ -47,3 +47,23 @@ pub const fn arguments_max(stack_bytes: usize) -> usize {
 pub const STATUS_KILLED: i32 = 110;
 /// Largest exit status that the debug-exit device can report; a larger or negative one counts as this.
 pub const STATUS_MAX: i32 = 111;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_have_half_of_the_stack_and_no_more_than_a_command_of_8_kib_needs() {
+        assert_eq!(ARGUMENTS_MAX, 8_193);
+        for (stack, most) in [(0, 0), (4_096, 2_048), (16_385, 8_192), (16_386, 8_193), (1 << 20, 8_193)] {
+            assert_eq!(arguments_max(stack), most, "of {stack} bytes");
+        }
+    }
+
+    #[test]
+    fn bits_are_those_that_programs_in_the_flash_were_built_with() {
+        assert_eq!([rights::READ, rights::WRITE, rights::CONNECT, rights::ALL], [1, 2, 4, 7]);
+        assert_eq!([socket::NONBLOCK, socket::NODELAY, socket::KEEPALIVE, socket::ALL_FLAGS], [1, 2, 4, 7]);
+        assert_eq!([poll::READABLE, poll::WRITABLE, poll::ERROR, poll::HANGUP, poll::INVALID], [1, 2, 4, 8, 16]);
+    }
+}

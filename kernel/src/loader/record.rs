@@ -158,3 +158,172 @@ pub fn fills_gaps(image: &Image, part_offset: u64, part: &[u8]) -> bool {
     }
     rest.iter().any(|&byte| byte != 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use slopos_abi::flash::READ;
+    use zerocopy::IntoBytes;
+
+    const RAM: u64 = 16_384;
+
+    fn segment(address: u64, memory_bytes: u32, file_bytes: u32, offset: u32, flags: u32) -> Segment {
+        Segment { address: USER_BASE + address, memory_bytes, file_bytes, offset, flags: flags | READ, reserved: 0 }
+    }
+
+    fn header() -> AppHeader {
+        let mut header = AppHeader::read_from_bytes(&[0; SECTOR]).unwrap();
+        (header.magic, header.version) = (flash::APP_MAGIC, flash::VERSION);
+        header.name = flash::name_bytes("app").unwrap();
+        header.entry = USER_BASE;
+        header.segment_count = 2;
+        header.segments[0] = segment(0, 6_000, 6_000, 512, EXECUTE);
+        header.segments[1] = segment(8_192, 5_000, 1_000, 6_512, WRITE);
+        header.record_bytes = 15 * 512;
+        header
+    }
+
+    /// What a header is found to be that differs so from a good one, in a slot of so many sectors.
+    fn check(sectors: u64, change: impl FnOnce(&mut AppHeader)) -> Result<(), AppError> {
+        let mut header = header();
+        change(&mut header);
+        read_header(header.as_bytes(), "app", Extent { sector: 4, sectors }, RAM).map(|_| ())
+    }
+
+    #[test]
+    fn a_record_may_fill_its_slot_and_its_ram_to_the_last_byte() {
+        assert_eq!(check(15, |_| ()), Ok(()));
+        assert_eq!(check(14, |_| ()), Err(AppError::Length));
+        assert_eq!(check(15, |h| h.segments[1].file_bytes = 1_168), Ok(()));
+        assert_eq!(check(15, |h| h.segments[1].file_bytes = 1_169), Err(AppError::Segment(1)));
+        assert_eq!(check(15, |h| h.segments[1].memory_bytes = 8_192), Ok(()));
+        assert_eq!(check(15, |h| h.segments[1].memory_bytes = 8_193), Err(AppError::TooLarge(RAM + 1)));
+        assert_eq!(check(15, |h| h.segments[0].memory_bytes = 8_192), Ok(()));
+        assert_eq!(check(15, |h| h.segments[0].memory_bytes = 8_193), Err(AppError::Segment(1)));
+    }
+
+    #[test]
+    fn a_page_may_lie_between_two_segments_and_behind_the_last_and_no_more() {
+        let gap = |bytes: u32| {
+            move |h: &mut AppHeader| {
+                h.segments[1].offset += bytes;
+                h.record_bytes = u64::from(h.segments[1].offset + 1_000).next_multiple_of(512);
+            }
+        };
+        for (bytes, expected) in [(0, Ok(())), (4_096, Ok(())), (4_104, Err(AppError::Segment(1)))] {
+            assert_eq!(check(40, gap(bytes)), expected, "{bytes} bytes");
+        }
+        assert_eq!(check(40, |h| h.segments[1].offset -= 8), Err(AppError::Segment(1)), "it lies over the first");
+        let behind = |sectors: u64| {
+            move |h: &mut AppHeader| {
+                h.segments[1].file_bytes = 1_168;
+                h.record_bytes = (15 + sectors) * 512;
+            }
+        };
+        assert_eq!((check(40, behind(8)), check(40, behind(9))), (Ok(()), Err(AppError::Length)));
+    }
+
+    #[test]
+    fn a_segment_of_zeros_has_no_place_in_the_record() {
+        for offset in [0, 520, 6_512, 7_680] {
+            let between = |h: &mut AppHeader| {
+                h.segment_count = 3;
+                h.segments[2] = h.segments[1];
+                h.segments[2].address += 4_096;
+                h.segments[1] = segment(8_192, 4_096, 0, offset, WRITE);
+                h.segments[2].memory_bytes = 1_000;
+            };
+            assert_eq!(check(15, between), Ok(()), "offset {offset}");
+        }
+        let alone = |h: &mut AppHeader| {
+            (h.segment_count, h.record_bytes) = (1, 512);
+            h.segments[0] = segment(0, 16, 0, 0, EXECUTE);
+        };
+        assert_eq!(check(1, alone), Ok(()), "a header is a record");
+        assert_eq!(check(1, |h| h.record_bytes = 0), Err(AppError::Length));
+        assert_eq!(check(40, |h| h.record_bytes += 256), Err(AppError::Length));
+    }
+
+    #[test]
+    fn the_entry_is_an_instruction_of_the_program() {
+        for (entry, expected) in [
+            (USER_BASE + 5_999, Ok(())),
+            (USER_BASE + 6_000, Err(AppError::Entry)),
+            (USER_BASE + 8_192, Err(AppError::Entry)),
+            (USER_BASE - 1, Err(AppError::Entry)),
+            (0, Err(AppError::Entry)),
+        ] {
+            assert_eq!(check(15, |h| h.entry = entry), expected, "{entry:#x}");
+        }
+        let code_behind = |h: &mut AppHeader| (h.segments[1].flags, h.entry) = (EXECUTE, USER_BASE + 8_192);
+        assert_eq!(check(15, code_behind), Ok(()));
+    }
+
+    #[test]
+    fn each_thing_that_cannot_be_has_its_own_error() {
+        assert_eq!(check(15, |h| h.magic[7] ^= 1), Err(AppError::Magic));
+        assert_eq!(check(15, |h| h.version = 2), Err(AppError::Version(2)));
+        assert_eq!(check(15, |h| h.name[0] = b'b'), Err(AppError::Name));
+        assert_eq!(check(15, |h| h.name[8] = b'!'), Err(AppError::Name), "behind the end of the name");
+        assert_eq!(check(15, |h| h.segment_count = 9), Err(AppError::Segment(SEGMENTS as u8)));
+        assert_eq!(check(15, |h| h.segments[0].flags |= WRITE), Err(AppError::Segment(0)));
+        assert_eq!(check(15, |h| h.segments[1].address += 8), Err(AppError::Segment(1)));
+        assert_eq!(check(15, |h| h.segments[1].address = USER_BASE + 4_096), Err(AppError::Segment(1)));
+        assert_eq!(check(15, |h| h.segments[1].memory_bytes = 999), Err(AppError::Segment(1)));
+        let slot = Extent { sector: 4, sectors: 15 };
+        assert_eq!(read_header(&header().as_bytes()[..511], "app", slot, RAM).unwrap_err(), AppError::Magic);
+        let mut first = header();
+        first.sha256 = [7; 32];
+        let (record, covered) = read_header(first.as_bytes(), "app", slot, RAM).unwrap();
+        assert_eq!((record.sha256, covered.sha256, record.bytes), ([7; 32], [0; 32], 7_680));
+    }
+
+    /// Two pieces with bytes of the record and one without, and what lies between.
+    fn pieces() -> Image {
+        let segments = [segment(4, 0, 8, 16, 0), segment(14, 0, 0, 26, 0), segment(20, 0, 10, 30, 0)];
+        Image { entry: 0, segments: segments.into_iter().collect() }
+    }
+
+    #[test]
+    fn each_part_of_a_record_lands_where_its_segment_is_wherever_it_is_cut() {
+        let image = pieces();
+        let record: std::vec::Vec<u8> = (0..50).collect();
+        for start in 8..50 {
+            for end in start..50 {
+                let mut ram = [0xff; 40];
+                for segment in &image.segments {
+                    copy_overlap(segment, start as u64, &record[start..end], &mut ram);
+                }
+                for (at, &byte) in ram.iter().enumerate() {
+                    let from = match at {
+                        4..12 => at + 12,
+                        20..30 => at + 10,
+                        _ => usize::MAX,
+                    };
+                    let expected = if (start..end).contains(&from) { from as u8 } else { 0xff };
+                    assert_eq!(byte, expected, "byte {at} of {start}..{end}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_byte_of_no_segment_is_found_wherever_the_record_is_cut() {
+        let image = pieces();
+        for found in 8..50_usize {
+            let mut record = [0; 50];
+            record[found] = 1;
+            let in_gap = !(16..24).contains(&found) && !(30..40).contains(&found);
+            for start in 8..50 {
+                for end in start..50 {
+                    let expected = in_gap && (start..end).contains(&found);
+                    assert_eq!(
+                        fills_gaps(&image, start as u64, &record[start..end]),
+                        expected,
+                        "byte {found} of {start}..{end}"
+                    );
+                }
+            }
+        }
+    }
+}

@@ -67,3 +67,15 @@ fn an_entry_that_cannot_be_is_refused_and_the_rest_is_used() {
     assert_eq!((map.region(0), map.region(2)), (None, None), "nor by their number");
     assert_eq!(map.data("scratch"), Some(4));
 }
+
+#[test]
+fn a_map_may_be_full() {
+    let names: std::vec::Vec<_> = (0..62).map(|index| std::format!("app {index}")).collect();
+    let entries: std::vec::Vec<_> = (4..).zip(&names).map(|(sector, name)| entry(name, KIND_APP, sector, 1)).collect();
+    let bytes = map(&entries);
+    assert_eq!(bytes.len(), 4 * 512);
+    let map = FlashMap::parse(&bytes, 66).unwrap();
+    for (sector, name) in (4..).zip(&names) {
+        assert_eq!(map.app(name), Some(Extent { sector, sectors: 1 }));
+    }
+}

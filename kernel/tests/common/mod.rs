@@ -16,6 +16,8 @@ use slopos_kernel::time::Instant;
 use std::collections::VecDeque;
 use zerocopy::{FromBytes, IntoBytes};
 
+pub mod fixture;
+
 /// Address of the one page that a fake process has.
 pub const MEMORY: u64 = 0x40_0000;
 
@@ -175,11 +177,17 @@ pub struct FakeObjects {
     pub slot_sectors: u64,
     /// Whether the device fails.
     pub broken: bool,
+    /// Whether there is no flash.
+    pub missing: bool,
     /// Every stretch that was read for a process: first sector and length.
     pub reads: Vec<(u64, usize)>,
     pub input: Vec<u8>,
     pub output: Vec<u8>,
+    /// Nothing can be written now.
+    pub full: bool,
     pub connect: Vec<Result<(), Errno>>,
+    /// What the last connect was to reach, and until when.
+    pub connecting: Option<(Remote, Instant)>,
     pub ready: u16,
     pub sockets: u16,
     pub closed: usize,
@@ -189,6 +197,8 @@ pub struct FakeObjects {
     pub restricted: Vec<RemoteRange>,
     /// The processes have no network grant.
     pub without_network: bool,
+    /// Every socket of the grant is in use.
+    pub out_of_sockets: bool,
     pub synced: Vec<Result<(), Errno>>,
     /// What processes that are being loaded have asked for: first sector and length.
     pub fetches: Vec<(ProcessId, u64, usize)>,
@@ -200,10 +210,13 @@ impl Default for FakeObjects {
             flash: record(),
             slot_sectors: 2,
             broken: false,
+            missing: false,
             reads: Vec::new(),
             input: Vec::new(),
             output: Vec::new(),
+            full: false,
             connect: Vec::new(),
+            connecting: None,
             ready: 0,
             sockets: 0,
             closed: 0,
@@ -212,6 +225,7 @@ impl Default for FakeObjects {
             exited: Vec::new(),
             restricted: Vec::new(),
             without_network: false,
+            out_of_sockets: false,
             synced: Vec::new(),
             fetches: Vec::new(),
         }
@@ -239,6 +253,7 @@ impl Objects for FakeObjects {
     }
 
     fn read(&mut self, _: ProcessId, _: &mut Object, buffer: &mut [u8], _: Instant) -> Result<usize, Errno> {
+        assert!(!buffer.is_empty(), "the kernel asks for something");
         if self.input.is_empty() {
             return Err(Errno::Again);
         }
@@ -249,6 +264,10 @@ impl Objects for FakeObjects {
     }
 
     fn write(&mut self, _: ProcessId, _: &mut Object, bytes: &[u8], _: Instant) -> Result<usize, Errno> {
+        assert!(!bytes.is_empty(), "the kernel hands over something");
+        if self.full {
+            return Err(Errno::Again);
+        }
         self.output.extend_from_slice(bytes);
         Ok(bytes.len())
     }
@@ -258,6 +277,9 @@ impl Objects for FakeObjects {
     }
 
     fn app_slot(&mut self, _: ProcessId, app: &str, _: Instant) -> AppSlot {
+        if self.missing {
+            return AppSlot::NoFlash;
+        }
         if app == "app" { AppSlot::At(Extent { sector: 0, sectors: self.slot_sectors }) } else { AppSlot::Unknown }
     }
 
@@ -279,11 +301,22 @@ impl Objects for FakeObjects {
         if self.without_network {
             return Err(Errno::Access);
         }
+        if self.out_of_sockets {
+            return Err(Errno::TooManyOpen);
+        }
         self.sockets += 1;
         Ok(Object::Socket(self.sockets))
     }
 
-    fn connect(&mut self, _: ProcessId, _: &Object, _: Remote, _: Instant, _: Instant) -> Result<(), Errno> {
+    fn connect(
+        &mut self,
+        _: ProcessId,
+        _: &Object,
+        remote: Remote,
+        deadline: Instant,
+        _: Instant,
+    ) -> Result<(), Errno> {
+        self.connecting = Some((remote, deadline));
         self.connect.remove(0)
     }
 
