@@ -510,3 +510,6 @@ fn a_renewal_that_would_change_the_address_is_not_taken() {
 
 #[path = "client_terms_tests.rs"]
 mod terms;
+
+#[path = "client_bounds_tests.rs"]
+mod bounds;

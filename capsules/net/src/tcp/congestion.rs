@@ -202,6 +202,9 @@ fn cube_root(mut radicand: u64) -> u64 {
 }
 
 #[cfg(test)]
+mod reference;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

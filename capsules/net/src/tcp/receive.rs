@@ -434,7 +434,6 @@ impl Socket<'_> {
         if length > 0 {
             if !self.control.owned {
                 // Nobody will read it, and the peer must not believe that somebody did.
-                counters.resets_sent += 1;
                 self.control.reset_due = Some(self.control.reset_reply());
                 self.end(None);
                 return;
@@ -471,10 +470,9 @@ impl Socket<'_> {
             }
         };
         control.receive.next += taken as u32;
-        let reached = control.assembler.close_gap(control.receive.next);
-        let joined = reached.bytes_after(control.receive.next);
-        if joined > 0 || !control.assembler.is_empty() {
-            self.receive_ring.extend(joined as usize);
+        if !control.assembler.is_empty() {
+            let reached = control.assembler.close_gap(control.receive.next);
+            self.receive_ring.extend(reached.bytes_after(control.receive.next) as usize);
             control.receive.next = reached;
             // The peer is repairing a loss and waits for word of it (RFC 5681 section 4.2).
             control.debt.now = true;

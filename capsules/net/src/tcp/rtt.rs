@@ -150,6 +150,9 @@ mod tests {
         let round_trip = measured(&[800, 400]);
         assert_eq!(round_trip.smoothed(), Some(Duration::from_millis(750)));
         assert_eq!(round_trip.timeout(), Duration::from_millis(750 + 4 * 400));
+        let round_trip = measured(&[400, 800]);
+        assert_eq!(round_trip.smoothed(), Some(Duration::from_millis(450)));
+        assert_eq!(round_trip.timeout(), Duration::from_millis(450 + 4 * 250));
     }
 
     #[test]
@@ -169,6 +172,7 @@ mod tests {
         assert_eq!(sample(0, 50), Some(Duration::from_millis(50)));
         assert_eq!(sample(1_000, 40), Some(Duration::from_millis(40)));
         assert_eq!(sample(300_900, 60), Some(Duration::from_millis(40)));
+        assert_eq!(sample(300_980, 60), Some(Duration::from_millis(40)), "to the end of the last minute");
         assert_eq!(sample(301_100, 60), Some(Duration::from_millis(60)));
     }
 

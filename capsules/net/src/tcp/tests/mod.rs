@@ -10,7 +10,9 @@ use super::*;
 
 mod arrival;
 mod attacks;
+mod bounds;
 mod close;
+mod counts;
 mod handshake;
 mod incoming;
 mod loss;

@@ -1,0 +1,53 @@
+//! Each rule of the client's just inside its bound and just outside.
+
+use super::*;
+
+#[test]
+fn a_station_with_another_address_asks_and_is_answered_by_that() {
+    const OTHER: MacAddress = MacAddress([0x52, 0x54, 0, 0xab, 0xcd, 0xef]);
+    let mut bench = Bench::new();
+    bench.client.set_mac(OTHER);
+    bench.step(at(0)).unwrap();
+    let mut out = [0; 400];
+    bench.client.transmit(&mut out, at(0), &mut bench.random).unwrap();
+    assert_eq!(out[28..34], OTHER.0);
+    assert_eq!(bench.answer(at(0), MessageType::Offer, |_| {}), Err(Ignored::NotForUs), "that is the old one's");
+    assert_eq!(bench.answer(at(0), MessageType::Offer, |reply| reply.station = OTHER), Ok(None));
+    assert_eq!(bench.sent(at(0)), Some(REQUEST));
+}
+
+#[test]
+fn an_acknowledgement_that_names_no_address_means_the_one_that_was_asked_for() {
+    let mut bench = Bench::bound(1_000);
+    bench.sent(at(500)).unwrap();
+    let nameless = |reply: &mut Reply| reply.your_address = Ipv4Address::UNSPECIFIED;
+    assert!(matches!(bench.answer(at(501), MessageType::Ack, nameless), Ok(Some(Event::Bound(_)))));
+    assert_eq!(bench.client.lease().unwrap().address, ADDRESS);
+}
+
+#[test]
+fn a_missing_mask_follows_the_class_of_the_address() {
+    // RFC 1122 section 3.3.1.1: the first bits of the address say which class it is of.
+    let classes = [
+        ([1, 0, 0, 5], 8),
+        ([126, 9, 9, 9], 8),
+        ([128, 1, 2, 3], 16),
+        ([172, 16, 0, 9], 16),
+        ([191, 255, 0, 1], 16),
+        ([192, 0, 1, 1], 24),
+        ([223, 1, 1, 1], 24),
+    ];
+    for (address, prefix) in classes {
+        let mut bench = Bench::new();
+        bench.sent(at(0));
+        let maskless = |reply: &mut Reply| {
+            reply.your_address = Ipv4Address(address);
+            reply.options.mask = None;
+            reply.options.router = None;
+        };
+        bench.answer(at(0), MessageType::Offer, maskless).unwrap();
+        bench.sent(at(1));
+        bench.answer(at(1), MessageType::Ack, maskless).unwrap();
+        assert_eq!(bench.client.lease().unwrap().prefix, prefix, "{address:?}");
+    }
+}
