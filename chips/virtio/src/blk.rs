@@ -353,7 +353,7 @@ impl<B: Bus> Block<B> {
                 Some(Ok(used)) => match self.take_back(used) {
                     Ok((id, tag, read)) => {
                         self.silent_since_us = now_us;
-                        self.phase.answered();
+                        self.phase.answered(now_us);
                         let result = self.answer(id, used.length, read);
                         return Some(take(tag, result));
                     }

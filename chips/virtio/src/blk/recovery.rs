@@ -1,12 +1,13 @@
 //! How a block device that went wrong comes back: a state machine that never waits.
 //!
 //! It is told to reset itself at once, so that it no longer has the buffers. Once it has, it is started again: without
-//! a pause where it worked before, else after a pause that doubles up to a minute. Each change of state is a line of the
+//! a pause where it worked for a while before, else after a pause that doubles up to a minute. Each change of state is a line of the
 //! log, and a device that stays away is not spoken of again.
 
 use slopos_q35::register::Bus;
 
 use super::{Block, BlockError, REQUEST_LIMIT_US, Request, STALL_US, StartError};
+use crate::recovery::PROOF_US;
 use crate::transport::ResetProgress;
 
 /// How long the device may take for its reset.
@@ -44,8 +45,8 @@ pub(super) struct Phase {
     doing: Doing,
     /// The next pause; 0 before the first.
     pause_us: u64,
-    /// Whether a request came back since the device was last started.
-    proven: bool,
+    /// When the device was last started.
+    started_us: u64,
     told: Option<Trouble>,
     /// When a device that is being reset was last looked at.
     looked_us: u64,
@@ -54,16 +55,19 @@ pub(super) struct Phase {
 impl Phase {
     /// A device that nobody has looked at yet.
     pub const fn new() -> Phase {
-        Phase { doing: Doing::Paused { until_us: 0 }, pause_us: 0, proven: false, told: None, looked_us: 0 }
+        Phase { doing: Doing::Paused { until_us: 0 }, pause_us: 0, started_us: 0, told: None, looked_us: 0 }
     }
 
     pub fn is_running(&self) -> bool {
         self.doing == Doing::Running
     }
 
-    /// The device answered a request.
-    pub fn answered(&mut self) {
-        self.proven = true;
+    /// The device answered a request. One that still does so after [`PROOF_US`] is trusted; one that answers and fails in
+    /// turn is not.
+    pub fn answered(&mut self, now_us: u64) {
+        if now_us.saturating_sub(self.started_us) >= PROOF_US {
+            self.pause_us = 0;
+        }
     }
 
     fn tell(&mut self, trouble: Trouble) {
@@ -80,10 +84,6 @@ impl Phase {
 
     /// The pause that is due now; the next one is longer.
     fn next_pause(&mut self) -> u64 {
-        if core::mem::take(&mut self.proven) {
-            self.pause_us = 0;
-            return 0;
-        }
         let pause = self.pause_us;
         self.pause_us = pause.saturating_mul(2).clamp(PAUSE_MIN_US, PAUSE_MAX_US);
         pause
@@ -174,6 +174,7 @@ impl<B: Bus> Block<B> {
         match self.set_up() {
             Ok(()) => {
                 self.phase.told = None;
+                self.phase.started_us = now_us;
                 self.phase.doing = Doing::Running;
             }
             Err(error) => {

@@ -6,6 +6,7 @@ use std::cell::Cell;
 
 use super::*;
 use crate::fake::{Event, Fake, State, VERSION_1, physical};
+use crate::recovery::PROOF_US;
 
 const READ_ONLY: u64 = 1 << 5;
 const FLUSH: u64 = 1 << 9;
@@ -407,6 +408,23 @@ fn a_device_that_stays_away_is_tried_ever_more_rarely() {
 }
 
 #[test]
+fn a_device_that_answers_once_and_fails_each_time_is_paused_longer_each_time() {
+    let (mut bench, fake) = start(true, 0);
+    let mut pauses = vec![];
+    for _ in 0..12 {
+        fake.state().on_notify = Some(disk);
+        assert_eq!(bench.flush(), Ok(()));
+        fake.state().on_notify = None;
+        assert_eq!(bench.submit(0, Operation::Flush), Ok(()));
+        assert_eq!(bench.pass(STALL_US).len(), 1);
+        let from = bench.now_us;
+        bench.recover();
+        pauses.push(bench.now_us - from);
+    }
+    assert!(pauses.is_sorted() && pauses[11] >= 60_000_000, "one answer is no proof: {pauses:?}");
+}
+
+#[test]
 fn a_device_that_starts_and_never_answers_is_paused_longer_each_time() {
     let (mut bench, fake) = start(true, 0);
     fake.state().on_notify = None;
@@ -419,8 +437,9 @@ fn a_device_that_starts_and_never_answers_is_paused_longer_each_time() {
         pauses.push(bench.now_us - from);
     }
     assert!(pauses.is_sorted() && pauses[11] >= 60_000_000, "{pauses:?}");
-    // Once it answers it is trusted again.
+    // Once it has answered for a while it is trusted again.
     fake.state().on_notify = Some(disk);
+    bench.pass(PROOF_US);
     assert_eq!(bench.flush(), Ok(()));
     fake.state().on_notify = None;
     assert_eq!(bench.submit(0, Operation::Flush), Ok(()));
