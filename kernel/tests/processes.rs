@@ -149,6 +149,24 @@ fn each_program_that_cannot_be_loaded_is_said_within_a_budget_but_not_for_want_o
 }
 
 #[test]
+fn only_who_waits_is_woken() {
+    let (mut kernel, mut cpu, mut objects) = (kernel(2), FakeProcessor::new(2), FakeObjects::default());
+    start(&mut kernel, &mut cpu, FIRST, &[]);
+    kernel.wake(ProcessSet::ALL);
+    assert!(!kernel.wakes(), "it is being loaded and has something to do");
+    while kernel.runnable() > 0 {
+        kernel.run_next(&mut cpu, &mut objects, || Instant::BOOT);
+    }
+    kernel.kill(FIRST, &mut objects, Instant::BOOT, &Token);
+    kernel.wake(ProcessSet::ALL);
+    assert_eq!(
+        (kernel.runnable(), kernel.process(FIRST).unwrap().state()),
+        (0, State::Stopped),
+        "it waited when killed"
+    );
+}
+
+#[test]
 fn what_is_woken_while_it_is_loaded_asks_again_and_begins_once() {
     let (mut kernel, mut cpu, mut objects) = (kernel(2), FakeProcessor::new(2), FakeObjects::default());
     start(&mut kernel, &mut cpu, FIRST, &[]);

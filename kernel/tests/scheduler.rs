@@ -112,6 +112,45 @@ fn being_woken_again_and_again_gives_no_more_than_a_slice() {
     assert!(first >= cpu.runs.len() / 5, "the first ran {first} times of {}", cpu.runs.len());
 }
 
+/// Two processes of which the first waits for input and is woken by some, while the other computes.
+fn woken_beside_an_equal() -> (Kernel, FakeProcessor, FakeObjects) {
+    let (mut kernel, mut cpu, mut objects) = (kernel(2), FakeProcessor::new(2), FakeObjects::default());
+    cpu.start_all(&mut kernel);
+    cpu.traps[0].push_back(call(syscall::FS_READ, [0, MEMORY, 1, 0, 0, 0]));
+    for _ in 0..2 {
+        kernel.run_next(&mut cpu, &mut objects, at(0));
+    }
+    objects.input = vec![7];
+    kernel.wake(ProcessSet::ALL);
+    kernel.run_next(&mut cpu, &mut objects, at(0));
+    assert_eq!((cpu.runs.as_slice(), cpu.results.as_slice()), ([0, 1].as_slice(), [(0, 1)].as_slice()));
+    cpu.runs.clear();
+    (kernel, cpu, objects)
+}
+
+#[test]
+fn who_was_woken_and_then_computes_goes_before_its_equals_for_one_slice() {
+    let (mut kernel, mut cpu, mut objects) = woken_beside_an_equal();
+    let now = ticking(TIME_SLICE.divided_by(2));
+    assert!(kernel.wakes());
+    for _ in 0..6 {
+        kernel.run_next(&mut cpu, &mut objects, &now);
+    }
+    assert_eq!(cpu.runs, [0, 0, 1, 1, 0, 0]);
+    assert!(!kernel.wakes());
+}
+
+#[test]
+fn who_was_woken_and_yields_goes_before_nobody() {
+    let (mut kernel, mut cpu, mut objects) = woken_beside_an_equal();
+    cpu.traps[0].push_back(call(syscall::YIELD, [0; 6]));
+    cpu.traps[1].push_back(call(syscall::YIELD, [0; 6]));
+    for step in [Step::Pauses, Step::Pauses, Step::Continues] {
+        assert_eq!(kernel.run_next(&mut cpu, &mut objects, at(0)), step);
+    }
+    assert_eq!((cpu.runs.as_slice(), &cpu.results[1..]), ([0, 1, 0].as_slice(), [(0, 0), (1, 0)].as_slice()));
+}
+
 #[test]
 fn a_sleeper_wakes_at_its_deadline_and_not_before() {
     let (mut kernel, mut cpu, mut objects) = (kernel(1), FakeProcessor::new(1), FakeObjects::default());

@@ -287,6 +287,7 @@ impl Objects for FakeObjects {
         if self.broken {
             return Fetch::Failed;
         }
+        assert!(length > 0 && length.is_multiple_of(SECTOR), "whole sectors, and some: {length} bytes");
         if !self.fetches.contains(&(process, sector, length)) {
             self.fetches.push((process, sector, length));
         }

@@ -256,6 +256,25 @@ fn frames_leave_with_the_header_of_each_transport() {
 }
 
 #[test]
+fn buffers_that_are_with_the_device_are_counted() {
+    let (mut net, fake) = start(true, MAC);
+    assert_eq!((usize::from(net.receiving()), net.transmitting()), (RX, 0));
+    for frames in 1..=2 {
+        assert!(net.transmit_with(|_| Some(60)));
+        assert_eq!(net.transmitting(), frames);
+    }
+    net.flush();
+    let head = fake.state().side(1).take().unwrap().head;
+    fake.state().side(1).complete(head.into(), 0, false);
+    assert_eq!(net.transmitting(), 2, "nobody has looked");
+    net.reclaim();
+    assert_eq!(net.transmitting(), 1);
+    deliver(fake, &[0; 12], &frame(60, 9));
+    assert!(net.receive(|_| ()));
+    assert_eq!(usize::from(net.receiving()), RX, "it will have the buffer again");
+}
+
+#[test]
 fn frames_that_are_none_are_refused() {
     let (mut net, fake) = start(true, MTU);
     assert!(!net.transmit_with(|_| None));

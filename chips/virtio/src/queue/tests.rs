@@ -192,6 +192,16 @@ fn a_batch_that_passes_the_event_notifies_once() {
 }
 
 #[test]
+fn an_event_that_was_passed_just_before_notifies_no_more() {
+    let (mut queue, side) = queue(8, true);
+    for (index, token) in (0..4_u16).zip(0..) {
+        side.set_available_event(index.wrapping_sub(1));
+        queue.add(token, &[readable(1)]).unwrap();
+        assert!(!queue.publish(), "from index {index}");
+    }
+}
+
+#[test]
 fn interrupts_follow_the_event_through_the_wrap_at_65536() {
     let (mut queue, mut side) = queue(4, true);
     for round in 0..70_000_u32 {
