@@ -150,3 +150,21 @@ fn a_probed_peer_that_does_not_answer_is_given_up() {
     assert_eq!(probes, 9);
     assert_eq!(connection.read(), Err(Error::TimedOut));
 }
+
+#[test]
+fn silence_of_one_timeout_is_not_too_long() {
+    // RFC 5681 section 4.1: an interval exceeding the retransmission timeout.
+    for (later, more) in [(Duration::ZERO, true), (Duration::from_micros(1), false)] {
+        let mut connection = established();
+        let mut acknowledged = SEND_NEXT;
+        for round in 0..3u64 {
+            connection.write(&pattern(14_600), at(round * 20));
+            connection.sent(at(round * 20));
+            acknowledged += 14_600;
+            connection.receive(ack().acking(acknowledged), at(round * 20 + 10));
+        }
+        let now = at(40) + connection.socket.control.round_trip.timeout() + later;
+        connection.write(&pattern(60_000), now);
+        assert_eq!(connection.sent(now).len() > 10, more, "{later:?} later");
+    }
+}

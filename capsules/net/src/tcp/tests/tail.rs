@@ -129,3 +129,25 @@ fn a_loss_that_is_known_needs_no_probe() {
     assert_eq!(connection.sent(connection.deadline())[0].sequence, SEND_NEXT);
     assert_eq!(connection.counters.tail_probes, 0);
 }
+
+#[test]
+fn news_of_what_is_on_its_way_puts_the_probe_off_and_nothing_else_does() {
+    let mut connection = measured();
+    connection.write(&pattern(4_380), at(100));
+    connection.sent(at(100));
+    assert_eq!(connection.deadline(), at(200));
+    connection.receive(ack().window(40_000), at(140));
+    assert_eq!(connection.deadline(), at(200), "another window is no news of it");
+    connection.receive(ack().acking(SEND_NEXT + 1_460), at(150));
+    assert_eq!(connection.deadline(), at(250));
+}
+
+#[test]
+fn a_probe_that_has_not_left_is_called_off_by_news() {
+    let mut connection = measured();
+    connection.write(&pattern(4_380), at(100));
+    connection.sent(at(100));
+    connection.socket.poll(at(200), &mut connection.counters);
+    connection.receive(ack().acking(SEND_NEXT + 1_460), at(200));
+    assert!(connection.sent(at(200)).is_empty());
+}

@@ -244,3 +244,15 @@ fn a_closed_window_is_probed_for_as_long_as_the_peer_answers() {
     connection.receive(ack().window(1_000), last);
     assert_eq!(connection.sent_one(last).payload, b"abc");
 }
+
+#[test]
+fn an_edge_that_was_announced_once_more_stays_there_too() {
+    let mut connection = established().receive_window(10_000);
+    connection.receive(data(&pattern(4_000)), at(0));
+    connection.sent(at(0));
+    connection.read_up_to(4_000).unwrap();
+    assert_eq!(connection.sent_one(at(0)).window, 10_000);
+    connection.receive(data(b"x").seq(RECEIVE_NEXT + 4_000), at(1));
+    connection.read_up_to(1).unwrap();
+    assert_eq!(connection.sent_one(at(41)).window, 9_999, "one byte of room is not worth telling");
+}
