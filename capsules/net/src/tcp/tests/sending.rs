@@ -168,3 +168,20 @@ fn silence_of_one_timeout_is_not_too_long() {
         assert_eq!(connection.sent(now).len() > 10, more, "{later:?} later");
     }
 }
+
+#[test]
+fn silence_counts_only_while_nothing_is_on_its_way() {
+    let mut connection = established();
+    let mut acknowledged = SEND_NEXT;
+    for round in 0..3u64 {
+        connection.write(&pattern(14_600), at(round * 20));
+        connection.sent(at(round * 20));
+        acknowledged += 14_600;
+        connection.receive(ack().acking(acknowledged), at(round * 20 + 10));
+    }
+    connection.write(&pattern(14_600), at(60));
+    assert_eq!(connection.sent(at(60)).len(), 10);
+    connection.receive(ack().acking(acknowledged + 1_460), at(200));
+    connection.write(&pattern(40_000), at(300));
+    assert!(connection.sent(at(300)).len() > 5, "nine on their way, and the window was larger than ten");
+}
