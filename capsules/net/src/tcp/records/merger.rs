@@ -90,3 +90,13 @@ fn a_retransmission_that_was_merged_is_not_joined_by_the_next() {
     records.repeated(segments(1, 2), at(501), GRAIN, &NOTHING);
     assert_eq!(records.at(UNA).unwrap().0, segments(0, 1));
 }
+
+#[test]
+fn where_each_differs_from_its_neighbour_the_closest_in_time_are_merged() {
+    let mut records = full();
+    records.records[9].sent_at = at(83);
+    for index in (0..LAST).step_by(2) {
+        records.mark_lost(segments(index, index + 1), &NOTHING);
+    }
+    assert_eq!(merged_by_one_more(&mut records), [9]);
+}

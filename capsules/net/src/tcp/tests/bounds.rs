@@ -139,7 +139,8 @@ fn a_fin_that_comes_again_is_reported_by_no_empty_block() {
     connection.receive(fin(), at(0));
     connection.sent(at(0));
     connection.receive(fin(), at(1));
-    assert_eq!(connection.sent_one(at(1)).blocks(), []);
+    let length = connection.socket.transmit(&mut [0; 1_480], at(1), &mut connection.counters);
+    assert_eq!(length, Some(20), "a header without options");
 }
 
 #[test]
@@ -196,4 +197,16 @@ fn the_byte_of_a_window_probe_is_measured_by_its_timestamp() {
     let echo = probe.options.timestamps.unwrap().value;
     connection.receive(ack().acking(SEND_NEXT + 1).window(0).stamped(502, echo), at(280));
     assert_eq!(connection.socket.control.round_trip.smoothed(), Some(Duration::from_millis(10)), "an eighth of 80");
+}
+
+#[test]
+fn what_was_held_behind_the_end_of_the_stream_is_forgotten_with_it() {
+    let mut connection = established().selective();
+    connection.receive(data(b"xyz").seq(RECEIVE_NEXT + 10), at(0));
+    connection.sent(at(0));
+    let held = connection.socket.in_use_bytes();
+    connection.receive(data(b"abc").and(Flags::FIN), at(1));
+    assert_eq!(connection.state(), State::CloseWait);
+    assert_eq!(connection.sent_one(at(1)).blocks(), []);
+    assert_eq!(connection.socket.in_use_bytes(), held, "three bytes for three");
 }
