@@ -71,3 +71,13 @@ fn a_farewell_that_cannot_be_sent_takes_nothing_else_with_it() {
     bench.client.skip(at(10), &mut bench.random);
     assert_eq!(bench.sent(at(10)), Some(DISCOVER));
 }
+
+#[test]
+fn a_farewell_has_a_transaction_of_its_own() {
+    let mut bench = Bench::bound(1_000);
+    let granted = bench.client.transaction;
+    bench.client.release();
+    let mut out = [0; 400];
+    bench.client.transmit(&mut out, at(5), &mut bench.random).unwrap();
+    assert_ne!(out[4..8], granted.to_be_bytes());
+}

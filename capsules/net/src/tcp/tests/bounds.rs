@@ -210,3 +210,11 @@ fn what_was_held_behind_the_end_of_the_stream_is_forgotten_with_it() {
     assert_eq!(connection.sent_one(at(1)).blocks(), []);
     assert_eq!(connection.socket.in_use_bytes(), held, "three bytes for three");
 }
+
+#[test]
+fn what_was_ended_before_it_was_connected_takes_no_more() {
+    let mut connection = connecting();
+    connection.socket.shutdown_write();
+    assert_eq!(connection.socket.write(b"x", at(0)), Err(Error::Closed));
+    assert_eq!((connection.socket.local(), connection.socket.remote()), (LOCAL, REMOTE));
+}
