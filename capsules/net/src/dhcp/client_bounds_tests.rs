@@ -51,3 +51,33 @@ fn a_missing_mask_follows_the_class_of_the_address() {
         assert_eq!(bench.client.lease().unwrap().prefix, prefix, "{address:?}");
     }
 }
+
+#[test]
+fn what_is_not_due_cannot_be_skipped() {
+    let mut bench = Bench::new();
+    bench.sent(at(0)).unwrap();
+    let deadline = bench.deadline();
+    bench.client.skip(at(1), &mut bench.random);
+    assert_eq!(bench.deadline(), deadline, "the next DISCOVER comes no later for it");
+}
+
+#[test]
+fn a_farewell_that_cannot_be_sent_takes_nothing_else_with_it() {
+    let mut bench = Bench::bound(1_000);
+    bench.client.release();
+    bench.client.start(at(10), &mut bench.random);
+    bench.step(at(10)).unwrap();
+    assert_eq!(bench.client.due(at(10)), Some(Due { source: ADDRESS, destination: SERVER }));
+    bench.client.skip(at(10), &mut bench.random);
+    assert_eq!(bench.sent(at(10)), Some(DISCOVER));
+}
+
+#[test]
+fn a_farewell_has_a_transaction_of_its_own() {
+    let mut bench = Bench::bound(1_000);
+    let granted = bench.client.transaction;
+    bench.client.release();
+    let mut out = [0; 400];
+    bench.client.transmit(&mut out, at(5), &mut bench.random).unwrap();
+    assert_ne!(out[4..8], granted.to_be_bytes());
+}

@@ -306,6 +306,15 @@ mod tests {
     }
 
     #[test]
+    fn each_time_is_read_from_its_own_option() {
+        let options = read(&[51, 4, 0, 0, 0, 9, 58, 4, 0, 0, 1, 0, 59, 4, 0, 1, 0, 0]).unwrap();
+        assert_eq!(
+            (options.lease_seconds, options.renewal_seconds, options.rebinding_seconds),
+            (Some(9), Some(256), Some(65_536))
+        );
+    }
+
+    #[test]
     fn the_first_router_of_a_list_is_taken() {
         let options = read(&[3, 8, 10, 0, 2, 2, 10, 0, 2, 3]).unwrap();
         assert_eq!(options.router, Some(Ipv4Address::new(10, 0, 2, 2)));

@@ -183,6 +183,14 @@ mod tests {
     }
 
     #[test]
+    fn what_a_relay_carried_says_so() {
+        let mut bytes = reply(&[53, 1, 2, 255], &[], &[]);
+        assert!(!Reply::parse(&bytes).unwrap().relayed);
+        bytes[27] = 1;
+        assert!(Reply::parse(&bytes).unwrap().relayed);
+    }
+
+    #[test]
     fn overloaded_fields_carry_options_too() {
         let (file, sname) = ([54, 4, 10, 0, 2, 2, 255], [1, 4, 255, 255, 255, 0, 255]);
         let parse = |overload| Reply::parse(&reply(&[52, 1, overload, 53, 1, 5, 255], &sname, &file)).unwrap().options;

@@ -189,3 +189,93 @@ impl Socket<'_> {
         (elapsed < OLDEST_ECHO_MS).then(|| Duration::from_millis(u64::from(elapsed.max(1))))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sequence::SequenceNumber;
+    use super::super::tail::TailProbe;
+    use super::super::tests::{Connection, SEND_NEXT, TIMESTAMP_OFFSET, ack, at, established, pattern};
+    use super::super::{Flags, Segment};
+    use super::*;
+
+    /// Ten segments were sent, of which two are acknowledged.
+    fn two_of_ten(connection: Connection) -> Connection {
+        let mut connection = connection;
+        connection.write(&pattern(14_600), at(0));
+        connection.sent(at(0));
+        connection.receive(ack().acking(SEND_NEXT + 2_920), at(10));
+        connection
+    }
+
+    /// Whether these blocks, counted from the first byte, report a duplicate.
+    fn is_duplicate(connection: &Connection, blocks: &[(i32, i32)]) -> bool {
+        let place = |offset: i32| SEND_NEXT + offset as u32;
+        let segment = Segment {
+            source_port: 80,
+            destination_port: 50_000,
+            sequence: SequenceNumber::new(0),
+            acknowledgement: SEND_NEXT + 2_920,
+            flags: Flags::ACK,
+            window: 0,
+            options: crate::tcp::options::Options {
+                sack: blocks.iter().map(|(start, end)| Range { start: place(*start), end: place(*end) }).collect(),
+                ..Default::default()
+            },
+            payload: &[],
+        };
+        connection.socket.is_duplicate_reported(&segment)
+    }
+
+    #[test]
+    fn a_duplicate_is_a_first_block_that_is_acknowledged_or_lies_within_the_second() {
+        // RFC 2883 section 4.
+        let connection = two_of_ten(established().selective());
+        for blocks in [
+            &[(0, 1_460)][..],
+            &[(1_460, 2_920)],
+            &[(1, 2), (5_840, 7_300)],
+            &[(4_380, 5_840), (4_380, 7_300)],
+            &[(5_840, 7_300), (4_380, 7_300)],
+            &[(4_380, 7_300), (4_380, 7_300)],
+            &[(2_920 - 65_535, 0)],
+        ] {
+            assert!(is_duplicate(&connection, blocks), "{blocks:?}");
+        }
+        for blocks in [
+            &[][..],
+            &[(4_380, 5_840)],
+            &[(1_460, 2_921)],
+            &[(4_380, 5_840), (7_300, 8_760)],
+            &[(7_300, 8_760), (4_380, 5_840)],
+            &[(4_380, 7_300), (5_840, 7_300)],
+            &[(4_380, 7_300), (4_380, 5_840)],
+            &[(2_919 - 65_535, 0)],
+            &[(100, 100)],
+        ] {
+            assert!(!is_duplicate(&connection, blocks), "{blocks:?}");
+        }
+        assert!(!is_duplicate(&two_of_ten(established()), &[(0, 1_460)]), "without SACK it means nothing");
+    }
+
+    #[test]
+    fn the_repetition_that_a_probe_made_is_no_duplicate() {
+        // RFC 8985 section 7.4.2: the probe's own judgement deals with it.
+        let mut connection = two_of_ten(established().selective());
+        for (end, is_repeated, expected) in [(1_460, true, false), (1_460, false, true), (2_920, true, true)] {
+            connection.socket.control.tail_probe = Some(TailProbe { end: SEND_NEXT + end, is_repeated });
+            assert_eq!(is_duplicate(&connection, &[(0, 1_460)]), expected, "{end} {is_repeated}");
+        }
+    }
+
+    #[test]
+    fn an_echo_of_ten_minutes_ago_is_no_measurement() {
+        let connection = established().timestamps();
+        let bytes = ack().stamped(501, TIMESTAMP_OFFSET).bytes(super::super::tests::REMOTE, super::super::tests::LOCAL);
+        let (from, to) = (super::super::tests::REMOTE.address, super::super::tests::LOCAL.address);
+        let segment = Segment::parse(from, to, &bytes).unwrap();
+        let echoed = |milliseconds: u64| connection.socket.echoed(&segment, at(milliseconds));
+        assert_eq!(echoed(0), Some(Duration::from_millis(1)), "less than a tick");
+        assert_eq!(echoed(599_999), Some(Duration::from_millis(599_999)));
+        assert_eq!(echoed(600_000), None);
+    }
+}

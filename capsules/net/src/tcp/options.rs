@@ -187,6 +187,21 @@ mod tests {
     }
 
     #[test]
+    fn nothing_counts_behind_the_end_of_the_options() {
+        // RFC 9293 section 3.1. What lies there may look like options.
+        assert_eq!(Options::parse(&[END, 2, MAXIMUM_SEGMENT, 4, 0x05, 0xb4]), Options::default());
+    }
+
+    #[test]
+    fn blocks_that_hold_nothing_are_left_out() {
+        let mut bytes = vec![SACK, 26];
+        for edge in [5_u32, 5, 9, 7, 20, 21] {
+            bytes.extend(edge.to_be_bytes());
+        }
+        assert_eq!(Options::parse(&bytes).sack.as_slice(), [block(20, 21)]);
+    }
+
+    #[test]
     fn the_options_of_a_syn_survive_the_wire() {
         let options = Options {
             maximum_segment: Some(1460),

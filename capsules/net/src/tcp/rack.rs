@@ -260,6 +260,8 @@ mod tests {
         assert_eq!(latest(&rack), (100, 2_000, 40));
         rack.delivered(START + 500, &record(101, false), false, &evidence(160));
         assert_eq!(latest(&rack), (101, 500, 59));
+        rack.delivered(START + 700, &record(101, false), false, &evidence(170));
+        assert_eq!(latest(&rack), (101, 500, 59), "of retransmissions at one time the first that arrives");
     }
 
     #[test]
@@ -270,6 +272,9 @@ mod tests {
         let echo = |echoed| Evidence { echoed: Some(Duration::from_millis(echoed)), ..evidence(150) };
         rack.delivered(START + 1_000, &record(100, false), true, &echo(120));
         assert_eq!(rack.latest(), None, "the echo is that of the original");
+        let mut exact = Rack::new(START);
+        exact.delivered(START + 1_000, &record(100, false), true, &echo(51));
+        assert_eq!(latest(&exact), (100, 1_000, 50), "the clock of the option may be a tick ahead");
         rack.delivered(START + 1_000, &record(100, false), true, &echo(50));
         assert_eq!(latest(&rack), (100, 1_000, 50));
     }
@@ -301,6 +306,23 @@ mod tests {
         assert_eq!(rack.settle(true, &evidence(0)), Duration::ZERO);
         rack.is_reordering_seen = true;
         assert_eq!(rack.settle(true, &evidence(0)), Duration::from_millis(10));
+    }
+
+    #[test]
+    fn what_leaves_within_a_sixteenth_of_the_round_trip_shares_a_record() {
+        let smoothed = Some(Duration::from_millis(160));
+        assert_eq!(Evidence { smoothed, ..evidence(0) }.grain(), Duration::from_millis(10));
+        assert_eq!(Evidence { smoothed: None, ..evidence(0) }.grain(), Duration::ZERO);
+    }
+
+    #[test]
+    fn one_repetition_explains_one_duplicate() {
+        let mut rack = Rack::new(START);
+        rack.repeated();
+        rack.adapt(true, START, START + 1_000);
+        assert_eq!(rack.settle(false, &evidence(0)), Duration::from_millis(20));
+        rack.adapt(true, START + 1_000, START + 2_000);
+        assert_eq!(rack.settle(false, &evidence(0)), Duration::from_millis(20), "the second was not of our making");
     }
 
     #[test]

@@ -452,3 +452,6 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+mod merger;

@@ -179,6 +179,21 @@ mod tests {
     }
 
     #[test]
+    fn a_ring_that_is_emptied_each_time_touches_no_more_than_it_ever_held() {
+        let mut storage = [0; 100];
+        let mut ring = Ring::new(&mut storage);
+        for _ in 0..20 {
+            ring.append(b"abcdef");
+            ring.consume(4);
+            ring.rewind();
+            assert_eq!(ring.slices(0, 2), (&b"ef"[..], &b""[..]), "what is in it stays");
+            ring.consume(2);
+            ring.rewind();
+        }
+        assert_eq!(ring.touched, 6);
+    }
+
+    #[test]
     fn what_is_placed_behind_a_gap_is_read_once_the_gap_is_closed() {
         let mut storage = [0; 8];
         let mut ring = Ring::new(&mut storage);

@@ -233,6 +233,11 @@ mod tests {
     }
 
     #[test]
+    fn a_flag_that_is_set_stays_set() {
+        assert_eq!(Flags::ACK.with(Flags::FIN).with(Flags::ACK), Flags::ACK.with(Flags::FIN));
+    }
+
+    #[test]
     fn a_known_segment_is_read_field_by_field() {
         let segment = Segment::parse(US, PEER, &SYN).unwrap();
         assert_eq!((segment.source_port, segment.destination_port), (49_152, 80));

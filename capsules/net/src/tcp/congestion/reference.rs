@@ -220,3 +220,17 @@ fn no_window_grows_beyond_the_largest() {
     congestion.acknowledged(SEGMENT, LARGEST_WINDOW, Duration::ZERO, at(0));
     assert_eq!(congestion.window, LARGEST_WINDOW);
 }
+
+#[test]
+fn what_is_acknowledged_bit_by_bit_counts_as_much_as_in_one_go() {
+    let grown = |bytes: u32, times: u32| {
+        let mut congestion = after_a_loss(SEGMENT, 300);
+        congestion.acknowledged(SEGMENT, congestion.window, Duration::from_millis(100), at(0));
+        for _ in 0..times {
+            congestion.acknowledged(bytes, congestion.window, Duration::from_millis(100), at(2_000));
+        }
+        congestion.window - 210 * SEGMENT
+    };
+    assert!(grown(10_000, 1) > 2_900);
+    assert!(grown(10, 1_000) > 2_900, "{} {}", grown(10_000, 1), grown(10, 1_000));
+}

@@ -202,3 +202,61 @@ fn a_timeout_spares_what_was_sent_less_than_a_round_trip_ago() {
     assert_eq!(recovery.in_flight(UNA, UNA + 11_000), 1_000);
     assert_eq!(recovery.next_lost(), Some(range(0, 10_000)));
 }
+
+#[test]
+fn only_a_retransmission_that_is_lost_counts_as_another_loss() {
+    // RFC 5681 section 4.3. New data that is lost while a repair goes on belongs to the next one.
+    let mut recovery = with_report(1, 4);
+    begin_fast(&mut recovery);
+    recovery.retransmitted(range(0, 1_000), at(40), NO_GRAIN);
+    recovery.sent(range(10_000, 11_000), at(41), NO_GRAIN);
+    recovery.sent(range(11_000, 12_000), at(42), NO_GRAIN);
+    recovery.acknowledged(UNA + 4_000, 4_000, SEGMENT, &evidence(80));
+    assert_eq!(recovery.phase(), Phase::Fast);
+    recovery.report(range(11_000, 12_000), UNA + 4_000, UNA + 12_000, &evidence(90)).unwrap();
+    let findings = recovery.find_lost(UNA + 4_000, SEGMENT, &evidence(200));
+    assert_eq!(findings, Findings::default());
+    assert_eq!(recovery.next_lost(), Some(range(4_000, 11_000)));
+}
+
+#[test]
+fn what_was_taken_for_lost_and_has_arrived_since_begins_no_repair() {
+    let mut recovery = under_way(true);
+    recovery.records.mark_lost(range(1_000, 2_000), &recovery.sacked);
+    assert!(recovery.is_loss_evident(UNA));
+    recovery.sacked.insert(range(1_000, 2_000)).unwrap();
+    assert!(!recovery.is_loss_evident(UNA));
+}
+
+#[test]
+fn what_is_lost_on_both_sides_of_what_has_arrived_is_sent_again_apart() {
+    let mut recovery = Recovery::new(UNA, true);
+    recovery.sent(range(0, 1_000), at(0), NO_GRAIN);
+    recovery.sent(range(1_000, 4_000), at(5), NO_GRAIN);
+    recovery.sent(range(4_000, 10_000), at(6), NO_GRAIN);
+    for block in [range(1_000, 2_000), range(4_000, 8_000)] {
+        recovery.report(block, UNA, UNA + 10_000, &evidence(46)).unwrap();
+    }
+    recovery.find_lost(UNA, SEGMENT, &evidence(46));
+    begin_fast(&mut recovery);
+    assert_eq!(recovery.next_lost(), Some(range(0, 1_000)));
+    recovery.retransmitted(range(0, 1_000), at(46), NO_GRAIN);
+    assert_eq!(recovery.next_lost(), Some(range(2_000, 4_000)));
+}
+
+#[test]
+fn an_end_that_is_known_to_be_lost_or_was_sent_again_needs_no_rescue() {
+    let repairing = || {
+        let mut recovery = with_report(1, 4);
+        begin_fast(&mut recovery);
+        recovery.retransmitted(range(0, 1_000), at(40), NO_GRAIN);
+        recovery
+    };
+    let mut recovery = repairing();
+    assert!(recovery.wants_rescue(UNA + 10_000));
+    recovery.records.mark_lost(range(9_000, 10_000), &recovery.sacked);
+    assert!(!recovery.wants_rescue(UNA + 10_000));
+    let mut recovery = repairing();
+    recovery.retransmitted(range(9_000, 10_000), at(41), NO_GRAIN);
+    assert!(!recovery.wants_rescue(UNA + 10_000));
+}

@@ -97,3 +97,18 @@ fn a_connection_knows_nothing_of_what_an_earlier_one_delivered() {
     assert!(!connection.socket.readiness().readable);
     assert_eq!(connection.read(), Err(Error::NotConnected));
 }
+
+#[test]
+fn it_is_copied_once_and_only_to_as_many_bytes() {
+    let mut connection = established();
+    let bytes = data(b"hello").bytes(REMOTE, LOCAL);
+    let segment = Unverified::parse(REMOTE.address, LOCAL.address, &bytes).unwrap();
+    let (mut short, mut right, mut again) = ([0; 4], [0; 5], [0; 5]);
+    let deliver = |arrival: &mut Arrival<'_>| {
+        for buffer in [&mut short[..], &mut right, &mut again] {
+            arrival.copy_to(buffer);
+        }
+    };
+    connection.socket.receive(segment, at(0), deliver, &mut connection.counters).unwrap();
+    assert_eq!((&short, &right, &again), (&[0; 4], b"hello", &[0; 5]));
+}

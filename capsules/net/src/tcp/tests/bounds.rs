@@ -74,3 +74,147 @@ fn data_that_covers_all_that_was_held_is_acknowledged_at_once() {
     assert_eq!(connection.sent_one(at(1)).acknowledgement, RECEIVE_NEXT + 11);
     assert_eq!(connection.read().unwrap(), b"hello world");
 }
+
+#[test]
+fn less_than_two_full_segments_wait_for_more() {
+    let mut connection = established();
+    connection.receive(data(&pattern(1_460)), at(0));
+    connection.receive(data(&pattern(1_459)).seq(RECEIVE_NEXT + 1_460), at(0));
+    assert!(connection.sent(at(0)).is_empty());
+}
+
+#[test]
+fn the_window_that_ends_a_handshake_of_both_sides_is_scaled() {
+    // RFC 7323 section 2.2: in all segments but the SYN.
+    let mut connection = connecting();
+    connection.sent(at(0));
+    let mut begin = syn();
+    begin.options.window_scale = Some(3);
+    begin.options.maximum_segment = Some(1_460);
+    connection.receive(begin, at(1));
+    connection.sent(at(1));
+    connection.receive(ack().window(500), at(2));
+    connection.write(&pattern(5_000), at(2));
+    assert_eq!(connection.sent(at(2)).iter().map(|packet| packet.payload.len()).sum::<usize>(), 2_920, "of 4,000");
+}
+
+/// A connection whose streams both have been ended, the peer's first; so many bytes of ours are not acknowledged.
+fn in_last_ack(bytes: usize) -> Connection {
+    let mut connection = established();
+    connection.receive(fin(), at(0));
+    connection.write(&pattern(bytes), at(0));
+    connection.socket.shutdown_write();
+    connection.sent(at(0));
+    assert_eq!(connection.state(), State::LastAck);
+    connection
+}
+
+#[test]
+fn a_reset_when_all_was_said_is_no_error_and_before_that_it_is_one() {
+    // RFC 9293 section 3.10.7.4: in CLOSING and LAST-ACK it just ends the connection.
+    let mut connection = in_last_ack(0);
+    connection.receive(rst().seq(RECEIVE_NEXT + 1), at(10));
+    assert_eq!(connection.state(), State::Closed);
+    assert!(!connection.socket.readiness().error);
+    let mut connection = in_last_ack(5);
+    connection.receive(rst().seq(RECEIVE_NEXT + 1), at(10));
+    assert!(connection.socket.readiness().error, "five bytes may be lost");
+}
+
+#[test]
+fn a_fin_that_comes_again_is_acknowledged_each_time() {
+    // Its number lies where that of a keep-alive does, but the peer waits for the answer.
+    let mut connection = established();
+    connection.receive(fin(), at(0));
+    connection.sent(at(0));
+    for time in 1..30 {
+        connection.receive(fin(), at(time));
+        assert_eq!(connection.sent_one(at(time)).acknowledgement, RECEIVE_NEXT + 1, "at {time} ms");
+    }
+}
+
+#[test]
+fn a_fin_that_comes_again_is_reported_by_no_empty_block() {
+    let mut connection = established().selective();
+    connection.receive(fin(), at(0));
+    connection.sent(at(0));
+    connection.receive(fin(), at(1));
+    let length = connection.socket.transmit(&mut [0; 1_480], at(1), &mut connection.counters);
+    assert_eq!(length, Some(20), "a header without options");
+}
+
+#[test]
+fn of_what_lies_outside_the_window_only_repeated_data_acknowledges_anything() {
+    let acknowledges = |packet: Packet| {
+        let mut connection = established();
+        connection.write(b"hello", at(0));
+        connection.sent(at(0));
+        connection.receive(packet.acking(SEND_NEXT + 5), at(10));
+        connection.socket.control.outstanding() == 0
+    };
+    assert!(acknowledges(data(b"x").seq(RECEIVE_NEXT - 65_536)));
+    assert!(!acknowledges(data(b"x").seq(RECEIVE_NEXT - 65_537)), "longer ago than the buffer is large");
+    assert!(!acknowledges(data(b"x").seq(RECEIVE_NEXT + 65_535)), "behind the window");
+    assert!(!acknowledges(ack().seq(RECEIVE_NEXT - 10)), "no data");
+}
+
+#[test]
+fn data_from_before_the_peers_syn_establishes_nothing() {
+    let mut connection = connecting();
+    connection.sent(at(0));
+    connection.receive(syn(), at(1));
+    connection.sent(at(1));
+    connection.receive(data(b"old").seq(PEER_INITIAL - 10), at(2));
+    assert_eq!(connection.state(), State::SynReceived);
+}
+
+#[test]
+fn half_closing_what_is_not_connected_changes_nothing() {
+    let (mut receive, mut send) = ([0; 100], [0; 100]);
+    let mut socket = Socket::new(&mut receive, &mut send);
+    socket.open(SocketFlags::default());
+    socket.shutdown_write();
+    assert!(!socket.control.send.fin_queued);
+}
+
+#[test]
+fn behind_the_end_of_the_peers_stream_no_window_is_announced() {
+    let mut connection = established().receive_window(10_000);
+    connection.receive(data(&pattern(8_000)).and(Flags::FIN), at(0));
+    connection.sent(at(0));
+    assert_eq!(connection.read().unwrap().len(), 8_000);
+    assert!(connection.sent(at(1)).is_empty());
+}
+
+#[test]
+fn the_byte_of_a_window_probe_is_measured_by_its_timestamp() {
+    let mut connection = established().timestamps();
+    connection.receive(ack().window(0).stamped(501, TIMESTAMP_OFFSET), at(0));
+    connection.write(b"abc", at(0));
+    let probe = connection.sent_one(at(200));
+    assert_eq!(probe.payload, b"a");
+    assert_eq!(connection.socket.control.round_trip.smoothed(), Some(Duration::ZERO));
+    let echo = probe.options.timestamps.unwrap().value;
+    connection.receive(ack().acking(SEND_NEXT + 1).window(0).stamped(502, echo), at(280));
+    assert_eq!(connection.socket.control.round_trip.smoothed(), Some(Duration::from_millis(10)), "an eighth of 80");
+}
+
+#[test]
+fn what_was_held_behind_the_end_of_the_stream_is_forgotten_with_it() {
+    let mut connection = established().selective();
+    connection.receive(data(b"xyz").seq(RECEIVE_NEXT + 10), at(0));
+    connection.sent(at(0));
+    let held = connection.socket.in_use_bytes();
+    connection.receive(data(b"abc").and(Flags::FIN), at(1));
+    assert_eq!(connection.state(), State::CloseWait);
+    assert_eq!(connection.sent_one(at(1)).blocks(), []);
+    assert_eq!(connection.socket.in_use_bytes(), held, "three bytes for three");
+}
+
+#[test]
+fn what_was_ended_before_it_was_connected_takes_no_more() {
+    let mut connection = connecting();
+    connection.socket.shutdown_write();
+    assert_eq!(connection.socket.write(b"x", at(0)), Err(Error::Closed));
+    assert_eq!((connection.socket.local(), connection.socket.remote()), (LOCAL, REMOTE));
+}

@@ -365,3 +365,15 @@ fn wiping_leaves_nothing_of_the_stream_in_memory() {
     }
     assert!(receive.iter().chain(&send).all(|byte| *byte == 0));
 }
+
+#[test]
+fn in_time_wait_no_other_timer_runs() {
+    let mut connection = established().keepalive();
+    connection.receive(ack(), at(7_000_000));
+    connection.socket.close(at(7_150_000));
+    connection.sent(at(7_150_000));
+    connection.receive(fin().acking(SEND_NEXT + 1), at(7_150_000));
+    connection.sent(at(7_150_000));
+    assert_eq!(connection.state(), State::TimeWait);
+    assert_eq!(connection.deadline(), at(7_210_000));
+}

@@ -206,3 +206,20 @@ fn what_ends() {
         |counters| counters.resets_sent += 1,
     );
 }
+
+#[test]
+fn what_is_dropped_is_the_sum_of_its_reasons() {
+    let counters = Counters {
+        out_of_window: 1,
+        duplicates: 20,
+        reassembly_full: 300,
+        old_timestamps: 4_000,
+        missing_timestamps: 50_000,
+        without_acknowledgement: 600_000,
+        unacceptable_acknowledgements: 7_000_000,
+        resets_ignored: 1 << 40,
+        ..Counters::default()
+    };
+    assert_eq!(counters.dropped(), 7_654_321);
+    assert_eq!(LOCAL.to_string(), "10.0.2.15:50000");
+}

@@ -354,3 +354,15 @@ fn memory_in_use_is_the_control_block_and_what_the_rings_hold() {
     assert_eq!(connection.socket.in_use_bytes(), empty + 9);
     assert_eq!(Socket::new(&mut [], &mut []).in_use_bytes(), 0);
 }
+
+#[test]
+fn what_was_reported_last_stays_first_when_a_gap_before_it_is_closed() {
+    // RFC 2018 section 4.
+    let mut connection = established().selective();
+    for start in [500, 900, 100] {
+        connection.receive(data(&pattern(100)).seq(RECEIVE_NEXT + start), at(0));
+    }
+    connection.sent(at(0));
+    connection.receive(data(&pattern(100)), at(1));
+    assert_eq!(connection.sent_one(at(1)).blocks(), [(900, 1_000), (500, 600)]);
+}

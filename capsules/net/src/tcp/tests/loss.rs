@@ -276,3 +276,24 @@ fn while_a_loss_is_repaired_the_last_segment_is_sent_again_once() {
     connection.receive(ack().reporting(&[(1_460, 11_680)]), at(6));
     assert!(connection.sent(at(6)).is_empty(), "once is enough");
 }
+
+#[test]
+fn a_timeout_ends_slow_start_at_seven_tenths_of_what_was_on_its_way_however_often_it_comes() {
+    // RFC 5681 section 3.1, equation 4, with the factor of RFC 9438 section 4.6.
+    for timeouts in [1, 2] {
+        let mut connection = established();
+        connection.write(&pattern(60_000), at(0));
+        connection.sent(at(0));
+        let mut now = at(0);
+        for _ in 0..timeouts {
+            now = connection.socket.control.timers.retransmit.unwrap();
+            connection.sent(now);
+        }
+        for count in 1..=20 {
+            connection.receive(ack().acking(SEND_NEXT + count * 1_460), now);
+            connection.sent(now);
+        }
+        let window = connection.socket.control.congestion.window(Duration::ZERO, seconds(1));
+        assert!((10_220..13_000).contains(&window), "{window} after {timeouts}");
+    }
+}

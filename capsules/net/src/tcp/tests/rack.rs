@@ -183,3 +183,31 @@ fn the_control_block_grows_by_no_more_than_its_records() {
     assert!(size_of::<super::super::records::SendRecords>() <= 560);
     assert!(size_of::<super::super::rack::Rack>() <= 64);
 }
+
+#[test]
+fn what_is_reported_once_widens_no_window_though_something_was_sent_again() {
+    let mut connection = on_a_path_that_reorders();
+    connection.receive(ack().acking(SEND_NEXT + 2_920).reporting(&[(third(1), third(10))]), at(140));
+    assert_eq!(connection.sent(at(150)).len(), 1);
+    connection.receive(ack().acking(SEND_NEXT + third(10)), at(190));
+    connection.write(&pattern(5_840), at(200));
+    assert_eq!(connection.sent(at(200)).len(), 4);
+    let base = third(10);
+    connection.receive(ack().acking(SEND_NEXT + base).reporting(&[(base + 1_460, base + 5_840)]), at(240));
+    assert_eq!(connection.deadline(), at(250), "a quarter of a round trip still");
+}
+
+#[test]
+fn the_retransmission_timer_starts_anew_when_the_reordering_timer_has_found_more() {
+    let mut connection = on_a_path_that_reorders();
+    connection.receive(ack().acking(SEND_NEXT + 2_920).reporting(&[(third(1), third(2))]), at(140));
+    assert_eq!(places(&connection.sent(at(150))), [(third(0) as i32, 1_460)]);
+    let timeout = connection.socket.control.timers.retransmit.unwrap();
+    let late = Instant::from_micros(timeout.as_micros() - 1);
+    connection.receive(ack().acking(SEND_NEXT + 2_920).reporting(&[(third(5), third(10)), (third(1), third(2))]), late);
+    connection.sent(late);
+    let found = connection.deadline();
+    assert!(found > timeout, "it waits for what may have changed places");
+    assert_eq!(places(&connection.sent(found))[0], (third(2) as i32, 1_460));
+    assert_eq!(connection.counters.retransmission_timeouts, 0);
+}

@@ -150,3 +150,38 @@ fn a_probed_peer_that_does_not_answer_is_given_up() {
     assert_eq!(probes, 9);
     assert_eq!(connection.read(), Err(Error::TimedOut));
 }
+
+#[test]
+fn silence_of_one_timeout_is_not_too_long() {
+    // RFC 5681 section 4.1: an interval exceeding the retransmission timeout.
+    for (later, more) in [(Duration::ZERO, true), (Duration::from_micros(1), false)] {
+        let mut connection = established();
+        let mut acknowledged = SEND_NEXT;
+        for round in 0..3u64 {
+            connection.write(&pattern(14_600), at(round * 20));
+            connection.sent(at(round * 20));
+            acknowledged += 14_600;
+            connection.receive(ack().acking(acknowledged), at(round * 20 + 10));
+        }
+        let now = at(40) + connection.socket.control.round_trip.timeout() + later;
+        connection.write(&pattern(60_000), now);
+        assert_eq!(connection.sent(now).len() > 10, more, "{later:?} later");
+    }
+}
+
+#[test]
+fn silence_counts_only_while_nothing_is_on_its_way() {
+    let mut connection = established();
+    let mut acknowledged = SEND_NEXT;
+    for round in 0..3u64 {
+        connection.write(&pattern(14_600), at(round * 20));
+        connection.sent(at(round * 20));
+        acknowledged += 14_600;
+        connection.receive(ack().acking(acknowledged), at(round * 20 + 10));
+    }
+    connection.write(&pattern(12 * 1_460), at(60));
+    assert_eq!(connection.sent(at(60)).len(), 12);
+    connection.receive(ack().acking(acknowledged + 1_460), at(200));
+    connection.write(&pattern(40_000), at(300));
+    assert!(connection.sent(at(300)).len() > 5, "eleven are on their way, more than an initial window");
+}

@@ -129,3 +129,65 @@ fn a_loss_that_is_known_needs_no_probe() {
     assert_eq!(connection.sent(connection.deadline())[0].sequence, SEND_NEXT);
     assert_eq!(connection.counters.tail_probes, 0);
 }
+
+#[test]
+fn news_of_what_is_on_its_way_puts_the_probe_off_and_nothing_else_does() {
+    let mut connection = measured();
+    connection.write(&pattern(4_380), at(100));
+    connection.sent(at(100));
+    assert_eq!(connection.deadline(), at(200));
+    connection.receive(ack().window(40_000), at(140));
+    assert_eq!(connection.deadline(), at(200), "another window is no news of it");
+    connection.receive(ack().acking(SEND_NEXT + 1_460), at(150));
+    assert_eq!(connection.deadline(), at(250));
+}
+
+#[test]
+fn a_probe_that_has_not_left_is_called_off_by_news() {
+    let mut connection = measured();
+    connection.write(&pattern(4_380), at(100));
+    connection.sent(at(100));
+    connection.socket.poll(at(200), &mut connection.counters);
+    connection.receive(ack().acking(SEND_NEXT + 1_460), at(200));
+    assert!(connection.sent(at(200)).is_empty());
+}
+
+#[test]
+fn a_probe_that_has_not_left_is_called_off_by_the_timer() {
+    let mut connection = measured();
+    connection.write(&pattern(4_380), at(100));
+    connection.sent(at(100));
+    connection.socket.poll(at(200), &mut connection.counters);
+    assert_eq!(connection.deadline(), at(400));
+    assert_eq!(places(&connection.sent(at(400))), [(0, 1_460)]);
+}
+
+#[test]
+fn a_duplicate_of_something_else_does_not_tell_that_the_probe_was_not_needed() {
+    let mut connection = measured();
+    connection.write(&pattern(2_920), at(100));
+    connection.sent(at(100));
+    assert_eq!(places(&connection.sent(at(200))), [(1_460, 1_460)]);
+    connection.receive(ack().acking(SEND_NEXT + 2_920), at(240));
+    connection.write(&pattern(1_460), at(300));
+    connection.sent(at(300));
+    connection.receive(ack().acking(SEND_NEXT + 4_380).reporting(&[(0, 1_460)]), at(350));
+    assert_eq!(connection.counters.fast_retransmits, 1, "the last segment itself was lost");
+}
+
+#[test]
+fn a_probe_by_new_data_brings_the_fin_along_where_the_window_has_room_for_it() {
+    for (room, fin) in [(700, false), (701, true)] {
+        let mut connection = connecting();
+        connection.setup.answer.options.sack_permitted = true;
+        connection.setup.answer.window = 14_600 + room;
+        connection.sent(at(0));
+        connection.receive(connection.setup.answer.clone(), at(50));
+        connection.sent(at(50));
+        connection.write(&pattern(14_600 + 700), at(100));
+        connection.socket.shutdown_write();
+        assert_eq!(connection.sent(at(100)).len(), 10, "the congestion window is full");
+        let probe = connection.sent_one(at(200));
+        assert_eq!((probe.payload.len(), probe.flags.fin()), (700, fin), "a window of {room} more");
+    }
+}

@@ -178,6 +178,7 @@ fn a_closed_window_whose_peer_is_gone_is_given_up() {
         probes += connection.sent(now).len();
     }
     assert_eq!(probes, 15);
+    assert_eq!(connection.counters.timed_out, 1);
     assert_eq!(connection.read(), Err(Error::TimedOut));
 }
 
@@ -243,4 +244,59 @@ fn a_closed_window_is_probed_for_as_long_as_the_peer_answers() {
     assert!(last > at(80 * 60_000), "a minute between probes in the end: {last:?}");
     connection.receive(ack().window(1_000), last);
     assert_eq!(connection.sent_one(last).payload, b"abc");
+}
+
+#[test]
+fn an_edge_that_was_announced_once_more_stays_there_too() {
+    let mut connection = established().receive_window(10_000);
+    connection.receive(data(&pattern(4_000)), at(0));
+    connection.sent(at(0));
+    connection.read_up_to(4_000).unwrap();
+    assert_eq!(connection.sent_one(at(0)).window, 10_000);
+    connection.receive(data(b"x").seq(RECEIVE_NEXT + 4_000), at(1));
+    connection.read_up_to(1).unwrap();
+    assert_eq!(connection.sent_one(at(41)).window, 9_999, "one byte of room is not worth telling");
+}
+
+#[test]
+fn a_probe_that_has_not_left_is_called_off_when_the_window_opens() {
+    let mut connection = established().peer_window(0);
+    connection.write(b"abc", at(0));
+    connection.socket.poll(at(200), &mut connection.counters);
+    connection.receive(ack().window(1_000), at(200));
+    assert_eq!(connection.sent_one(at(200)).payload, b"abc");
+    connection.receive(ack().acking(SEND_NEXT + 3).window(0), at(210));
+    connection.write(b"def", at(210));
+    assert!(connection.sent(at(210)).is_empty(), "it has just been closed");
+}
+
+#[test]
+fn a_window_blocks_where_it_is_too_small_to_be_worth_using() {
+    // RFC 9293 section 3.8.6.2.1: less than a segment, than all there is, and than half of the largest ever offered.
+    for (largest, window, unsent, blocked) in [
+        (4_000, 0, 1, true),
+        (4_000, 10, 10, false),
+        (4_000, 10, 11, true),
+        (4_000, 1_459, 3_000, true),
+        (4_000, 1_460, 3_000, false),
+        (2_000, 999, 1_460, true),
+        (2_000, 1_000, 1_460, false),
+    ] {
+        let mut connection = established().peer_window(largest);
+        connection.receive(ack().window(window), at(0));
+        assert_eq!(connection.socket.next_deadline(), None, "nothing waits");
+        connection.write(&pattern(unsent), at(0));
+        assert_eq!(connection.socket.is_blocked_by_window(), blocked, "{largest} {window} {unsent}");
+        assert_eq!(connection.socket.next_deadline().is_some(), blocked);
+    }
+}
+
+#[test]
+fn a_closed_window_is_not_probed_while_something_is_on_its_way() {
+    let mut connection = established().peer_window(1_460);
+    connection.write(&pattern(3_000), at(0));
+    assert_eq!(connection.sent(at(0)).len(), 1);
+    connection.receive(ack().window(0), at(10));
+    assert!(!connection.socket.is_blocked_by_window());
+    assert_eq!(connection.socket.control.timers.persist, None);
 }
