@@ -78,7 +78,7 @@ impl Layer {
 }
 
 /// What each name begins with; the longer ones of two that fit come first.
-const RULES: [(&str, Layer); 54] = [
+const RULES: [(&str, Layer); 53] = [
     ("slopos_memory::", Layer::Copy),
     ("memcpy", Layer::Copy),
     ("memmove", Layer::Copy),
@@ -89,7 +89,6 @@ const RULES: [(&str, Layer); 54] = [
     ("slopos_net::checksum::", Layer::Copy),
     ("slopos_net::tcp::", Layer::Tcp),
     ("slopos_net::socket::", Layer::Tcp),
-    ("siphasher::", Layer::Tcp),
     ("slopos_net::", Layer::Internet),
     ("slopos_virtio::blk::", Layer::Flash),
     ("slopos_virtio::transport::probe", Layer::Boot),
