@@ -284,7 +284,7 @@ impl Board {
     }
 
     /// Takes frames in; answers how many.
-    fn receive_frames(&mut self, now: Instant) -> usize {
+    pub fn receive_frames(&mut self, now: Instant) -> usize {
         let Some(device) = &mut self.network else { return 0 };
         let (stack, wire) = (&mut *self.capsules.stack, &self.wire);
         let (kernel, cpu) = (&mut self.kernel, &mut self.cpu);

@@ -45,6 +45,8 @@ impl Board {
     pub fn leave_on(&mut self, now: Instant) {
         self.serial.send(&mut self.capsules.console);
         log::send();
+        // What still comes in is taken: while it waits, the loop would not sleep.
+        self.receive_frames(now);
         let frames_gone = self.last_frames(now);
         let Some(leaving) = &mut self.leaving else { return };
         leaving.next_look = now + LOOK;

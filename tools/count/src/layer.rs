@@ -147,9 +147,9 @@ const FLASH: &str = "slopos_virtio::blk::";
 const PARTS: [(&str, Option<Layer>); 3] =
     [(FLASH, Some(Layer::Flash)), ("qemu_q35::board::Board::", None), ("kernel_main", Some(Layer::Boot))];
 
-/// Where the kernel waits for QEMU's part of the work by looking again and again: for the flash, and for the last frames
-/// to leave. Other such loops wait for guest time to pass, which is made of instructions.
-const BUSY_WAITS: [&str; 2] = [FLASH, "qemu_q35::board::Board::leave_network"];
+/// What is looked at again and again until QEMU has done its part: the flash, at boot. Other loops wait for guest time to
+/// pass, which is made of instructions.
+const BUSY_WAITS: [&str; 1] = [FLASH];
 
 /// Whether a function is one of those that look again and again until QEMU has done its part.
 pub fn waits_for_host(function: &str) -> bool {
