@@ -81,3 +81,15 @@ fn a_farewell_has_a_transaction_of_its_own() {
     bench.client.transmit(&mut out, at(5), &mut bench.random).unwrap();
     assert_ne!(out[4..8], granted.to_be_bytes());
 }
+
+#[test]
+fn a_message_says_for_how_many_seconds_the_client_has_been_looking() {
+    // RFC 2131 section 2, `secs`.
+    let mut bench = Bench::new();
+    for (second, expected) in [(0, 0), (7, 7), (70_000, u16::MAX)] {
+        bench.step(at(second)).unwrap();
+        let mut out = [0; 400];
+        bench.client.transmit(&mut out, at(second), &mut bench.random).unwrap();
+        assert_eq!(out[8..10], u16::to_be_bytes(expected), "after {second} s");
+    }
+}

@@ -233,6 +233,16 @@ mod tests {
     }
 
     #[test]
+    fn each_flag_has_its_place_on_the_wire() {
+        // RFC 9293 section 3.1.
+        for (flag, bit) in [(Flags::FIN, 1), (Flags::SYN, 2), (Flags::RST, 4), (Flags::PSH, 8), (Flags::ACK, 16)] {
+            let mut out = [0; 100];
+            Segment { flags: flag, ..sample(b"") }.emit(US, PEER, &mut out).unwrap();
+            assert_eq!(out[13], bit);
+        }
+    }
+
+    #[test]
     fn a_flag_that_is_set_stays_set() {
         assert_eq!(Flags::ACK.with(Flags::FIN).with(Flags::ACK), Flags::ACK.with(Flags::FIN));
     }

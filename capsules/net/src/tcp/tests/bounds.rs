@@ -218,3 +218,19 @@ fn what_was_ended_before_it_was_connected_takes_no_more() {
     assert_eq!(connection.socket.write(b"x", at(0)), Err(Error::Closed));
     assert_eq!((connection.socket.local(), connection.socket.remote()), (LOCAL, REMOTE));
 }
+
+#[test]
+fn a_connection_that_has_ended_keeps_its_ends_and_is_made_no_second_time() {
+    let mut connection = established();
+    connection.receive(rst(), at(0));
+    assert_eq!((connection.socket.local(), connection.socket.remote()), (LOCAL, REMOTE));
+    let parameters = ConnectParameters {
+        local: LOCAL,
+        remote: REMOTE,
+        initial_sequence: OUR_INITIAL,
+        timestamp_offset: 0,
+        maximum_segment: 1_460,
+        deadline: at(1),
+    };
+    assert_eq!(connection.socket.connect(parameters, at(0)), Err(Error::AlreadyConnected));
+}
