@@ -126,8 +126,8 @@ fn all_of_a_record_is_read_once_in_requests_of_32_kib() {
 
 #[test]
 fn segments_of_all_sorts_are_loaded_and_restored() {
-    // Zeros alone first and in between, with offsets that mean nothing; a gap of a page; data in three pieces, with
-    // constants between them that stay, the last of which ends with the record and with the RAM.
+    // Zeros alone first and in between, with offsets that mean nothing; a gap of a page; data in four pieces, of
+    // which the last ends with the record and with the RAM, and constants between them, which stay.
     let segments = [
         segment(0, 5_000, 0, 700, EXECUTE),
         segment(2, 4_096, 4_096, 512, EXECUTE),
