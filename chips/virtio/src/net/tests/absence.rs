@@ -206,6 +206,18 @@ fn a_device_that_keeps_a_frame_is_notified_once_a_second() {
 }
 
 #[test]
+fn a_device_from_which_frames_come_is_not_looked_at() {
+    let (mut net, fake) = start(true, MAC);
+    fake.state().gone = true;
+    for second in 1..10 {
+        assert_eq!(net.tend(false, second * SECOND), Tended::Same);
+    }
+    assert_eq!(net.is_broken(), None);
+    assert_eq!(net.tend(true, 10 * SECOND), Tended::Lost);
+    assert_eq!(net.is_broken(), Some(Broken::Gone));
+}
+
+#[test]
 fn a_device_that_does_not_answer_at_boot_is_used_when_it_does() {
     let fake = device(true, MAC);
     let transport = fake.transport();
