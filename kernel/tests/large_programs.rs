@@ -126,16 +126,16 @@ fn all_of_a_record_is_read_once_in_requests_of_32_kib() {
 
 #[test]
 fn segments_of_all_sorts_are_loaded_and_restored() {
-    // Zeros alone first and in between, with offsets that mean nothing; a gap of a page; data in two pieces of which the
-    // last ends with the record and with the RAM.
+    // Zeros alone first and in between, with offsets that mean nothing; a gap of a page; data in four pieces, of
+    // which the last ends with the record and with the RAM, and constants between them, which stay.
     let segments = [
         segment(0, 5_000, 0, 700, EXECUTE),
         segment(2, 4_096, 4_096, 512, EXECUTE),
         segment(3, 8, 8, 4_608, WRITE),
         segment(4, 9_000, 0, 40, WRITE),
         segment(8, 100, 64, 8_712, WRITE),
-        segment(10, 8_192, 0, 0, 0),
-        segment(127, 4_096, 952, 8_776, WRITE),
+        segment(10, 8_192, 8, 8_776, 0),
+        segment(127, 4_096, 944, 8_784, WRITE),
     ];
     let bench = Bench::loads_again_and_again(&segments, 19);
     assert_eq!(bench.objects.reads, [(0, 512), (9, 512), (17, 512), (17, 1_024)]);

@@ -193,6 +193,31 @@ fn a_notification_that_was_lost_is_sent_again_before_the_device_is_given_up() {
 }
 
 #[test]
+fn a_device_that_keeps_a_frame_is_notified_once_a_second() {
+    let (mut net, fake) = start(true, MAC);
+    assert!(net.transmit_with(|_| Some(60)));
+    net.flush();
+    let before = net.counters().notifications;
+    for halves in 0..=9 {
+        net.watch_transmission(SECOND + halves * SECOND / 2);
+        assert_eq!(fake.state().notifications(1) as u64, 1 + halves / 2, "after {halves} half seconds");
+        assert_eq!(net.counters().notifications - before, halves / 2);
+    }
+}
+
+#[test]
+fn a_device_from_which_frames_come_is_not_looked_at() {
+    let (mut net, fake) = start(true, MAC);
+    fake.state().gone = true;
+    for second in 1..10 {
+        assert_eq!(net.tend(false, second * SECOND), Tended::Same);
+    }
+    assert_eq!(net.is_broken(), None);
+    assert_eq!(net.tend(true, 10 * SECOND), Tended::Lost);
+    assert_eq!(net.is_broken(), Some(Broken::Gone));
+}
+
+#[test]
 fn a_device_that_does_not_answer_at_boot_is_used_when_it_does() {
     let fake = device(true, MAC);
     let transport = fake.transport();
