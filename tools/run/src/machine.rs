@@ -545,10 +545,28 @@ fn read_lines(stream: impl Read, events: &SyncSender<Event>) {
     }
 }
 
+/// Reads what there is of a port; 0 once QEMU has ended. Another end of the port is told, for what the board says after it
+/// is lost.
+fn read_some(stream: &mut impl Read, bytes: &mut [u8], port: &str) -> usize {
+    loop {
+        match stream.read(bytes) {
+            Ok(count) => return count,
+            Err(why) if why.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(why) => {
+                // QEMU was ended before it had taken all that was typed.
+                if why.kind() != std::io::ErrorKind::ConnectionReset {
+                    eprintln!("run: {port}: {why}");
+                }
+                return 0;
+            }
+        }
+    }
+}
+
 /// Sends the bytes of COM1 until QEMU ends.
 fn read_console(mut stream: Paced<UnixStream>, events: &SyncSender<Event>) {
     let mut bytes = [0; 65_536];
-    while let Ok(count @ 1..) = stream.read(&mut bytes) {
+    while let count @ 1.. = read_some(&mut stream, &mut bytes, "COM1") {
         if events.send(Event::Console(bytes[..count].to_vec())).is_err() {
             break;
         }
@@ -566,7 +584,7 @@ fn read_console(mut stream: Paced<UnixStream>, events: &SyncSender<Event>) {
 fn read_log(mut stream: Paced<UnixStream>, decoder: &Decoder, events: SyncSender<Event>) {
     let mut frames = decoder.stream();
     let mut bytes = [0; 4096];
-    while let Ok(count @ 1..) = stream.read(&mut bytes) {
+    while let count @ 1.. = read_some(&mut stream, &mut bytes, "COM2") {
         for line in frames.push(&bytes[..count]) {
             if events.send(Event::Log(line)).is_err() {
                 return;
