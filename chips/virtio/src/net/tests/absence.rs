@@ -49,7 +49,7 @@ fn a_device_that_is_gone_is_noticed_in_two_seconds_and_comes_back_in_a_minute() 
         fake.state().gone = true;
         let (news, _) = pass(&mut net, fake, SECOND, 3 * SECOND);
         assert_eq!((news, net.is_broken()), (vec![Tended::Lost], Some(Broken::Gone)));
-        assert!(!net.link_up());
+        assert!(!net.link_up() && !net.is_hopeless(), "it has worked");
         assert!(matches!(net.condition(3 * SECOND), Condition::Gone { next_try_us } if next_try_us < 4 * SECOND));
 
         // An hour later it has cost a try a minute, and no frame was asked for.
@@ -215,6 +215,20 @@ fn a_device_from_which_frames_come_is_not_looked_at() {
     assert_eq!(net.is_broken(), None);
     assert_eq!(net.tend(true, 10 * SECOND), Tended::Lost);
     assert_eq!(net.is_broken(), Some(Broken::Gone));
+}
+
+#[test]
+fn a_device_is_looked_at_once_a_second_and_its_end_is_said_once() {
+    let (mut net, fake) = start(true, MAC);
+    assert_eq!(net.tend(true, SECOND), Tended::Same);
+    fake.state().gone = true;
+    let lines = slopos_host_log::lines();
+    assert_eq!(net.tend(true, 2 * SECOND - 1), Tended::Same);
+    assert_eq!(slopos_host_log::lines(), lines);
+    assert_eq!(net.tend(true, 2 * SECOND), Tended::Lost);
+    assert_eq!(slopos_host_log::lines(), lines + 1);
+    pass(&mut net, fake, 2 * SECOND, 600 * SECOND);
+    assert_eq!(slopos_host_log::lines(), lines + 1, "tries that end as the one before are not told");
 }
 
 #[test]
