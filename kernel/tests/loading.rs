@@ -2,12 +2,11 @@
 
 mod common;
 
-use common::{FakeObjects, FakeProcessor, MEMORY, kernel_of};
+use common::{FakeObjects, FakeProcessor, MEMORY, configuration, kernel_of};
 use sha2::{Digest, Sha256};
 use slopos_abi::flash::{self, AppHeader, EXECUTE, READ, SECTOR, Segment, WRITE};
 use slopos_abi::syscall;
 use slopos_host_log::Token;
-use slopos_kernel::descriptor::ConsoleAccess;
 use slopos_kernel::loader::{HASH_BYTES, READ_BYTES};
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::processor::{Call, Fault, Trap};
@@ -24,19 +23,6 @@ const DATA: usize = 1000;
 /// Where they are in RAM and in the record.
 const DATA_AT: usize = 8192;
 const DATA_OFFSET: usize = 6512;
-
-const fn configuration(name: &'static str, restart: Restart, priority: u8) -> Configuration {
-    Configuration {
-        name,
-        app: "app",
-        arguments: &[],
-        start_at_boot: false,
-        flash: &[],
-        restart,
-        priority,
-        console: ConsoleAccess::Output,
-    }
-}
 
 static ONE: [Configuration; 1] = [configuration("p0", Restart::Never, 3)];
 

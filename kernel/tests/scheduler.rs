@@ -2,11 +2,10 @@
 
 mod common;
 
-use common::{FakeObjects, FakeProcessor, MEMORY, kernel, kernel_of};
+use common::{FakeObjects, FakeProcessor, MEMORY, configuration, kernel, kernel_of};
 use slopos_abi::syscall;
 use slopos_abi::{ARGUMENTS_MAX, STATUS_KILLED};
 use slopos_host_log::Token;
-use slopos_kernel::descriptor::ConsoleAccess;
 use slopos_kernel::process::{ProcessId, ProcessSet};
 use slopos_kernel::processor::{ArgumentsTooLong, Call, Fault, Trap};
 use slopos_kernel::scheduler::{Configuration, Kernel, Restart, StartError, State, Step, TIME_SLICE};
@@ -19,20 +18,6 @@ fn call(number: u64, arguments: [u64; 6]) -> Trap {
 
 fn at(millis: u64) -> impl Fn() -> Instant {
     move || Instant::from_millis(millis)
-}
-
-/// A configuration with this restart policy and priority.
-const fn configuration(name: &'static str, restart: Restart, priority: u8) -> Configuration {
-    Configuration {
-        name,
-        app: "app",
-        arguments: &[],
-        start_at_boot: false,
-        flash: &[],
-        restart,
-        priority,
-        console: ConsoleAccess::Output,
-    }
 }
 
 /// A clock that moves on by so much each time that it is read.

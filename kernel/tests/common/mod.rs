@@ -42,6 +42,20 @@ pub fn kernel(count: usize) -> Kernel {
     kernel_of(&CONFIGURATIONS[..count])
 }
 
+/// A configuration with this restart policy and priority.
+pub const fn configuration(name: &'static str, restart: Restart, priority: u8) -> Configuration {
+    Configuration {
+        name,
+        app: "app",
+        arguments: &[],
+        start_at_boot: false,
+        flash: &[],
+        restart,
+        priority,
+        console: ConsoleAccess::Output,
+    }
+}
+
 /// A kernel of processes with these configurations.
 pub fn kernel_of(configurations: &'static [Configuration]) -> Kernel {
     let processes: Vec<Process> = configurations.iter().map(Process::new).collect();
