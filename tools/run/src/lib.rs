@@ -16,6 +16,7 @@ mod paced;
 mod ports;
 mod printer;
 pub mod qmp;
+mod readers;
 mod status;
 pub mod terminal;
 

@@ -5,18 +5,18 @@ use crate::decoder::{Decoder, Line};
 use crate::kept::Kept;
 use crate::paced::Paced;
 use crate::ports::{Ports, escape};
+use crate::readers::{read_console, read_lines, read_log};
 use crate::status::{KILLED, TIMED_OUT};
 use anyhow::{Context, Result, anyhow, bail};
 use std::collections::VecDeque;
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::Shutdown;
+use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 /// Which of its PCI transports a virtio device offers (VIRTIO 1.2 section 4.1).
@@ -46,9 +46,6 @@ impl Transport {
 
 /// Bytes that are kept of the beginning of what a port says, and of its end: a board may run for weeks.
 const KEPT: usize = 16 << 20;
-
-/// Longest line that QEMU itself says; a longer one is cut into such.
-const SAID_MAX: u64 = 64 << 10;
 
 /// Events that may wait. Where they are not dealt with as fast, the board waits with its next.
 const EVENTS: usize = 64;
@@ -525,76 +522,6 @@ fn runs(program: &OsString) -> bool {
 fn guard() -> Option<OsString> {
     let name = OsString::from("setpriv");
     runs(&name).then_some(name)
-}
-
-/// Sends QEMU's own words, line by line, until it ends.
-fn read_lines(stream: impl Read, events: &SyncSender<Event>) {
-    let mut stream = BufReader::new(stream);
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        let read = stream.by_ref().take(SAID_MAX).read_until(b'\n', &mut line);
-        let text = match &read {
-            Ok(0) => return,
-            Ok(_) => String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned(),
-            Err(why) => format!("unreadable: {why}"),
-        };
-        if events.send(Event::Qemu(text)).is_err() || read.is_err() {
-            return;
-        }
-    }
-}
-
-/// Reads what there is of a port; 0 once QEMU has ended. Another end of the port is told, for what the board says after it
-/// is lost.
-fn read_some(stream: &mut impl Read, bytes: &mut [u8], port: &str) -> usize {
-    loop {
-        match stream.read(bytes) {
-            Ok(count) => return count,
-            Err(why) if why.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(why) => {
-                // QEMU was ended before it had taken all that was typed.
-                if why.kind() != std::io::ErrorKind::ConnectionReset {
-                    eprintln!("run: {port}: {why}");
-                }
-                return 0;
-            }
-        }
-    }
-}
-
-/// Sends the bytes of COM1 until QEMU ends.
-fn read_console(mut stream: Paced<UnixStream>, events: &SyncSender<Event>) {
-    let mut bytes = [0; 65_536];
-    while let count @ 1.. = read_some(&mut stream, &mut bytes, "COM1") {
-        if events.send(Event::Console(bytes[..count].to_vec())).is_err() {
-            break;
-        }
-    }
-    // A thread may still copy the keyboard to the other end of this connection; this ends its writing. That the
-    // connection is gone already is what is wanted.
-    if let Err(why) = stream.into_inner().shutdown(Shutdown::Both)
-        && why.kind() != std::io::ErrorKind::NotConnected
-    {
-        eprintln!("run: COM1: {why}");
-    }
-}
-
-/// Sends the lines of COM2 until QEMU ends.
-fn read_log(mut stream: Paced<UnixStream>, decoder: &Decoder, events: SyncSender<Event>) {
-    let mut frames = decoder.stream();
-    let mut bytes = [0; 4096];
-    while let count @ 1.. = read_some(&mut stream, &mut bytes, "COM2") {
-        for line in frames.push(&bytes[..count]) {
-            if events.send(Event::Log(line)).is_err() {
-                return;
-            }
-        }
-    }
-    if let Some(rest) = frames.finish() {
-        // Nobody listens any more only where the run has failed already.
-        let _told = events.send(Event::Log(rest));
-    }
 }
 
 /// Where `needle` begins in `bytes`.
