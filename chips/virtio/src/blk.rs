@@ -5,7 +5,7 @@
 //! before the device has been reset.
 //!
 //! A device that answers nothing for [`STALL_US`], keeps one request for [`REQUEST_LIMIT_US`] or breaks the rules of the
-//! queue is reset and started again ([`recovery`]); what it had comes back as an error.
+//! queue is reset and started again (`recovery`); what it had comes back as an error.
 
 mod recovery;
 mod request;
