@@ -21,7 +21,8 @@
 //! the table for these. Who has used up its share waits; all others find room.
 
 use heapless::Vec;
-use slopos_kernel::process::{PROCESSES_MAX, ProcessId};
+use slopos_abi::limits::PROCESSES_MAX;
+use slopos_kernel::process::ProcessId;
 use slopos_kernel::time::{Duration, Instant};
 
 use crate::{Ipv4Address, MacAddress};
