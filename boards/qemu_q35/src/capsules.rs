@@ -7,7 +7,6 @@ use slopos_console::Console;
 use slopos_kernel::objects::{AppSlot, Fetch, Object, Objects, SocketIndex};
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::time::Instant;
-use slopos_net::ipv4::Ipv4Address;
 use slopos_net::socket as sockets;
 use slopos_net::stack::{ConnectError, Progress, SocketError, Stack};
 use slopos_net::tcp;
@@ -135,7 +134,7 @@ impl Objects for Capsules {
         now: Instant,
     ) -> Result<(), Errno> {
         let Object::Socket(index) = object else { return Err(Errno::Invalid) };
-        let remote = tcp::Endpoint { address: Ipv4Address(remote.address.octets()), port: remote.port };
+        let remote = tcp::Endpoint { address: remote.address, port: remote.port };
         match self.stack.connect(process, *index, remote, deadline, now) {
             Err(ConnectError::Denied) => Err(Errno::Access),
             Err(ConnectError::Invalid) => Err(Errno::Invalid),
@@ -160,7 +159,7 @@ impl Objects for Capsules {
 
     fn restrict_connect(&mut self, process: ProcessId, range: RemoteRange) {
         let RemoteRange { address, prefix, first_port, last_port } = range;
-        let range = sockets::Remote { address: Ipv4Address(address.octets()), prefix, first_port, last_port };
+        let range = sockets::Remote { address, prefix, first_port, last_port };
         self.stack.narrow_connect(process, &range);
     }
 

@@ -1,0 +1,149 @@
+//! The fuzzer's corpus, made from the frames of simulated exchanges.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use slopos_net::wire::arp::Packet;
+use slopos_net::wire::ethernet::{EtherType, Header};
+use slopos_net::wire::ipv4::{self, Protocol};
+use slopos_net::wire::tcp::HEADER_BYTES;
+use slopos_net::wire::tcp::SequenceNumber;
+use slopos_net::wire::udp;
+
+use crate::network::{Heard, run_and_listen};
+use crate::targets::commands::{self, Command, Segment};
+use crate::watch::segment_of;
+
+/// Exchanges that are turned into lists of commands.
+const LISTS: usize = 10;
+/// Files of each parser.
+const FILES: usize = 4;
+/// Bytes of a file at most.
+const LARGEST: usize = 1_500;
+/// Frames of a list of commands.
+const FRAMES: usize = 60;
+/// Seeds that are tried.
+const SEEDS: u64 = 60;
+
+/// Where the control bits are in a segment's header.
+const CONTROL_BITS: usize = 13;
+
+/// The files by target, each with what its interest is, so that no two are of the same kind.
+#[derive(Default)]
+struct Corpus {
+    files: BTreeMap<(&'static str, String), Vec<u8>>,
+}
+
+impl Corpus {
+    fn add(&mut self, target: &'static str, kind: String, bytes: &[u8]) {
+        let count = self.files.keys().filter(|(other, _)| *other == target).count();
+        if count < FILES && bytes.len() <= LARGEST {
+            self.files.entry((target, kind)).or_insert_with(|| bytes.to_vec());
+        }
+    }
+
+    fn add_frame(&mut self, frame: &[u8]) -> Option<()> {
+        let (header, payload) = Header::parse(frame)?;
+        let kind = format!("{:04x}", header.ether_type.0);
+        self.add("ethernet", kind, frame);
+        if header.ether_type == EtherType::ARP {
+            let packet = Packet::parse(payload)?;
+            self.add("arp", format!("{:?}", packet.operation).to_lowercase(), payload);
+            return Some(());
+        }
+        let (packet, transport) = ipv4::Header::parse(payload).ok()?;
+        self.add("ipv4", format!("protocol-{}", packet.protocol.0), payload);
+        if packet.protocol == Protocol::UDP {
+            let (_, message) = udp::Header::parse(packet.source, packet.destination, transport).ok()?;
+            let kind = format!("dhcp-{}", message.get(242)?);
+            self.add("udp", kind.clone(), transport);
+            self.add("dhcp", kind, message);
+            return Some(());
+        }
+        let (_, segment, _) = segment_of(frame)?;
+        let kind = format!("flags-{:02x}-options-{}", transport.get(CONTROL_BITS)?, segment.options.emitted_bytes());
+        self.add("tcp", kind.clone(), transport);
+        let options = transport.get(HEADER_BYTES..transport.len() - segment.payload.len())?;
+        if !options.is_empty() {
+            self.add("tcp_options", kind, options);
+        }
+        Some(())
+    }
+}
+
+/// Writes the corpus into a folder for each target, and answers how many files that were.
+///
+/// # Errors
+/// Where an exchange fails, or a file cannot be written.
+pub fn write(folder: &Path) -> Result<usize> {
+    let mut corpus = Corpus::default();
+    let mut lists = 0;
+    for seed in 0..SEEDS {
+        let (_, heard) = run_and_listen(seed, false, true)?;
+        for (_, frame) in &heard {
+            // Broken frames come by themselves.
+            let _: Option<()> = corpus.add_frame(frame);
+        }
+        if lists < LISTS && heard.len() > 20 {
+            corpus.files.insert(("stack", format!("exchange-{seed}")), commands_of(&heard));
+            lists += 1;
+        }
+    }
+    for ((target, name), bytes) in &corpus.files {
+        let folder = folder.join(target);
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let path = folder.join(name);
+        fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(corpus.files.len())
+}
+
+/// An exchange as commands: the server's segments relative to where the connection is, all others as frames, with a
+/// process that reads, writes and lets go in between.
+fn commands_of(heard: &[Heard]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut next: BTreeMap<u16, (u8, SequenceNumber)> = BTreeMap::new();
+    let mut last_us = 0;
+    for (number, (at_us, frame)) in heard.iter().take(FRAMES).enumerate() {
+        commands::write(&Command::Wait { micros: at_us - last_us }, &mut out);
+        last_us = *at_us;
+        let Some((_, segment, bytes)) = segment_of(frame) else {
+            if frame.len() < 100 {
+                commands::write(&Command::Frame { fix: true, bytes: frame.clone() }, &mut out);
+            }
+            continue;
+        };
+        let lines = next.len() as u8;
+        let (line, expected) = next.entry(segment.source_port).or_insert_with(|| {
+            if lines > 0 {
+                commands::write(&Command::Open { how: lines }, &mut out);
+            }
+            (lines, segment.sequence)
+        });
+        let transport = frame.len() - bytes;
+        let options = frame.get(transport + HEADER_BYTES..frame.len() - segment.payload.len()).unwrap_or(&[]).to_vec();
+        let told = Segment {
+            line: *line,
+            flags: frame.get(transport + CONTROL_BITS).copied().unwrap_or(0),
+            sequence: segment.sequence.offset_from(*expected) as i16,
+            acknowledgement: 0,
+            window: segment.window,
+            options,
+            payload: segment.payload.len() as u16,
+        };
+        *expected = expected.later(segment.sequence + segment.sequence_length());
+        let line = *line;
+        commands::write(&Command::Segment(Box::new(told)), &mut out);
+        match number % 4 {
+            0 => commands::write(&Command::Write { line, bytes: 700 }, &mut out),
+            2 => commands::write(&Command::Read { line, bytes: 2_000 }, &mut out),
+            _ => {}
+        }
+    }
+    commands::write(&Command::Finish { line: 0 }, &mut out);
+    commands::write(&Command::Close { line: 0 }, &mut out);
+    commands::write(&Command::Wait { micros: 100_000_000 }, &mut out);
+    out
+}
