@@ -2,7 +2,7 @@
 
 use core::sync::atomic::AtomicU64;
 
-use libslop::{hazard, println};
+use libslop::println;
 
 use crate::check::{Failed, Words, number};
 

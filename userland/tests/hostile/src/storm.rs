@@ -8,7 +8,7 @@ use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use libslop::abi::{DESCRIPTORS, Errno, STDERR, STDIN, STDOUT, USER_BASE, USER_END, socket, syscall};
-use libslop::{call, eprintln, hazard};
+use libslop::{call, eprintln};
 
 use crate::check::{self, Failed, Words};
 use hostile::random::Random;

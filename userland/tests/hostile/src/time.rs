@@ -1,7 +1,7 @@
 //! Time: waiting for ever, and never giving the processor back. Each of these has to be killed.
 
 use libslop::abi::syscall;
-use libslop::{hazard, println};
+use libslop::println;
 
 use crate::check::{self, Failed, Words};
 

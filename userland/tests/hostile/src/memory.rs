@@ -4,7 +4,7 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use core::time::Duration;
 
 use libslop::abi::{Errno, USER_BASE, USER_END, syscall};
-use libslop::{hazard, println, time};
+use libslop::{println, time};
 
 use crate::check::{self, Failed, Words};
 use hostile::random::Random;

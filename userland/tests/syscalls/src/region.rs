@@ -4,7 +4,7 @@ use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 use libslop::abi::{Errno, STDOUT, rights, syscall};
 use libslop::io::{Read, ReadExactError, Write};
-use libslop::{Error, Region, call, hazard};
+use libslop::{Error, Region, call};
 
 use crate::check::{Checks, Failed};
 

@@ -3,7 +3,7 @@
 use core::fmt::Debug;
 
 use libslop::abi::Errno;
-use libslop::{Error, eprintln, hazard};
+use libslop::{Error, eprintln};
 
 /// A check failed, and said so.
 pub struct Failed;

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use libslop::abi::poll::{Entry, INVALID, READABLE};
 use libslop::abi::{DESCRIPTORS, Errno, STDERR, STDIN, STDOUT, rights, syscall};
-use libslop::{Flags, Region, Socket, call, hazard, poll};
+use libslop::{Flags, Region, Socket, call, poll};
 
 use crate::check::{self, Failed, Words};
 use hostile::random::Random;

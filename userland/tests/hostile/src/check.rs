@@ -3,7 +3,7 @@
 use core::fmt;
 
 use libslop::abi::Errno;
-use libslop::{Arguments, Error, eprintln, hazard};
+use libslop::{Arguments, Error, eprintln};
 use slopos_http::Url;
 
 /// Why an attack did not end as it should.

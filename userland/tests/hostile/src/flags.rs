@@ -2,7 +2,7 @@
 
 use libslop::abi::info::NetInfo;
 use libslop::abi::syscall;
-use libslop::{call, hazard, println};
+use libslop::{call, println};
 
 use crate::check::{self, Failed, Words};
 use crate::faults::{FLAGS, USER_CODE, USER_DATA};

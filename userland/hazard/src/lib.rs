@@ -3,6 +3,7 @@
 //! For the programs that test the kernel's isolation. The functions are safe to *call* so that those programs can
 //! forbid `unsafe`, but they are outside the language's promises: each can end or corrupt the process, and must
 //! never be able to do more than that. That is the point of calling them.
+#![no_std]
 
 mod addresses;
 mod checked;
@@ -20,7 +21,7 @@ pub use flags::{
 };
 pub use instructions::{INSTRUCTIONS, Instruction, interrupt};
 
-use crate::raw;
+use libslop::raw;
 
 /// A system call with whatever number and arguments; the result as the kernel left it.
 pub fn call(number: u64, arguments: [u64; 4]) -> i64 {

@@ -1,7 +1,7 @@
 //! Numbers that are no call, descriptors that are not open, rights that were given up.
 
 use libslop::abi::{DESCRIPTORS, Errno, STDERR, STDIN, STDOUT, rights, syscall};
-use libslop::{Region, call, hazard};
+use libslop::{Region, call};
 
 use crate::check::{Checks, Failed};
 use crate::region::SCRATCH;

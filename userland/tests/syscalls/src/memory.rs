@@ -1,9 +1,9 @@
 //! Addresses that are not the process's to use so: the kernel refuses them and touches nothing.
 
+use libslop::Region;
 use libslop::abi::info::NetInfo;
 use libslop::abi::{Errno, USER_BASE, USER_END, syscall};
 use libslop::io::Read;
-use libslop::{Region, hazard};
 
 use crate::check::{Checks, Failed};
 use crate::region::{self, SCRATCH};

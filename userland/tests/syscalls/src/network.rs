@@ -2,7 +2,7 @@
 
 use libslop::abi::info::{GrantInfo, NetInfo};
 use libslop::abi::{Errno, socket, syscall};
-use libslop::{Flags, Socket, call, hazard};
+use libslop::{Flags, Socket, call};
 
 use crate::check::{Checks, Failed};
 

@@ -8,7 +8,7 @@
 use core::sync::atomic::AtomicU64;
 
 use libslop::abi::USER_END;
-use libslop::{Arguments, call, eprintln, hazard, println};
+use libslop::{Arguments, call, eprintln, println};
 
 libslop::entry!(run);
 
