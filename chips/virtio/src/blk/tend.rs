@@ -75,6 +75,10 @@ impl<B: Bus> Block<B> {
         self.requests.iter_mut().for_each(|request| request.lose(error));
         self.transport.start_reset();
         self.recovery.reset_now(now_us);
+        // A device that is gone is not waited for.
+        if self.transport.reset_progress() == ResetProgress::Gone {
+            self.leave_alone(Broken::Gone, now_us);
+        }
     }
 
     /// Starts a device that has been reset, and so has nothing any more, unless its pause is not over.
