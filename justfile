@@ -91,7 +91,7 @@ soak seeds="100000" *OPTIONS:
 
 # Lets the fuzzer loose on a target (ethernet, arp, ipv4, udp, dhcp, tcp, tcp_options, stack) for so many seconds.
 fuzz target seconds="60" *OPTIONS:
-    @tools/sim/fuzz.sh "$@"
+    @tools/lab/sim/fuzz.sh "$@"
 
 # Changes a crate in one place after another and lists what no test notices: ./just mutants CRATE [--shard K/N], CRATE being kernel, capsules/net/src/tcp ...
 mutants *ARGUMENTS:

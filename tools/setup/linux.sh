@@ -1,14 +1,14 @@
 #!/bin/sh
 # Makes the Linux guest that ./just bench compares the board with: build/linux/{vmlinux,initramfs,version}.
 #
-# Kernel and busybox are Debian's, downloaded and unpacked without being installed; the client is tools/bench/guest.
+# Kernel and busybox are Debian's, downloaded and unpacked without being installed; the client is tools/lab/bench/guest.
 # The kernel is taken out of its compressed image, so that it boots by its PVH note as the board does, which is faster.
 # A second call is silent and quick.
 set -eu
 cd "$(dirname "$0")/../.."
 . tools/setup/packages.sh
 
-guest=tools/bench/guest
+guest=tools/lab/bench/guest
 folder=build/linux
 target=$(rustc -vV | sed -n 's/^host: //p')
 # In the order of their dependencies; the script that loads them and the packing below both read this list.

@@ -1,4 +1,4 @@
-//! `calls CALL COUNT`: makes one system call so many times, and nothing else. `tools/count` counts what it costs.
+//! `calls CALL COUNT`: makes one system call so many times, and nothing else. `tools/lab/count` counts what it costs.
 //!
 //! It prints nothing where all goes well, so that two runs with different counts differ by the calls alone. Exits
 //! with 0, with 1 where a call failed, and with 2 for a command line that makes no sense.

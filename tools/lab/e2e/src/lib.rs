@@ -1,0 +1,195 @@
+//! What the end-to-end tests share: the built boards, servers to fetch from, and what a fetch came to.
+//!
+//! The tests in `tests/` boot the images that `./just build` has left in build/, each test a board of its own.
+#![forbid(unsafe_code)]
+
+pub mod files;
+pub mod gdb;
+pub mod moving;
+pub mod qtest;
+pub mod servers;
+
+use slopos_run::{Builder, Event, Machine, Outcome, Verdict, verdict};
+use std::collections::{HashMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// QEMU's name for the host's loopback.
+pub const HOST: &str = "10.0.2.2";
+
+/// How long a board may run. A boot takes a few seconds; the rest is for machines with better things to do.
+const LIMIT: Duration = Duration::from_secs(240);
+
+/// The file in build/ that `./just build` makes.
+///
+/// # Panics
+/// It is not there yet.
+pub fn built(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../build").join(name);
+    assert!(path.is_file(), "{} is missing; run ./just build first, for each manifest of the board", path.display());
+    path
+}
+
+/// The board of board.toml.
+pub fn board() -> Builder {
+    machine("qemu_q35")
+}
+
+/// The board of test.toml: with its own tests built in, and with the programs `syscalls`, `faults` and `calls`.
+pub fn test_board() -> Builder {
+    machine("qemu_q35-test")
+}
+
+/// The board of attack.toml: with programs that attack it.
+pub fn attack_board() -> Builder {
+    machine("qemu_q35-attack")
+}
+
+/// The board of scale.toml: many processes with all the sockets that one can have. They take more memory.
+pub fn scale_board() -> Builder {
+    machine("qemu_q35-scale").memory("64M")
+}
+
+fn machine(name: &str) -> Builder {
+    Machine::builder(built(&format!("{name}.elf"))).flash(built(&format!("{name}.img"))).timeout(LIMIT)
+}
+
+/// Boots the board and waits for its end.
+///
+/// # Panics
+/// QEMU cannot be started.
+pub fn run(board: Builder) -> Report {
+    match board.run() {
+        Ok(outcome) => Report { outcome },
+        Err(why) => panic!("{why:#}"),
+    }
+}
+
+/// Something to be done when the console has said a text, which is not empty.
+pub type Step<'a> = (&'a str, Box<dyn FnOnce() + 'a>);
+
+/// Boots the board and waits for its end. Each step is taken once the console has said its text, behind what the step
+/// before waited for.
+///
+/// # Panics
+/// QEMU cannot be started.
+pub fn run_with_steps(board: Builder, steps: Vec<Step<'_>>) -> Report {
+    let mut steps = VecDeque::from(steps);
+    let mut said = Vec::new();
+    let mut searched = 0;
+    let outcome = board.run_with(|event| {
+        if let Event::Console(bytes) = event {
+            said.extend_from_slice(bytes);
+        }
+        while let Some((text, _)) = steps.front() {
+            let found = said[searched..].windows(text.len()).position(|window| window == text.as_bytes());
+            let Some(at) = found else {
+                // What was searched once is not searched again, but for the beginning of a match.
+                searched = said.len().saturating_sub(text.len() - 1).max(searched);
+                break;
+            };
+            searched += at + text.len();
+            if let Some((_, step)) = steps.pop_front() {
+                step();
+            }
+        }
+        Ok(())
+    });
+    match outcome {
+        Ok(outcome) => Report { outcome },
+        Err(why) => panic!("{why:#}"),
+    }
+}
+
+/// Boots the board, has it run `webget ARGUMENTS`, and waits for its end.
+///
+/// # Panics
+/// QEMU cannot be started.
+pub fn fetch(board: Builder, arguments: &str) -> Report {
+    run(board.append(format!("webget {arguments}; exit")))
+}
+
+/// How a run went, with checks that show all of it where they fail.
+pub struct Report {
+    /// The run.
+    pub outcome: Outcome,
+}
+
+impl Report {
+    /// Checks that the board exited, and with this status of its last command.
+    ///
+    /// # Panics
+    /// It did not.
+    #[track_caller]
+    pub fn exits(&self, status: u8) -> &Report {
+        let found = verdict(self.outcome.code);
+        assert_eq!(found, Verdict::Exit(status), "QEMU's code is {}\n{}", self.outcome.code, self.all());
+        self
+    }
+
+    /// Checks that the kernel's log has a line that begins with this text.
+    ///
+    /// # Panics
+    /// It has none.
+    #[track_caller]
+    pub fn logs(&self, text: &str) -> &Report {
+        let found = self.outcome.log.iter().any(|line| line.starts_with(text));
+        assert!(found, "the log lacks a line {text:?}\n{}", self.all());
+        self
+    }
+
+    /// Checks that the console has this text.
+    ///
+    /// # Panics
+    /// It has not.
+    #[track_caller]
+    pub fn shows(&self, text: &str) -> &Report {
+        assert!(self.outcome.console.contains(text), "the console lacks {text:?}\n{}", self.all());
+        self
+    }
+
+    /// Checks that neither the log nor the console has this text.
+    ///
+    /// # Panics
+    /// One has.
+    #[track_caller]
+    pub fn lacks(&self, text: &str) -> &Report {
+        assert!(!self.outcome.says(text), "{text:?} should not be there\n{}", self.all());
+        self
+    }
+
+    /// The figures of a process in the last output of the command `grants`.
+    ///
+    /// # Panics
+    /// There are none.
+    #[track_caller]
+    pub fn grant(&self, process: &str) -> Grant {
+        let start = format!("{process} bytes=");
+        let line = self.outcome.console.lines().rev().find_map(|line| line.find(&start).map(|at| &line[at..]));
+        let line = line.unwrap_or_else(|| panic!("no grant of {process}\n{}", self.all()));
+        let figures = line.split_whitespace().filter_map(|word| word.split_once('='));
+        Grant(figures.map(|(name, figure)| (name.to_owned(), figure.to_owned())).collect())
+    }
+
+    /// All that was said, for a person. Long console output is cut.
+    pub fn all(&self) -> String {
+        let Outcome { console, log, qemu, .. } = &self.outcome;
+        let console: String = console.chars().take(8_000).collect();
+        format!("--- console\n{console}\n--- log\n{}\n--- qemu\n{}", log.join("\n"), qemu.join("\n"))
+    }
+}
+
+/// A line of `grants`, by its names.
+pub struct Grant(HashMap<String, String>);
+
+impl Grant {
+    /// A figure; of `sockets=1/4` the 1, those in use.
+    ///
+    /// # Panics
+    /// There is none of this name.
+    #[track_caller]
+    pub fn figure(&self, name: &str) -> u64 {
+        let figure = self.0.get(name).and_then(|figure| figure.split('/').next()?.parse().ok());
+        figure.unwrap_or_else(|| panic!("no {name} in {:?}", self.0))
+    }
+}

@@ -1,0 +1,25 @@
+//! The bodies of the fuzz targets, which `cargo fuzz` and the tests of this crate share.
+//!
+//! Each takes any bytes and panics where something does not hold that must hold for all bytes. That nothing panics by
+//! itself is the first of these.
+
+pub mod commands;
+pub mod parsers;
+mod stack;
+
+pub use stack::stack;
+
+/// A target: its name, and its body.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All targets, by the names that their folders in `tools/lab/fuzz/corpus` have.
+pub const ALL: [Target; 8] = [
+    ("ethernet", parsers::ethernet),
+    ("arp", parsers::arp),
+    ("ipv4", parsers::ipv4),
+    ("udp", parsers::udp),
+    ("dhcp", parsers::dhcp),
+    ("tcp", parsers::tcp),
+    ("tcp_options", parsers::tcp_options),
+    ("stack", stack),
+];
