@@ -2,7 +2,7 @@
 
 use core::arch::{asm, naked_asm};
 
-use slopos_abi::syscall;
+use slopos_abi::Syscall;
 
 /// Jumps to an address.
 pub fn jump(address: u64) -> ! {
@@ -170,6 +170,6 @@ unsafe extern "sysv64" fn at_the_end() {
         "mov eax, {number}",
         ".skip 4096 - 5 - 2, 0x90",
         "syscall",
-        number = const syscall::GET_TIME_MS,
+        number = const Syscall::Time.number(),
     )
 }

@@ -3,9 +3,11 @@
 use core::net::Ipv4Addr;
 use core::time::Duration;
 
-use libslop::abi::poll::{Entry, INVALID, READABLE};
-use libslop::abi::{DESCRIPTORS, Errno, STDERR, STDIN, STDOUT, rights, syscall};
-use libslop::{Flags, Region, Socket, call, poll};
+use libslop::abi::Readiness;
+use libslop::abi::limits::DESCRIPTORS;
+use libslop::abi::poll::Entry;
+use libslop::abi::{Errno, Rights, STDERR, STDIN, STDOUT, Syscall};
+use libslop::{Region, Socket, SocketFlags, call, poll};
 
 use crate::check::{self, Failed, Words};
 use hostile::random::Random;
@@ -37,25 +39,25 @@ fn is_bad(number: u64) -> Result<(), Failed> {
     let mut byte = [0u8];
     let memory = hazard::address_mut(&mut byte);
     for (what, call, arguments) in [
-        ("read a guess", syscall::FS_READ, [number, memory, 1, 0]),
-        ("write a guess", syscall::FS_WRITE, [number, memory, 1, 0]),
-        ("connect a guess", syscall::CONNECT, [number, 0, 1, 1]),
-        ("restrict a guess", syscall::RESTRICT, [number, 0, 0, 0]),
-        ("close a guess", syscall::FS_CLOSE, [number, 0, 0, 0]),
+        ("read a guess", Syscall::Read.number(), [number, memory, 1, 0]),
+        ("write a guess", Syscall::Write.number(), [number, memory, 1, 0]),
+        ("connect a guess", Syscall::Connect.number(), [number, 0, 1, 1]),
+        ("restrict a guess", Syscall::Restrict.number(), [number, 0, 0, 0]),
+        ("close a guess", Syscall::Close.number(), [number, 0, 0, 0]),
     ] {
         check::raw_refused(what, call, arguments, Errno::BadDescriptor)?;
     }
     let Ok(descriptor) = i32::try_from(number) else { return Ok(()) };
-    let mut set = [Entry { descriptor, interest: READABLE, ready: 0 }];
+    let mut set = [Entry { descriptor, interest: Readiness::READABLE, ready: Readiness::NONE }];
     check::equal("poll a guess", poll(&mut set, Some(Duration::ZERO)), Ok(1))?;
-    check::equal("what a guess is ready for", set[0].ready, INVALID)
+    check::equal("what a guess is ready for", set[0].ready, Readiness::INVALID)
 }
 
 /// A number that was closed stays bad while others use its index.
 fn reuse() -> Result<(), Failed> {
     let mut stale = [None; 8];
     for round in 0..REUSES {
-        let socket = check::succeeds("open a socket", Socket::stream(Flags::default()))?;
+        let socket = check::succeeds("open a socket", Socket::stream(SocketFlags::default()))?;
         let number = socket.descriptor().number();
         for old in stale.into_iter().flatten() {
             check::holds("a number is given out twice", old != number)?;
@@ -75,7 +77,7 @@ fn fill() -> Result<(), Failed> {
         for place in open.iter_mut().skip(3) {
             *place = Some(check::succeeds("open a region", Region::open(SCRATCH))?);
         }
-        let socket = Socket::stream(Flags::default()).map(|_| ());
+        let socket = Socket::stream(SocketFlags::default()).map(|_| ());
         check::refused("a socket beyond the table", socket, Errno::TooManyOpen)?;
         check::refused("a region beyond the table", Region::open(SCRATCH).map(|_| ()), Errno::TooManyOpen)?;
         for region in open.into_iter().flatten() {
@@ -87,23 +89,28 @@ fn fill() -> Result<(), Failed> {
 
 /// `rights`: uses what it gave up, and asks for it back.
 pub fn rights(_: &mut Words) -> Result<(), Failed> {
-    let socket = check::succeeds("open a socket", Socket::stream(Flags::default()))?;
+    let socket = check::succeeds("open a socket", Socket::stream(SocketFlags::default()))?;
     let number = socket.descriptor().number();
-    check::equal("give up connecting", socket.descriptor().restrict(rights::READ | rights::WRITE), Ok(3))?;
-    for kept in [rights::ALL, rights::CONNECT, rights::READ | rights::WRITE | rights::CONNECT] {
+    check::equal(
+        "give up connecting",
+        socket.descriptor().restrict(Rights::READ | Rights::WRITE),
+        Ok(Rights::READ | Rights::WRITE),
+    )?;
+    for kept in [Rights::ALL, Rights::CONNECT, Rights::READ | Rights::WRITE | Rights::CONNECT] {
         let left = check::succeeds("ask for all rights", socket.descriptor().restrict(kept))?;
-        check::equal("a right comes back", left & rights::CONNECT, 0)?;
+        check::equal("a right comes back", left & Rights::CONNECT, Rights::NONE)?;
         check::refused("connect without the right", call::connect(number, 0x0a00_0202, 80, 1), Errno::BadDescriptor)?;
     }
-    check::refused("a right that there is not", socket.descriptor().restrict(rights::ALL + 1), Errno::Invalid)?;
+    let unknown = [number as u64, 8, 0, 0];
+    check::raw_refused("a right that there is not", Syscall::Restrict.number(), unknown, Errno::Invalid)?;
     check::refused("write to the input", call::write(STDIN, b"x"), Errno::BadDescriptor)?;
     for output in [STDOUT, STDERR] {
         check::refused("read from the output", call::read(output, &mut [0]), Errno::BadDescriptor)?;
         check::refused("connect the console", call::connect(output, 0x0a00_0202, 80, 1), Errno::BadDescriptor)?;
     }
-    check::equal("give up the input", call::restrict(STDIN, 0), Ok(0))?;
+    check::equal("give up the input", call::restrict(STDIN, Rights::NONE), Ok(Rights::NONE))?;
     check::refused("read without the right", call::read(STDIN, &mut [0]), Errno::BadDescriptor)?;
-    check::equal("ask for the input", call::restrict(STDIN, rights::ALL), Ok(0))
+    check::equal("ask for the input", call::restrict(STDIN, Rights::ALL), Ok(Rights::NONE))
 }
 
 /// Remotes that no manifest here grants. None of them is anybody's: a packet that leaves all the same hurts nobody.
@@ -154,5 +161,5 @@ pub fn remotes(words: &mut Words) -> Result<(), Failed> {
 }
 
 fn connect(address: Ipv4Addr, port: u16) -> Result<(), libslop::Error> {
-    Socket::stream(Flags::default())?.connect(address, port, Some(Duration::from_secs(10)))
+    Socket::stream(SocketFlags::default())?.connect(address, port, Some(Duration::from_secs(10)))
 }

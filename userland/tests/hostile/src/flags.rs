@@ -1,7 +1,7 @@
 //! Flags and stack pointers that the kernel must not let near itself.
 
+use libslop::abi::Syscall;
 use libslop::abi::info::NetInfo;
-use libslop::abi::syscall;
 use libslop::{call, println};
 
 use crate::check::{self, Failed, Words};
@@ -45,7 +45,7 @@ fn answers_are_right(flags: u64) -> Result<(), Failed> {
     let expected = check::succeeds("ask for the network", call::net_info())?;
     let mut info = NetInfo::default();
     let arguments = [hazard::address_mut(&mut info), size_of::<NetInfo>() as u64, 0, 0];
-    let (result, after) = hazard::call_with_flags(flags, syscall::NET_INFO, arguments);
+    let (result, after) = hazard::call_with_flags(flags, Syscall::NetInfo.number(), arguments);
     check::equal("the bytes of net_info", result, size_of::<NetInfo>() as i64)?;
     let info = core::hint::black_box(info);
     check::equal("our address", (info.mac, info.mtu), (expected.mac, expected.mtu))?;
@@ -55,11 +55,11 @@ fn answers_are_right(flags: u64) -> Result<(), Failed> {
 
     let text = *b"hostile: forwards\n";
     let arguments = [1, hazard::address(&text), text.len() as u64, 0];
-    let (result, _) = hazard::call_with_flags(flags, syscall::FS_WRITE, arguments);
+    let (result, _) = hazard::call_with_flags(flags, Syscall::Write.number(), arguments);
     check::equal("the bytes written", result, text.len() as i64)?;
 
     let before = check::succeeds("the time", call::time_ms())?;
-    let (result, _) = hazard::call_with_flags(flags, syscall::GET_TIME_MS, [0; 4]);
+    let (result, _) = hazard::call_with_flags(flags, Syscall::Time.number(), [0; 4]);
     let after = check::succeeds("the time", call::time_ms())?;
     check::holds("the time is right", (before..=after).contains(&(result as u64)))
 }
@@ -69,12 +69,12 @@ fn answers_are_right(flags: u64) -> Result<(), Failed> {
 pub fn single_step(words: &mut Words) -> Result<(), Failed> {
     match words.word()? {
         "call" => {
-            hazard::call_with_flags(hazard::TRAP, syscall::GET_TIME_MS, [0; 4]);
+            hazard::call_with_flags(hazard::TRAP, Syscall::Time.number(), [0; 4]);
         }
         "spin" => {
             hazard::spin_with_flags(hazard::TRAP, 10);
         }
-        "segment" => hazard::trap_behind_stack_segment(syscall::GET_TIME_MS),
+        "segment" => hazard::trap_behind_stack_segment(Syscall::Time.number()),
         _ => return Err(Failed::Usage),
     }
     Ok(())
@@ -104,13 +104,13 @@ pub fn ports_by_privilege(words: &mut Words) -> Result<(), Failed> {
 pub fn stacks(_: &mut Words) -> Result<(), Failed> {
     for stack in STACKS {
         let before = check::succeeds("the time", call::time_ms())?;
-        let time = hazard::call_with_stack(stack, syscall::GET_TIME_MS, [0; 4]);
+        let time = hazard::call_with_stack(stack, Syscall::Time.number(), [0; 4]);
         hazard::spin_with_stack(stack, TURNS);
         let after = check::succeeds("the time", call::time_ms())?;
         check::holds("the time is right", (before..=after).contains(&(time as u64)))?;
         let mut info = NetInfo::default();
         let arguments = [hazard::address_mut(&mut info), size_of::<NetInfo>() as u64, 0, 0];
-        let result = hazard::call_with_stack(stack, syscall::NET_INFO, arguments);
+        let result = hazard::call_with_stack(stack, Syscall::NetInfo.number(), arguments);
         check::equal("the bytes of net_info", result, size_of::<NetInfo>() as i64)?;
         println!("hostile: {} ms with the stack at {stack:#x}", after - before);
     }

@@ -3,9 +3,9 @@
 use core::time::Duration;
 
 use libslop::abi::Errno;
+use libslop::abi::SocketKind;
 use libslop::abi::info::SocketState;
-use libslop::abi::socket;
-use libslop::{Flags, Socket, call, println, time};
+use libslop::{Socket, SocketFlags, call, println, time};
 use slopos_http::request::{self, Method};
 
 use crate::check::{self, Failed, Words};
@@ -26,20 +26,20 @@ pub fn sockets(_: &mut Words) -> Result<(), Failed> {
     for _ in 0..200 {
         let mut open = [const { None }; SOCKETS];
         for place in open.iter_mut().take(limit as usize) {
-            *place = Some(check::succeeds("open a socket", Socket::stream(Flags::default()))?);
+            *place = Some(check::succeeds("open a socket", Socket::stream(SocketFlags::default()))?);
         }
         for _ in 0..3 {
-            let more = Socket::stream(Flags::default()).map(|_| ());
+            let more = Socket::stream(SocketFlags::default()).map(|_| ());
             check::refused("a socket beyond the grant", more, Errno::TooManyOpen)?;
         }
         check::equal("sockets in use", in_use()?, limit)?;
         open[0] = None;
-        open[0] = Some(check::succeeds("open a socket when one was closed", Socket::stream(Flags::default()))?);
+        open[0] = Some(check::succeeds("open a socket when one was closed", Socket::stream(SocketFlags::default()))?);
         drop(open);
         check::equal("sockets in use when all are closed", in_use()?, 0)?;
     }
     for _ in 0..limit {
-        check::succeeds("open a socket", call::socket(socket::KIND_STREAM, 0))?;
+        check::succeeds("open a socket", call::socket(SocketKind::Stream, SocketFlags::default()))?;
     }
     check::equal("sockets in use", in_use()?, limit)
 }
@@ -48,7 +48,7 @@ pub fn sockets(_: &mut Words) -> Result<(), Failed> {
 pub fn ports(words: &mut Words) -> Result<(), Failed> {
     let (url, count) = (words.url()?, words.number()?);
     for round in 0..count {
-        let mut socket = check::succeeds("open a socket", Socket::stream(Flags::default()))?;
+        let mut socket = check::succeeds("open a socket", Socket::stream(SocketFlags::default()))?;
         let result = socket.connect(url.address, url.port, Some(PATIENCE));
         if result != Err(Errno::ConnectionRefused.into()) {
             return check::fails(format_args!("connect {round} to a closed port: {result:?}"));
@@ -66,7 +66,7 @@ pub fn hoard(words: &mut Words) -> Result<(), Failed> {
     let grant = check::succeeds("ask for the grant", call::grant_info())?;
     let mut open = [const { None }; SOCKETS];
     for place in open.iter_mut().take(grant.sockets as usize) {
-        let mut socket = check::succeeds("open a socket", Socket::stream(Flags::default()))?;
+        let mut socket = check::succeeds("open a socket", Socket::stream(SocketFlags::default()))?;
         check::succeeds("connect", socket.connect(url.address, url.port, Some(PATIENCE)))?;
         check::succeeds("ask for a body", request::send(&mut socket, Method::Get, &url, "hostile"))?;
         *place = Some(socket);

@@ -3,7 +3,7 @@
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use core::time::Duration;
 
-use libslop::abi::{Errno, USER_BASE, USER_END, syscall};
+use libslop::abi::{Errno, Syscall, USER_BASE, USER_END};
 use libslop::{println, time};
 
 use crate::check::{self, Failed, Words};
@@ -31,13 +31,13 @@ pub fn pass(words: &mut Words) -> Result<(), Failed> {
     let address = words.number()?;
     for length in [1, 8, 64, 4096] {
         for (what, number, arguments) in [
-            ("write from there", syscall::FS_WRITE, [1, address, length, 0]),
+            ("write from there", Syscall::Write.number(), [1, address, length, 0]),
             // The descriptor may be read; where there is nothing to be read yet, the memory still counts first.
-            ("read to there", syscall::FS_READ, [0, address, length, 0]),
-            ("a name there", syscall::FS_OPEN, [address, length.min(16), 0, 0]),
-            ("a set there", syscall::POLL, [address & !7, 1, 0, 0]),
-            ("net_info to there", syscall::NET_INFO, [address, length, 0, 0]),
-            ("grant_info to there", syscall::GRANT_INFO, [address, length, 0, 0]),
+            ("read to there", Syscall::Read.number(), [0, address, length, 0]),
+            ("a name there", Syscall::Open.number(), [address, length.min(16), 0, 0]),
+            ("a set there", Syscall::Poll.number(), [address & !7, 1, 0, 0]),
+            ("net_info to there", Syscall::NetInfo.number(), [address, length, 0, 0]),
+            ("grant_info to there", Syscall::GrantInfo.number(), [address, length, 0, 0]),
         ] {
             check::raw_refused(what, number, arguments, Errno::Fault)?;
         }
@@ -94,5 +94,5 @@ pub fn search(words: &mut Words) -> Result<(), Failed> {
 /// Whether the process may read there, as the kernel sees it: a name of one byte is looked up, and there is no region
 /// of that name.
 fn is_readable(address: u64) -> bool {
-    hazard::call(syscall::FS_OPEN, [address, 1, 0, 0]) != Errno::Fault.to_return()
+    hazard::call(Syscall::Open.number(), [address, 1, 0, 0]) != Errno::Fault.to_return()
 }

@@ -7,7 +7,8 @@
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use libslop::abi::{DESCRIPTORS, Errno, STDERR, STDIN, STDOUT, USER_BASE, USER_END, socket, syscall};
+use libslop::abi::limits::DESCRIPTORS;
+use libslop::abi::{Errno, Rights, STDERR, STDIN, STDOUT, SocketFlags, SocketKind, Syscall, USER_BASE, USER_END};
 use libslop::{call, eprintln};
 
 use crate::check::{self, Failed, Words};
@@ -28,21 +29,24 @@ const REMEMBERED: usize = 16;
 static MEMORY: [AtomicU64; BAND + ARENA + BAND] = [const { AtomicU64::new(0) }; BAND + ARENA + BAND];
 
 /// The calls there are, but EXIT, which would end the storm, and RESTRICT_CONNECT, which would soon leave nothing.
-const CALLS: [u64; 13] = [
-    syscall::YIELD,
-    syscall::SLEEP_MS,
-    syscall::FS_OPEN,
-    syscall::FS_CLOSE,
-    syscall::FS_READ,
-    syscall::FS_WRITE,
-    syscall::GET_TIME_MS,
-    syscall::SOCKET,
-    syscall::CONNECT,
-    syscall::POLL,
-    syscall::NET_INFO,
-    syscall::GRANT_INFO,
-    syscall::RESTRICT,
+const CALLS: [Syscall; 13] = [
+    Syscall::Yield,
+    Syscall::Sleep,
+    Syscall::Open,
+    Syscall::Close,
+    Syscall::Read,
+    Syscall::Write,
+    Syscall::Time,
+    Syscall::Socket,
+    Syscall::Connect,
+    Syscall::Poll,
+    Syscall::NetInfo,
+    Syscall::GrantInfo,
+    Syscall::Restrict,
 ];
+
+/// The flag that every socket of the storm has: a connect must not block for long.
+const NONBLOCK: u64 = SocketFlags { nonblock: true, nodelay: false, keepalive: false }.bits();
 
 /// Every errno there is: the only negative answers.
 const ERRNOS: [Errno; 13] = [
@@ -98,8 +102,8 @@ pub fn storm(words: &mut Words) -> Result<(), Failed> {
     let (seed, count, url) = (words.number()?, words.number()?, words.url()?);
     check::succeeds("narrow to one", call::restrict_connect(url.address.to_bits(), 32, url.port, url.port))?;
     // What could block for ever, or print, is given up.
-    check::succeeds("give up the input", call::restrict(STDIN, 0))?;
-    check::succeeds("give up the output", call::restrict(STDOUT, 0))?;
+    check::succeeds("give up the input", call::restrict(STDIN, Rights::NONE))?;
+    check::succeeds("give up the output", call::restrict(STDOUT, Rights::NONE))?;
     let mut storm = Storm {
         random: Random::new(seed),
         remote: (u64::from(url.address.to_bits()), url.port.into()),
@@ -114,7 +118,7 @@ pub fn storm(words: &mut Words) -> Result<(), Failed> {
         let (answer, kept) = hazard::call_checked(number, &arguments);
         tally.take(answer, number)?;
         check::holds("a call changed a register that it must keep", kept)?;
-        if matches!(number, syscall::SOCKET | syscall::FS_OPEN) && answer >= 0 {
+        if matches!(Syscall::try_from(number), Ok(Syscall::Socket | Syscall::Open)) && answer >= 0 {
             storm.remember(answer as u64);
         }
         if turn % INTERVAL == 0 {
@@ -162,8 +166,8 @@ fn narrow_at_random(random: &mut Random) -> Result<(), Failed> {
             arguments[2] %= 70_000;
             arguments[3] %= 70_000;
         }
-        let (answer, kept) = hazard::call_checked(syscall::RESTRICT_CONNECT, &arguments);
-        tally.take(answer, syscall::RESTRICT_CONNECT)?;
+        let (answer, kept) = hazard::call_checked(Syscall::RestrictConnect.number(), &arguments);
+        tally.take(answer, Syscall::RestrictConnect.number())?;
         check::holds("a call changed a register that it must keep", kept)?;
     }
     eprintln!("hostile: storm narrowed {tally}");
@@ -186,7 +190,7 @@ impl Storm {
 
     /// The call's number: mostly one there is.
     fn number(&mut self) -> u64 {
-        let known = CALLS[self.random.below(CALLS.len() as u64) as usize];
+        let known = CALLS[self.random.below(CALLS.len() as u64) as usize].number();
         let number = match self.random.below(32) {
             0 => self.random.number(),
             1 => self.random.below(256),
@@ -194,7 +198,7 @@ impl Storm {
             3 => known | 1 << 63,
             _ => known,
         };
-        if matches!(number, syscall::EXIT | syscall::RESTRICT_CONNECT) { known } else { number }
+        if matches!(Syscall::try_from(number), Ok(Syscall::Exit | Syscall::RestrictConnect)) { known } else { number }
     }
 
     /// Arguments that fit the call's kinds of argument, or not at all.
@@ -203,17 +207,17 @@ impl Storm {
         if !self.random.once_in(4) {
             let (pointer, length) = self.memory();
             let descriptor = self.descriptor();
-            let fitting = match number {
-                syscall::FS_OPEN => [pointer, length.min(20), 0, 0],
-                syscall::FS_READ | syscall::FS_WRITE => [descriptor, pointer, length, 0],
-                syscall::CONNECT if self.random.once_in(2) => {
+            let fitting = match Syscall::try_from(number) {
+                Ok(Syscall::Open) => [pointer, length.min(20), 0, 0],
+                Ok(Syscall::Read | Syscall::Write) => [descriptor, pointer, length, 0],
+                Ok(Syscall::Connect) if self.random.once_in(2) => {
                     [descriptor, self.remote.0, self.remote.1, self.random.below(50)]
                 }
-                syscall::CONNECT => [descriptor, self.anything(), self.random.below(70_000), self.random.below(50)],
-                syscall::POLL => [pointer, length / 8, 0, 0],
-                syscall::NET_INFO | syscall::GRANT_INFO => [pointer, length, 0, 0],
-                syscall::SOCKET => [self.random.below(3), self.random.below(16), 0, 0],
-                syscall::RESTRICT => [descriptor, self.random.below(10), 0, 0],
+                Ok(Syscall::Connect) => [descriptor, self.anything(), self.random.below(70_000), self.random.below(50)],
+                Ok(Syscall::Poll) => [pointer, length / 8, 0, 0],
+                Ok(Syscall::NetInfo | Syscall::GrantInfo) => [pointer, length, 0, 0],
+                Ok(Syscall::Socket) => [self.random.below(3), self.random.below(16), 0, 0],
+                Ok(Syscall::Restrict) => [descriptor, self.random.below(10), 0, 0],
                 _ => [descriptor, pointer, length, 0],
             };
             arguments[..4].copy_from_slice(&fitting);
@@ -225,12 +229,12 @@ impl Storm {
     /// Changes what would end the storm, make it wait, or let the kernel rightly overwrite this program.
     fn bend(&mut self, number: u64, arguments: &mut [u64; 6]) {
         let [first, second, third, ..] = arguments;
-        match number {
-            syscall::SLEEP_MS => *first = u64::from(self.random.once_in(64)),
-            syscall::POLL => *third = u64::from(self.random.once_in(64)),
-            syscall::SOCKET if *first == socket::KIND_STREAM => *second |= socket::NONBLOCK,
+        match Syscall::try_from(number) {
+            Ok(Syscall::Sleep) => *first = u64::from(self.random.once_in(64)),
+            Ok(Syscall::Poll) => *third = u64::from(self.random.once_in(64)),
+            Ok(Syscall::Socket) if *first == SocketKind::Stream as u64 => *second |= NONBLOCK,
             // The last words of this program are said by this descriptor.
-            syscall::FS_CLOSE | syscall::RESTRICT | syscall::FS_WRITE if *first == STDERR as u64 => {
+            Ok(Syscall::Close | Syscall::Restrict | Syscall::Write) if *first == STDERR as u64 => {
                 *first = STDOUT as u64;
             }
             _ => {}

@@ -1,6 +1,6 @@
 //! Time: waiting for ever, and never giving the processor back. Each of these has to be killed.
 
-use libslop::abi::syscall;
+use libslop::abi::Syscall;
 use libslop::println;
 
 use crate::check::{self, Failed, Words};
@@ -9,10 +9,10 @@ use crate::check::{self, Failed, Words};
 pub fn wait(words: &mut Words) -> Result<(), Failed> {
     let mut byte = [0u8];
     let (number, arguments) = match words.word()? {
-        "sleep" => (syscall::SLEEP_MS, [u64::MAX, u64::MAX, u64::MAX, u64::MAX]),
-        "poll" => (syscall::POLL, [0, 0, u64::MAX - 1, 0]),
-        "poll-for-ever" => (syscall::POLL, [0, 0, u64::MAX, 0]),
-        "read" => (syscall::FS_READ, [0, hazard::address_mut(&mut byte), 1, 0]),
+        "sleep" => (Syscall::Sleep.number(), [u64::MAX, u64::MAX, u64::MAX, u64::MAX]),
+        "poll" => (Syscall::Poll.number(), [0, 0, u64::MAX - 1, 0]),
+        "poll-for-ever" => (Syscall::Poll.number(), [0, 0, u64::MAX, 0]),
+        "read" => (Syscall::Read.number(), [0, hazard::address_mut(&mut byte), 1, 0]),
         _ => return Err(Failed::Usage),
     };
     let result = hazard::call(number, arguments);
@@ -26,10 +26,10 @@ pub fn hog(words: &mut Words) -> Result<(), Failed> {
             core::hint::spin_loop();
         },
         "yield" => loop {
-            check::equal("yield", hazard::call(syscall::YIELD, [0; 4]), 0)?;
+            check::equal("yield", hazard::call(Syscall::Yield.number(), [0; 4]), 0)?;
         },
         "call" => loop {
-            check::holds("the time", hazard::call(syscall::GET_TIME_MS, [0; 4]) >= 0)?;
+            check::holds("the time", hazard::call(Syscall::Time.number(), [0; 4]) >= 0)?;
         },
         "print" => {
             for line in 0_u64.. {

@@ -5,9 +5,10 @@
 use core::fmt;
 
 use libslop::abi::Errno;
-use libslop::abi::poll::{Entry, READABLE, WRITABLE};
+use libslop::abi::Readiness;
+use libslop::abi::poll::Entry;
 use libslop::io::{Read, Write};
-use libslop::{Arguments, Error, Flags, Socket, eprintln, poll, time};
+use libslop::{Arguments, Error, Socket, SocketFlags, eprintln, poll, time};
 use slopos_http::request::{self, Method};
 use slopos_http::response::{Broken, Failure};
 use spread::exchange::{Exchange, Trouble};
@@ -109,10 +110,11 @@ fn fetch(settings: &Settings<'_>, memory: &mut Memory) -> Result<u64, Stop> {
     let request = &request[..REQUEST - left];
 
     let mut sockets: [Option<Socket>; SOCKETS] = [const { None }; SOCKETS];
-    let mut set = [Entry { descriptor: -1, interest: 0, ready: 0 }; SOCKETS];
+    let mut set = [Entry { descriptor: -1, interest: Readiness::NONE, ready: Readiness::NONE }; SOCKETS];
     for (socket, entry) in sockets.iter_mut().zip(&mut set).take(settings.sockets) {
-        let socket = socket.insert(Socket::stream(Flags { nonblock: true, nodelay: true, keepalive: true })?);
-        *entry = Entry { descriptor: socket.descriptor().number(), interest: WRITABLE, ready: 0 };
+        let socket = socket.insert(Socket::stream(SocketFlags { nonblock: true, nodelay: true, keepalive: true })?);
+        *entry =
+            Entry { descriptor: socket.descriptor().number(), interest: Readiness::WRITABLE, ready: Readiness::NONE };
         connect(socket, settings)?;
     }
 
@@ -121,12 +123,12 @@ fn fetch(settings: &Settings<'_>, memory: &mut Memory) -> Result<u64, Stop> {
         poll(&mut set[..settings.sockets], None)?;
         for ((socket, entry), exchange) in sockets.iter_mut().zip(&mut set).zip(&mut memory.exchanges) {
             let Some(connection) = socket else { continue };
-            if entry.ready == 0 {
+            if entry.ready == Readiness::NONE {
                 continue;
             }
-            if entry.interest == WRITABLE {
+            if entry.interest == Readiness::WRITABLE {
                 if connect(connection, settings)? && send(connection, exchange, request)? {
-                    entry.interest = READABLE;
+                    entry.interest = Readiness::READABLE;
                 }
                 continue;
             }

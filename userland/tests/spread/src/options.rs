@@ -8,7 +8,7 @@ use slopos_http::{Url, UrlError};
 pub const USAGE: &str = "usage: spread SOCKETS BYTES http://A.B.C.D[:PORT][/PATH]";
 
 /// Most connections: what a descriptor table has beside the console's three.
-pub const SOCKETS: usize = libslop::abi::DESCRIPTORS - 3;
+pub const SOCKETS: usize = libslop::abi::limits::SOCKETS_MAX;
 
 /// What the command line asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

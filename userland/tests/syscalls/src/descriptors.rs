@@ -1,13 +1,14 @@
 //! Numbers that are no call, descriptors that are not open, rights that were given up.
 
-use libslop::abi::{DESCRIPTORS, Errno, STDERR, STDIN, STDOUT, rights, syscall};
+use libslop::abi::limits::{CONSOLE_DESCRIPTORS, DESCRIPTORS};
+use libslop::abi::{Errno, Rights, STDERR, STDIN, STDOUT, Syscall};
 use libslop::{Region, call};
 
 use crate::check::{Checks, Failed};
 use crate::region::SCRATCH;
 
 /// Numbers that no call has; the larger ones would be one if only their low bits counted.
-const UNKNOWN: [u64; 9] = [2, 13, 38, 119, 131, 255, 256, syscall::GET_TIME_MS | 1 << 32, u64::MAX];
+const UNKNOWN: [u64; 9] = [2, 13, 38, 119, 131, 255, 256, Syscall::Time.number() | 1 << 32, u64::MAX];
 
 pub fn run(checks: &mut Checks) -> Result<(), Failed> {
     unknown_calls(checks)?;
@@ -28,14 +29,14 @@ fn unknown_calls(checks: &mut Checks) -> Result<(), Failed> {
 fn not_open(checks: &mut Checks) -> Result<(), Failed> {
     // Only the low bits of this one are a descriptor, the output.
     let wide = 1 << 32 | STDOUT as u64;
-    checks.raw("write to a wide number", syscall::FS_WRITE, [wide, 0, 0, 0], Errno::BadDescriptor.to_return())?;
+    checks.raw("write to a wide number", Syscall::Write.number(), [wide, 0, 0, 0], Errno::BadDescriptor.to_return())?;
     for descriptor in [3, 31, DESCRIPTORS as i32, 1_000, i32::MAX, -1, i32::MIN] {
         let mut byte = [0];
         checks.fails("read from no descriptor", call::read(descriptor, &mut byte), Errno::BadDescriptor)?;
         checks.fails("write to no descriptor", call::write(descriptor, b"x"), Errno::BadDescriptor)?;
         checks.fails("close no descriptor", call::close(descriptor), Errno::BadDescriptor)?;
         checks.fails("connect no descriptor", call::connect(descriptor, 0, 80, 1), Errno::BadDescriptor)?;
-        checks.fails("restrict no descriptor", call::restrict(descriptor, 0), Errno::BadDescriptor)?;
+        checks.fails("restrict no descriptor", call::restrict(descriptor, Rights::NONE), Errno::BadDescriptor)?;
     }
     Ok(())
 }
@@ -68,14 +69,15 @@ fn restricted(checks: &mut Checks) -> Result<(), Failed> {
     let region = checks.succeeds("open a region", Region::open(SCRATCH))?;
     let descriptor = region.descriptor();
     let mut sector = [0; 512];
-    checks.fails("keep a right that does not exist", descriptor.restrict(rights::ALL + 1), Errno::Invalid)?;
     let number = descriptor.number() as u64;
-    checks.raw("give up writing", syscall::RESTRICT, [number, rights::READ, 0, 0], rights::READ as i64)?;
+    let unknown = [number, 8, 0, 0];
+    checks.raw("keep a right that does not exist", Syscall::Restrict.number(), unknown, Errno::Invalid.to_return())?;
+    checks.equal("give up writing", descriptor.restrict(Rights::READ), Ok(Rights::READ))?;
     checks.fails("write without the right", descriptor.write(&sector), Errno::BadDescriptor)?;
     checks.succeeds("read with the right", descriptor.read(&mut sector))?;
-    checks.succeeds("ask for all rights", descriptor.restrict(rights::ALL))?;
+    checks.succeeds("ask for all rights", descriptor.restrict(Rights::ALL))?;
     checks.fails("a right does not come back", descriptor.write(&sector), Errno::BadDescriptor)?;
-    checks.succeeds("give up all rights", descriptor.restrict(0))?;
+    checks.succeeds("give up all rights", descriptor.restrict(Rights::NONE))?;
     checks.fails("read without the right", descriptor.read(&mut sector), Errno::BadDescriptor)?;
     checks.succeeds("close without rights", region.close())
 }
@@ -92,12 +94,16 @@ fn full_table(checks: &mut Checks) -> Result<(), Failed> {
             other => break other.map(|_| ()),
         }
     };
-    checks.equal("the table holds three descriptors of the console and regions", count, DESCRIPTORS - 3)?;
+    checks.equal(
+        "the table holds three descriptors of the console and regions",
+        count,
+        DESCRIPTORS - CONSOLE_DESCRIPTORS,
+    )?;
     checks.fails("open with a full table", refusal, Errno::TooManyOpen)?;
     for region in open.into_iter().flatten() {
         checks.succeeds("close", region.close())?;
     }
     let region = checks.succeeds("open when there is room again", Region::open(SCRATCH))?;
     checks.succeeds("close", region.close())?;
-    checks.equal("yield returns 0", hazard::call(syscall::YIELD, [0; 4]), 0)
+    checks.equal("yield returns 0", hazard::call(Syscall::Yield.number(), [0; 4]), 0)
 }

@@ -2,7 +2,7 @@
 
 use libslop::Region;
 use libslop::abi::info::NetInfo;
-use libslop::abi::{Errno, USER_BASE, USER_END, syscall};
+use libslop::abi::{Errno, Syscall, USER_BASE, USER_END};
 use libslop::io::Read;
 
 use crate::check::{Checks, Failed};
@@ -43,13 +43,13 @@ fn outside(checks: &mut Checks, opened: &Region) -> Result<(), Failed> {
     let fault = Errno::Fault.to_return();
     let number = opened.descriptor().number() as u64;
     for (place, address, length) in OUTSIDE {
-        checks.raw(place, syscall::FS_WRITE, [1, address, length, 0], fault)?;
-        checks.raw(place, syscall::FS_READ, [number, address, length, 0], fault)?;
-        checks.raw(place, syscall::FS_OPEN, [address, length.min(16), 0, 0], fault)?;
-        checks.raw(place, syscall::POLL, [address & !7, 8, 0, 0], fault)?;
+        checks.raw(place, Syscall::Write.number(), [1, address, length, 0], fault)?;
+        checks.raw(place, Syscall::Read.number(), [number, address, length, 0], fault)?;
+        checks.raw(place, Syscall::Open.number(), [address, length.min(16), 0, 0], fault)?;
+        checks.raw(place, Syscall::Poll.number(), [address & !7, 8, 0, 0], fault)?;
         // Longer than either structure, so that what straddles a border still does.
-        checks.raw(place, syscall::NET_INFO, [address, length.max(128), 0, 0], fault)?;
-        checks.raw(place, syscall::GRANT_INFO, [address, length.max(128), 0, 0], fault)?;
+        checks.raw(place, Syscall::NetInfo.number(), [address, length.max(128), 0, 0], fault)?;
+        checks.raw(place, Syscall::GrantInfo.number(), [address, length.max(128), 0, 0], fault)?;
     }
     Ok(())
 }
@@ -58,16 +58,16 @@ fn read_only(checks: &mut Checks, opened: &Region) -> Result<(), Failed> {
     let fault = Errno::Fault.to_return();
     let number = opened.descriptor().number() as u64;
     for (place, address) in [("constants", hazard::address(&CONSTANT)), ("code", hazard::code_address())] {
-        checks.raw(place, syscall::FS_READ, [number, address, 64, 0], fault)?;
-        checks.raw(place, syscall::POLL, [address & !7, 2, 0, 0], fault)?;
-        checks.raw(place, syscall::NET_INFO, [address, size_of::<NetInfo>() as u64, 0, 0], fault)?;
+        checks.raw(place, Syscall::Read.number(), [number, address, 64, 0], fault)?;
+        checks.raw(place, Syscall::Poll.number(), [address & !7, 2, 0, 0], fault)?;
+        checks.raw(place, Syscall::NetInfo.number(), [address, size_of::<NetInfo>() as u64, 0, 0], fault)?;
     }
     checks.holds("the constants are as they were", core::hint::black_box(&CONSTANT) == &[0x5a; 256])?;
     let mut out = [0; 8];
     let bytes = [number, hazard::address_mut(&mut out), 0, 0];
-    checks.raw("a read of nothing", syscall::FS_READ, bytes, 0)?;
-    checks.raw("a read of nothing to nowhere", syscall::FS_READ, [number, 0, 0, 0], 0)?;
-    checks.raw("a write of nothing", syscall::FS_WRITE, [1, hazard::address(&out), 0, 0], 0)
+    checks.raw("a read of nothing", Syscall::Read.number(), bytes, 0)?;
+    checks.raw("a read of nothing to nowhere", Syscall::Read.number(), [number, 0, 0, 0], 0)?;
+    checks.raw("a write of nothing", Syscall::Write.number(), [1, hazard::address(&out), 0, 0], 0)
 }
 
 /// A read that faults does not move on.

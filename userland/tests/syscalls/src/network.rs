@@ -1,21 +1,22 @@
 //! What a process without network authority gets from the network's calls.
 
 use libslop::abi::info::{GrantInfo, NetInfo};
-use libslop::abi::{Errno, socket, syscall};
-use libslop::{Flags, Socket, call};
+use libslop::abi::{Errno, SocketKind, Syscall};
+use libslop::{Socket, SocketFlags, call};
 
 use crate::check::{Checks, Failed};
 
 pub fn run(checks: &mut Checks) -> Result<(), Failed> {
-    for flags in [Flags::default(), Flags { nonblock: true, nodelay: true, keepalive: true }] {
+    for flags in [SocketFlags::default(), SocketFlags { nonblock: true, nodelay: true, keepalive: true }] {
         let errno = Socket::stream(flags).map(|_| ()).map_err(|error| error.errno());
         checks.equal("a socket without authority", errno, Err(Errno::Access))?;
     }
     let before = checks.succeeds("ask for the grant", call::grant_info())?.denials;
-    let none = call::socket(socket::KIND_STREAM, 0);
+    let none = call::socket(SocketKind::Stream, SocketFlags::default());
     checks.fails("a socket without authority stays denied", none, Errno::Access)?;
-    checks.fails("a kind that does not exist", call::socket(2, 0), Errno::Invalid)?;
-    checks.fails("a flag that does not exist", call::socket(1, socket::ALL_FLAGS + 1), Errno::Invalid)?;
+    let invalid = Errno::Invalid.to_return();
+    checks.raw("a kind that does not exist", Syscall::Socket.number(), [2, 0, 0, 0], invalid)?;
+    checks.raw("a flag that does not exist", Syscall::Socket.number(), [1, 8, 0, 0], invalid)?;
     let after = checks.succeeds("ask for the grant", call::grant_info())?.denials;
     checks.equal("each denial is counted, and nothing else", after - before, 1)?;
 
@@ -40,7 +41,7 @@ fn narrowing(checks: &mut Checks) -> Result<(), Failed> {
     let invalid = Errno::Invalid.to_return();
     for arguments in [[0, 33, 1, 1], [0, 256, 1, 1], [0, 0, 0, 1], [0, 0, 2, 1], [0, 0, 1, 65_536], [1 << 32, 0, 1, 1]]
     {
-        checks.raw("narrow to what makes no sense", syscall::RESTRICT_CONNECT, arguments, invalid)?;
+        checks.raw("narrow to what makes no sense", Syscall::RestrictConnect.number(), arguments, invalid)?;
     }
     for (prefix, first, last) in [(0, 1, 65_535), (32, 80, 80), (24, 1, 1)] {
         let result = call::restrict_connect(0x0a00_0200, prefix, first, last);
@@ -52,8 +53,8 @@ fn narrowing(checks: &mut Checks) -> Result<(), Failed> {
 /// The kernel fills what room there is, and writes nothing beyond the structure or the room.
 fn lengths(checks: &mut Checks) -> Result<(), Failed> {
     for (what, number, size) in [
-        ("the length of net_info", syscall::NET_INFO, size_of::<NetInfo>()),
-        ("the length of grant_info", syscall::GRANT_INFO, size_of::<GrantInfo>()),
+        ("the length of net_info", Syscall::NetInfo.number(), size_of::<NetInfo>()),
+        ("the length of grant_info", Syscall::GrantInfo.number(), size_of::<GrantInfo>()),
     ] {
         for (room, expected) in [(256, size), (size, size), (size - 1, size - 1), (9, 9), (0, 0)] {
             let mut buffer = [0xa5; 256];

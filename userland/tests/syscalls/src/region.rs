@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
-use libslop::abi::{Errno, STDOUT, rights, syscall};
+use libslop::abi::{Errno, Rights, STDOUT, Syscall};
 use libslop::io::{Read, ReadExactError, Write};
 use libslop::{Error, Region, call};
 
@@ -67,9 +67,9 @@ fn long(checks: &mut Checks) -> Result<(), Failed> {
     for (place, position) in LONG_BYTES.iter().zip(0..) {
         place.store(!pattern(position), Relaxed);
     }
-    move_all(checks, "write much", syscall::FS_WRITE)?;
+    move_all(checks, "write much", Syscall::Write.number())?;
     LONG_BYTES.iter().for_each(|place| place.store(0, Relaxed));
-    let region = move_all(checks, "read much", syscall::FS_READ)?;
+    let region = move_all(checks, "read much", Syscall::Read.number())?;
     let same = LONG_BYTES.iter().zip(0..).all(|(place, position)| place.load(Relaxed) == !pattern(position));
     checks.holds("much is read as it was written", same)?;
     let mut sector = [0; SECTOR];
@@ -102,7 +102,7 @@ fn move_all(checks: &mut Checks, what: &str, number: u64) -> Result<Region, Fail
 fn sync(checks: &mut Checks) -> Result<(), Failed> {
     let region = checks.succeeds("open", Region::open(SCRATCH))?;
     checks.succeeds("make durable", region.sync())?;
-    checks.equal("give up writing", region.descriptor().restrict(rights::READ), Ok(rights::READ))?;
+    checks.equal("give up writing", region.descriptor().restrict(Rights::READ), Ok(Rights::READ))?;
     checks.fails("make durable without the right to write", region.sync(), Errno::BadDescriptor)?;
     checks.fails("make the console durable", call::sync(STDOUT), Errno::Invalid)?;
     checks.fails("make nothing durable", call::sync(31), Errno::BadDescriptor)?;
