@@ -4,13 +4,13 @@
 //! [`Lab::stations`], and DHCP by [`Lab::lease`]. A script that wants to answer itself empties them and finds the
 //! frames among those that it waits for.
 
-use crate::link::Link;
 use crate::step::Step;
 use crate::wire::dhcp::{Lease, kind};
 use crate::wire::ipv4::{Body, DO_NOT_FRAGMENT};
 use crate::wire::udp::Message;
 use crate::wire::{Arp, BROADCAST, Dhcp, Frame, Ipv4, Mac, Payload, Tcp, Udp};
 use anyhow::Result;
+use slopos_lab::link::Link;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -7,8 +7,7 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `random`, `scenario` | what follows from a seed |
-//! | `link` | the frames under way, and what befalls them |
+//! | `scenario` | what follows from a seed; what befalls frames is `slopos_lab::impair`'s |
 //! | `station`, `watch` | our stack with what it must never do |
 //! | `talker`, `client` | the applications |
 //! | `server`, `router` | smoltcp; DHCP, and the ways between two of our stacks |
@@ -20,10 +19,8 @@
 pub mod client;
 pub mod corpus;
 pub mod figures;
-pub mod link;
 pub mod network;
 pub mod pair;
-pub mod random;
 pub mod router;
 pub mod scenario;
 pub mod server;

@@ -2,9 +2,9 @@
 
 use crate::Scene;
 use slopos_e2e::test_board;
+use slopos_lab::link::Link;
 use slopos_netlab::Lab;
 use slopos_netlab::lab::{BOARD, REMOTE, ROUTER, SOON, routed};
-use slopos_netlab::link::Link;
 use slopos_netlab::wire::dhcp::kind;
 use slopos_netlab::wire::ipv4::Body;
 use slopos_netlab::wire::udp::Message;

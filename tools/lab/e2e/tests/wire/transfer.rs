@@ -2,8 +2,9 @@
 
 use crate::{Scene, ms, noise};
 use slopos_e2e::test_board;
+use slopos_lab::servers::response;
 use slopos_netlab::lab::{SOON, routed};
-use slopos_netlab::server::{response, url};
+use slopos_netlab::server::url;
 use slopos_netlab::wire::Ipv4;
 use slopos_netlab::wire::ipv4::Body;
 use slopos_netlab::wire::tcp::{ACK, FIN, Options, Tcp};

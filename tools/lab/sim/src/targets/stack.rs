@@ -17,10 +17,10 @@ use slopos_net::{Ipv4Address, MacAddress, ethernet};
 use super::commands::{self, Command, Reader};
 use super::parsers::{fix_ipv4, fix_transport};
 use crate::network::{ADDRESS, MAC};
-use crate::random::Content;
 use crate::router::{DhcpServer, ROUTER, ROUTER_MAC, answer_arp, client_message, ethernet_frame, ipv4_frame};
 use crate::station::{Identity, Memory, Sizes, Station, with_station};
 use crate::watch::{Watch, segment_of};
+use slopos_lab::chance::Content;
 
 const SIZES: [Sizes; 2] =
     [Sizes { sockets: 2, receive: 4_096, send: 2_048 }, Sizes { sockets: 1, receive: 700, send: 500 }];
