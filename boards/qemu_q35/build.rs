@@ -172,7 +172,7 @@ pub fn space() -> UserSpace {{
         for remote in network.connect.iter().map(|connect| connect.remote) {
             write!(
                 remotes,
-                "Remote {{ address: Ipv4Address({:?}), prefix: {}, first_port: {}, last_port: {} }},",
+                "Remote {{ address: Ipv4Addr::from_octets({:?}), prefix: {}, first_port: {}, last_port: {} }},",
                 remote.address, remote.prefix, remote.first_port, remote.last_port
             )
             .expect("a String grows");

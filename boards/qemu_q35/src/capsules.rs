@@ -1,13 +1,13 @@
 //! The seam between the kernel and the capsules: a match on the kind of object.
 
 use crate::flash::Flash;
+use core::net::Ipv4Addr;
 use slopos_abi::info::{GrantInfo, NetInfo, SocketInfo, network};
 use slopos_abi::{Errno, poll, socket};
 use slopos_console::Console;
 use slopos_kernel::objects::{AppSlot, Fetch, Object, Objects, Remote, RemoteRange};
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::time::Instant;
-use slopos_net::ipv4::Ipv4Address;
 use slopos_net::socket::{self as sockets, SocketIndex};
 use slopos_net::stack::{ConnectError, Progress, SocketError, Stack};
 use slopos_net::tcp::{self, Endpoint, SocketFlags};
@@ -136,7 +136,7 @@ impl Objects for Capsules {
         now: Instant,
     ) -> Result<(), Errno> {
         let Object::Socket(index) = object else { return Err(Errno::Invalid) };
-        let remote = Endpoint { address: Ipv4Address(remote.address), port: remote.port };
+        let remote = Endpoint { address: Ipv4Addr::from_octets(remote.address), port: remote.port };
         match self.stack.connect(process, SocketIndex(*index), remote, deadline, now) {
             Err(ConnectError::Denied) => Err(Errno::Access),
             Err(ConnectError::Invalid) => Err(Errno::Invalid),
@@ -161,7 +161,7 @@ impl Objects for Capsules {
 
     fn restrict_connect(&mut self, process: ProcessId, range: RemoteRange) {
         let RemoteRange { address, prefix, first_port, last_port } = range;
-        let range = sockets::Remote { address: Ipv4Address(address), prefix, first_port, last_port };
+        let range = sockets::Remote { address: Ipv4Addr::from_octets(address), prefix, first_port, last_port };
         self.stack.narrow_connect(process, &range);
     }
 

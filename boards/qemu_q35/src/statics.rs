@@ -2,10 +2,10 @@
 
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
+use core::net::Ipv4Addr;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use slopos_kernel::descriptor::ConsoleAccess;
 use slopos_kernel::scheduler::{Configuration, Restart};
-use slopos_net::ipv4::Ipv4Address;
 use slopos_net::socket::{Remote, Socket, SocketSet};
 use slopos_x86_64::paging::UserTables;
 use slopos_x86_64::processor::UserSpace;

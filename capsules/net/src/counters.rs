@@ -4,7 +4,7 @@
 //! frames that went no further; the groups are disjoint, so their sum is the number of frames dropped.
 
 use crate::tcp;
-use crate::tcp::ParseError;
+use crate::wire::tcp::ParseError;
 
 /// Declares a group of counters together with the means to list it.
 macro_rules! group {

@@ -22,22 +22,18 @@
 #[cfg(test)]
 use slopos_host_log as _;
 
-pub mod arp;
-pub mod checksum;
 pub mod counters;
 pub mod dhcp;
-pub mod ethernet;
-pub mod ipv4;
+pub mod neighbour;
 pub mod random;
 #[cfg(test)]
 mod rfc;
 pub mod socket;
 pub mod stack;
 pub mod tcp;
-pub mod udp;
+pub mod wire;
 
 pub use counters::Counters;
-pub use ethernet::MacAddress;
-pub use ipv4::Ipv4Address;
 pub use socket::{Remote, Socket, SocketIndex, SocketSet};
 pub use stack::{Config, Stack};
+pub use wire::ethernet::MacAddress;

@@ -4,10 +4,11 @@
 //! it is the generator; keyed with the second half and applied to a connection's two ends it gives the offset of
 //! that connection's initial sequence number, as RFC 6528 asks, and the order in which ports are taken.
 
+use core::net::Ipv4Addr;
+
 use siphasher::sip::SipHasher24;
 use slopos_kernel::time::Instant;
 
-use crate::Ipv4Address;
 use crate::tcp::Endpoint;
 
 /// First port of those that connections are made from: as many as can be, RFC 6056 section 3.2.
@@ -75,9 +76,9 @@ impl Random {
 
     fn connection_secret(&self, local: Endpoint, remote: Endpoint) -> u64 {
         let mut ends = [0; 12];
-        ends[0..4].copy_from_slice(&local.address.0);
+        ends[0..4].copy_from_slice(&local.address.octets());
         ends[4..6].copy_from_slice(&local.port.to_be_bytes());
-        ends[6..10].copy_from_slice(&remote.address.0);
+        ends[6..10].copy_from_slice(&remote.address.octets());
         ends[10..12].copy_from_slice(&remote.port.to_be_bytes());
         self.sequence_secret.hash(&ends)
     }
@@ -89,7 +90,7 @@ impl Random {
     /// be told from the last, and each port comes again only after all others have, when the peer's TIME-WAIT record of
     /// the connection before is long gone: with ports drawn at random, a few hundred connections in quick succession
     /// would meet one. `None` where all of them are in use.
-    pub fn port(&mut self, local: Ipv4Address, remote: Endpoint, mut in_use: impl FnMut(u16) -> bool) -> Option<u16> {
+    pub fn port(&mut self, local: Ipv4Addr, remote: Endpoint, mut in_use: impl FnMut(u16) -> bool) -> Option<u16> {
         // No connection has port 0, so this is no other secret's input.
         let secret = self.connection_secret(Endpoint { address: local, port: 0 }, remote);
         let key = &self.sequence_secret;
@@ -134,7 +135,7 @@ mod tests {
     use super::*;
 
     fn end(last: u8, port: u16) -> Endpoint {
-        Endpoint { address: Ipv4Address::new(10, 0, 2, last), port }
+        Endpoint { address: Ipv4Addr::new(10, 0, 2, last), port }
     }
 
     #[test]
@@ -173,7 +174,7 @@ mod tests {
     #[test]
     fn ports_to_one_remote_repeat_only_after_all_others() {
         let mut random = Random::new([5; 32]);
-        let local = Ipv4Address::new(10, 0, 2, 15);
+        let local = Ipv4Addr::new(10, 0, 2, 15);
         let mut seen = vec![false; 65_536];
         for _ in 0..PORTS {
             let port = random.port(local, end(2, 80), |_| false).unwrap();
@@ -184,7 +185,7 @@ mod tests {
 
     #[test]
     fn the_next_port_to_a_remote_cannot_be_told_from_the_last() {
-        let local = Ipv4Address::new(10, 0, 2, 15);
+        let local = Ipv4Addr::new(10, 0, 2, 15);
         let mut random = Random::new([5; 32]);
         let ports: Vec<_> = (0..1_000).map(|_| random.port(local, end(2, 80), |_| false).unwrap()).collect();
         let steps: Vec<_> = ports.windows(2).map(|pair| pair[1].wrapping_sub(pair[0])).collect();
@@ -206,7 +207,7 @@ mod tests {
 
     #[test]
     fn ports_are_free_and_start_elsewhere_for_each_remote_and_seed() {
-        let local = Ipv4Address::new(10, 0, 2, 15);
+        let local = Ipv4Addr::new(10, 0, 2, 15);
         let first = |seed, remote| Random::new([seed; 32]).port(local, remote, |_| false).unwrap();
         assert_ne!(first(5, end(2, 80)), first(5, end(3, 80)));
         assert_ne!(first(5, end(2, 80)), first(5, end(2, 81)));

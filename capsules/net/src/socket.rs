@@ -6,14 +6,16 @@
 
 mod bits;
 
+use core::net::Ipv4Addr;
+
 use heapless::Deque;
 use slopos_abi::info::{GrantInfo, SocketInfo, SocketState};
 use slopos_kernel::log_budget::LogBudget;
 use slopos_kernel::time::{Duration, Instant};
 
-use crate::Ipv4Address;
 use crate::stack::Link;
 use crate::tcp::{self, Endpoint, ResetReply, SocketFlags, State};
+use crate::wire::ipv4::Subnet;
 
 pub use bits::SOCKETS_MAX;
 pub(crate) use bits::SocketBits;
@@ -33,7 +35,7 @@ pub struct SocketIndex(pub u16);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Remote {
     /// An address of the network that is meant.
-    pub address: Ipv4Address,
+    pub address: Ipv4Addr,
     /// How many of its bits count, 0 (any address) to 32 (this one).
     pub prefix: u8,
     /// Lowest port.
@@ -44,14 +46,18 @@ pub struct Remote {
 
 impl Remote {
     /// Every remote.
-    pub const ANY: Remote = Remote { address: Ipv4Address::UNSPECIFIED, prefix: 0, first_port: 1, last_port: u16::MAX };
+    pub const ANY: Remote = Remote { address: Ipv4Addr::UNSPECIFIED, prefix: 0, first_port: 1, last_port: u16::MAX };
     /// No remote: a range of ports that is empty.
     const NONE: Remote = Remote { first_port: u16::MAX, last_port: 0, ..Remote::ANY };
+
+    const fn subnet(&self) -> Subnet {
+        Subnet { address: self.address, prefix: self.prefix }
+    }
 
     /// What lies in both. Of two networks one holds the other, or they share nothing.
     fn intersection(&self, other: &Remote) -> Remote {
         let (wide, narrow) = if self.prefix <= other.prefix { (self, other) } else { (other, self) };
-        if !narrow.address.is_in(wide.address, wide.prefix) {
+        if !wide.subnet().contains(narrow.address) {
             return Remote::NONE;
         }
         Remote {
@@ -63,9 +69,7 @@ impl Remote {
 
     /// Whether the authority to connect to this covers `remote`.
     pub const fn covers(&self, remote: Endpoint) -> bool {
-        remote.address.is_in(self.address, self.prefix)
-            && self.first_port <= remote.port
-            && remote.port <= self.last_port
+        self.subnet().contains(remote.address) && self.first_port <= remote.port && remote.port <= self.last_port
     }
 }
 
@@ -131,8 +135,7 @@ impl<'a> Socket<'a> {
 
     /// What the process is told about it.
     fn info(&self) -> SocketInfo {
-        let unconnected = Endpoint { address: Ipv4Address::UNSPECIFIED, port: 0 };
-        let (local, remote) = (self.tcp.local(), self.wanted().unwrap_or(unconnected));
+        let (local, remote) = (self.tcp.local(), self.wanted().unwrap_or(Endpoint::UNSPECIFIED));
         let state = match (self.phase, self.tcp.state()) {
             (Phase::Free, _) => SocketState::Free,
             (_, State::Closed) => SocketState::Closed,
@@ -151,7 +154,7 @@ impl<'a> Socket<'a> {
             in_use: self.in_use(),
             high_water: self.high_water,
             drops: self.drops,
-            remote: remote.address.0,
+            remote: remote.address.octets(),
             remote_port: remote.port,
             local_port: local.port,
             state: state as u32,

@@ -1,10 +1,9 @@
 use super::*;
 
-const REMOTE: Remote =
-    Remote { address: Ipv4Address::new(10, 0, 2, 0), prefix: 24, first_port: 8_000, last_port: 8_080 };
+const REMOTE: Remote = Remote { address: Ipv4Addr::new(10, 0, 2, 0), prefix: 24, first_port: 8_000, last_port: 8_080 };
 
 fn end(last: [u8; 4], port: u16) -> Endpoint {
-    Endpoint { address: Ipv4Address(last), port }
+    Endpoint { address: Ipv4Addr::from_octets(last), port }
 }
 
 #[test]
@@ -24,7 +23,7 @@ fn narrowing_keeps_what_both_cover_and_never_widens() {
     let anyone = [Remote::ANY];
     let mut sockets = [];
     let mut set = SocketSet::new("app", &mut sockets, &anyone);
-    set.narrow(&Remote { address: Ipv4Address::new(10, 0, 0, 0), prefix: 8, first_port: 80, last_port: 9_000 });
+    set.narrow(&Remote { address: Ipv4Addr::new(10, 0, 0, 0), prefix: 8, first_port: 80, last_port: 9_000 });
     set.narrow(&REMOTE);
     assert!(set.permits(end([10, 0, 2, 2], 8_000)));
     for beyond in [end([10, 0, 3, 2], 8_000), end([10, 0, 2, 2], 80), end([10, 0, 2, 2], 9_000)] {
@@ -32,7 +31,7 @@ fn narrowing_keeps_what_both_cover_and_never_widens() {
     }
     set.narrow(&Remote::ANY);
     assert!(!set.permits(end([10, 0, 3, 2], 8_000)));
-    set.narrow(&Remote { address: Ipv4Address::new(10, 0, 3, 0), ..REMOTE });
+    set.narrow(&Remote { address: Ipv4Addr::new(10, 0, 3, 0), ..REMOTE });
     assert!(!set.permits(end([10, 0, 2, 2], 8_000)) && !set.permits(end([10, 0, 3, 2], 8_000)));
     set.lift_limit();
     assert!(set.permits(end([10, 0, 3, 2], 1)));

@@ -7,15 +7,18 @@
 //! that section 4.4.1 suggests, and the address is usable at once, while it is probed for. A lease is renewed at
 //! exactly T1 and T2, without the random fuzz.
 
+use core::net::Ipv4Addr;
+
 use defmt::warn;
 use slopos_kernel::log_budget::LogBudget;
 use slopos_kernel::time::{Duration, Instant};
 
+use crate::MacAddress;
 pub use crate::dhcp::lease::{Deadlines, EXTEND_INTERVAL_MIN, Lease};
-use crate::dhcp::options::ClientIdentifier;
-use crate::dhcp::wire::{MessageType, Reply, Request};
 use crate::random::Random;
-use crate::{Ipv4Address, MacAddress};
+use crate::wire::dhcp::options::ClientIdentifier;
+use crate::wire::dhcp::{MessageType, Reply, Request};
+use crate::wire::ipv4::is_host;
 
 /// First wait for an answer; it doubles each time (RFC 2131 section 4.1).
 pub const BACK_OFF_FIRST: Duration = Duration::from_secs(4);
@@ -55,8 +58,8 @@ enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Farewell {
     kind: MessageType,
-    address: Ipv4Address,
-    server: Ipv4Address,
+    address: Ipv4Addr,
+    server: Ipv4Addr,
 }
 
 /// What a message or the time brought about.
@@ -87,9 +90,9 @@ pub enum Ignored {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Due {
     /// The address to send it from.
-    pub source: Ipv4Address,
+    pub source: Ipv4Addr,
     /// The address to send it to.
-    pub destination: Ipv4Address,
+    pub destination: Ipv4Addr,
 }
 
 /// The client.
@@ -271,14 +274,14 @@ impl Client {
         if let Some(Farewell { kind, address, server, .. }) = self.farewell {
             return Some(match kind {
                 MessageType::Release => Due { source: address, destination: server },
-                _ => Due { source: Ipv4Address::UNSPECIFIED, destination: Ipv4Address::BROADCAST },
+                _ => Due { source: Ipv4Addr::UNSPECIFIED, destination: Ipv4Addr::BROADCAST },
             });
         }
         self.send_at.filter(|&at| at <= now)?;
         Some(match self.state {
             State::Renewing(lease) => Due { source: lease.address, destination: lease.server },
-            State::Rebinding(lease) => Due { source: lease.address, destination: Ipv4Address::BROADCAST },
-            _ => Due { source: Ipv4Address::UNSPECIFIED, destination: Ipv4Address::BROADCAST },
+            State::Rebinding(lease) => Due { source: lease.address, destination: Ipv4Addr::BROADCAST },
+            _ => Due { source: Ipv4Addr::UNSPECIFIED, destination: Ipv4Addr::BROADCAST },
         })
     }
 
@@ -290,7 +293,7 @@ impl Client {
             kind: MessageType::Request,
             transaction: self.transaction,
             seconds: 0,
-            client_address: Ipv4Address::UNSPECIFIED,
+            client_address: Ipv4Addr::UNSPECIFIED,
             mac: self.mac,
             requested: None,
             server: None,
@@ -300,7 +303,7 @@ impl Client {
             let message = Request {
                 kind,
                 transaction: random.next_u32(),
-                client_address: if released { address } else { Ipv4Address::UNSPECIFIED },
+                client_address: if released { address } else { Ipv4Addr::UNSPECIFIED },
                 requested: (!released).then_some(address),
                 server: Some(server),
                 ..blank
@@ -381,7 +384,7 @@ impl Client {
         if reply.station != self.mac || reply.transaction != self.transaction || foreign {
             return Err(Ignored::NotForUs);
         }
-        let named = reply.options.server.filter(|server| server.is_host());
+        let named = reply.options.server.filter(|server| is_host(*server));
         // What is known already, and whose answer counts.
         let (known, partner) = match self.state {
             State::Stopped | State::Init(_) | State::Bound(_) => return Err(Ignored::Unexpected),

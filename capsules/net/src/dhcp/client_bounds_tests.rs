@@ -20,7 +20,7 @@ fn a_station_with_another_address_asks_and_is_answered_by_that() {
 fn an_acknowledgement_that_names_no_address_means_the_one_that_was_asked_for() {
     let mut bench = Bench::bound(1_000);
     bench.sent(at(500)).unwrap();
-    let nameless = |reply: &mut Reply| reply.your_address = Ipv4Address::UNSPECIFIED;
+    let nameless = |reply: &mut Reply| reply.your_address = Ipv4Addr::UNSPECIFIED;
     assert!(matches!(bench.answer(at(501), MessageType::Ack, nameless), Ok(Some(Event::Bound(_)))));
     assert_eq!(bench.client.lease().unwrap().address, ADDRESS);
 }
@@ -41,7 +41,7 @@ fn a_missing_mask_follows_the_class_of_the_address() {
         let mut bench = Bench::new();
         bench.sent(at(0));
         let maskless = |reply: &mut Reply| {
-            reply.your_address = Ipv4Address(address);
+            reply.your_address = Ipv4Addr::from_octets(address);
             reply.options.mask = None;
             reply.options.router = None;
         };

@@ -86,10 +86,10 @@ fn what_a_renewal_leaves_out_or_says_without_sense_stays_as_it_was() {
         ("server", |options| options.server = None),
         ("time", |options| options.lease_seconds = None),
         ("all", |options| *options = Options::default()),
-        ("mask with holes", |options| options.mask = Some(Ipv4Address::new(255, 0, 255, 0))),
-        ("empty mask", |options| options.mask = Some(Ipv4Address::UNSPECIFIED)),
-        ("no router", |options| options.router = Some(Ipv4Address::UNSPECIFIED)),
-        ("a group as router", |options| options.router = Some(Ipv4Address::new(224, 0, 0, 1))),
+        ("mask with holes", |options| options.mask = Some(Ipv4Addr::new(255, 0, 255, 0))),
+        ("empty mask", |options| options.mask = Some(Ipv4Addr::UNSPECIFIED)),
+        ("no router", |options| options.router = Some(Ipv4Addr::UNSPECIFIED)),
+        ("a group as router", |options| options.router = Some(Ipv4Addr::new(224, 0, 0, 1))),
     ];
     for (why, change) in poor {
         let mut bench = renewing();
@@ -108,7 +108,7 @@ fn what_a_renewal_leaves_out_or_says_without_sense_stays_as_it_was() {
 fn what_a_renewal_says_anew_counts() {
     let mut bench = renewing();
     let change = |reply: &mut Reply| {
-        reply.options.mask = Some(Ipv4Address::new(255, 255, 0, 0));
+        reply.options.mask = Some(Ipv4Addr::new(255, 255, 0, 0));
         reply.options.router = Some(OTHER_SERVER);
         reply.options.lease_seconds = Some(2_000);
     };
@@ -154,7 +154,7 @@ fn a_refusal_that_names_no_server_takes_nothing_away() {
 
 #[test]
 fn a_router_that_can_be_no_host_of_the_network_is_none() {
-    for router in [Ipv4Address::new(10, 0, 2, 0), Ipv4Address::new(10, 0, 2, 255), ADDRESS, Ipv4Address::BROADCAST] {
+    for router in [Ipv4Addr::new(10, 0, 2, 0), Ipv4Addr::new(10, 0, 2, 255), ADDRESS, Ipv4Addr::BROADCAST] {
         let mut bench = Bench::new();
         bench.sent(at(0));
         let change = |reply: &mut Reply| reply.options.router = Some(router);

@@ -1,11 +1,11 @@
 use super::*;
-use crate::dhcp::options::Options;
+use crate::wire::dhcp::options::Options;
 
 const MAC: MacAddress = MacAddress([0x52, 0x54, 0, 0x12, 0x34, 0x56]);
-const ADDRESS: Ipv4Address = Ipv4Address::new(10, 0, 2, 15);
-const SERVER: Ipv4Address = Ipv4Address::new(10, 0, 2, 2);
-const OTHER_SERVER: Ipv4Address = Ipv4Address::new(10, 0, 2, 9);
-const BROADCAST: Due = Due { source: Ipv4Address::UNSPECIFIED, destination: Ipv4Address::BROADCAST };
+const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
+const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
+const OTHER_SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 9);
+const BROADCAST: Due = Due { source: Ipv4Addr::UNSPECIFIED, destination: Ipv4Addr::BROADCAST };
 
 fn at(seconds: u64) -> Instant {
     Instant::BOOT + Duration::from_secs(seconds)
@@ -16,13 +16,13 @@ fn at(seconds: u64) -> Instant {
 struct Sent {
     kind: u8,
     due: Due,
-    client_address: Ipv4Address,
-    requested: Option<Ipv4Address>,
-    server: Option<Ipv4Address>,
+    client_address: Ipv4Addr,
+    requested: Option<Ipv4Addr>,
+    server: Option<Ipv4Addr>,
 }
 
 const DISCOVER: Sent =
-    Sent { kind: 1, due: BROADCAST, client_address: Ipv4Address::UNSPECIFIED, requested: None, server: None };
+    Sent { kind: 1, due: BROADCAST, client_address: Ipv4Addr::UNSPECIFIED, requested: None, server: None };
 const REQUEST: Sent = Sent { kind: 3, requested: Some(ADDRESS), server: Some(SERVER), ..DISCOVER };
 
 struct Bench {
@@ -67,13 +67,13 @@ impl Bench {
             let (value, rest) = rest.split_at(usize::from(*size));
             match (code, value) {
                 (53, [value]) => kind = *value,
-                (50, [a, b, c, d]) => requested = Some(Ipv4Address::new(*a, *b, *c, *d)),
-                (54, [a, b, c, d]) => server = Some(Ipv4Address::new(*a, *b, *c, *d)),
+                (50, [a, b, c, d]) => requested = Some(Ipv4Addr::new(*a, *b, *c, *d)),
+                (54, [a, b, c, d]) => server = Some(Ipv4Addr::new(*a, *b, *c, *d)),
                 _ => {}
             }
             options = rest;
         }
-        let client_address = Ipv4Address([out[12], out[13], out[14], out[15]]);
+        let client_address = Ipv4Addr::from_octets([out[12], out[13], out[14], out[15]]);
         Some(Sent { kind, due: due?, client_address, requested, server })
     }
 
@@ -92,7 +92,7 @@ impl Bench {
             relayed: false,
             options: Options {
                 server: Some(SERVER),
-                mask: Some(Ipv4Address::new(255, 255, 255, 0)),
+                mask: Some(Ipv4Addr::new(255, 255, 255, 0)),
                 router: Some(SERVER),
                 lease_seconds: Some(86_400),
                 ..Options::default()
@@ -179,12 +179,12 @@ fn each_transaction_has_a_number_of_its_own() {
 fn offers_that_no_host_can_use_are_ignored() {
     type Change = fn(&mut Reply);
     let unusable: [(&str, Change); 8] = [
-        ("no address", |reply| reply.your_address = Ipv4Address::UNSPECIFIED),
-        ("multicast", |reply| reply.your_address = Ipv4Address::new(224, 0, 0, 5)),
-        ("loopback", |reply| reply.your_address = Ipv4Address::new(127, 0, 0, 1)),
-        ("the network itself", |reply| reply.your_address = Ipv4Address::new(10, 0, 2, 0)),
-        ("its broadcast", |reply| reply.your_address = Ipv4Address::new(10, 0, 2, 255)),
-        ("a mask with holes", |reply| reply.options.mask = Some(Ipv4Address::new(255, 0, 255, 0))),
+        ("no address", |reply| reply.your_address = Ipv4Addr::UNSPECIFIED),
+        ("multicast", |reply| reply.your_address = Ipv4Addr::new(224, 0, 0, 5)),
+        ("loopback", |reply| reply.your_address = Ipv4Addr::new(127, 0, 0, 1)),
+        ("the network itself", |reply| reply.your_address = Ipv4Addr::new(10, 0, 2, 0)),
+        ("its broadcast", |reply| reply.your_address = Ipv4Addr::new(10, 0, 2, 255)),
+        ("a mask with holes", |reply| reply.options.mask = Some(Ipv4Addr::new(255, 0, 255, 0))),
         ("no lease time", |reply| reply.options.lease_seconds = None),
         ("no lease at all", |reply| reply.options.lease_seconds = Some(0)),
     ];
@@ -209,7 +209,7 @@ fn while_requesting_only_the_chosen_server_counts_and_only_for_the_chosen_addres
     let other = |reply: &mut Reply| reply.options.server = Some(OTHER_SERVER);
     assert_eq!(bench.answer(at(0), MessageType::Ack, other), Err(Ignored::WrongServer));
     assert_eq!(bench.answer(at(0), MessageType::Nak, other), Err(Ignored::WrongServer));
-    let moved = |reply: &mut Reply| reply.your_address = Ipv4Address::new(10, 0, 2, 16);
+    let moved = |reply: &mut Reply| reply.your_address = Ipv4Addr::new(10, 0, 2, 16);
     assert_eq!(bench.answer(at(0), MessageType::Ack, moved), Err(Ignored::Unusable));
     assert!(bench.answer(at(0), MessageType::Ack, |_| {}).is_ok());
 }
@@ -286,7 +286,7 @@ fn at_t2_any_server_is_asked_by_broadcast() {
     let mut bench = Bench::bound(1_000);
     bench.sent(at(500));
     let rebinding = Sent {
-        due: Due { source: ADDRESS, destination: Ipv4Address::BROADCAST },
+        due: Due { source: ADDRESS, destination: Ipv4Addr::BROADCAST },
         client_address: ADDRESS,
         requested: None,
         server: None,
@@ -425,10 +425,10 @@ fn a_full_offer_is_taken_at_once_and_a_poor_one_waits_a_second_for_a_better() {
     assert_eq!(bench.deadline(), Some(1.0));
     let better = |reply: &mut Reply| {
         reply.options.server = Some(OTHER_SERVER);
-        reply.your_address = Ipv4Address::new(10, 0, 2, 77);
+        reply.your_address = Ipv4Addr::new(10, 0, 2, 77);
     };
     bench.answer(at(0), MessageType::Offer, better).unwrap();
-    let taken = Sent { requested: Some(Ipv4Address::new(10, 0, 2, 77)), server: Some(OTHER_SERVER), ..REQUEST };
+    let taken = Sent { requested: Some(Ipv4Addr::new(10, 0, 2, 77)), server: Some(OTHER_SERVER), ..REQUEST };
     assert_eq!(bench.sent(at(0)), Some(taken));
 
     let mut bench = Bench::new();
@@ -503,7 +503,7 @@ fn after_ten_conflicts_a_minute_passes_before_each_further_address() {
 fn a_renewal_that_would_change_the_address_is_not_taken() {
     let mut bench = Bench::bound(1_000);
     bench.sent(at(500));
-    let moved = |reply: &mut Reply| reply.your_address = Ipv4Address::new(10, 0, 2, 16);
+    let moved = |reply: &mut Reply| reply.your_address = Ipv4Addr::new(10, 0, 2, 16);
     assert_eq!(bench.answer(at(500), MessageType::Ack, moved), Err(Ignored::Unusable));
     assert_eq!(bench.client.lease().unwrap().address, ADDRESS);
 }

@@ -1,24 +1,25 @@
 //! A lease: what a server's message grants, checked, with the deadlines that follow from it.
 
+use core::net::Ipv4Addr;
+
 use defmt::info;
 use slopos_kernel::time::{Duration, Instant};
 
-use crate::Ipv4Address;
-use crate::dhcp::options::Options;
-use crate::dhcp::wire::Reply;
-use crate::ipv4::mask;
+use crate::wire::dhcp::Reply;
+use crate::wire::dhcp::options::Options;
+use crate::wire::ipv4::{Subnet, is_host, mask};
 
 /// An address, for a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
     /// The address.
-    pub address: Ipv4Address,
+    pub address: Ipv4Addr,
     /// Bits of the network mask.
     pub prefix: u8,
     /// The way to all other networks, if there is one.
-    pub gateway: Option<Ipv4Address>,
+    pub gateway: Option<Ipv4Addr>,
     /// Who granted it.
-    pub server: Ipv4Address,
+    pub server: Ipv4Addr,
     /// Whether its messages come by way of a relay, so that it is not on our link.
     pub relayed: bool,
     /// For how many seconds; `None` for ever.
@@ -49,10 +50,10 @@ impl Lease {
     pub(super) fn from_reply(reply: &Reply, from: Instant, known: Option<&Lease>) -> Option<Lease> {
         let options = &reply.options;
         let address = match known {
-            Some(known) if reply.your_address == Ipv4Address::UNSPECIFIED => known.address,
+            Some(known) if reply.your_address == Ipv4Addr::UNSPECIFIED => known.address,
             _ => reply.your_address,
         };
-        let server = options.server.filter(|server| server.is_host()).or(known.map(|known| known.server))?;
+        let server = options.server.filter(|server| is_host(*server)).or(known.map(|known| known.server))?;
         let prefix = match (options.mask, known) {
             (Some(mask), None) => prefix_for(mask, address)?,
             (Some(mask), Some(known)) => prefix_for(mask, address).unwrap_or(known.prefix),
@@ -65,21 +66,24 @@ impl Lease {
             (Some(seconds), _) => Some(seconds),
             (None, Some(known)) => known.seconds,
         };
-        if !address.is_host() || address.names_a_network(prefix) {
+        let subnet = Subnet { address, prefix };
+        if !is_host(address) || subnet.reserves(address) {
             return None;
         }
         let deadlines = seconds.map(|seconds| Deadlines::new(seconds, options, from));
-        let is_router = |router: &Ipv4Address| {
-            let names_ours = router.is_in(address, prefix) && router.names_a_network(prefix);
-            router.is_host() && *router != address && !names_ours
-        };
+        let is_router = |router: &Ipv4Addr| is_host(*router) && *router != address && !subnet.reserves(*router);
         let gateway = options.router.filter(is_router).or(known.and_then(|known| known.gateway));
         Some(Lease { address, prefix, gateway, server, relayed: reply.relayed, seconds, deadlines })
     }
 
+    /// The subnet that it puts us in.
+    pub const fn subnet(&self) -> Subnet {
+        Subnet { address: self.address, prefix: self.prefix }
+    }
+
     /// Says in the log what was granted; scripts look for this line.
     pub(super) fn report(&self) {
-        let gateway = self.gateway.unwrap_or_default();
+        let gateway = self.gateway.unwrap_or(Ipv4Addr::UNSPECIFIED);
         let seconds = self.seconds.unwrap_or(u32::MAX);
         info!(
             "dhcp: lease {}/{=u8} gateway {} server {} seconds {=u32}",
@@ -122,14 +126,15 @@ impl Deadlines {
 }
 
 /// The bits of a mask; `None` where it is none, or leaves this address no host of a network.
-fn prefix_for(wanted: Ipv4Address, address: Ipv4Address) -> Option<u8> {
-    let prefix = wanted.to_u32().leading_ones() as u8;
-    (prefix != 0 && mask(prefix) == wanted.to_u32() && !address.names_a_network(prefix)).then_some(prefix)
+fn prefix_for(wanted: Ipv4Addr, address: Ipv4Addr) -> Option<u8> {
+    let prefix = wanted.to_bits().leading_ones() as u8;
+    let is_mask = prefix != 0 && mask(prefix) == wanted.to_bits();
+    (is_mask && !Subnet { address, prefix }.reserves(address)).then_some(prefix)
 }
 
 /// The mask that an address implies where a server names none (RFC 950, RFC 1122 3.3.1.1).
-fn class_prefix(address: Ipv4Address) -> u8 {
-    match address.0 {
+fn class_prefix(address: Ipv4Addr) -> u8 {
+    match address.octets() {
         [0..=127, ..] => 8,
         [128..=191, ..] => 16,
         _ => 24,

@@ -6,8 +6,8 @@ use slopos_kernel::time::Instant;
 
 use super::Stack;
 use crate::MacAddress;
-use crate::arp::conflict::Guard;
 use crate::dhcp::client::{Event, Lease};
+use crate::neighbour::conflict::Guard;
 
 impl Stack<'_> {
     /// Gives the lease back, to shut down in good order: connections are reset, then the server is told, all by the

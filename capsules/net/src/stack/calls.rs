@@ -10,6 +10,7 @@ use slopos_kernel::time::Instant;
 use super::Stack;
 use crate::socket::{Phase, Remote, Socket, SocketIndex, SocketSet};
 use crate::tcp::{self, Endpoint, Readiness, SocketFlags, State};
+use crate::wire::ipv4::is_host;
 
 /// Why `socket` gave none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
@@ -112,7 +113,7 @@ impl Stack<'_> {
             }
             return Err(ConnectError::Denied);
         }
-        if !remote.address.is_host() || remote.port == 0 {
+        if !is_host(remote.address) || remote.port == 0 {
             return Err(ConnectError::Invalid);
         }
         self.with(process, socket, |socket| socket.phase = Phase::Waiting { remote, deadline });

@@ -107,13 +107,14 @@ fn set_link(grant: &mut Grant<'_, SocketSet<'_>>, place: Place, link: Link) -> b
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Ipv4Address;
     use crate::socket::{Remote, Socket};
-    use crate::tcp::{ConnectParameters, SequenceNumber, SocketFlags};
+    use crate::tcp::{ConnectParameters, SocketFlags};
+    use crate::wire::tcp::SequenceNumber;
+    use core::net::Ipv4Addr;
     use slopos_kernel::time::Instant;
 
     fn end(last: u8, port: u16) -> Endpoint {
-        Endpoint { address: Ipv4Address([10, 0, 2, last]), port }
+        Endpoint { address: Ipv4Addr::from_octets([10, 0, 2, last]), port }
     }
 
     /// Two processes with three sockets each, and a table.

@@ -23,6 +23,8 @@ mod replies;
 mod tests;
 mod transmit;
 
+use core::net::Ipv4Addr;
+
 use defmt::{info, warn};
 use slopos_abi::info::{NetInfo, network};
 use slopos_kernel::grant::Grant;
@@ -35,20 +37,22 @@ use connections::{ConnectionTable, Place};
 use logs::Logs;
 use replies::{Dropped, Replies};
 
-use crate::arp::cache::Cache;
-use crate::arp::conflict::Guard;
 use crate::counters::Counters;
 use crate::dhcp::client::{Client, Lease};
+use crate::neighbour::cache::Cache;
+use crate::neighbour::conflict::Guard;
 use crate::random::Random;
 use crate::socket::{Phase, SocketIndex, SocketSet};
-use crate::tcp::{ConnectParameters, Endpoint, ResetReply, SequenceNumber};
-use crate::{Ipv4Address, MacAddress, dhcp, ethernet, ipv4, tcp, udp};
+use crate::tcp::{ConnectParameters, Endpoint, ResetReply};
+use crate::wire::tcp::SequenceNumber;
+use crate::wire::{self, ethernet, ipv4, udp};
+use crate::{MacAddress, tcp};
 
 /// Replies of one kind without a socket that wait to be sent: ARP replies, resets of strangers' segments, resets of
 /// connections that a process gave up. A full ring drops one for each newcomer and counts it.
 pub const CONTROL_REPLIES: usize = 16;
 /// Smallest MTU that the stack can live with: it carries one DHCP message.
-pub const MTU_LEAST: u16 = (ipv4::HEADER_BYTES + udp::HEADER_BYTES + dhcp::wire::MESSAGE_BYTES) as u16;
+pub const MTU_LEAST: u16 = (ipv4::HEADER_BYTES + udp::HEADER_BYTES + wire::dhcp::MESSAGE_BYTES) as u16;
 
 /// What the board's manifest fixes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -216,8 +220,8 @@ impl<'a> Stack<'a> {
         let lease = self.network.as_ref();
         let traffic = &self.counters.traffic;
         NetInfo {
-            address: lease.map_or([0; 4], |lease| lease.address.0),
-            gateway: lease.and_then(|lease| lease.gateway).unwrap_or_default().0,
+            address: lease.map_or([0; 4], |lease| lease.address.octets()),
+            gateway: lease.and_then(|lease| lease.gateway).unwrap_or(Ipv4Addr::UNSPECIFIED).octets(),
             prefix: lease.map_or(0, |lease| lease.prefix),
             link: u8::from(self.link_up),
             mac: self.mac.0,
@@ -314,20 +318,20 @@ impl<'a> Stack<'a> {
     }
 
     /// The host on the link that a packet to `destination` is handed to.
-    fn next_hop(lease: &Lease, destination: Ipv4Address) -> Option<Ipv4Address> {
-        if destination.is_in(lease.address, lease.prefix) { Some(destination) } else { lease.gateway }
+    fn next_hop(lease: &Lease, destination: Ipv4Addr) -> Option<Ipv4Addr> {
+        if lease.subnet().contains(destination) { Some(destination) } else { lease.gateway }
     }
 
     /// The host on the link that a message to the DHCP server is handed to.
     ///
     /// A server whose messages reach us without a relay is on our link, whatever its address is: it is asked for there.
     /// Where it does not answer, the gateway is tried.
-    fn message_hop(&self, lease: &Lease, server: Ipv4Address) -> Option<Ipv4Address> {
-        let by_gateway = !server.is_in(lease.address, lease.prefix) && (lease.relayed || self.server_by_gateway);
+    fn message_hop(&self, lease: &Lease, server: Ipv4Addr) -> Option<Ipv4Addr> {
+        let by_gateway = !lease.subnet().contains(server) && (lease.relayed || self.server_by_gateway);
         if by_gateway && lease.gateway.is_some() { lease.gateway } else { Some(server) }
     }
 
-    fn neighbour_failed(&mut self, address: Ipv4Address, now: Instant) {
+    fn neighbour_failed(&mut self, address: Ipv4Addr, now: Instant) {
         self.counters.events.neighbours_failed += 1;
         let Some(lease) = self.network else { return };
         if lease.gateway == Some(address)
@@ -337,7 +341,7 @@ impl<'a> Stack<'a> {
             warn!("arp: gateway {} does not answer any more", address);
         }
         if self.dhcp.due(now).is_some_and(|due| self.message_hop(&lease, due.destination) == Some(address)) {
-            let outside = !address.is_in(lease.address, lease.prefix);
+            let outside = !lease.subnet().contains(address);
             if outside && lease.gateway.is_some_and(|gateway| gateway != address) {
                 self.server_by_gateway = true;
             } else {
@@ -379,8 +383,7 @@ impl<'a> Stack<'a> {
     /// Hands a connect to TCP. Without an address of our own, or a free port, it goes on waiting.
     fn begin(&mut self, process: ProcessId, socket: SocketIndex, remote: Endpoint, deadline: Instant, now: Instant) {
         let Some(lease) = self.network else { return };
-        let nobody = remote.address == lease.address
-            || remote.address.is_in(lease.address, lease.prefix) && remote.address.names_a_network(lease.prefix);
+        let nobody = remote.address == lease.address || lease.subnet().reserves(remote.address);
         let reachable = !nobody && Self::next_hop(&lease, remote.address).is_some();
         let local = |port| Endpoint { address: lease.address, port };
         let (grant, connections) = (&mut self.grant, &mut self.connections);
@@ -392,7 +395,7 @@ impl<'a> Stack<'a> {
             remote,
             initial_sequence: SequenceNumber::new(self.random.initial_sequence(local, remote, now)),
             timestamp_offset: self.random.timestamp_offset(local, remote),
-            maximum_segment: self.mtu - (ipv4::HEADER_BYTES + tcp::segment::HEADER_BYTES) as u16,
+            maximum_segment: self.mtu - (ipv4::HEADER_BYTES + wire::tcp::HEADER_BYTES) as u16,
             deadline,
         };
         let ready = &mut self.ready;

@@ -1,22 +1,26 @@
 //! Frames that arrive. Nothing in them is trusted: each is checked layer by layer, and dropped and counted by the
 //! first check that it fails.
 
+use core::net::Ipv4Addr;
+
 use defmt::warn;
 use slopos_kernel::capability::HandFrames;
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::time::Instant;
 
 use super::{Place, Stack};
-use crate::arp::cache::{Evidence, Learnt};
-use crate::arp::conflict::Verdict;
-use crate::arp::{Operation, Packet};
+use crate::MacAddress;
 use crate::dhcp::client::{Ignored, Lease};
-use crate::dhcp::wire::Reply;
-use crate::ethernet::{EtherType, Header};
-use crate::ipv4::Protocol;
+use crate::neighbour::cache::{Evidence, Learnt};
+use crate::neighbour::conflict::Verdict;
 use crate::socket::SocketIndex;
-use crate::tcp::{self, Arrival, Endpoint, Segment, Unverified};
-use crate::{Ipv4Address, MacAddress, dhcp, ipv4, udp};
+use crate::tcp::{self, Arrival, Endpoint};
+use crate::wire::arp::{Operation, Packet};
+use crate::wire::dhcp::{CLIENT_PORT, Reply};
+use crate::wire::ethernet::{EtherType, Header};
+use crate::wire::ipv4::{Protocol, is_host};
+use crate::wire::tcp::{Segment, Unverified};
+use crate::wire::{ipv4, udp};
 
 impl Stack<'_> {
     /// Takes in one Ethernet frame, without its frame check sequence.
@@ -65,12 +69,10 @@ impl Stack<'_> {
             self.counters.arp.not_for_us += 1;
             return;
         };
-        let probe = packet.sender == Ipv4Address::UNSPECIFIED;
-        let names_ours =
-            packet.sender.is_in(lease.address, lease.prefix) && packet.sender.names_a_network(lease.prefix);
+        let probe = packet.sender == Ipv4Addr::UNSPECIFIED;
         if !packet.sender_mac.is_unicast()
             || packet.sender_mac == self.mac
-            || !(probe || packet.sender.is_host() && !names_ours)
+            || !(probe || is_host(packet.sender) && !lease.subnet().reserves(packet.sender))
         {
             self.counters.arp.bad_sender += 1;
             return;
@@ -117,8 +119,8 @@ impl Stack<'_> {
     }
 
     /// Whether a host on our link may have this address: one of our network's, the gateway's, or the DHCP server's.
-    fn is_neighbour(&self, address: Ipv4Address, lease: &Lease) -> bool {
-        address.is_in(lease.address, lease.prefix)
+    fn is_neighbour(&self, address: Ipv4Addr, lease: &Lease) -> bool {
+        lease.subnet().contains(address)
             || lease.gateway == Some(address)
             || lease.server == address && self.message_hop(lease, address) == Some(address)
     }
@@ -149,17 +151,15 @@ impl Stack<'_> {
             // A server may answer to the address that it is about to give us (RFC 2131 4.1), so any will do here; the
             // frame was for our station, and the DHCP client looks closer.
             match header.protocol {
-                _ if !header.source.is_host() => drops.bad_source += 1,
+                _ if !is_host(header.source) => drops.bad_source += 1,
                 Protocol::UDP => self.receive_udp(&header, payload, now),
                 _ => drops.not_for_us += 1,
             }
             return;
         };
-        let network_broadcast = lease.address.subnet_broadcast(lease.prefix);
-        let broadcast = header.destination == Ipv4Address::BROADCAST || Some(header.destination) == network_broadcast;
-        let own = header.source == lease.address;
-        let on_link = header.source.is_in(lease.address, lease.prefix);
-        if !header.source.is_host() || own || on_link && header.source.names_a_network(lease.prefix) {
+        let subnet = lease.subnet();
+        let broadcast = header.destination == Ipv4Addr::BROADCAST || Some(header.destination) == subnet.broadcast();
+        if !is_host(header.source) || header.source == lease.address || subnet.reserves(header.source) {
             drops.bad_source += 1;
         } else if !broadcast && header.destination != lease.address {
             drops.not_for_us += 1;
@@ -189,7 +189,7 @@ impl Stack<'_> {
             }
         };
         // Servers answer from 67, but translators on the way may have changed that; the client's port is what counts.
-        if header.destination_port != dhcp::CLIENT_PORT {
+        if header.destination_port != CLIENT_PORT {
             drops.no_port += 1;
             return;
         }

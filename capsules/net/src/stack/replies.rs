@@ -4,18 +4,20 @@
 //! others: where it is full, one that is owed nothing there yet takes the place of the newest reply to the one that is
 //! owed most. What is dropped is counted.
 
+use core::net::Ipv4Addr;
+
 use heapless::Deque;
 use slopos_kernel::process::ProcessId;
 
 use super::CONTROL_REPLIES;
+use crate::MacAddress;
 use crate::tcp::ResetReply;
-use crate::{Ipv4Address, MacAddress};
 
 /// A reply that belongs to no socket.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Control {
     /// Tells a station which one we are.
-    ArpReply { station: MacAddress, address: Ipv4Address },
+    ArpReply { station: MacAddress, address: Ipv4Addr },
     /// Tells a peer that its connection does not exist, or no longer.
     Reset { station: MacAddress, reply: ResetReply },
 }
@@ -26,7 +28,7 @@ pub(super) struct Replies {
     /// ARP replies, by the station that asked.
     answers: Ring<MacAddress>,
     /// Resets for segments without a connection, by the host that they are said to come from.
-    refusals: Ring<Ipv4Address>,
+    refusals: Ring<Ipv4Addr>,
     /// Resets of connections that a process gave up, by that process.
     farewells: Ring<ProcessId>,
     /// The ring that is looked at first: the turn goes round.
@@ -41,7 +43,7 @@ pub(super) struct Dropped;
 
 impl Replies {
     /// Owes a station the answer to its question.
-    pub fn answer(&mut self, station: MacAddress, address: Ipv4Address) -> Result<(), Dropped> {
+    pub fn answer(&mut self, station: MacAddress, address: Ipv4Addr) -> Result<(), Dropped> {
         let queued = self.answers.push(station, Control::ArpReply { station, address });
         self.count(queued)
     }
@@ -139,7 +141,7 @@ mod tests {
     #[test]
     fn in_a_full_ring_who_is_owed_nothing_takes_the_place_of_the_newest_of_who_is_owed_most() {
         let mut replies = Replies::default();
-        let mut push = |number| replies.answer(station(number), Ipv4Address::UNSPECIFIED);
+        let mut push = |number| replies.answer(station(number), Ipv4Addr::UNSPECIFIED);
         assert_eq!((push(1), push(2), push(2)), (Ok(()), Ok(()), Ok(())));
         for _ in 3..CONTROL_REPLIES {
             assert_eq!(push(3), Ok(()));
@@ -154,9 +156,9 @@ mod tests {
     fn where_each_is_owed_one_a_newcomer_is_dropped() {
         let mut replies = Replies::default();
         for number in 0..CONTROL_REPLIES as u8 {
-            assert_eq!(replies.answer(station(number), Ipv4Address::UNSPECIFIED), Ok(()));
+            assert_eq!(replies.answer(station(number), Ipv4Addr::UNSPECIFIED), Ok(()));
         }
-        assert_eq!(replies.answer(station(99), Ipv4Address::UNSPECIFIED), Err(Dropped));
+        assert_eq!(replies.answer(station(99), Ipv4Addr::UNSPECIFIED), Err(Dropped));
         assert!(!owed(&mut replies).contains(&99));
     }
 }

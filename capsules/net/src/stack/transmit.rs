@@ -1,26 +1,30 @@
 //! Frames that leave, built one at a time where the device will read them.
 
+use core::net::Ipv4Addr;
+
 use slopos_kernel::capability::HandFrames;
 use slopos_kernel::process::{ProcessId, ProcessSet};
 use slopos_kernel::time::Instant;
 
 use super::Stack;
 use super::replies::Control;
-use crate::arp::cache::{Lookup, REQUEST_INTERVAL};
-use crate::arp::conflict::Guard;
-use crate::arp::{Operation, Packet};
+use crate::MacAddress;
 use crate::dhcp::client::Due;
-use crate::ethernet::{EtherType, HEADER_BYTES, Header};
-use crate::ipv4::{self, Protocol};
+use crate::neighbour::cache::{Lookup, REQUEST_INTERVAL};
+use crate::neighbour::conflict::Guard;
 use crate::socket::{Socket, SocketBits, SocketIndex, SocketSet};
-use crate::{Ipv4Address, MacAddress, dhcp, udp};
+use crate::wire::arp::{Operation, Packet};
+use crate::wire::dhcp::{CLIENT_PORT, SERVER_PORT};
+use crate::wire::ethernet::{EtherType, HEADER_BYTES, Header};
+use crate::wire::ipv4::{self, Protocol};
+use crate::wire::udp;
 
 /// The ends of an IPv4 packet, and the station that it is handed to.
 #[derive(Clone, Copy)]
 struct Path {
     station: MacAddress,
-    source: Ipv4Address,
-    destination: Ipv4Address,
+    source: Ipv4Addr,
+    destination: Ipv4Addr,
 }
 
 impl Stack<'_> {
@@ -125,7 +129,7 @@ impl Stack<'_> {
     /// Where the DHCP message that is due goes, once its receiver is resolved.
     fn dhcp_path(&mut self, now: Instant) -> Option<Path> {
         let Due { source, destination } = self.dhcp.due(now)?;
-        let station = if destination == Ipv4Address::BROADCAST {
+        let station = if destination == Ipv4Addr::BROADCAST {
             MacAddress::BROADCAST
         } else if let Some(lease) = self.network {
             let hop = self.message_hop(&lease, destination);
@@ -142,7 +146,7 @@ impl Stack<'_> {
         let (client, random) = (&mut self.dhcp, &mut self.random);
         let length = ipv4_frame(frame, self.mac, path, Protocol::UDP, |out| {
             let message = client.transmit(out.get_mut(udp::HEADER_BYTES..)?, now, random)?;
-            let header = udp::Header { source_port: dhcp::CLIENT_PORT, destination_port: dhcp::SERVER_PORT };
+            let header = udp::Header { source_port: CLIENT_PORT, destination_port: SERVER_PORT };
             header.emit(path.source, path.destination, out.get_mut(..udp::HEADER_BYTES + message)?)
         })?;
         self.counters.events.dhcp_sent += 1;
@@ -152,7 +156,7 @@ impl Stack<'_> {
 
     /// The station of a host on the link that this process, or the system itself, has something for; `None` while that has
     /// to be found out.
-    fn station_of(&mut self, hop: Ipv4Address, owner: Option<ProcessId>, now: Instant) -> Option<MacAddress> {
+    fn station_of(&mut self, hop: Ipv4Addr, owner: Option<ProcessId>, now: Instant) -> Option<MacAddress> {
         let found = self.neighbours.lookup(hop, owner, now);
         match found {
             Lookup::Resolved(station) => {
@@ -272,7 +276,7 @@ impl Turn {
     }
 
     /// The next socket of this process that wants to send, and whereto.
-    fn next_in(&mut self, set: &mut SocketSet<'_>, now: Instant) -> Option<(SocketIndex, Ipv4Address)> {
+    fn next_in(&mut self, set: &mut SocketSet<'_>, now: Instant) -> Option<(SocketIndex, Ipv4Addr)> {
         while let Some(index) = set.touched.without(self.passed).next_from(set.next) {
             if let Some(destination) = set.get(index).and_then(|socket| wants(socket, now)) {
                 return Some((index, destination));
@@ -285,7 +289,7 @@ impl Turn {
 }
 
 /// Where a socket wants to send something to now.
-fn wants(socket: &Socket<'_>, now: Instant) -> Option<Ipv4Address> {
+fn wants(socket: &Socket<'_>, now: Instant) -> Option<Ipv4Addr> {
     let remote = socket.remote().filter(|_| socket.tcp.wants_transmit(now))?;
     Some(remote.address)
 }

@@ -4,10 +4,9 @@ use slopos_kernel::time::{Duration, Instant};
 
 use super::counters::Counters;
 use super::rack::Evidence;
-use super::range_set::Range;
 use super::recovery::Phase;
-use super::segment::Segment;
 use super::socket::Socket;
+use crate::wire::tcp::{Range, Segment};
 
 /// An echo that seems older is not one of ours.
 const OLDEST_ECHO_MS: u32 = 600_000;
@@ -192,11 +191,10 @@ impl Socket<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sequence::SequenceNumber;
     use super::super::tail::TailProbe;
     use super::super::tests::{Connection, SEND_NEXT, TIMESTAMP_OFFSET, ack, at, established, pattern};
-    use super::super::{Flags, Segment};
     use super::*;
+    use crate::wire::tcp::{Flags, Segment, SequenceNumber};
 
     /// Ten segments were sent, of which two are acknowledged.
     fn two_of_ten(connection: Connection) -> Connection {
@@ -217,7 +215,7 @@ mod tests {
             acknowledgement: SEND_NEXT + 2_920,
             flags: Flags::ACK,
             window: 0,
-            options: crate::tcp::options::Options {
+            options: crate::wire::tcp::options::Options {
                 sack: blocks.iter().map(|(start, end)| Range { start: place(*start), end: place(*end) }).collect(),
                 ..Default::default()
             },

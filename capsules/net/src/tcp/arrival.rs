@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use crate::checksum::Accumulator;
+use crate::wire::checksum::Accumulator;
 
 /// Data that comes next in its stream. It still lies where the device put it, and may be damaged.
 ///

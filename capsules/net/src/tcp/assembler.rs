@@ -2,9 +2,9 @@
 //!
 //! The bytes themselves lie in the receive ring behind its end; here is only which ones are there.
 
-use super::options::{LARGEST_SACK_BLOCKS, SackBlocks};
-use super::range_set::{Full, Range, RangeSet};
-use super::sequence::SequenceNumber;
+use super::range_set::{Full, RangeSet};
+use crate::wire::tcp::options::{LARGEST_SACK_BLOCKS, SackBlocks};
+use crate::wire::tcp::{Range, SequenceNumber};
 
 /// Separate ranges that are kept; data that would make one more is dropped and comes again.
 pub const MOST_RANGES: usize = 32;

@@ -5,8 +5,8 @@
 use slopos_kernel::time::Instant;
 
 use super::counters::Counters;
-use super::sequence::SequenceNumber;
 use super::socket::Socket;
+use crate::wire::tcp::SequenceNumber;
 
 impl Socket<'_> {
     /// Whether the peer asks whether we are still here: by nothing, or an octet that means nothing, directly left of what

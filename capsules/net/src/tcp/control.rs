@@ -6,13 +6,13 @@ use super::Endpoint;
 use super::assembler::Assembler;
 use super::congestion::Congestion;
 use super::counters::Counters;
-use super::options::{Options, TIMESTAMPS_BYTES};
 use super::recovery::Recovery;
 use super::reset::ResetReply;
 use super::rtt::RoundTrip;
-use super::sequence::SequenceNumber;
 use super::tail::TailProbe;
 use super::timers::Timers;
+use crate::wire::tcp::SequenceNumber;
+use crate::wire::tcp::options::{Options, TIMESTAMPS_BYTES};
 
 /// What a peer that does not say can take in one segment, in bytes (RFC 9293 section 3.7.1).
 pub(super) const DEFAULT_MAXIMUM_SEGMENT: u16 = 536;
@@ -287,8 +287,8 @@ impl Control {
             was_established: false,
             error: None,
             event: false,
-            local: Endpoint::default(),
-            remote: Endpoint::default(),
+            local: Endpoint::UNSPECIFIED,
+            remote: Endpoint::UNSPECIFIED,
             send: SendSequence::default(),
             receive: ReceiveSequence::default(),
             debt: AcknowledgementDebt::default(),

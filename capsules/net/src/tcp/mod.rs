@@ -8,8 +8,8 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `sequence`, `range_set`, `ring` | sequence numbers, sets of ranges of them, byte rings |
-//! | `options`, `segment`, `reset` | the wire formats |
+//! | `range_set`, `ring` | sets of ranges of sequence numbers, byte rings |
+//! | `reset` | resets that need no connection |
 //! | `control` | the control block: every variable of a connection |
 //! | `socket`, `close` | what the process may do with it, and how it ends |
 //! | `receive`, `acknowledge`, `assembler` | a segment comes in: checks, what it acknowledges, what it brings |
@@ -24,10 +24,7 @@
 //! makes them.
 
 pub mod counters;
-pub mod options;
 pub mod reset;
-pub mod segment;
-pub mod sequence;
 
 mod acknowledge;
 mod arrival;
@@ -53,25 +50,26 @@ mod transmit;
 mod tests;
 
 use core::fmt;
+use core::net::Ipv4Addr;
 
 pub use arrival::Arrival;
 pub use control::{ConnectParameters, Error, SocketFlags, State};
 pub use counters::Counters;
-pub use range_set::Range;
 pub use reset::{ResetReply, reset_for};
-pub use segment::{Flags, ParseError, Segment, Unverified};
-pub use sequence::SequenceNumber;
 pub use socket::{Readiness, Socket};
 
-use crate::ipv4::Ipv4Address;
-
 /// One end of a connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, defmt::Format)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, defmt::Format)]
 pub struct Endpoint {
     /// The host.
-    pub address: Ipv4Address,
+    pub address: Ipv4Addr,
     /// The port.
     pub port: u16,
+}
+
+impl Endpoint {
+    /// No end: 0.0.0.0:0.
+    pub const UNSPECIFIED: Endpoint = Endpoint { address: Ipv4Addr::UNSPECIFIED, port: 0 };
 }
 
 impl fmt::Display for Endpoint {

@@ -3,11 +3,10 @@
 use slopos_kernel::time::Instant;
 
 use super::control::{Probe, State};
-use super::options::{LARGEST_OPTIONS, LARGEST_SACK_BLOCKS, TIMESTAMPS_BYTES, sack_bytes};
 use super::reset::ResetReply;
-use super::segment::HEADER_BYTES;
-use super::sequence::SequenceNumber;
 use super::socket::Socket;
+use crate::wire::tcp::options::{LARGEST_OPTIONS, LARGEST_SACK_BLOCKS, TIMESTAMPS_BYTES, sack_bytes};
+use crate::wire::tcp::{HEADER_BYTES, SequenceNumber};
 
 /// The next segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

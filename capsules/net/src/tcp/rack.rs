@@ -6,9 +6,8 @@
 
 use slopos_kernel::time::{Duration, Instant};
 
-use super::range_set::Range;
 use super::records::Record;
-use super::sequence::SequenceNumber;
+use crate::wire::tcp::{Range, SequenceNumber};
 
 /// The window is no shorter while one or two segments are reported and no reordering has been seen: where the round trip
 /// is shorter than the noise of two machines' timers, a quarter of it says nothing.

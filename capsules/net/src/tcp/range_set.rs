@@ -4,32 +4,11 @@
 //! The ranges are sorted, do not overlap and do not touch. All of them must lie within 2^31 of each other, which
 //! the callers ensure by checking against their window first.
 
-use super::sequence::SequenceNumber;
-
-/// A stretch of the byte stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Range {
-    /// The first byte.
-    pub start: SequenceNumber,
-    /// The byte behind the last one.
-    pub end: SequenceNumber,
-}
+use crate::wire::tcp::{Range, SequenceNumber};
 
 /// The set has no room for one more separate range; it is unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
-
-impl Range {
-    /// Its length in bytes; zero where `end` does not lie after `start`.
-    pub const fn length(&self) -> u32 {
-        self.end.bytes_after(self.start)
-    }
-
-    /// Whether the byte at `position` is part of it.
-    pub const fn contains(&self, position: SequenceNumber) -> bool {
-        !position.is_before(self.start) && position.is_before(self.end)
-    }
-}
 
 /// At most `N` separate ranges.
 #[derive(Clone, Debug, Default)]

@@ -7,13 +7,11 @@ use super::close::ORPHAN_FIN_WAIT;
 use super::congestion::Congestion;
 use super::control::{AcknowledgementDebt, DEFAULT_MAXIMUM_SEGMENT, Error, State};
 use super::counters::Counters;
-use super::range_set::Range;
 use super::recovery::Recovery;
 use super::reset::reset_for;
-use super::segment::{Flags, ParseError, Segment, Unverified};
-use super::sequence::SequenceNumber;
 use super::socket::Socket;
 use super::timers::DELAYED_ACKNOWLEDGEMENT;
+use crate::wire::tcp::{Flags, ParseError, Range, Segment, SequenceNumber, Unverified};
 
 /// A timestamp this old says nothing any more, for the peer's clock may have gone round half its circle (RFC 7323
 /// section 5.5).

@@ -9,8 +9,8 @@ use core::num::NonZeroU16;
 
 use slopos_kernel::time::{Duration, Instant};
 
-use super::range_set::{Range, RangeSet};
-use super::sequence::SequenceNumber;
+use super::range_set::RangeSet;
+use crate::wire::tcp::{Range, SequenceNumber};
 
 /// How many records there are at most; 16 bytes each.
 const MOST_RECORDS: usize = 32;

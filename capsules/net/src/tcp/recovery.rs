@@ -7,9 +7,9 @@
 use slopos_kernel::time::{Duration, Instant};
 
 use super::rack::{Evidence, Latest, Rack};
-use super::range_set::{Range, RangeSet};
+use super::range_set::RangeSet;
 use super::records::{Record, SendRecords};
-use super::sequence::SequenceNumber;
+use crate::wire::tcp::{Range, SequenceNumber};
 
 /// Duplicate acknowledgements that make a loss (RFC 5681 section 3.2).
 const DUPLICATE_THRESHOLD: u8 = 3;

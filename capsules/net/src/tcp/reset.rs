@@ -1,9 +1,8 @@
 //! Resets: how a segment without a connection is answered, and how a connection is torn down.
 
 use super::Endpoint;
-use super::options::Options;
-use super::segment::{Flags, Segment};
-use super::sequence::SequenceNumber;
+use crate::wire::tcp::options::Options;
+use crate::wire::tcp::{Flags, Segment, SequenceNumber};
 
 /// A reset to be sent; it needs no connection to exist any longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,10 +53,10 @@ impl ResetReply {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ipv4::Ipv4Address;
+    use core::net::Ipv4Addr;
 
-    const LOCAL: Endpoint = Endpoint { address: Ipv4Address([10, 0, 2, 15]), port: 50_000 };
-    const REMOTE: Endpoint = Endpoint { address: Ipv4Address([10, 0, 2, 2]), port: 80 };
+    const LOCAL: Endpoint = Endpoint { address: Ipv4Addr::from_octets([10, 0, 2, 15]), port: 50_000 };
+    const REMOTE: Endpoint = Endpoint { address: Ipv4Addr::from_octets([10, 0, 2, 2]), port: 80 };
 
     fn segment(flags: Flags) -> Segment<'static> {
         Segment {

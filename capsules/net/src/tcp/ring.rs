@@ -3,7 +3,7 @@
 //! Bytes are appended at the end and consumed at the front. The receiver may also place bytes behind the end, where
 //! a gap is still open, and let the end move over them when the gap is closed; so reassembly needs no second buffer.
 
-use crate::checksum::Accumulator;
+use crate::wire::checksum::Accumulator;
 
 /// Windows are at most 2^30 bytes (RFC 7323 section 2.3), so a longer ring could not be used.
 const LARGEST_RING: usize = 1 << 30;
@@ -217,7 +217,7 @@ mod tests {
             ring.consume(start);
             let mut sum = Accumulator::new();
             assert_eq!(ring.place_summed(b"abcdefg", &mut sum), 7);
-            assert_eq!(sum.checksum(), crate::checksum::of(b"abcdefg"), "from {start}");
+            assert_eq!(sum.checksum(), crate::wire::checksum::of(b"abcdefg"), "from {start}");
             assert!(ring.is_empty(), "nothing counts before the end moves");
             ring.extend(7);
             let mut out = [0; 9];

@@ -2,7 +2,7 @@
 
 use slopos_kernel::time::{Duration, Instant};
 
-use super::sequence::SequenceNumber;
+use crate::wire::tcp::SequenceNumber;
 
 /// Before anything is measured (RFC 6298 section 2.1).
 const INITIAL: Duration = Duration::from_secs(1);

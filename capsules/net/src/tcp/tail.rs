@@ -9,12 +9,10 @@ use slopos_kernel::time::{Duration, Instant};
 
 use super::control::Probe;
 use super::counters::Counters;
-use super::range_set::Range;
 use super::recovery::Phase;
-use super::segment::Segment;
-use super::sequence::SequenceNumber;
 use super::socket::Socket;
 use super::transmit::segment_range;
+use crate::wire::tcp::{Range, Segment, SequenceNumber};
 
 /// How long a peer may hold back the acknowledgement of a single segment (TLP.max_ack_delay; as Linux has it).
 const LONGEST_DELAYED_ACKNOWLEDGEMENT: Duration = Duration::from_millis(200);

@@ -4,13 +4,11 @@ use slopos_kernel::time::Instant;
 
 use super::control::{AcknowledgementDebt, Probe, State};
 use super::counters::Counters;
-use super::options::{Options, SackBlocks, Timestamps};
 use super::plan::Plan;
-use super::range_set::Range;
-use super::segment::{Flags, Segment};
-use super::sequence::SequenceNumber;
 use super::socket::Socket;
 use super::tail::TailProbe;
+use crate::wire::tcp::options::{Options, SackBlocks, Timestamps};
+use crate::wire::tcp::{Flags, Range, Segment, SequenceNumber};
 
 /// What a segment takes of the sequence space.
 pub(super) fn segment_range(sequence: SequenceNumber, length: usize, fin: bool) -> Range {

@@ -78,7 +78,7 @@ impl Layer {
 }
 
 /// What each name begins with; the longer ones of two that fit come first.
-const RULES: [(&str, Layer); 53] = [
+const RULES: [(&str, Layer); 54] = [
     ("slopos_memory::", Layer::Copy),
     ("memcpy", Layer::Copy),
     ("memmove", Layer::Copy),
@@ -86,8 +86,9 @@ const RULES: [(&str, Layer); 53] = [
     ("memcmp", Layer::Copy),
     ("bcmp", Layer::Copy),
     ("compiler_builtins::mem::", Layer::Copy),
-    ("slopos_net::checksum::", Layer::Copy),
+    ("slopos_net::wire::checksum::", Layer::Copy),
     ("slopos_net::tcp::", Layer::Tcp),
+    ("slopos_net::wire::tcp::", Layer::Tcp),
     ("slopos_net::socket::", Layer::Tcp),
     ("slopos_net::", Layer::Internet),
     ("slopos_virtio::blk::", Layer::Flash),
@@ -190,7 +191,7 @@ mod tests {
         let (loop_of_core, read, run) =
             ("core::slice::copy", "slopos_net::tcp::ring::Ring::read", "qemu_q35::board::x");
         assert_eq!(layer(&[loop_of_core, read, run]), (Layer::Tcp, Some(read.to_owned())));
-        assert_eq!(layer(&["slopos_net::checksum::sum", "slopos_net::tcp::segment::Segment::parse"]).0, Layer::Copy);
+        assert_eq!(layer(&["slopos_net::wire::checksum::sum", "slopos_net::wire::tcp::Segment::parse"]).0, Layer::Copy);
         assert_eq!(layer(&["memcpy"]).0, Layer::Copy);
         assert_eq!(layer(&["<slopos_virtio::net::Net<B>>::receive"]).0, Layer::Driver);
         let take_used = "slopos_virtio::queue::Queue::take_used";

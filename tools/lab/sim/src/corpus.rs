@@ -5,12 +5,12 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use slopos_net::arp::Packet;
-use slopos_net::ethernet::{EtherType, Header};
-use slopos_net::ipv4::{self, Protocol};
-use slopos_net::tcp::SequenceNumber;
-use slopos_net::tcp::segment::HEADER_BYTES;
-use slopos_net::udp;
+use slopos_net::wire::arp::Packet;
+use slopos_net::wire::ethernet::{EtherType, Header};
+use slopos_net::wire::ipv4::{self, Protocol};
+use slopos_net::wire::tcp::HEADER_BYTES;
+use slopos_net::wire::tcp::SequenceNumber;
+use slopos_net::wire::udp;
 
 use crate::network::{Heard, run_and_listen};
 use crate::targets::commands::{self, Command, Segment};

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::net::Ipv4Addr;
 
 use anyhow::{Context, Result, bail, ensure};
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::time::Instant;
+use slopos_net::MacAddress;
 use slopos_net::tcp::Endpoint;
-use slopos_net::{Ipv4Address, MacAddress};
 use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp::State;
 
@@ -26,9 +27,9 @@ use slopos_lab::impair::{Channel, Fate};
 /// Our station.
 pub const MAC: MacAddress = MacAddress([0x52, 0x54, 0, 0x12, 0x34, 0x56]);
 /// The address that we get.
-pub const ADDRESS: Ipv4Address = Ipv4Address::new(10, 0, 2, 15);
+pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
 /// An address that nobody has.
-const NOBODY: Ipv4Address = Ipv4Address::new(10, 0, 2, 77);
+const NOBODY: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 77);
 /// The first connection's port; the next one has the next.
 const FIRST_PORT: u16 = 8_000;
 

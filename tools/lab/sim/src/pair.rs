@@ -1,13 +1,14 @@
 //! Two of our stacks that call each other at the same time, through a translator of ports.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use anyhow::{Context, Result, bail, ensure};
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::time::{Duration, Instant};
-use slopos_net::ethernet::Header;
+use slopos_net::MacAddress;
 use slopos_net::tcp::{Endpoint, SocketFlags};
-use slopos_net::{Ipv4Address, MacAddress};
+use slopos_net::wire::ethernet::Header;
 
 use crate::client::{Client, Expected, Outcome};
 use crate::figures::Figures;
@@ -21,7 +22,7 @@ use slopos_lab::chance::Random;
 use slopos_lab::impair::{Channel, Impairments};
 
 const OTHER_MAC: MacAddress = MacAddress([0x52, 0x54, 0, 0x65, 0x43, 0x21]);
-const OTHER_ADDRESS: Ipv4Address = Ipv4Address::new(10, 0, 2, 16);
+const OTHER_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 16);
 /// The ports that the two call.
 const CALLED: [u16; 2] = [7_001, 7_002];
 /// The protocol's own limit of a connect.

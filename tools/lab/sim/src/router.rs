@@ -2,16 +2,18 @@
 //! of ports through which two of our clients can call each other.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
-use slopos_net::arp::{Operation, Packet};
-use slopos_net::ethernet::{EtherType, Header};
-use slopos_net::ipv4::{self, Protocol};
-use slopos_net::{Ipv4Address, MacAddress, checksum, dhcp, ethernet, udp};
+use slopos_net::MacAddress;
+use slopos_net::wire::arp::{Operation, Packet};
+use slopos_net::wire::ethernet::{EtherType, Header};
+use slopos_net::wire::ipv4::{self, Protocol};
+use slopos_net::wire::{checksum, dhcp, ethernet, udp};
 
 use crate::watch::segment_of;
 
 /// The gateway, and DHCP server.
-pub const ROUTER: Ipv4Address = Ipv4Address::new(10, 0, 2, 2);
+pub const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
 /// Its station.
 pub const ROUTER_MAC: MacAddress = MacAddress([0x52, 0x55, 10, 0, 2, 2]);
 
@@ -47,7 +49,7 @@ pub fn ipv4_frame(
 #[derive(Clone, Debug)]
 pub struct DhcpServer {
     /// Who gets which address.
-    pub addresses: BTreeMap<[u8; 6], Ipv4Address>,
+    pub addresses: BTreeMap<[u8; 6], Ipv4Addr>,
     /// For how long, in seconds; `u32::MAX` is for ever.
     pub lease_seconds: u32,
     /// Whether answers go to everybody.
@@ -74,20 +76,17 @@ impl DhcpServer {
         let mut reply = vec![0; 236];
         reply[..3].copy_from_slice(&[2, 1, 6]);
         reply[4..8].copy_from_slice(message.get(4..8)?);
-        reply[16..20].copy_from_slice(&address.0);
+        reply[16..20].copy_from_slice(&address.octets());
         reply[28..34].copy_from_slice(&station);
         reply.extend([99, 130, 83, 99, 53, 1, answer, 54, 4]);
-        reply.extend(ROUTER.0);
+        reply.extend(ROUTER.octets());
         reply.extend([1, 4, 255, 255, 255, 0, 3, 4]);
-        reply.extend(ROUTER.0);
+        reply.extend(ROUTER.octets());
         reply.extend([51, 4]);
         reply.extend(self.lease_seconds.to_be_bytes());
         reply.push(255);
-        let (destination_mac, destination) = if self.broadcasts {
-            (MacAddress::BROADCAST, Ipv4Address::BROADCAST)
-        } else {
-            (MacAddress(station), address)
-        };
+        let (destination_mac, destination) =
+            if self.broadcasts { (MacAddress::BROADCAST, Ipv4Addr::BROADCAST) } else { (MacAddress(station), address) };
         let mut datagram = [&[0; udp::HEADER_BYTES], reply.as_slice()].concat();
         udp::Header { source_port: dhcp::SERVER_PORT, destination_port: dhcp::CLIENT_PORT }.emit(
             ROUTER,

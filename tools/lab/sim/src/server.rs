@@ -147,7 +147,7 @@ impl Server {
         let mut config = Config::new(HardwareAddress::Ethernet(EthernetAddress(ROUTER_MAC.0)));
         config.random_seed = seed;
         let mut interface = Interface::new(config, &mut port, Instant::ZERO);
-        let [a, b, c, d] = ROUTER.0;
+        let [a, b, c, d] = ROUTER.octets();
         let mut full = false;
         interface.update_ip_addrs(|addresses| {
             full = addresses.push(IpCidr::new(IpAddress::v4(a, b, c, d), 24)).is_err();

@@ -7,10 +7,11 @@ use slopos_host_log::Token;
 use slopos_kernel::grant::Grant;
 use slopos_kernel::process::{ProcessId, ProcessSet};
 use slopos_kernel::time::Instant;
+use slopos_net::MacAddress;
 use slopos_net::socket::{Remote, Socket, SocketIndex, SocketSet};
 use slopos_net::stack::{Config, Stack};
 use slopos_net::tcp::{Arrival, Error};
-use slopos_net::{MacAddress, ethernet};
+use slopos_net::wire::ethernet;
 
 use crate::talker::{Io, Stream};
 use crate::watch::Watch;

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use slopos_net::arp::{Operation, Packet};
-use slopos_net::ethernet::{EtherType, Header};
-use slopos_net::ipv4::{self, Protocol};
-use slopos_net::tcp::Segment;
-use slopos_net::udp;
+use slopos_net::wire::arp::{Operation, Packet};
+use slopos_net::wire::ethernet::{EtherType, Header};
+use slopos_net::wire::ipv4::{self, Protocol};
+use slopos_net::wire::tcp::Segment;
+use slopos_net::wire::udp;
 
 /// What a frame says, or that it says nothing.
 pub fn describe(frame: &[u8]) -> String {
@@ -97,7 +97,8 @@ fn describe_segment(segment: &Segment<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use slopos_net::{Ipv4Address, MacAddress};
+    use core::net::Ipv4Addr;
+    use slopos_net::MacAddress;
 
     #[test]
     fn a_frame_says_what_it_is_and_a_broken_one_that_it_is() {
@@ -110,9 +111,9 @@ mod tests {
         let packet = Packet {
             operation: Operation::Request,
             sender_mac: header.source,
-            sender: Ipv4Address::new(10, 0, 2, 15),
+            sender: Ipv4Addr::new(10, 0, 2, 15),
             target_mac: MacAddress::ZERO,
-            target: Ipv4Address::new(10, 0, 2, 2),
+            target: Ipv4Addr::new(10, 0, 2, 2),
         };
         packet.emit(header.emit(&mut frame).unwrap()).unwrap();
         assert_eq!(describe(&frame), "arp who has 10.0.2.2 tell 10.0.2.15");

@@ -1,9 +1,10 @@
 //! How the stack gets, keeps and loses its address, and finds its gateway.
 
+use core::net::Ipv4Addr;
+
 use super::network::*;
-use crate::arp::{Operation, Packet};
-use crate::ipv4::Ipv4Address;
 use crate::stack::Progress;
+use crate::wire::arp::{Operation, Packet};
 use crate::{MacAddress, tcp};
 use slopos_host_log::Token;
 
@@ -24,16 +25,16 @@ fn at_second_zero_the_address_is_leased_probed_for_and_the_gateway_found() {
     assert!(!network.stack.is_up());
     network.settle();
     assert!(network.stack.is_up());
-    let broadcast = |kind| Sent::Dhcp { kind, source: Ipv4Address::UNSPECIFIED, destination: Ipv4Address::BROADCAST };
+    let broadcast = |kind| Sent::Dhcp { kind, source: Ipv4Addr::UNSPECIFIED, destination: Ipv4Addr::BROADCAST };
     let asks = |sender, target| {
         let operation = Operation::Request;
         Sent::Arp(Packet { operation, sender_mac: MAC, sender, target_mac: MacAddress::ZERO, target })
     };
-    let nobody = Ipv4Address::UNSPECIFIED;
+    let nobody = Ipv4Addr::UNSPECIFIED;
     let expected = [broadcast(DISCOVER), broadcast(REQUEST), asks(nobody, ADDRESS), asks(ADDRESS, ROUTER)];
     assert_eq!(network.take_sent(), expected);
     let info = network.stack.info(network.now);
-    assert_eq!((info.address, info.gateway, info.prefix), (ADDRESS.0, ROUTER.0, 24));
+    assert_eq!((info.address, info.gateway, info.prefix), (ADDRESS.octets(), ROUTER.octets(), 24));
     assert_eq!((info.lease_seconds, info.mtu, info.link, info.mac), (1_000, 1_500, 1, MAC.0));
     assert_eq!((info.transmit_frames, info.receive_frames, info.receive_dropped), (4, 3, 0));
 }
@@ -44,7 +45,7 @@ fn the_network_is_not_up_before_the_gateway_answers() {
     network.router.answers_arp = false;
     network.run(seconds(10));
     assert!(!network.stack.is_up());
-    assert_eq!(network.stack.info(network.now).address, ADDRESS.0);
+    assert_eq!(network.stack.info(network.now).address, ADDRESS.octets());
     network.router.answers_arp = true;
     network.run(seconds(12));
     assert!(network.stack.is_up());
@@ -98,7 +99,7 @@ fn the_address_is_probed_for_three_times_and_announced_twice() {
             _ => None,
         })
         .collect();
-    let nobody = Ipv4Address::UNSPECIFIED;
+    let nobody = Ipv4Addr::UNSPECIFIED;
     assert_eq!(senders, [nobody, nobody, nobody, ADDRESS, ADDRESS]);
 }
 
@@ -128,7 +129,7 @@ fn at_t2_the_lease_is_rebound_by_broadcast() {
     network.sent.clear();
     network.router.answers_dhcp = true;
     network.run(seconds(876));
-    let rebinding = Sent::Dhcp { kind: REQUEST, source: ADDRESS, destination: Ipv4Address::BROADCAST };
+    let rebinding = Sent::Dhcp { kind: REQUEST, source: ADDRESS, destination: Ipv4Addr::BROADCAST };
     assert!(network.take_sent().contains(&rebinding));
     assert_eq!(network.stack.info(network.now).lease_seconds, 999);
 }
@@ -295,7 +296,7 @@ fn a_release_while_there_is_no_lease_sends_nothing() {
 fn between_the_last_probe_and_the_announcement_a_conflict_is_defended_too() {
     let mut network = Network::up();
     let probes = |network: &Network| {
-        let probe = |sent: &Sent| matches!(sent, Sent::Arp(packet) if packet.sender == Ipv4Address::UNSPECIFIED);
+        let probe = |sent: &Sent| matches!(sent, Sent::Arp(packet) if packet.sender == Ipv4Addr::UNSPECIFIED);
         network.sent.iter().filter(|(_, _, sent)| probe(sent)).count()
     };
     let mut now = network.now;

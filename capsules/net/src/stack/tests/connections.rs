@@ -1,12 +1,15 @@
 //! What processes can do: connect, exchange, close, and what they cannot.
 
+use core::net::Ipv4Addr;
+
 use super::network::*;
-use crate::arp::{Operation, Packet};
-use crate::ethernet::Header;
-use crate::ipv4::{self, Ipv4Address};
 use crate::socket::SocketIndex;
 use crate::stack::{ConnectError, Progress, SocketError};
-use crate::tcp::{self, Endpoint, Flags, Segment, SequenceNumber, SocketFlags, State};
+use crate::tcp::{self, Endpoint, SocketFlags, State};
+use crate::wire::arp::{Operation, Packet};
+use crate::wire::ethernet::Header;
+use crate::wire::ipv4;
+use crate::wire::tcp::{Flags, Options, Segment, SequenceNumber};
 use crate::{MacAddress, stack::Connection};
 use slopos_host_log::Token;
 use slopos_kernel::time::Duration;
@@ -223,7 +226,7 @@ fn a_socket_connects_once_and_only_to_hosts() {
     assert_eq!(network.progress(APP, SocketIndex(1), NEAR), Err(ConnectError::NoSocket));
     assert_eq!(network.progress(APP, SocketIndex(9), NEAR), Err(ConnectError::NoSocket));
     let fresh = network.stack.socket(APP, SocketFlags::default()).unwrap();
-    for address in [Ipv4Address::BROADCAST, Ipv4Address::UNSPECIFIED, Ipv4Address::new(224, 0, 0, 1)] {
+    for address in [Ipv4Addr::BROADCAST, Ipv4Addr::UNSPECIFIED, Ipv4Addr::new(224, 0, 0, 1)] {
         let remote = Endpoint { address, port: 8_000 };
         assert_eq!(network.progress(APP, fresh, remote), Err(ConnectError::Invalid), "{address}");
     }
@@ -274,15 +277,15 @@ fn time_wait(network: &mut Network) -> SocketIndex {
     network.stack.shutdown_write(APP, socket);
     network.settle();
     let local = connections(network).iter().find(|connection| connection.socket == socket).unwrap().local.unwrap();
-    let fin = tcp::Segment {
+    let fin = Segment {
         source_port: FAR.port,
         destination_port: local.port,
         // The server's SYN took 7000.
-        sequence: tcp::SequenceNumber::new(7_001),
+        sequence: SequenceNumber::new(7_001),
         acknowledgement: network.last_fin_end,
         flags: Flags::ACK.with(Flags::FIN),
         window: 8_192,
-        options: tcp::options::Options::default(),
+        options: Options::default(),
         payload: &[],
     };
     network.deliver(&tcp_frame(FAR.address, ADDRESS, &fin));

@@ -1,18 +1,21 @@
 //! What arrives is not trusted: each bad frame is dropped for its own reason, and none does harm.
 
+use core::net::Ipv4Addr;
+
 use super::network::*;
-use crate::arp::{Operation, Packet};
+use crate::MacAddress;
 use crate::counters::Counters;
-use crate::ethernet::EtherType;
-use crate::ipv4::{Ipv4Address, Protocol};
 use crate::random::Random;
 use crate::stack::CONTROL_REPLIES;
-use crate::tcp::options::Options;
-use crate::tcp::{Flags, Segment, SequenceNumber};
-use crate::{MacAddress, checksum};
+use crate::wire::arp::{Operation, Packet};
+use crate::wire::checksum;
+use crate::wire::ethernet::EtherType;
+use crate::wire::ipv4::Protocol;
+use crate::wire::tcp::options::Options;
+use crate::wire::tcp::{Flags, Segment, SequenceNumber};
 use slopos_host_log::Token;
 
-fn request(sender: Ipv4Address, target: Ipv4Address) -> Packet {
+fn request(sender: Ipv4Addr, target: Ipv4Addr) -> Packet {
     Packet { operation: Operation::Request, sender_mac: OTHER_MAC, sender, target_mac: MacAddress::ZERO, target }
 }
 
@@ -107,10 +110,8 @@ fn each_bad_frame_counts_for_its_own_reason() {
         ("short ARP", frame(MAC, ROUTER_MAC, EtherType::ARP, &[0; 27]), |c| c.arp.malformed),
         ("ARP from a group", arp(no_mac), |c| c.arp.bad_sender),
         ("ARP from elsewhere for others", arp(request(FAR.address, ROUTER)), |c| c.arp.bad_sender),
-        ("ARP from loopback", arp(request(Ipv4Address::new(127, 0, 0, 1), ADDRESS)), |c| c.arp.bad_sender),
-        ("ARP from our network's broadcast", arp(request(Ipv4Address::new(10, 0, 2, 255), ADDRESS)), |c| {
-            c.arp.bad_sender
-        }),
+        ("ARP from loopback", arp(request(Ipv4Addr::new(127, 0, 0, 1), ADDRESS)), |c| c.arp.bad_sender),
+        ("ARP from our network's broadcast", arp(request(Ipv4Addr::new(10, 0, 2, 255), ADDRESS)), |c| c.arp.bad_sender),
         ("ARP for others", arp(request(OTHER, ROUTER)), |c| c.arp.not_for_us),
         ("short packet", packet_frame(MAC, &good[..19]), |c| c.ipv4.truncated),
         ("version", packet_frame(MAC, &changed(0, 0x65)), |c| c.ipv4.version),
@@ -118,17 +119,17 @@ fn each_bad_frame_counts_for_its_own_reason() {
         ("total length", packet_frame(MAC, &changed(3, 29)), |c| c.ipv4.total_length),
         ("checksum", packet_frame(MAC, &corrupted), |c| c.ipv4.checksum),
         ("fragment", packet_frame(MAC, &changed(6, 0x20)), |c| c.ipv4.fragment),
-        ("loopback", packet_frame(MAC, &from(Ipv4Address::new(127, 0, 0, 1))), |c| c.ipv4.bad_source),
+        ("loopback", packet_frame(MAC, &from(Ipv4Addr::new(127, 0, 0, 1))), |c| c.ipv4.bad_source),
         ("ourselves", packet_frame(MAC, &from(ADDRESS)), |c| c.ipv4.bad_source),
-        ("broadcast source", packet_frame(MAC, &from(Ipv4Address::new(10, 0, 2, 255))), |c| c.ipv4.bad_source),
-        ("network as source", packet_frame(MAC, &from(Ipv4Address::new(10, 0, 2, 0))), |c| c.ipv4.bad_source),
-        ("multicast source", packet_frame(MAC, &from(Ipv4Address::new(224, 0, 0, 1))), |c| c.ipv4.bad_source),
+        ("broadcast source", packet_frame(MAC, &from(Ipv4Addr::new(10, 0, 2, 255))), |c| c.ipv4.bad_source),
+        ("network as source", packet_frame(MAC, &from(Ipv4Addr::new(10, 0, 2, 0))), |c| c.ipv4.bad_source),
+        ("multicast source", packet_frame(MAC, &from(Ipv4Addr::new(224, 0, 0, 1))), |c| c.ipv4.bad_source),
         ("multicast", frame(MacAddress([1, 0, 0x5e, 0, 0, 1]), ROUTER_MAC, EtherType::IPV4, &good), |c| {
             c.ethernet.not_for_us
         }),
         ("a length in place of the type", frame(MAC, ROUTER_MAC, EtherType(46), &[0; 46]), |c| c.ethernet.unknown_type),
         ("other host", packet_frame(MAC, &udp(OTHER)), |c| c.ipv4.not_for_us),
-        ("TCP to all", packet_frame(MAC, &ipv4_packet(ROUTER, Ipv4Address::BROADCAST, Protocol::TCP, &[])), |c| {
+        ("TCP to all", packet_frame(MAC, &ipv4_packet(ROUTER, Ipv4Addr::BROADCAST, Protocol::TCP, &[])), |c| {
             c.ipv4.not_for_us
         }),
         ("host in broadcast frame", packet_frame(MacAddress::BROADCAST, &good), |c| c.ipv4.unicast_in_broadcast),
@@ -217,7 +218,7 @@ fn a_flood_of_strangers_pushes_out_neither_the_gateway_nor_connections() {
     for number in 0..2_000_u32 {
         let [.., high, low] = number.to_be_bytes();
         let station = MacAddress([2, 0, 0, 1, high, low]);
-        let sender = Ipv4Address::new(10, 0, 2, 16 + (number % 200) as u8);
+        let sender = Ipv4Addr::new(10, 0, 2, 16 + (number % 200) as u8);
         let mut question = request(sender, ADDRESS);
         question.sender_mac = station;
         network.stack.receive(&arp_frame(MAC, station, &question), network.now, to_nobody, &Token);

@@ -1,24 +1,27 @@
 //! Networks that are not like the usual one: what other DHCP servers grant, and who else asks for our address.
 
+use core::net::Ipv4Addr;
+
 use super::network::*;
-use crate::arp::{Operation, Packet};
-use crate::ipv4::{Ipv4Address, Protocol};
+use crate::MacAddress;
 use crate::stack::Progress;
 use crate::tcp::{self, Endpoint};
-use crate::{MacAddress, udp};
+use crate::wire::arp::{Operation, Packet};
+use crate::wire::ipv4::Protocol;
+use crate::wire::udp;
 use slopos_kernel::time::Duration;
 
 const REQUEST: u8 = 3;
 const DECLINE: u8 = 4;
-const NOBODY: Ipv4Address = Ipv4Address::UNSPECIFIED;
+const NOBODY: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
 /// A host of another network on the same link.
-const FOREIGN: Ipv4Address = Ipv4Address::new(172, 16, 9, 1);
+const FOREIGN: Ipv4Addr = Ipv4Addr::new(172, 16, 9, 1);
 
 fn seconds_option(code: u8, seconds: u32) -> Vec<u8> {
     [&[code, 4][..], &seconds.to_be_bytes()].concat()
 }
 
-fn asks(sender: Ipv4Address, target: Ipv4Address) -> Packet {
+fn asks(sender: Ipv4Addr, target: Ipv4Addr) -> Packet {
     Packet { operation: Operation::Request, sender_mac: OTHER_MAC, sender, target_mac: MacAddress::ZERO, target }
 }
 
@@ -31,12 +34,12 @@ fn arp_replies(network: &mut Network) -> Vec<Packet> {
 }
 
 /// A network whose server grants this mask, router and server identifier, from the beginning.
-fn granted(mask: [u8; 4], router: Option<Ipv4Address>, server: Ipv4Address) -> Network {
+fn granted(mask: [u8; 4], router: Option<Ipv4Addr>, server: Ipv4Addr) -> Network {
     let mut network = Network::new();
-    let mut terms = [&[54, 4][..], &server.0, &[1, 4], &mask].concat();
+    let mut terms = [&[54, 4][..], &server.octets(), &[1, 4], &mask].concat();
     if let Some(router) = router {
         terms.extend([3, 4]);
-        terms.extend(router.0);
+        terms.extend(router.octets());
     }
     terms.extend(seconds_option(51, 1_000));
     network.router.offer = Some(terms.clone());
@@ -90,7 +93,7 @@ fn a_renewal_that_names_neither_mask_nor_router_nor_server_leaves_them_as_they_w
     network.router.ack = Some(seconds_option(51, 1_000));
     network.run(seconds(510));
     let info = network.stack.info(network.now);
-    assert_eq!((info.address, info.gateway, info.prefix), (ADDRESS.0, ROUTER.0, 24));
+    assert_eq!((info.address, info.gateway, info.prefix), (ADDRESS.octets(), ROUTER.octets(), 24));
     assert!(info.lease_seconds > 900, "it is extended: {}", info.lease_seconds);
     network.stack.write(APP, socket, b"still here", network.now).unwrap();
     network.settle();
@@ -103,7 +106,10 @@ fn an_acknowledgement_poorer_than_its_offer_means_what_was_offered() {
     network.router.ack = Some(vec![54, 4, 10, 0, 2, 2]);
     network.run(seconds(1));
     let info = network.stack.info(network.now);
-    assert_eq!((info.address, info.gateway, info.prefix, info.lease_seconds), (ADDRESS.0, ROUTER.0, 24, 999));
+    assert_eq!(
+        (info.address, info.gateway, info.prefix, info.lease_seconds),
+        (ADDRESS.octets(), ROUTER.octets(), 24, 999)
+    );
 }
 
 #[test]
@@ -145,7 +151,7 @@ fn an_address_alone_in_its_network_reaches_everybody_by_a_router_outside_it() {
 #[test]
 fn the_two_addresses_of_a_network_of_31_bits_are_hosts() {
     // 10.0.2.14 and 10.0.2.15 are all of it.
-    let router = Ipv4Address::new(10, 0, 2, 14);
+    let router = Ipv4Addr::new(10, 0, 2, 14);
     let mut network = granted([255, 255, 255, 254], Some(router), router);
     assert!(network.stack.is_up());
     network.connect(APP, Endpoint { address: router, port: 8_000 });
@@ -155,7 +161,7 @@ fn the_two_addresses_of_a_network_of_31_bits_are_hosts() {
 fn a_server_on_the_link_outside_the_network_is_asked_to_extend_the_lease() {
     for router in [None, Some(ROUTER)] {
         let mut network = granted([255, 255, 255, 0], router, FOREIGN);
-        assert_eq!(network.stack.info(network.now).address, ADDRESS.0);
+        assert_eq!(network.stack.info(network.now).address, ADDRESS.octets());
         network.run(seconds(499));
         network.sent.clear();
         network.run(seconds(520));
@@ -191,7 +197,7 @@ fn a_server_that_answers_no_arp_is_asked_for_it_a_few_times_and_rebinding_goes_o
         assert!(router == Some(server) || (1..=12).contains(&asked), "{server} {router:?}: {asked}");
         network.router.answers_dhcp = true;
         network.run(seconds(900));
-        let rebinding = Sent::Dhcp { kind: REQUEST, source: ADDRESS, destination: Ipv4Address::BROADCAST };
+        let rebinding = Sent::Dhcp { kind: REQUEST, source: ADDRESS, destination: Ipv4Addr::BROADCAST };
         assert!(network.take_sent().contains(&rebinding), "{server} {router:?}");
         assert!(network.stack.info(network.now).lease_seconds > 900);
     }
@@ -212,7 +218,7 @@ fn a_servers_answer_counts_whatever_port_it_comes_from() {
     let mut datagram = [0; udp::HEADER_BYTES];
     udp::Header { source_port: 67, destination_port: 67 }.emit(ROUTER, ADDRESS, &mut datagram).unwrap();
     let packet = ipv4_packet(ROUTER, ADDRESS, Protocol::UDP, &datagram);
-    network.deliver(&frame(MAC, ROUTER_MAC, crate::ethernet::EtherType::IPV4, &packet));
+    network.deliver(&frame(MAC, ROUTER_MAC, crate::wire::ethernet::EtherType::IPV4, &packet));
     assert_eq!(network.stack.counters().udp.no_port, 1);
 }
 

@@ -1,10 +1,12 @@
 //! Whatever the wire, the device or a process does over and over, the log gets a burst of lines, then one a second.
 
+use core::net::Ipv4Addr;
+
 use super::network::*;
-use crate::Ipv4Address;
-use crate::arp::{Operation, Packet};
-use crate::tcp::options::Options;
-use crate::tcp::{Endpoint, Flags, Segment, SequenceNumber, SocketFlags};
+use crate::tcp::{Endpoint, SocketFlags};
+use crate::wire::arp::{Operation, Packet};
+use crate::wire::tcp::options::Options;
+use crate::wire::tcp::{Flags, Segment, SequenceNumber};
 use slopos_host_log::lines;
 use slopos_kernel::log_budget::LOG_BURST;
 use slopos_kernel::time::Duration;
@@ -28,7 +30,7 @@ fn writes_few(network: &mut Network, seconds: u64, places: usize, mut work: impl
     assert!(lines <= places * 2 * (burst + seconds as usize), "{lines} lines in {seconds} s");
 }
 
-fn from(sender_mac: crate::MacAddress, sender: Ipv4Address) -> Vec<u8> {
+fn from(sender_mac: crate::MacAddress, sender: Ipv4Addr) -> Vec<u8> {
     let packet = Packet { operation: Operation::Reply, sender_mac, sender, target_mac: MAC, target: sender };
     arp_frame(crate::MacAddress::BROADCAST, sender_mac, &packet)
 }

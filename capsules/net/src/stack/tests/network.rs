@@ -1,28 +1,32 @@
 //! A link with one router on it, which is gateway, DHCP server and TCP server in one, built by hand from the wire
 //! formats. Time is virtual: it jumps from one deadline of the stack's to the next.
 
+use core::net::Ipv4Addr;
+
 use slopos_host_log::Token;
 use slopos_kernel::grant::Grant;
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::time::{Duration, Instant};
 
-use crate::arp::{Operation, Packet};
-use crate::ethernet::{EtherType, Header};
-use crate::ipv4::Protocol;
+use crate::MacAddress;
 use crate::socket::{Remote, Socket, SocketIndex, SocketSet};
 use crate::stack::{Config, ConnectError, Progress, Stack};
-use crate::tcp::options::Options;
-use crate::tcp::{Arrival, Endpoint, Flags, Segment, SequenceNumber, SocketFlags};
-use crate::{Ipv4Address, MacAddress, ethernet, ipv4, udp};
+use crate::tcp::{Arrival, Endpoint, SocketFlags};
+use crate::wire::arp::{Operation, Packet};
+use crate::wire::ethernet::{EtherType, Header};
+use crate::wire::ipv4::Protocol;
+use crate::wire::tcp::options::Options;
+use crate::wire::tcp::{Flags, Segment, SequenceNumber};
+use crate::wire::{ethernet, ipv4, udp};
 
 pub const MAC: MacAddress = MacAddress([0x52, 0x54, 0, 0x12, 0x34, 0x56]);
 pub const ROUTER_MAC: MacAddress = MacAddress([0x52, 0x55, 10, 0, 2, 2]);
 pub const OTHER_MAC: MacAddress = MacAddress([2, 0, 0, 0, 0, 9]);
-pub const ADDRESS: Ipv4Address = Ipv4Address::new(10, 0, 2, 15);
-pub const ROUTER: Ipv4Address = Ipv4Address::new(10, 0, 2, 2);
-pub const OTHER: Ipv4Address = Ipv4Address::new(10, 0, 2, 9);
+pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
+pub const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
+pub const OTHER: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 9);
 /// A server behind the router.
-pub const FAR: Endpoint = Endpoint { address: Ipv4Address::new(198, 51, 100, 7), port: 8_000 };
+pub const FAR: Endpoint = Endpoint { address: Ipv4Addr::new(198, 51, 100, 7), port: 8_000 };
 /// A server on the router itself.
 pub const NEAR: Endpoint = Endpoint { address: ROUTER, port: 8_000 };
 /// The process with two sockets and authority for port 8000 anywhere.
@@ -45,7 +49,7 @@ pub fn seconds(seconds: u64) -> Instant {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Sent {
     Arp(Packet),
-    Dhcp { kind: u8, source: Ipv4Address, destination: Ipv4Address },
+    Dhcp { kind: u8, source: Ipv4Addr, destination: Ipv4Addr },
     Tcp { remote: Endpoint, flags: Flags, payload: Vec<u8> },
 }
 
@@ -76,7 +80,7 @@ pub struct Router {
     /// Where its DHCP messages come from.
     pub dhcp_source: Endpoint,
     /// Whom it answers ARP for.
-    pub answers_for: Vec<Ipv4Address>,
+    pub answers_for: Vec<Ipv4Addr>,
     pub server: Server,
     received: Vec<(u16, Vec<u8>)>,
 }
@@ -102,7 +106,7 @@ fn set(sockets: usize) -> SocketSet<'static> {
     let sockets: Vec<_> = (0..sockets)
         .map(|_| Socket::new(leak([0_u8; 4_096]).as_mut_slice(), leak([0_u8; 4_096]).as_mut_slice()))
         .collect();
-    let anyone = Remote { address: Ipv4Address::UNSPECIFIED, prefix: 0, first_port: 8_000, last_port: 8_000 };
+    let anyone = Remote { address: Ipv4Addr::UNSPECIFIED, prefix: 0, first_port: 8_000, last_port: 8_000 };
     SocketSet::new("app", sockets.leak(), leak([anyone]))
 }
 
@@ -369,13 +373,13 @@ pub fn arp_frame(destination: MacAddress, source: MacAddress, packet: &Packet) -
     frame(destination, source, EtherType::ARP, &bytes)
 }
 
-pub fn ipv4_packet(source: Ipv4Address, destination: Ipv4Address, protocol: Protocol, payload: &[u8]) -> Vec<u8> {
+pub fn ipv4_packet(source: Ipv4Addr, destination: Ipv4Addr, protocol: Protocol, payload: &[u8]) -> Vec<u8> {
     let mut header = [0; ipv4::HEADER_BYTES];
     ipv4::Header { source, destination, protocol }.emit(payload.len(), &mut header).unwrap();
     [&header, payload].concat()
 }
 
-pub fn tcp_frame(source: Ipv4Address, destination: Ipv4Address, segment: &Segment<'_>) -> Vec<u8> {
+pub fn tcp_frame(source: Ipv4Addr, destination: Ipv4Addr, segment: &Segment<'_>) -> Vec<u8> {
     let mut bytes = [0; 1_480];
     let length = segment.emit(source, destination, &mut bytes).unwrap();
     let packet = ipv4_packet(source, destination, Protocol::TCP, &bytes[..length]);
@@ -405,7 +409,7 @@ pub fn dhcp_message(kind: u8, transaction: &[u8], terms: &[u8]) -> Vec<u8> {
     message[4..8].copy_from_slice(transaction);
     message[28..34].copy_from_slice(&MAC.0);
     if kind != 6 {
-        message[16..20].copy_from_slice(&ADDRESS.0);
+        message[16..20].copy_from_slice(&ADDRESS.octets());
     }
     message.extend([99, 130, 83, 99, 53, 1, kind]);
     message.extend_from_slice(terms);
@@ -415,7 +419,7 @@ pub fn dhcp_message(kind: u8, transaction: &[u8], terms: &[u8]) -> Vec<u8> {
 
 /// A frame with this message of a DHCP server's, to the address that it grants or to everybody.
 pub fn dhcp_datagram_frame(source: Endpoint, to_all: bool, message: &[u8]) -> Vec<u8> {
-    let destination = if to_all { Ipv4Address::BROADCAST } else { ADDRESS };
+    let destination = if to_all { Ipv4Addr::BROADCAST } else { ADDRESS };
     let mut datagram = [&[0; udp::HEADER_BYTES], message].concat();
     let header = udp::Header { source_port: source.port, destination_port: 68 };
     header.emit(source.address, destination, &mut datagram).unwrap();

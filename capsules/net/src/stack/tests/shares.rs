@@ -1,11 +1,14 @@
 //! What is shared has a share for each who can use it up: neighbours, replies, and the device's buffers.
 
+use core::net::Ipv4Addr;
+
 use super::network::*;
-use crate::arp::{Operation, Packet};
+use crate::MacAddress;
 use crate::stack::Progress;
-use crate::tcp::options::Options;
-use crate::tcp::{Endpoint, Flags, Segment, SequenceNumber, SocketFlags};
-use crate::{Ipv4Address, MacAddress};
+use crate::tcp::{Endpoint, SocketFlags};
+use crate::wire::arp::{Operation, Packet};
+use crate::wire::tcp::options::Options;
+use crate::wire::tcp::{Flags, Segment, SequenceNumber};
 use slopos_host_log::Token;
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::time::Duration;
@@ -16,14 +19,14 @@ fn question(number: u32) -> Vec<u8> {
     let packet = Packet {
         operation: Operation::Request,
         sender_mac: station,
-        sender: Ipv4Address::new(10, 0, 2, 16 + (number % 200) as u8),
+        sender: Ipv4Addr::new(10, 0, 2, 16 + (number % 200) as u8),
         target_mac: MacAddress::ZERO,
         target: ADDRESS,
     };
     arp_frame(MAC, station, &packet)
 }
 
-fn stray(source: Ipv4Address) -> Vec<u8> {
+fn stray(source: Ipv4Addr) -> Vec<u8> {
     let segment = Segment {
         source_port: 9,
         destination_port: 50_000,
@@ -40,7 +43,7 @@ fn stray(source: Ipv4Address) -> Vec<u8> {
 /// A process asks for neighbours that are not there, in turn: it lets each connect go at once, or waits for them.
 fn ask_for_absent(network: &mut Network, process: ProcessId, numbers: std::ops::Range<u8>) {
     for number in numbers {
-        let remote = Endpoint { address: Ipv4Address::new(10, 0, 2, number), port: 8_000 };
+        let remote = Endpoint { address: Ipv4Addr::new(10, 0, 2, number), port: 8_000 };
         let socket = network.stack.socket(process, SocketFlags::default()).unwrap();
         let deadline = network.now + Duration::from_secs(10);
         network.stack.connect(process, socket, remote, deadline, network.now).unwrap();
@@ -74,12 +77,12 @@ fn who_asks_for_absent_neighbours_in_turn_delays_nobody_elses_connect() {
 fn who_talks_to_many_neighbours_that_are_there_delays_nobody_elses_connect() {
     let mut network = Network::up();
     network.router.server = Server::Sink;
-    network.router.answers_for = (16..=254).chain(2..15).map(|number| Ipv4Address::new(10, 0, 2, number)).collect();
+    network.router.answers_for = (16..=254).chain(2..15).map(|number| Ipv4Addr::new(10, 0, 2, number)).collect();
     for round in 0..10 {
         network.run(network.now + Duration::from_millis(300));
         ask_for_absent(&mut network, APP, 20..250);
         let now = network.now;
-        let remote = Endpoint { address: Ipv4Address::new(10, 0, 2, 3 + round), port: 8_000 };
+        let remote = Endpoint { address: Ipv4Addr::new(10, 0, 2, 3 + round), port: 8_000 };
         let socket = network.begin(OTHER_APP, remote, 100);
         let progress = network.progress(OTHER_APP, socket, remote);
         assert_eq!((progress, network.now), (Ok(Progress::Done(Ok(()))), now), "round {round}");
@@ -100,7 +103,7 @@ fn a_flood_of_questions_leaves_resets_their_room_and_the_other_way_round() {
     assert_eq!(resets(&network.take_sent()), 1);
 
     for number in 0..100 {
-        network.stack.receive(&stray(Ipv4Address::new(198, 51, 100, number)), network.now, to_nobody, &Token);
+        network.stack.receive(&stray(Ipv4Addr::new(198, 51, 100, number)), network.now, to_nobody, &Token);
     }
     network.stack.receive(&question(1), network.now, to_nobody, &Token);
     network.settle();
@@ -129,7 +132,7 @@ fn a_killed_processs_resets_take_no_room_from_strangers_or_from_another_process(
     let _ = (network.connect(APP, FAR), network.connect(APP, FAR));
     let _ = (network.connect(OTHER_APP, FAR), network.connect(OTHER_APP, FAR));
     for number in 0..100 {
-        network.stack.receive(&stray(Ipv4Address::new(198, 51, 100, number)), network.now, to_nobody, &Token);
+        network.stack.receive(&stray(Ipv4Addr::new(198, 51, 100, number)), network.now, to_nobody, &Token);
         network.stack.receive(&question(number.into()), network.now, to_nobody, &Token);
     }
     network.sent.clear();

@@ -319,5 +319,5 @@ fn only_its_own_segments_match() {
     assert!(connection.socket.matches(LOCAL, REMOTE));
     assert!(!connection.socket.matches(LOCAL, Endpoint { port: 81, ..REMOTE }));
     assert!(!connection.socket.matches(Endpoint { port: 1, ..LOCAL }, REMOTE));
-    assert!(!Socket::new(&mut [], &mut []).matches(Endpoint::default(), Endpoint::default()));
+    assert!(!Socket::new(&mut [], &mut []).matches(Endpoint::UNSPECIFIED, Endpoint::UNSPECIFIED));
 }

@@ -5,8 +5,9 @@
 
 use slopos_kernel::time::{Duration, Instant};
 
-use super::options::{Options, SackBlocks, Timestamps};
 use super::*;
+use crate::wire::tcp::options::{SackBlocks, Timestamps};
+use crate::wire::tcp::{Flags, Options, ParseError, Range, Segment, SequenceNumber, Unverified};
 
 mod arrival;
 mod attacks;
@@ -23,8 +24,8 @@ mod simulation;
 mod tail;
 mod windows;
 
-pub const LOCAL: Endpoint = Endpoint { address: Ipv4Address([10, 0, 2, 15]), port: 50_000 };
-pub const REMOTE: Endpoint = Endpoint { address: Ipv4Address([10, 0, 2, 2]), port: 80 };
+pub const LOCAL: Endpoint = Endpoint { address: Ipv4Addr::from_octets([10, 0, 2, 15]), port: 50_000 };
+pub const REMOTE: Endpoint = Endpoint { address: Ipv4Addr::from_octets([10, 0, 2, 2]), port: 80 };
 /// Both sequence spaces wrap within a few hundred bytes.
 pub const OUR_INITIAL: SequenceNumber = SequenceNumber::new(u32::MAX - 100);
 pub const PEER_INITIAL: SequenceNumber = SequenceNumber::new(u32::MAX - 300);

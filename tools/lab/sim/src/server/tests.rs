@@ -1,10 +1,11 @@
 //! The peer in the state in which smoltcp repeats itself without end, and in ordinary bursts.
 
-use slopos_net::arp::{Operation, Packet};
-use slopos_net::ethernet::EtherType;
-use slopos_net::ipv4::{self, Protocol};
-use slopos_net::tcp::options::Options;
-use slopos_net::tcp::{Endpoint, Flags, Segment, SequenceNumber};
+use slopos_net::tcp::Endpoint;
+use slopos_net::wire::arp::{Operation, Packet};
+use slopos_net::wire::ethernet::EtherType;
+use slopos_net::wire::ipv4::{self, Protocol};
+use slopos_net::wire::tcp::options::Options;
+use slopos_net::wire::tcp::{Flags, Segment, SequenceNumber};
 
 use super::*;
 use crate::network::{ADDRESS, MAC};

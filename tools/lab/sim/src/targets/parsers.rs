@@ -3,15 +3,17 @@
 //! Bytes with a checksum are tried as they are, and once more with the checksum made right, or no mutation would get
 //! behind it.
 
-use slopos_net::arp::{PACKET_BYTES, Packet};
-use slopos_net::dhcp::wire::{MessageType, Reply};
-use slopos_net::ipv4::Protocol;
-use slopos_net::tcp::Segment;
-use slopos_net::tcp::options::{LARGEST_OPTIONS, Options};
-use slopos_net::{Ipv4Address, checksum, ethernet, ipv4, udp};
+use std::net::Ipv4Addr;
 
-const SOURCE: Ipv4Address = Ipv4Address::new(10, 0, 2, 2);
-const DESTINATION: Ipv4Address = Ipv4Address::new(10, 0, 2, 15);
+use slopos_net::wire::arp::{PACKET_BYTES, Packet};
+use slopos_net::wire::dhcp::{MessageType, Reply};
+use slopos_net::wire::ipv4::Protocol;
+use slopos_net::wire::tcp::Segment;
+use slopos_net::wire::tcp::options::{LARGEST_OPTIONS, Options};
+use slopos_net::wire::{checksum, ethernet, ipv4, udp};
+
+const SOURCE: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
+const DESTINATION: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
 
 /// A frame's header.
 pub fn ethernet(data: &[u8]) {
@@ -81,7 +83,7 @@ fn udp_as_it_is(data: &[u8]) {
 }
 
 /// Makes the checksum of a transport header right; whether there is one.
-pub fn fix_transport(source: Ipv4Address, destination: Ipv4Address, protocol: Protocol, datagram: &mut [u8]) -> bool {
+pub fn fix_transport(source: Ipv4Addr, destination: Ipv4Addr, protocol: Protocol, datagram: &mut [u8]) -> bool {
     // A datagram is summed up to its own length.
     let (at, length) = match &*datagram {
         [_, _, _, _, high, low, ..] if protocol == Protocol::UDP => (6, usize::from(u16::from_be_bytes([*high, *low]))),

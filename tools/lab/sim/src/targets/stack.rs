@@ -3,16 +3,20 @@
 //! Before the list begins the stack has an address and a connection. The server's bytes follow from their sequence
 //! numbers, so that whatever the segments are, what a process reads must be the stream.
 
+use std::net::Ipv4Addr;
+
 use anyhow::{Result, anyhow, ensure};
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::time::{Duration, Instant};
-use slopos_net::arp::{Operation, Packet};
-use slopos_net::ethernet::{EtherType, Header};
-use slopos_net::ipv4::{self, Protocol};
+use slopos_net::MacAddress;
 use slopos_net::socket::SocketIndex;
 use slopos_net::stack::SocketError;
-use slopos_net::tcp::{Endpoint, Error, SequenceNumber, SocketFlags};
-use slopos_net::{Ipv4Address, MacAddress, ethernet};
+use slopos_net::tcp::{Endpoint, Error, SocketFlags};
+use slopos_net::wire::arp::{Operation, Packet};
+use slopos_net::wire::ethernet;
+use slopos_net::wire::ethernet::{EtherType, Header};
+use slopos_net::wire::ipv4::{self, Protocol};
+use slopos_net::wire::tcp::SequenceNumber;
 
 use super::commands::{self, Command, Reader};
 use super::parsers::{fix_ipv4, fix_transport};
@@ -213,9 +217,9 @@ impl Machine<'_, '_> {
                 let packet = Packet {
                     operation: if operation == 0 { Operation::Request } else { Operation::Reply },
                     sender_mac,
-                    sender: if sender == 0 { Ipv4Address::UNSPECIFIED } else { Ipv4Address::new(10, 0, 2, sender) },
+                    sender: if sender == 0 { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::new(10, 0, 2, sender) },
                     target_mac: MAC,
-                    target: Ipv4Address::new(10, 0, 2, target),
+                    target: Ipv4Addr::new(10, 0, 2, target),
                 };
                 let mut bytes = [0; 46];
                 packet.emit(&mut bytes);
@@ -341,14 +345,14 @@ impl Machine<'_, '_> {
 
     fn dhcp(&mut self, kind: u8, seconds: u32, address: u8) -> Result<()> {
         let server = DhcpServer {
-            addresses: [(MAC.0, Ipv4Address::new(10, 0, 2, address))].into(),
+            addresses: [(MAC.0, Ipv4Addr::new(10, 0, 2, address))].into(),
             lease_seconds: seconds,
             broadcasts: address & 1 != 0,
         };
         let (_, answer) = server.answer(&self.question);
         let Some(mut frame) = answer else { return Ok(()) };
         // The message type is the first option's value.
-        let at = ethernet::HEADER_BYTES + ipv4::HEADER_BYTES + slopos_net::udp::HEADER_BYTES + 242;
+        let at = ethernet::HEADER_BYTES + ipv4::HEADER_BYTES + slopos_net::wire::udp::HEADER_BYTES + 242;
         if let Some(place) = frame.get_mut(at).filter(|_| kind != 0) {
             *place = kind;
         }

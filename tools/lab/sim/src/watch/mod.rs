@@ -7,9 +7,10 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
-use slopos_net::ethernet::{EtherType, Header};
-use slopos_net::ipv4::{self, Protocol};
-use slopos_net::tcp::{Endpoint, Segment, SequenceNumber};
+use slopos_net::tcp::Endpoint;
+use slopos_net::wire::ethernet::{EtherType, Header};
+use slopos_net::wire::ipv4::{self, Protocol};
+use slopos_net::wire::tcp::{Segment, SequenceNumber};
 
 use slopos_lab::chance::Content;
 
@@ -148,7 +149,7 @@ impl Watch {
         let (header, packet) = Header::parse(frame).context("a frame without a header was sent")?;
         match header.ether_type {
             EtherType::ARP => {
-                slopos_net::arp::Packet::parse(packet).context("a broken ARP packet was sent")?;
+                slopos_net::wire::arp::Packet::parse(packet).context("a broken ARP packet was sent")?;
                 return Ok(());
             }
             EtherType::IPV4 => {}
@@ -158,7 +159,7 @@ impl Watch {
             ipv4::Header::parse(packet).map_err(|error| anyhow::anyhow!("a broken IPv4 packet was sent: {error:?}"))?;
         match packet.protocol {
             Protocol::UDP => {
-                slopos_net::udp::Header::parse(packet.source, packet.destination, payload)
+                slopos_net::wire::udp::Header::parse(packet.source, packet.destination, payload)
                     .map_err(|error| anyhow::anyhow!("a broken UDP datagram was sent: {error:?}"))?;
                 Ok(())
             }
@@ -215,7 +216,7 @@ fn check_data(flow: &Flow, upload: Option<Upload>, segment: &Segment<'_>, segmen
         end.as_u32(),
         edge.as_u32()
     );
-    let options = segment_bytes - segment.payload.len() - slopos_net::tcp::segment::HEADER_BYTES;
+    let options = segment_bytes - segment.payload.len() - slopos_net::wire::tcp::HEADER_BYTES;
     let limit = usize::from(flow.their_maximum.max(SMALLEST_MAXIMUM_SEGMENT));
     ensure!(
         segment.payload.is_empty() || segment.payload.len() + options <= limit,

@@ -1,14 +1,16 @@
 //! The watch complains about what it should, and about nothing else.
 
-use slopos_net::tcp::options::Options;
-use slopos_net::tcp::{Flags, Range};
-use slopos_net::{Ipv4Address, MacAddress};
+use std::net::Ipv4Addr;
+
+use slopos_net::MacAddress;
+use slopos_net::wire::tcp::options::Options;
+use slopos_net::wire::tcp::{Flags, Range};
 
 use super::*;
 use crate::router::ipv4_frame;
 
-const US: Endpoint = Endpoint { address: Ipv4Address::new(10, 0, 2, 15), port: 50_000 };
-const PEER: Endpoint = Endpoint { address: Ipv4Address::new(10, 0, 2, 2), port: 80 };
+const US: Endpoint = Endpoint { address: Ipv4Addr::new(10, 0, 2, 15), port: 50_000 };
+const PEER: Endpoint = Endpoint { address: Ipv4Addr::new(10, 0, 2, 2), port: 80 };
 const OURS: SequenceNumber = SequenceNumber::new(u32::MAX - 50);
 const THEIRS: SequenceNumber = SequenceNumber::new(u32::MAX - 10);
 const UPLOAD: Upload = Upload { content: Content(5), bytes: 5_000 };

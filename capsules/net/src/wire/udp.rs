@@ -5,9 +5,10 @@
 //! | source port | destination port | length | checksum | payload
 //! ```
 
-use crate::Ipv4Address;
-use crate::checksum;
-use crate::ipv4::Protocol;
+use core::net::Ipv4Addr;
+
+use crate::wire::checksum;
+use crate::wire::ipv4::Protocol;
 
 /// Bytes of the header.
 pub const HEADER_BYTES: usize = 8;
@@ -36,7 +37,7 @@ impl Header {
     /// # Errors
     /// [`ParseError::Malformed`] for an impossible length, then [`ParseError::Checksum`]. A checksum of zero means
     /// that the sender made none.
-    pub fn parse(source: Ipv4Address, destination: Ipv4Address, bytes: &[u8]) -> Result<(Header, &[u8]), ParseError> {
+    pub fn parse(source: Ipv4Addr, destination: Ipv4Addr, bytes: &[u8]) -> Result<(Header, &[u8]), ParseError> {
         let [s0, s1, d0, d1, l0, l1, c0, c1] = *bytes.first_chunk::<HEADER_BYTES>().ok_or(ParseError::Malformed)?;
         let length = usize::from(u16::from_be_bytes([l0, l1]));
         let datagram = bytes.get(..length).ok_or(ParseError::Malformed)?;
@@ -52,7 +53,7 @@ impl Header {
     /// Fills in the header at the start of `datagram`, the rest of which is the payload already.
     ///
     /// Returns the datagram's length; `None` where it is shorter than a header or longer than 65535 bytes.
-    pub fn emit(&self, source: Ipv4Address, destination: Ipv4Address, datagram: &mut [u8]) -> Option<usize> {
+    pub fn emit(&self, source: Ipv4Addr, destination: Ipv4Addr, datagram: &mut [u8]) -> Option<usize> {
         let length = u16::try_from(datagram.len()).ok()?;
         let header = datagram.first_chunk_mut::<HEADER_BYTES>()?;
         header[0..2].copy_from_slice(&self.source_port.to_be_bytes());
@@ -70,7 +71,7 @@ impl Header {
 }
 
 /// The checksum over pseudo-header and datagram; 0 where the datagram carries the right one already.
-fn transport_checksum(source: Ipv4Address, destination: Ipv4Address, datagram: &[u8]) -> u16 {
+fn transport_checksum(source: Ipv4Addr, destination: Ipv4Addr, datagram: &[u8]) -> u16 {
     checksum::transport(source, destination, Protocol::UDP, datagram)
 }
 
@@ -78,8 +79,8 @@ fn transport_checksum(source: Ipv4Address, destination: Ipv4Address, datagram: &
 mod tests {
     use super::*;
 
-    const SOURCE: Ipv4Address = Ipv4Address::new(10, 0, 2, 2);
-    const DESTINATION: Ipv4Address = Ipv4Address::new(10, 0, 2, 15);
+    const SOURCE: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
+    const DESTINATION: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
     const HEADER: Header = Header { source_port: 67, destination_port: 68 };
 
     fn datagram(payload: &[u8]) -> Vec<u8> {
@@ -96,7 +97,7 @@ mod tests {
 
     #[test]
     fn the_checksum_covers_the_addresses() {
-        let other = Ipv4Address::new(10, 0, 2, 16);
+        let other = Ipv4Addr::new(10, 0, 2, 16);
         assert_eq!(Header::parse(SOURCE, other, &datagram(b"odd")), Err(ParseError::Checksum));
     }
 

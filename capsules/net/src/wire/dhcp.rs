@@ -5,8 +5,17 @@
 //! | op | htype | hlen | hops | xid | secs | flags | ciaddr | yiaddr | siaddr | giaddr | chaddr | sname | file | options
 //! ```
 
-use crate::dhcp::options::{ClientIdentifier, Malformed, Options, Reader, Writer, code};
-use crate::{Ipv4Address, MacAddress};
+use core::net::Ipv4Addr;
+
+pub mod options;
+
+use crate::MacAddress;
+use options::{ClientIdentifier, Malformed, Options, Reader, Writer, code};
+
+/// UDP port of servers.
+pub const SERVER_PORT: u16 = 67;
+/// UDP port of clients.
+pub const CLIENT_PORT: u16 = 68;
 
 /// Bytes before the magic cookie.
 const FIXED_BYTES: usize = 236;
@@ -44,7 +53,7 @@ pub struct Reply {
     /// The station that is answered.
     pub station: MacAddress,
     /// The address that is offered or granted.
-    pub your_address: Ipv4Address,
+    pub your_address: Ipv4Addr,
     /// Whether a relay agent carried it (`giaddr` is not zero).
     pub relayed: bool,
     /// What else the message says.
@@ -87,7 +96,7 @@ impl Reply {
             kind,
             transaction: u32::from_be_bytes([*x0, *x1, *x2, *x3]),
             station: MacAddress([*h0, *h1, *h2, *h3, *h4, *h5]),
-            your_address: Ipv4Address([*y0, *y1, *y2, *y3]),
+            your_address: Ipv4Addr::from_octets([*y0, *y1, *y2, *y3]),
             relayed: [*g0, *g1, *g2, *g3] != [0; 4],
             options,
         })
@@ -104,13 +113,13 @@ pub struct Request {
     /// Seconds since the client began to look for an address.
     pub seconds: u16,
     /// The address that the client has and answers ARP for, else 0.0.0.0 (`ciaddr`).
-    pub client_address: Ipv4Address,
+    pub client_address: Ipv4Addr,
     /// Our station address.
     pub mac: MacAddress,
     /// The address that the client would like to have, or declines.
-    pub requested: Option<Ipv4Address>,
+    pub requested: Option<Ipv4Addr>,
     /// The server that is meant.
-    pub server: Option<Ipv4Address>,
+    pub server: Option<Ipv4Addr>,
 }
 
 impl Request {
@@ -124,17 +133,17 @@ impl Request {
         out[0..3].copy_from_slice(&[1, 1, 6]);
         out[4..8].copy_from_slice(&self.transaction.to_be_bytes());
         out[8..10].copy_from_slice(&self.seconds.to_be_bytes());
-        out[12..16].copy_from_slice(&self.client_address.0);
+        out[12..16].copy_from_slice(&self.client_address.octets());
         out[28..34].copy_from_slice(&self.mac.0);
         out[FIXED_BYTES..FIXED_BYTES + 4].copy_from_slice(&MAGIC_COOKIE);
         let mut options = Writer::new(&mut out[FIXED_BYTES + 4..]);
         options.option(code::MESSAGE_TYPE, &[self.kind as u8])?;
         options.option(code::CLIENT_IDENTIFIER, ClientIdentifier::of(self.mac).bytes())?;
         if let Some(address) = self.requested {
-            options.option(code::REQUESTED_ADDRESS, &address.0)?;
+            options.option(code::REQUESTED_ADDRESS, &address.octets())?;
         }
         if let Some(server) = self.server {
-            options.option(code::SERVER_IDENTIFIER, &server.0)?;
+            options.option(code::SERVER_IDENTIFIER, &server.octets())?;
         }
         if matches!(self.kind, MessageType::Discover | MessageType::Request) {
             let wanted = [
@@ -178,7 +187,7 @@ mod tests {
         assert_eq!(offer.kind, MessageType::Offer);
         assert_eq!(offer.transaction, 0xdead_beef);
         assert_eq!(offer.station, MAC);
-        assert_eq!(offer.your_address, Ipv4Address::new(10, 0, 2, 15));
+        assert_eq!(offer.your_address, Ipv4Addr::new(10, 0, 2, 15));
         assert_eq!(offer.options.lease_seconds, Some(86_400));
     }
 
@@ -194,7 +203,7 @@ mod tests {
     fn overloaded_fields_carry_options_too() {
         let (file, sname) = ([54, 4, 10, 0, 2, 2, 255], [1, 4, 255, 255, 255, 0, 255]);
         let parse = |overload| Reply::parse(&reply(&[52, 1, overload, 53, 1, 5, 255], &sname, &file)).unwrap().options;
-        let (server, mask) = (Some(Ipv4Address::new(10, 0, 2, 2)), Some(Ipv4Address::new(255, 255, 255, 0)));
+        let (server, mask) = (Some(Ipv4Addr::new(10, 0, 2, 2)), Some(Ipv4Addr::new(255, 255, 255, 0)));
         assert_eq!((parse(1).server, parse(1).mask), (server, None));
         assert_eq!((parse(2).server, parse(2).mask), (None, mask));
         assert_eq!((parse(3).server, parse(3).mask), (server, mask));
@@ -235,10 +244,10 @@ mod tests {
             kind: MessageType::Request,
             transaction: 0x0102_0304,
             seconds: 7,
-            client_address: Ipv4Address::UNSPECIFIED,
+            client_address: Ipv4Addr::UNSPECIFIED,
             mac: MAC,
-            requested: Some(Ipv4Address::new(10, 0, 2, 15)),
-            server: Some(Ipv4Address::new(10, 0, 2, 2)),
+            requested: Some(Ipv4Addr::new(10, 0, 2, 15)),
+            server: Some(Ipv4Addr::new(10, 0, 2, 2)),
         };
         let mut out = [0xff; 400];
         assert_eq!(request.emit(&mut out), Some(MESSAGE_BYTES));

@@ -1,6 +1,6 @@
 use super::*;
 
-const GATEWAY: Ipv4Address = Ipv4Address::new(10, 0, 2, 2);
+const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
 const MAC: MacAddress = MacAddress([2, 0, 0, 0, 0, 1]);
 const OTHER: MacAddress = MacAddress([2, 0, 0, 0, 0, 2]);
 
@@ -8,8 +8,8 @@ fn at(seconds: u64) -> Instant {
     Instant::BOOT + Duration::from_secs(seconds)
 }
 
-fn neighbour(last: usize) -> Ipv4Address {
-    Ipv4Address::new(10, 0, 2, last as u8)
+fn neighbour(last: usize) -> Ipv4Addr {
+    Ipv4Addr::new(10, 0, 2, last as u8)
 }
 
 /// A cache in which the gateway has answered at second 0.
@@ -135,7 +135,7 @@ fn a_flood_of_askers_replaces_neither_the_gateway_nor_what_we_asked_for() {
     cache.request(at(0));
     cache.learn(neighbour(200), OTHER, Evidence::Reply, at(0));
     for step in 0..10_000_u32 {
-        let address = Ipv4Address::from_u32(0x0a01_0000 + step);
+        let address = Ipv4Addr::from_bits(0x0a01_0000 + step);
         cache.learn(address, MAC, Evidence::RequestForUs, at(10));
     }
     assert_eq!(cache.peek(GATEWAY), Some(MAC));
@@ -239,7 +239,7 @@ fn who_asks_for_absent_neighbours_uses_up_its_own_share_and_nobody_elses() {
         for owner in 0..processes {
             for number in 0..share + 5 {
                 next += 1;
-                let found = cache.lookup(Ipv4Address::from_u32(0x0a01_0000 + next), process(owner), at(0));
+                let found = cache.lookup(Ipv4Addr::from_bits(0x0a01_0000 + next), process(owner), at(0));
                 let expected = if number < share { Lookup::Resolving } else { Lookup::Full };
                 assert_eq!(found, expected, "{owner} of {processes}, {number}");
                 cache.request(at(0));
@@ -286,7 +286,7 @@ fn asking_again_for_one_that_failed_takes_a_share_too() {
 fn whose_many_neighbours_are_all_probed_at_once_keeps_nobody_out() {
     let mut cache = Cache::new(2);
     for step in 0..CAPACITY as u64 {
-        let (address, now) = (Ipv4Address::from_u32(0x0a01_0000 + step as u32), at(2 * step));
+        let (address, now) = (Ipv4Addr::from_bits(0x0a01_0000 + step as u32), at(2 * step));
         cache.lookup(address, process(0), now);
         cache.request(now);
         cache.learn(address, MAC, Evidence::Reply, now);
@@ -294,7 +294,7 @@ fn whose_many_neighbours_are_all_probed_at_once_keeps_nobody_out() {
     // All of them are stale and used, so all are probed in the same second.
     let late = 2 * CAPACITY as u64 + 60;
     for step in 0..CAPACITY as u32 {
-        cache.lookup(Ipv4Address::from_u32(0x0a01_0000 + step), process(0), at(late));
+        cache.lookup(Ipv4Addr::from_bits(0x0a01_0000 + step), process(0), at(late));
     }
     while cache.poll(at(late + 5)).is_some() {}
     while cache.request(at(late + 5)).is_some() {}

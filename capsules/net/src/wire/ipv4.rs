@@ -1,71 +1,52 @@
-//! IPv4 (RFC 791) as an end host needs it: addresses, and the header on receipt and on sending.
+//! IPv4 (RFC 791) as an end host needs it: what addresses mean, and the header on receipt and on sending.
 //!
 //! Options are skipped, fragments are refused (there is no reassembly, by decision), and what the link padded is
 //! cut off. Packets of our own never fragment (DF), so their identification field may be zero (RFC 6864).
 
-use core::fmt;
+use core::net::Ipv4Addr;
 
-use crate::checksum;
+use crate::wire::checksum;
 
 /// Bytes of a header without options, which is how we send it.
 pub const HEADER_BYTES: usize = 20;
 /// Hops that a packet of ours may take (RFC 1700's recommendation).
 pub const TIME_TO_LIVE: u8 = 64;
-/// Largest packet that every link on the Internet's path takes for granted at a host: 576 bytes (RFC 791 3.1).
-pub const MTU_MIN: u16 = 576;
 
-/// An IPv4 address.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ipv4Address(pub [u8; 4]);
+/// Whether a packet may come from or go to `address` as one host on a network.
+///
+/// Not so are 0.0.0.0/8, loopback, multicast, the reserved class E and broadcast (RFC 1122 3.2.1.3).
+pub const fn is_host(address: Ipv4Addr) -> bool {
+    let [first, ..] = address.octets();
+    first != 0 && first != 127 && first < 224
+}
 
-impl Ipv4Address {
-    /// No address; a host that has none yet sends from it (RFC 1122 3.2.1.3).
-    pub const UNSPECIFIED: Ipv4Address = Ipv4Address([0; 4]);
-    /// Every host on the link.
-    pub const BROADCAST: Ipv4Address = Ipv4Address([255; 4]);
+/// The addresses that share their first bits with one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subnet {
+    /// Any of its addresses.
+    pub address: Ipv4Addr,
+    /// How many bits they share, 0 to 32; more count as 32.
+    pub prefix: u8,
+}
 
-    /// The address `a.b.c.d`.
-    pub const fn new(a: u8, b: u8, c: u8, d: u8) -> Self {
-        Ipv4Address([a, b, c, d])
+impl Subnet {
+    /// Whether `address` is one of its addresses.
+    pub const fn contains(self, address: Ipv4Addr) -> bool {
+        (address.to_bits() ^ self.address.to_bits()) & mask(self.prefix) == 0
     }
 
-    /// The address as a number in host order, 10.0.2.2 being `0x0a00_0202`.
-    pub const fn to_u32(self) -> u32 {
-        u32::from_be_bytes(self.0)
-    }
-
-    /// The address that this number in host order stands for.
-    pub const fn from_u32(number: u32) -> Self {
-        Ipv4Address(number.to_be_bytes())
-    }
-
-    /// Whether a packet may come from or go to this address as one host on a network.
-    ///
-    /// Not so are 0.0.0.0/8, loopback, multicast, the reserved class E and broadcast (RFC 1122 3.2.1.3).
-    pub const fn is_host(self) -> bool {
-        let [first, ..] = self.0;
-        first != 0 && first != 127 && first < 224
-    }
-
-    /// Whether the first `prefix` bits (0 to 32; more count as 32) are those of `network`.
-    pub const fn is_in(self, network: Ipv4Address, prefix: u8) -> bool {
-        (self.to_u32() ^ network.to_u32()) & mask(prefix) == 0
-    }
-
-    /// The directed broadcast address of the network of `prefix` bits that this address is in.
-    ///
-    /// A /31 or /32 has none (RFC 3021).
-    pub const fn subnet_broadcast(self, prefix: u8) -> Option<Ipv4Address> {
-        if prefix >= 31 {
+    /// Its directed broadcast address. A /31 or /32 has none (RFC 3021).
+    pub const fn broadcast(self) -> Option<Ipv4Addr> {
+        if self.prefix >= 31 {
             return None;
         }
-        Some(Ipv4Address::from_u32(self.to_u32() | !mask(prefix)))
+        Some(Ipv4Addr::from_bits(self.address.to_bits() | !mask(self.prefix)))
     }
 
-    /// Whether this address names its whole network of `prefix` bits: all host bits zeros, or all ones.
-    pub const fn names_a_network(self, prefix: u8) -> bool {
-        let host = self.to_u32() & !mask(prefix);
-        prefix < 31 && (host == 0 || host == !mask(prefix))
+    /// Whether `address` names the whole subnet, so that no host in it can have it: all host bits zeros, or all ones.
+    pub const fn reserves(self, address: Ipv4Addr) -> bool {
+        let host = address.to_bits() & !mask(self.prefix);
+        self.contains(address) && self.prefix < 31 && (host == 0 || host == !mask(self.prefix))
     }
 }
 
@@ -75,20 +56,6 @@ pub const fn mask(prefix: u8) -> u32 {
         0 => 0,
         1..=32 => u32::MAX << (32 - prefix),
         _ => u32::MAX,
-    }
-}
-
-impl fmt::Display for Ipv4Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d] = self.0;
-        write!(f, "{a}.{b}.{c}.{d}")
-    }
-}
-
-impl defmt::Format for Ipv4Address {
-    fn format(&self, f: defmt::Formatter<'_>) {
-        let [a, b, c, d] = self.0;
-        defmt::write!(f, "{=u8}.{=u8}.{=u8}.{=u8}", a, b, c, d);
     }
 }
 
@@ -127,9 +94,9 @@ bitfield::bitfield! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
     /// Who says that they sent the packet.
-    pub source: Ipv4Address,
+    pub source: Ipv4Addr,
     /// Who is to receive it.
-    pub destination: Ipv4Address,
+    pub destination: Ipv4Addr,
     /// What it carries.
     pub protocol: Protocol,
 }
@@ -178,8 +145,8 @@ impl Header {
             return Err(ParseError::Fragment);
         }
         let header = Header {
-            source: Ipv4Address([s0, s1, s2, s3]),
-            destination: Ipv4Address([d0, d1, d2, d3]),
+            source: Ipv4Addr::from_octets([s0, s1, s2, s3]),
+            destination: Ipv4Addr::from_octets([d0, d1, d2, d3]),
             protocol: Protocol(protocol),
         };
         Ok((header, payload))
@@ -202,8 +169,8 @@ impl Header {
         out[6..8].copy_from_slice(&fragment.0.to_be_bytes());
         out[8] = TIME_TO_LIVE;
         out[9] = self.protocol.0;
-        out[12..16].copy_from_slice(&self.source.0);
-        out[16..20].copy_from_slice(&self.destination.0);
+        out[12..16].copy_from_slice(&self.source.octets());
+        out[16..20].copy_from_slice(&self.destination.octets());
         let sum = checksum::of(out);
         out[10..12].copy_from_slice(&sum.to_be_bytes());
         Some(total)
@@ -215,8 +182,8 @@ mod tests {
     use super::*;
 
     const HEADER: Header = Header {
-        source: Ipv4Address::new(10, 0, 2, 15),
-        destination: Ipv4Address::new(10, 0, 2, 2),
+        source: Ipv4Addr::new(10, 0, 2, 15),
+        destination: Ipv4Addr::new(10, 0, 2, 2),
         protocol: Protocol::TCP,
     };
 
@@ -296,24 +263,27 @@ mod tests {
 
     #[test]
     fn prefixes_divide_networks() {
-        let address = Ipv4Address::new(10, 0, 2, 15);
-        assert!(address.is_in(Ipv4Address::new(10, 0, 2, 0), 24));
-        assert!(!address.is_in(Ipv4Address::new(10, 0, 3, 0), 24));
-        assert!(address.is_in(Ipv4Address::new(192, 168, 0, 0), 0));
-        assert!(!address.is_in(Ipv4Address::new(10, 0, 2, 14), 32));
-        assert_eq!(address.subnet_broadcast(24), Some(Ipv4Address::new(10, 0, 2, 255)));
-        assert_eq!(address.subnet_broadcast(31), None);
-        assert!(Ipv4Address::new(10, 0, 2, 0).names_a_network(24));
-        assert!(Ipv4Address::new(10, 0, 2, 255).names_a_network(24));
-        assert!(!Ipv4Address::new(10, 0, 2, 0).names_a_network(31));
+        let subnet = |a, b, c, d, prefix| Subnet { address: Ipv4Addr::new(a, b, c, d), prefix };
+        let address = Ipv4Addr::new(10, 0, 2, 15);
+        assert!(subnet(10, 0, 2, 0, 24).contains(address));
+        assert!(!subnet(10, 0, 3, 0, 24).contains(address));
+        assert!(subnet(192, 168, 0, 0, 0).contains(address));
+        assert!(!subnet(10, 0, 2, 14, 32).contains(address));
+        assert_eq!(subnet(10, 0, 2, 15, 24).broadcast(), Some(Ipv4Addr::new(10, 0, 2, 255)));
+        assert_eq!(subnet(10, 0, 2, 15, 31).broadcast(), None);
+        assert!(subnet(10, 0, 2, 15, 24).reserves(Ipv4Addr::new(10, 0, 2, 0)));
+        assert!(subnet(10, 0, 2, 15, 24).reserves(Ipv4Addr::new(10, 0, 2, 255)));
+        assert!(!subnet(10, 0, 2, 15, 24).reserves(address));
+        assert!(!subnet(10, 0, 2, 15, 24).reserves(Ipv4Addr::new(10, 0, 3, 0)));
+        assert!(!subnet(10, 0, 2, 1, 31).reserves(Ipv4Addr::new(10, 0, 2, 0)));
     }
 
     #[test]
     fn only_hosts_can_be_senders() {
         for text in [[0, 0, 0, 0], [127, 0, 0, 1], [224, 0, 0, 1], [240, 0, 0, 1], [255, 255, 255, 255]] {
-            assert!(!Ipv4Address(text).is_host(), "{text:?}");
+            assert!(!is_host(Ipv4Addr::from_octets(text)), "{text:?}");
         }
-        assert!(HEADER.source.is_host());
+        assert!(is_host(HEADER.source));
         assert_eq!(HEADER.source.to_string(), "10.0.2.15");
     }
 }

@@ -20,11 +20,13 @@
 //! is being asked for or was within the last second, is charged to the process that wanted it, and each has a share of
 //! the table for these. Who has used up its share waits; all others find room.
 
+use core::net::Ipv4Addr;
+
 use heapless::Vec;
 use slopos_kernel::process::{PROCESSES_MAX, ProcessId};
 use slopos_kernel::time::{Duration, Instant};
 
-use crate::{Ipv4Address, MacAddress};
+use crate::MacAddress;
 
 /// Most neighbours that are known at a time. One per on-link remote is plenty: all others share the gateway's.
 pub const CAPACITY: usize = PROCESSES_MAX + 8;
@@ -53,7 +55,7 @@ enum State {
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
-    address: Ipv4Address,
+    address: Ipv4Addr,
     /// Meaningful in all states but INCOMPLETE and FAILED.
     mac: MacAddress,
     state: State,
@@ -74,7 +76,7 @@ struct Entry {
 
 impl Entry {
     /// One that nobody wanted yet.
-    fn new(address: Ipv4Address, now: Instant) -> Entry {
+    fn new(address: Ipv4Addr, now: Instant) -> Entry {
         Entry {
             address,
             mac: MacAddress::ZERO,
@@ -154,7 +156,7 @@ pub enum Learnt {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
     /// Whose station address is wanted.
-    pub address: Ipv4Address,
+    pub address: Ipv4Addr,
     /// The station to ask: everyone, or the last known one.
     pub station: MacAddress,
 }
@@ -188,19 +190,19 @@ impl Cache {
         }
     }
 
-    fn find(&mut self, address: Ipv4Address) -> Option<&mut Entry> {
+    fn find(&mut self, address: Ipv4Addr) -> Option<&mut Entry> {
         self.entries.iter_mut().find(|entry| entry.address == address)
     }
 
     /// The station of this address, if known, without any effect on the entry.
-    pub fn peek(&self, address: Ipv4Address) -> Option<MacAddress> {
+    pub fn peek(&self, address: Ipv4Addr) -> Option<MacAddress> {
         self.entries.iter().find(|entry| entry.address == address)?.known_mac()
     }
 
     /// Makes this the one pinned entry, and asks for it at once where it is not known.
     ///
     /// A pinned entry that fails is asked for again, once a second, whether anyone wants it or not.
-    pub fn pin(&mut self, address: Ipv4Address, now: Instant) {
+    pub fn pin(&mut self, address: Ipv4Addr, now: Instant) {
         for entry in &mut self.entries {
             entry.pinned = false;
         }
@@ -215,7 +217,7 @@ impl Cache {
     }
 
     /// The way to a destination that `owner` wants to send something to now; `None` is the system itself.
-    pub fn lookup(&mut self, address: Ipv4Address, owner: Option<ProcessId>, now: Instant) -> Lookup {
+    pub fn lookup(&mut self, address: Ipv4Addr, owner: Option<ProcessId>, now: Instant) -> Lookup {
         let Some(entry) = self.find(address) else {
             let entry = Entry { state: State::Incomplete, wanted: true, owner, ..Entry::new(address, now) };
             let room = self.has_share(owner, now) && self.insert(entry, now);
@@ -238,7 +240,7 @@ impl Cache {
     }
 
     /// Asks for one that has failed.
-    fn ask_again(&mut self, address: Ipv4Address, owner: Option<ProcessId>, now: Instant) -> Lookup {
+    fn ask_again(&mut self, address: Ipv4Addr, owner: Option<ProcessId>, now: Instant) -> Lookup {
         if !self.has_share(owner, now) {
             return Lookup::Full;
         }
@@ -250,7 +252,7 @@ impl Cache {
     }
 
     /// Takes in what a packet says about a neighbour. The caller has checked that the pair can be one.
-    pub fn learn(&mut self, address: Ipv4Address, mac: MacAddress, evidence: Evidence, now: Instant) -> Learnt {
+    pub fn learn(&mut self, address: Ipv4Addr, mac: MacAddress, evidence: Evidence, now: Instant) -> Learnt {
         let Some(entry) = self.find(address) else {
             if evidence != Evidence::RequestForUs {
                 return Learnt::Ignored;
@@ -283,7 +285,7 @@ impl Cache {
 
     /// What was sent to this neighbour stays unanswered: it is probed by unicast at once, rather than when it becomes
     /// stale (RFC 1122 section 3.3.1.4 and 4.2.3.5: negative advice from TCP).
-    pub fn doubt(&mut self, address: Ipv4Address, now: Instant) {
+    pub fn doubt(&mut self, address: Ipv4Addr, now: Instant) {
         if let Some(entry) = self.find(address)
             && matches!(entry.state, State::Reachable | State::Stale | State::Delay)
         {
@@ -313,7 +315,7 @@ impl Cache {
     }
 
     /// Lets timers run out. Returns a neighbour that failed just now; to be called until it returns `None`.
-    pub fn poll(&mut self, now: Instant) -> Option<Ipv4Address> {
+    pub fn poll(&mut self, now: Instant) -> Option<Ipv4Addr> {
         for entry in &mut self.entries {
             if now < entry.timer {
                 continue;

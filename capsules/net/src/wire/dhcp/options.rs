@@ -1,6 +1,8 @@
 //! DHCP options (RFC 2132): one byte of code, one of length, then the value.
 
-use crate::{Ipv4Address, MacAddress};
+use core::net::Ipv4Addr;
+
+use crate::MacAddress;
 
 /// Option codes of RFC 2132 that this client reads or writes.
 pub mod code {
@@ -45,11 +47,11 @@ pub struct Options {
     /// What kind of message this is; a number of [`super::wire::MessageType`] or an unknown one.
     pub message_type: Option<u8>,
     /// Which server speaks.
-    pub server: Option<Ipv4Address>,
+    pub server: Option<Ipv4Addr>,
     /// Network mask.
-    pub mask: Option<Ipv4Address>,
+    pub mask: Option<Ipv4Addr>,
     /// The preferred router.
-    pub router: Option<Ipv4Address>,
+    pub router: Option<Ipv4Addr>,
     /// Lease time in seconds.
     pub lease_seconds: Option<u32>,
     /// T1 in seconds.
@@ -218,13 +220,13 @@ impl Reader {
     /// # Errors
     /// [`Malformed`] where an option, put together, has the wrong length.
     pub fn finish(self) -> Result<Options, Malformed> {
-        let address = |value: Value<4>| value.whole().map(|bytes| bytes.map(Ipv4Address));
+        let address = |value: Value<4>| value.whole().map(|bytes| bytes.map(Ipv4Addr::from_octets));
         let seconds = |value: Value<4>| value.whole().map(|bytes| bytes.map(u32::from_be_bytes));
         Ok(Options {
             message_type: self.message_type.whole()?.map(|[kind]| kind),
             server: address(self.server)?,
             mask: address(self.mask)?,
-            router: self.router.first_of_list()?.map(Ipv4Address),
+            router: self.router.first_of_list()?.map(Ipv4Addr::from_octets),
             lease_seconds: seconds(self.lease)?,
             renewal_seconds: seconds(self.renewal)?,
             rebinding_seconds: seconds(self.rebinding)?,
@@ -298,9 +300,9 @@ mod tests {
     #[test]
     fn a_value_in_several_instances_is_put_together() {
         let split = read(&[51, 1, 0, 54, 2, 10, 0, 51, 3, 1, 0x51, 0x80, 0, 54, 2, 2, 2, 255]).unwrap();
-        assert_eq!((split.lease_seconds, split.server), (Some(86_400), Some(Ipv4Address::new(10, 0, 2, 2))));
+        assert_eq!((split.lease_seconds, split.server), (Some(86_400), Some(Ipv4Addr::new(10, 0, 2, 2))));
         let routers = read(&[3, 2, 10, 0, 3, 6, 2, 2, 10, 0, 2, 3]).unwrap();
-        assert_eq!(routers.router, Some(Ipv4Address::new(10, 0, 2, 2)));
+        assert_eq!(routers.router, Some(Ipv4Addr::new(10, 0, 2, 2)));
         assert_eq!(read(&[51, 3, 0, 0, 1, 51, 2, 1, 1]), Err(Malformed), "five bytes put together");
         assert_eq!(read(&[3, 4, 10, 0, 2, 2, 3, 3, 10, 0, 2]), Err(Malformed), "it ends within an address");
     }
@@ -317,7 +319,7 @@ mod tests {
     #[test]
     fn the_first_router_of_a_list_is_taken() {
         let options = read(&[3, 8, 10, 0, 2, 2, 10, 0, 2, 3]).unwrap();
-        assert_eq!(options.router, Some(Ipv4Address::new(10, 0, 2, 2)));
+        assert_eq!(options.router, Some(Ipv4Addr::new(10, 0, 2, 2)));
     }
 
     #[test]
@@ -343,6 +345,6 @@ mod tests {
         assert_eq!(writer.end(), Some(10));
         let options = read(&field).unwrap();
         assert_eq!(options.message_type, Some(3));
-        assert_eq!(options.server, Some(Ipv4Address::new(10, 0, 2, 2)));
+        assert_eq!(options.server, Some(Ipv4Addr::new(10, 0, 2, 2)));
     }
 }

@@ -4,7 +4,7 @@
 //! the result is stored in the same order. So the sum is taken over native 64-bit words and folded once at the end.
 //!
 //! ```
-//! # use slopos_net::checksum;
+//! # use slopos_net::wire::checksum;
 //! let header = [0x45, 0, 0, 0x14];
 //! let mut sum = checksum::sum(&header);
 //! sum.add(&sum.checksum().to_be_bytes());
@@ -12,8 +12,9 @@
 //! ```
 
 use core::hint::black_box;
+use core::net::Ipv4Addr;
 
-use crate::ipv4::{Ipv4Address, Protocol};
+use crate::wire::ipv4::Protocol;
 
 const LOW_HALF: u64 = 0xffff_ffff;
 
@@ -40,7 +41,7 @@ pub fn of(bytes: &[u8]) -> u16 {
 
 /// The checksum of a transport header and payload with their pseudo-header; 0 where they carry the right one
 /// already. A longer `datagram` than a length field can say does not come out of an IPv4 packet.
-pub fn transport(source: Ipv4Address, destination: Ipv4Address, protocol: Protocol, datagram: &[u8]) -> u16 {
+pub fn transport(source: Ipv4Addr, destination: Ipv4Addr, protocol: Protocol, datagram: &[u8]) -> u16 {
     let mut accumulator = pseudo_header(source, destination, protocol, datagram.len() as u16);
     accumulator.add(datagram);
     accumulator.checksum()
@@ -48,10 +49,10 @@ pub fn transport(source: Ipv4Address, destination: Ipv4Address, protocol: Protoc
 
 /// The sum of the pseudo-header that TCP and UDP prefix (RFC 9293 section 3.1, RFC 768). `length` is that of the
 /// transport header and its payload, in bytes.
-pub fn pseudo_header(source: Ipv4Address, destination: Ipv4Address, protocol: Protocol, length: u16) -> Accumulator {
+pub fn pseudo_header(source: Ipv4Addr, destination: Ipv4Addr, protocol: Protocol, length: u16) -> Accumulator {
     let [length_high, length_low] = length.to_be_bytes();
-    let mut accumulator = sum(&source.0);
-    accumulator.add(&destination.0);
+    let mut accumulator = sum(&source.octets());
+    accumulator.add(&destination.octets());
     accumulator.add(&[0, protocol.0, length_high, length_low]);
     accumulator
 }

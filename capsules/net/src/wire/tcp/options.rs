@@ -3,8 +3,7 @@
 //! Unknown options are skipped by their length. A broken one ends the list; what came before it counts, and the
 //! segment is as good as one without options.
 
-use super::range_set::Range;
-use super::sequence::SequenceNumber;
+use super::{Range, SequenceNumber};
 
 /// Room for options in a header, in bytes: 15 words less the 5 that are always there.
 pub const LARGEST_OPTIONS: usize = 40;

@@ -6,11 +6,13 @@
 //! packet is defended against; a second within [`DEFEND_INTERVAL`] gives the address up. There is no random delay before
 //! the first probe either.
 
+use core::net::Ipv4Addr;
+
 use slopos_kernel::time::{Duration, Instant};
 
-use crate::arp::{Operation, Packet};
+use crate::MacAddress;
 use crate::random::Random;
-use crate::{Ipv4Address, MacAddress};
+use crate::wire::arp::{Operation, Packet};
 
 /// Probes for an address (RFC 5227 `PROBE_NUM`).
 pub const PROBES: u8 = 3;
@@ -28,7 +30,7 @@ pub const DEFEND_INTERVAL: Duration = Duration::from_secs(10);
 /// Watches over one address from the moment that it is leased.
 #[derive(Debug)]
 pub struct Guard {
-    address: Ipv4Address,
+    address: Ipv4Addr,
     probes_left: u8,
     announcements_left: u8,
     /// When the next probe or announcement is due; meaningless when none is left.
@@ -53,7 +55,7 @@ pub enum Verdict {
 
 impl Guard {
     /// Starts to probe for `address`, the first time at once.
-    pub const fn new(address: Ipv4Address, now: Instant) -> Self {
+    pub const fn new(address: Ipv4Addr, now: Instant) -> Self {
         Guard {
             address,
             probes_left: PROBES,
@@ -74,7 +76,7 @@ impl Guard {
     }
 
     /// The address that is watched over.
-    pub const fn address(&self) -> Ipv4Address {
+    pub const fn address(&self) -> Ipv4Addr {
         self.address
     }
 
@@ -109,7 +111,7 @@ impl Guard {
         Some(Packet {
             operation: Operation::Request,
             sender_mac: mac,
-            sender: if probe { Ipv4Address::UNSPECIFIED } else { self.address },
+            sender: if probe { Ipv4Addr::UNSPECIFIED } else { self.address },
             target_mac: MacAddress::ZERO,
             target: self.address,
         })
@@ -145,7 +147,7 @@ impl Guard {
 mod tests {
     use super::*;
 
-    const OURS: Ipv4Address = Ipv4Address::new(10, 0, 2, 15);
+    const OURS: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
     const MAC: MacAddress = MacAddress([2, 0, 0, 0, 0, 1]);
     const OTHER: MacAddress = MacAddress([2, 0, 0, 0, 0, 2]);
 
@@ -155,12 +157,12 @@ mod tests {
             sender_mac: OTHER,
             sender: OURS,
             target_mac: MAC,
-            target: Ipv4Address::new(10, 0, 2, 99),
+            target: Ipv4Addr::new(10, 0, 2, 99),
         }
     }
 
     fn probe() -> Packet {
-        Packet { operation: Operation::Request, sender: Ipv4Address::UNSPECIFIED, target: OURS, ..claim() }
+        Packet { operation: Operation::Request, sender: Ipv4Addr::UNSPECIFIED, target: OURS, ..claim() }
     }
 
     /// Runs the guard until it is silent; what it sent and when, in milliseconds.
@@ -184,7 +186,7 @@ mod tests {
     fn three_probes_and_two_announcements_at_the_rfcs_intervals() {
         let sent = run(&mut Guard::new(OURS, Instant::from_millis(1)), &mut Random::new([1; 32]));
         let senders: Vec<_> = sent.iter().map(|(_, packet)| packet.sender).collect();
-        let nobody = Ipv4Address::UNSPECIFIED;
+        let nobody = Ipv4Addr::UNSPECIFIED;
         assert_eq!(senders, [nobody, nobody, nobody, OURS, OURS]);
         assert!(sent.iter().all(|(_, packet)| packet.target == OURS && packet.operation == Operation::Request));
         assert_eq!(sent[0].0, 1, "the first one at once");

@@ -1,11 +1,17 @@
 //! The TCP segment on the wire (RFC 9293 section 3.1): parsed with every length checked, emitted with its checksum.
 
+use core::net::Ipv4Addr;
+
 use bitfield::bitfield;
 
-use super::options::Options;
-use super::sequence::SequenceNumber;
-use crate::checksum::{self, Accumulator};
-use crate::ipv4::{Ipv4Address, Protocol};
+use crate::wire::checksum::{self, Accumulator};
+use crate::wire::ipv4::Protocol;
+
+pub mod options;
+pub mod sequence;
+
+pub use options::Options;
+pub use sequence::{Range, SequenceNumber};
 
 /// The header without options, in bytes.
 pub const HEADER_BYTES: usize = 20;
@@ -97,7 +103,7 @@ impl<'a> Unverified<'a> {
     ///
     /// # Errors
     /// [`ParseError::TooShort`] and [`ParseError::BadDataOffset`].
-    pub fn parse(source: Ipv4Address, destination: Ipv4Address, bytes: &'a [u8]) -> Result<Self, ParseError> {
+    pub fn parse(source: Ipv4Addr, destination: Ipv4Addr, bytes: &'a [u8]) -> Result<Self, ParseError> {
         let (header, behind) = bytes.split_first_chunk::<HEADER_BYTES>().ok_or(ParseError::TooShort)?;
         let &[p0, p1, p2, p3, s0, s1, s2, s3, a0, a1, a2, a3, f0, f1, w0, w1, ..] = header;
         let mut flags = Flags(u16::from_be_bytes([f0, f1]));
@@ -143,7 +149,7 @@ impl<'a> Unverified<'a> {
     ///
     /// # Errors
     /// [`ParseError::BadChecksum`].
-    pub(super) fn verify_while(mut self, take: impl FnOnce(&mut Accumulator)) -> Result<Segment<'a>, ParseError> {
+    pub(crate) fn verify_while(mut self, take: impl FnOnce(&mut Accumulator)) -> Result<Segment<'a>, ParseError> {
         take(&mut self.sum);
         if self.sum.is_valid() { Ok(self.segment) } else { Err(ParseError::BadChecksum) }
     }
@@ -154,7 +160,7 @@ impl<'a> Segment<'a> {
     ///
     /// # Errors
     /// What is wrong with it; each deserves a counter of its own.
-    pub fn parse(source: Ipv4Address, destination: Ipv4Address, bytes: &'a [u8]) -> Result<Segment<'a>, ParseError> {
+    pub fn parse(source: Ipv4Addr, destination: Ipv4Addr, bytes: &'a [u8]) -> Result<Segment<'a>, ParseError> {
         Unverified::parse(source, destination, bytes)?.verify()
     }
 
@@ -164,16 +170,16 @@ impl<'a> Segment<'a> {
     }
 
     /// Writes the segment to the start of `out` and answers its length in bytes. `None` where it does not fit.
-    pub fn emit(&self, source: Ipv4Address, destination: Ipv4Address, out: &mut [u8]) -> Option<usize> {
+    pub fn emit(&self, source: Ipv4Addr, destination: Ipv4Addr, out: &mut [u8]) -> Option<usize> {
         self.emit_with(source, destination, (self.payload, &[]), out)
     }
 
     /// Writes the segment with `payload`, which lies in two pieces, in place of its own. The payload is summed while
     /// it is copied.
-    pub(super) fn emit_with(
+    pub(crate) fn emit_with(
         &self,
-        source: Ipv4Address,
-        destination: Ipv4Address,
+        source: Ipv4Addr,
+        destination: Ipv4Addr,
         payload: (&[u8], &[u8]),
         out: &mut [u8],
     ) -> Option<usize> {
@@ -210,10 +216,10 @@ impl<'a> Segment<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tcp::options::Timestamps;
+    use crate::wire::tcp::options::Timestamps;
 
-    const US: Ipv4Address = Ipv4Address([10, 0, 2, 15]);
-    const PEER: Ipv4Address = Ipv4Address([10, 0, 2, 2]);
+    const US: Ipv4Addr = Ipv4Addr::from_octets([10, 0, 2, 15]);
+    const PEER: Ipv4Addr = Ipv4Addr::from_octets([10, 0, 2, 2]);
 
     /// A SYN put together by hand: port 49152 to 80, sequence number 1, MSS 1460.
     const SYN: [u8; 24] =

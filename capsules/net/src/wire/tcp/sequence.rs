@@ -1,4 +1,4 @@
-//! Sequence numbers: 32 bits that wrap (RFC 9293 section 3.4).
+//! Sequence numbers: 32 bits that wrap (RFC 9293 section 3.4), and ranges of them.
 //!
 //! Two numbers can be put in order only while they are less than 2^31 apart, which windows of at most 2^30 bytes
 //! ensure. The order is not transitive over the whole circle, so there is no `Ord`; comparisons have names.
@@ -69,6 +69,27 @@ impl Sub<u32> for SequenceNumber {
 impl AddAssign<u32> for SequenceNumber {
     fn add_assign(&mut self, bytes: u32) {
         *self = *self + bytes;
+    }
+}
+
+/// A stretch of the byte stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// The first byte.
+    pub start: SequenceNumber,
+    /// The byte behind the last one.
+    pub end: SequenceNumber,
+}
+
+impl Range {
+    /// Its length in bytes; zero where `end` does not lie after `start`.
+    pub const fn length(&self) -> u32 {
+        self.end.bytes_after(self.start)
+    }
+
+    /// Whether the byte at `position` is part of it.
+    pub const fn contains(&self, position: SequenceNumber) -> bool {
+        !position.is_before(self.start) && position.is_before(self.end)
     }
 }
 

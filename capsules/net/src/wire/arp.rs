@@ -1,15 +1,13 @@
-//! ARP (RFC 826) for IPv4 on Ethernet: the packet here, who is where in [`cache`], whose address it is in
-//! [`conflict`].
+//! ARP packets (RFC 826) for IPv4 on Ethernet.
 //!
 //! ```text
 //! 0          2          4      5      6           8            14          18           24          28
 //! | hardware | protocol | hlen | plen | operation | sender mac | sender ip | target mac | target ip |
 //! ```
 
-pub mod cache;
-pub mod conflict;
+use core::net::Ipv4Addr;
 
-use crate::{Ipv4Address, MacAddress};
+use crate::MacAddress;
 
 /// Bytes of a packet; what follows is the link's padding.
 pub const PACKET_BYTES: usize = 28;
@@ -34,11 +32,11 @@ pub struct Packet {
     /// The station that speaks.
     pub sender_mac: MacAddress,
     /// Its IP address; 0.0.0.0 in a probe (RFC 5227).
-    pub sender: Ipv4Address,
+    pub sender: Ipv4Addr,
     /// The station spoken to; zeros in a request.
     pub target_mac: MacAddress,
     /// The IP address that is asked for, or whose owner is answered.
-    pub target: Ipv4Address,
+    pub target: Ipv4Addr,
 }
 
 impl Packet {
@@ -57,9 +55,9 @@ impl Packet {
                 _ => return None,
             },
             sender_mac: MacAddress([a, b, c, d, e, f]),
-            sender: Ipv4Address([s0, s1, s2, s3]),
+            sender: Ipv4Addr::from_octets([s0, s1, s2, s3]),
             target_mac: MacAddress([g, h, i, j, k, l]),
-            target: Ipv4Address([t0, t1, t2, t3]),
+            target: Ipv4Addr::from_octets([t0, t1, t2, t3]),
         })
     }
 
@@ -73,9 +71,9 @@ impl Packet {
         out[0..6].copy_from_slice(&PREAMBLE);
         out[6..8].copy_from_slice(&operation.to_be_bytes());
         out[8..14].copy_from_slice(&self.sender_mac.0);
-        out[14..18].copy_from_slice(&self.sender.0);
+        out[14..18].copy_from_slice(&self.sender.octets());
         out[18..24].copy_from_slice(&self.target_mac.0);
-        out[24..28].copy_from_slice(&self.target.0);
+        out[24..28].copy_from_slice(&self.target.octets());
         Some(PACKET_BYTES)
     }
 }
@@ -87,9 +85,9 @@ mod tests {
     const PACKET: Packet = Packet {
         operation: Operation::Reply,
         sender_mac: MacAddress([0x52, 0x55, 10, 0, 2, 2]),
-        sender: Ipv4Address::new(10, 0, 2, 2),
+        sender: Ipv4Addr::new(10, 0, 2, 2),
         target_mac: MacAddress([0x52, 0x54, 0, 0x12, 0x34, 0x56]),
-        target: Ipv4Address::new(10, 0, 2, 15),
+        target: Ipv4Addr::new(10, 0, 2, 15),
     };
 
     fn bytes() -> [u8; 46] {
