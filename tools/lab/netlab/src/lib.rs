@@ -13,7 +13,6 @@ pub mod hostile;
 pub mod lab;
 pub mod server;
 pub mod step;
-pub mod wire;
 
 pub use lab::Lab;
 pub use server::{Offer, Server};

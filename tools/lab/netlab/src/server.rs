@@ -1,8 +1,8 @@
 //! The other end of one TCP connection of the board, every field of which the script may change.
 
 use crate::lab::{Lab, REMOTE, SOON};
-use crate::wire::tcp::{ACK, FIN, Options, PSH, RST, SYN, Tcp};
 use slopos_lab::servers::loopback::{has_head, response};
+use slopos_lab::wire::tcp::{ACK, FIN, Options, PSH, RST, SYN, Tcp};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 

@@ -12,7 +12,7 @@
 //! | `talker`, `client` | the applications |
 //! | `server`, `router` | smoltcp; DHCP, and the ways between two of our stacks |
 //! | `network`, `pair` | the two kinds of runs |
-//! | `trace`, `figures` | what a run shows |
+//! | `figures` | what a run counts |
 //! | [`targets`], `corpus` | fuzzing |
 #![forbid(unsafe_code)]
 
@@ -27,7 +27,6 @@ pub mod server;
 pub mod station;
 pub mod talker;
 pub mod targets;
-pub mod trace;
 pub mod watch;
 
 pub use figures::Figures;

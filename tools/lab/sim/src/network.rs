@@ -19,10 +19,10 @@ use crate::scenario::Scenario;
 use crate::server::Server;
 use crate::station::{Identity, Memory, Station, with_station};
 use crate::talker::{Side, Talker};
-use crate::trace::describe;
 use crate::watch::Upload;
 use slopos_lab::chance::Random;
 use slopos_lab::impair::{Channel, Fate};
+use slopos_lab::wire::describe;
 
 /// Our station.
 pub const MAC: MacAddress = MacAddress([0x52, 0x54, 0, 0x12, 0x34, 0x56]);

@@ -8,7 +8,6 @@ use slopos_kernel::process::ProcessId;
 use slopos_kernel::time::{Duration, Instant};
 use slopos_net::MacAddress;
 use slopos_net::tcp::{Endpoint, SocketFlags};
-use slopos_net::wire::ethernet::Header;
 
 use crate::client::{Client, Expected, Outcome};
 use crate::figures::Figures;
@@ -172,7 +171,7 @@ impl Run<'_, '_> {
         if let Some(answer) = answer.or_else(|| answer_arp(frame)) {
             let fate = self.link.send(to, &answer, self.now_us, &mut self.random);
             show(self.trace, self.now_us, to, Some(fate), &answer);
-        } else if is_dhcp || Header::parse(frame).is_some_and(|(header, _)| header.destination == ROUTER_MAC) {
+        } else if is_dhcp || frame.starts_with(&ROUTER_MAC) {
             // For the router alone, and it has nothing to say.
         } else if segment_of(frame).is_some() {
             if let Some(frame) = self.translator.translate(from, frame) {

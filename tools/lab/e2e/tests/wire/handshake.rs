@@ -1,9 +1,9 @@
 //! Connections begin, or do not.
 
 use crate::{Scene, ms, noise};
+use slopos_lab::wire::tcp::{ACK, FIN, Options, RST, SYN, Tcp};
 use slopos_netlab::lab::{BOARD, BOARD_MAC, REMOTE, ROUTER_MAC, SOON};
 use slopos_netlab::server::url;
-use slopos_netlab::wire::tcp::{ACK, FIN, Options, RST, SYN, Tcp};
 use slopos_netlab::{Lab, Offer, Server};
 use std::time::{Duration, Instant};
 
