@@ -173,7 +173,10 @@ pub fn space() -> UserSpace {{
             write!(
                 remotes,
                 "Remote {{ address: Ipv4Addr::from_octets({:?}), prefix: {}, first_port: {}, last_port: {} }},",
-                remote.address, remote.prefix, remote.first_port, remote.last_port
+                remote.address.octets(),
+                remote.prefix,
+                remote.first_port,
+                remote.last_port
             )
             .expect("a String grows");
         }

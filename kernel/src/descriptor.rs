@@ -7,7 +7,8 @@
 
 use crate::objects::Object;
 use bitfield::bitfield;
-use slopos_abi::{DESCRIPTORS, Errno, rights};
+use slopos_abi::limits::DESCRIPTORS;
+use slopos_abi::{Errno, Rights};
 
 bitfield! {
     /// A descriptor's number, never negative as an `i32`.
@@ -51,8 +52,8 @@ impl From<Number> for u64 {
 pub struct Descriptor {
     /// What it names.
     pub object: Object,
-    /// The bits of [`slopos_abi::rights`] that the process holds.
-    pub rights: u64,
+    /// What the process may do with it.
+    pub rights: Rights,
     /// Calls answer EAGAIN instead of blocking.
     pub nonblocking: bool,
     /// The outcome of the connect is in the ledger.
@@ -99,7 +100,7 @@ impl DescriptorTable {
     ///
     /// # Errors
     /// [`Errno::TooManyOpen`] where all are in use.
-    pub fn insert(&mut self, object: Object, rights: u64, nonblocking: bool) -> Result<u64, Errno> {
+    pub fn insert(&mut self, object: Object, rights: Rights, nonblocking: bool) -> Result<u64, Errno> {
         let index = self.entries.iter().position(Option::is_none).ok_or(Errno::TooManyOpen)?;
         let generation = self.generations[index];
         self.generations[index] = generation.wrapping_add(1);
@@ -116,9 +117,9 @@ impl DescriptorTable {
     ///
     /// # Errors
     /// [`Errno::BadDescriptor`] where it is not open or lacks a right.
-    pub fn get(&mut self, number: u64, needed: u64) -> Result<&mut Descriptor, Errno> {
+    pub fn get(&mut self, number: u64, needed: Rights) -> Result<&mut Descriptor, Errno> {
         match self.slot(number) {
-            Some(Some(descriptor)) if descriptor.rights & needed == needed => Ok(descriptor),
+            Some(Some(descriptor)) if descriptor.rights.contains(needed) => Ok(descriptor),
             _ => Err(Errno::BadDescriptor),
         }
     }
@@ -148,9 +149,8 @@ impl DescriptorTable {
     /// rights that the manifest grants. No number of an earlier run can have survived, for the process's memory is new.
     pub fn begin(&mut self, console: ConsoleAccess) {
         *self = DescriptorTable::new();
-        let right = |right: u64, granted: bool| if granted { right } else { 0 };
-        let read = right(rights::READ, console == ConsoleAccess::Input);
-        let write = right(rights::WRITE, console != ConsoleAccess::None);
+        let read = Rights::READ.when(console == ConsoleAccess::Input);
+        let write = Rights::WRITE.when(console != ConsoleAccess::None);
         for needed in [read, write, write] {
             // The table is empty, so there is room and these become 0, 1 and 2.
             let _ = self.insert(Object::Console, needed, false);
@@ -172,17 +172,18 @@ impl Default for DescriptorTable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::objects::SocketIndex;
 
     #[test]
     fn the_lowest_free_index_is_given_out_with_a_new_generation() {
         let mut table = DescriptorTable::new();
         table.begin(ConsoleAccess::Input);
-        let first = table.insert(Object::Socket(0), rights::ALL, false).unwrap();
+        let first = table.insert(Object::Socket(SocketIndex(0)), Rights::ALL, false).unwrap();
         assert_eq!(first, 3);
         table.remove(first).unwrap();
-        let second = table.insert(Object::Socket(1), rights::ALL, false).unwrap();
+        let second = table.insert(Object::Socket(SocketIndex(1)), Rights::ALL, false).unwrap();
         assert_eq!(second, 3 | 1 << 5);
-        assert_eq!(table.get(second, 0).unwrap().object, Object::Socket(1));
+        assert_eq!(table.get(second, Rights::NONE).unwrap().object, Object::Socket(SocketIndex(1)));
     }
 
     #[test]
@@ -190,9 +191,9 @@ mod tests {
         let mut table = DescriptorTable::new();
         let mut stale = Vec::new();
         for _ in 0..100 {
-            let number = table.insert(Object::Socket(0), rights::ALL, false).unwrap();
+            let number = table.insert(Object::Socket(SocketIndex(0)), Rights::ALL, false).unwrap();
             for &old in &stale {
-                assert_eq!(table.get(old, 0), Err(Errno::BadDescriptor));
+                assert_eq!(table.get(old, Rights::NONE), Err(Errno::BadDescriptor));
                 assert_eq!(table.remove(old), Err(Errno::BadDescriptor));
             }
             table.remove(number).unwrap();
@@ -205,9 +206,9 @@ mod tests {
         let mut table = DescriptorTable::new();
         for _ in 0..3 {
             table.begin(ConsoleAccess::Input);
-            assert!(table.get(0, rights::READ).is_ok() && table.get(2, rights::WRITE).is_ok());
+            assert!(table.get(0, Rights::READ).is_ok() && table.get(2, Rights::WRITE).is_ok());
             table.remove(1).unwrap();
-            assert_eq!(table.insert(Object::Socket(0), rights::ALL, false), Ok(1 | 1 << 5));
+            assert_eq!(table.insert(Object::Socket(SocketIndex(0)), Rights::ALL, false), Ok(1 | 1 << 5));
         }
     }
 
@@ -215,21 +216,21 @@ mod tests {
     fn numbers_are_never_negative_even_when_the_generation_wraps() {
         let mut table = DescriptorTable::new();
         table.generations[0] = u32::MAX;
-        let number = table.insert(Object::Console, rights::READ, false).unwrap();
+        let number = table.insert(Object::Console, Rights::READ, false).unwrap();
         assert!(i32::try_from(number).is_ok_and(|number| number > 0));
-        assert!(table.get(number, 0).is_ok());
+        assert!(table.get(number, Rights::NONE).is_ok());
         table.remove(number).unwrap();
-        assert_eq!(table.insert(Object::Console, rights::READ, false), Ok(0));
+        assert_eq!(table.insert(Object::Console, Rights::READ, false), Ok(0));
     }
 
     #[test]
     fn a_full_table_gives_out_nothing() {
         let mut table = DescriptorTable::new();
         for _ in 0..DESCRIPTORS {
-            table.insert(Object::Console, rights::READ, false).unwrap();
+            table.insert(Object::Console, Rights::READ, false).unwrap();
         }
         assert!(!table.has_room());
-        assert_eq!(table.insert(Object::Console, rights::READ, false), Err(Errno::TooManyOpen));
+        assert_eq!(table.insert(Object::Console, Rights::READ, false), Err(Errno::TooManyOpen));
     }
 
     #[test]
@@ -237,7 +238,7 @@ mod tests {
         let mut table = DescriptorTable::new();
         table.begin(ConsoleAccess::Input);
         for number in [3, 31, 32, u64::MAX, 1 << 32] {
-            assert_eq!(table.get(number, 0), Err(Errno::BadDescriptor));
+            assert_eq!(table.get(number, Rights::NONE), Err(Errno::BadDescriptor));
             assert_eq!(table.remove(number), Err(Errno::BadDescriptor));
         }
     }
@@ -262,7 +263,7 @@ mod tests {
     fn a_missing_right_is_a_bad_descriptor() {
         let mut table = DescriptorTable::new();
         table.begin(ConsoleAccess::Input);
-        assert_eq!(table.get(0, rights::WRITE), Err(Errno::BadDescriptor));
-        assert!(table.get(1, rights::WRITE).is_ok());
+        assert_eq!(table.get(0, Rights::WRITE), Err(Errno::BadDescriptor));
+        assert!(table.get(1, Rights::WRITE).is_ok());
     }
 }

@@ -5,14 +5,15 @@
 //! callers.
 
 use crate::descriptor::{ConsoleAccess, Descriptor};
-use crate::objects::{Object, Objects, Remote, RemoteRange};
+use crate::objects::{Object, Objects, SocketIndex};
 use crate::process::ProcessId;
 use crate::processor::{Call, Processor};
 use crate::scheduler::Process;
 use crate::time::{Duration, Instant};
 use slopos_abi::info::SocketInfo;
+use slopos_abi::limits::{DESCRIPTORS, NAME_MAX};
 use slopos_abi::poll::{self, Entry};
-use slopos_abi::{DESCRIPTORS, Errno, rights, socket, syscall};
+use slopos_abi::{Endpoint, Errno, Readiness, RemoteRange, Rights, SocketFlags, SocketKind, Syscall};
 use zerocopy::{FromBytes, IntoBytes};
 
 /// What a system call came to.
@@ -37,49 +38,6 @@ impl From<Result<u64, Errno>> for Outcome {
 /// How long `connect` tries where the caller sets no limit: TCP's own (RFC 9293 section 3.8.3, R2 for SYN).
 pub const CONNECT_LIMIT: Duration = Duration::from_secs(180);
 
-/// The entries of the system-call table.
-#[derive(Clone, Copy)]
-enum TableEntry {
-    Unknown,
-    Yield,
-    Exit,
-    Sleep,
-    Open,
-    Close,
-    Read,
-    Write,
-    Time,
-    Socket,
-    Connect,
-    Poll,
-    NetInfo,
-    GrantInfo,
-    Restrict,
-    RestrictConnect,
-    Sync,
-}
-
-const TABLE: [TableEntry; syscall::TABLE_ENTRIES] = {
-    let mut table = [TableEntry::Unknown; syscall::TABLE_ENTRIES];
-    table[syscall::YIELD as usize] = TableEntry::Yield;
-    table[syscall::EXIT as usize] = TableEntry::Exit;
-    table[syscall::SLEEP_MS as usize] = TableEntry::Sleep;
-    table[syscall::FS_OPEN as usize] = TableEntry::Open;
-    table[syscall::FS_CLOSE as usize] = TableEntry::Close;
-    table[syscall::FS_READ as usize] = TableEntry::Read;
-    table[syscall::FS_WRITE as usize] = TableEntry::Write;
-    table[syscall::GET_TIME_MS as usize] = TableEntry::Time;
-    table[syscall::SOCKET as usize] = TableEntry::Socket;
-    table[syscall::CONNECT as usize] = TableEntry::Connect;
-    table[syscall::POLL as usize] = TableEntry::Poll;
-    table[syscall::NET_INFO as usize] = TableEntry::NetInfo;
-    table[syscall::GRANT_INFO as usize] = TableEntry::GrantInfo;
-    table[syscall::RESTRICT as usize] = TableEntry::Restrict;
-    table[syscall::RESTRICT_CONNECT as usize] = TableEntry::RestrictConnect;
-    table[syscall::FS_SYNC as usize] = TableEntry::Sync;
-    table
-};
-
 /// Makes a system call for a process. `deadline` is what an earlier try of the same call fixed.
 pub fn dispatch<P: Processor, O: Objects>(
     process: &mut Process,
@@ -90,27 +48,29 @@ pub fn dispatch<P: Processor, O: Objects>(
     objects: &mut O,
     now: Instant,
 ) -> Outcome {
-    let entry = usize::try_from(call.number).ok().and_then(|number| TABLE.get(number)).unwrap_or(&TableEntry::Unknown);
+    let call_made = match Syscall::try_from(call.number) {
+        Ok(call_made) => call_made,
+        Err(errno) => return Err(errno).into(),
+    };
     let mut context = Context { process, id, deadline, cpu, objects, now };
     let [first, second, third, fourth, ..] = call.arguments;
-    match entry {
-        TableEntry::Unknown => Err(Errno::NoSuchCall).into(),
-        TableEntry::Yield => Outcome::Yield,
-        TableEntry::Exit => context.exit(first),
-        TableEntry::Sleep => context.sleep(first),
-        TableEntry::Open => context.open(first, second).into(),
-        TableEntry::Close => context.close(first).into(),
-        TableEntry::Read => context.read(first, second, third),
-        TableEntry::Write => context.write(first, second, third),
-        TableEntry::Time => Outcome::Return(now.as_millis() as i64),
-        TableEntry::Socket => context.socket(first, second).into(),
-        TableEntry::Connect => context.connect(first, second, third, fourth),
-        TableEntry::Poll => context.poll(first, second, third),
-        TableEntry::NetInfo => context.net_info(first, second).into(),
-        TableEntry::GrantInfo => context.grant_info(first, second).into(),
-        TableEntry::Restrict => context.restrict(first, second).into(),
-        TableEntry::RestrictConnect => context.restrict_connect(first, second, third, fourth).into(),
-        TableEntry::Sync => context.sync(first),
+    match call_made {
+        Syscall::Yield => Outcome::Yield,
+        Syscall::Exit => context.exit(first),
+        Syscall::Sleep => context.sleep(first),
+        Syscall::Open => context.open(first, second).into(),
+        Syscall::Close => context.close(first).into(),
+        Syscall::Read => context.read(first, second, third),
+        Syscall::Write => context.write(first, second, third),
+        Syscall::Time => Outcome::Return(now.as_millis() as i64),
+        Syscall::Socket => context.socket(first, second).into(),
+        Syscall::Connect => context.connect(first, second, third, fourth),
+        Syscall::Poll => context.poll(first, second, third),
+        Syscall::NetInfo => context.net_info(first, second).into(),
+        Syscall::GrantInfo => context.grant_info(first, second).into(),
+        Syscall::Restrict => context.restrict(first, second).into(),
+        Syscall::RestrictConnect => context.restrict_connect([first, second, third, fourth]).into(),
+        Syscall::Sync => context.sync(first),
     }
 }
 
@@ -122,7 +82,7 @@ pub(crate) fn waits_to_read(
     object: &Object,
     range: core::ops::Range<usize>,
 ) -> Option<(u64, u64)> {
-    waits_to_move(process, call, (syscall::FS_READ, rights::READ), object, range)
+    waits_to_move(process, call, (Syscall::Read, Rights::READ), object, range)
 }
 
 /// Where a call that waits to write to `object` has the part `range` of its bytes, likewise.
@@ -132,18 +92,18 @@ pub(crate) fn waits_to_write(
     object: &Object,
     range: core::ops::Range<usize>,
 ) -> Option<(u64, u64)> {
-    waits_to_move(process, call, (syscall::FS_WRITE, rights::WRITE), object, range)
+    waits_to_move(process, call, (Syscall::Write, Rights::WRITE), object, range)
 }
 
 fn waits_to_move(
     process: &mut Process,
     call: &Call,
-    (wanted, right): (u64, u64),
+    (wanted, right): (Syscall, Rights),
     object: &Object,
     range: core::ops::Range<usize>,
 ) -> Option<(u64, u64)> {
     let [number, address, length, ..] = call.arguments;
-    let moves = call.number == wanted
+    let moves = call.number == wanted.number()
         && process.descriptors.get(number, right).is_ok_and(|descriptor| descriptor.object == *object);
     let (start, end) = (range.start as u64, range.end as u64);
     (moves && start < end && end <= length).then_some((address.checked_add(start)?, end - start))
@@ -175,7 +135,7 @@ impl<P: Processor, O: Objects> Context<'_, P, O> {
 
     fn open(&mut self, name: u64, length: u64) -> Result<u64, Errno> {
         // What is longer than a name can be is none; the first bytes decide whether the pointer is good.
-        let name = self.cpu.readable(self.id, name, length.min(slopos_abi::flash::NAME as u64 + 1))?;
+        let name = self.cpu.readable(self.id, name, length.min(NAME_MAX as u64 + 1))?;
         let mut granted = self.process.configuration.flash.iter();
         let Some(granted) = granted.find(|granted| granted.as_bytes() == name) else {
             self.process.denials += 1;
@@ -189,7 +149,7 @@ impl<P: Processor, O: Objects> Context<'_, P, O> {
             return Err(Errno::TooManyOpen);
         }
         let object = self.objects.open(self.id, granted)?;
-        self.process.descriptors.insert(object, rights::READ | rights::WRITE, false)
+        self.process.descriptors.insert(object, Rights::READ | Rights::WRITE, false)
     }
 
     fn close(&mut self, number: u64) -> Result<u64, Errno> {
@@ -200,10 +160,10 @@ impl<P: Processor, O: Objects> Context<'_, P, O> {
 
     fn read(&mut self, number: u64, address: u64, length: u64) -> Outcome {
         let (id, now) = (self.id, self.now);
-        if self.is_denied_console(number, rights::READ) {
+        if self.is_denied_console(number, Rights::READ) {
             return Err(Errno::Access).into();
         }
-        let descriptor = match self.process.descriptors.get(number, rights::READ) {
+        let descriptor = match self.process.descriptors.get(number, Rights::READ) {
             Ok(descriptor) => descriptor,
             Err(errno) => return Err(errno).into(),
         };
@@ -217,10 +177,10 @@ impl<P: Processor, O: Objects> Context<'_, P, O> {
 
     fn write(&mut self, number: u64, address: u64, length: u64) -> Outcome {
         let (id, now) = (self.id, self.now);
-        if self.is_denied_console(number, rights::WRITE) {
+        if self.is_denied_console(number, Rights::WRITE) {
             return Err(Errno::Access).into();
         }
-        let descriptor = match self.process.descriptors.get(number, rights::WRITE) {
+        let descriptor = match self.process.descriptors.get(number, Rights::WRITE) {
             Ok(descriptor) => descriptor,
             Err(errno) => return Err(errno).into(),
         };
@@ -233,14 +193,14 @@ impl<P: Processor, O: Objects> Context<'_, P, O> {
     }
 
     /// Whether this is the standard input or an output, and the manifest gives the process none. Such a try is counted.
-    fn is_denied_console(&mut self, number: u64, right: u64) -> bool {
+    fn is_denied_console(&mut self, number: u64, right: Rights) -> bool {
         let console = self.process.configuration.console;
         let denied = match (console, right) {
-            (ConsoleAccess::Input, _) | (ConsoleAccess::Output, rights::WRITE) => return false,
-            (_, rights::READ) => number == 0,
+            (ConsoleAccess::Input, _) | (ConsoleAccess::Output, Rights::WRITE) => return false,
+            (_, Rights::READ) => number == 0,
             _ => number == 1 || number == 2,
         };
-        let denied = denied && self.process.descriptors.get(number, 0).is_ok();
+        let denied = denied && self.process.descriptors.get(number, Rights::NONE).is_ok();
         if denied {
             if self.process.denials == 0 {
                 let (name, console) = (self.process.configuration.name, console.word());
@@ -253,7 +213,7 @@ impl<P: Processor, O: Objects> Context<'_, P, O> {
 
     fn sync(&mut self, number: u64) -> Outcome {
         let (id, now) = (self.id, self.now);
-        let descriptor = match self.process.descriptors.get(number, rights::WRITE) {
+        let descriptor = match self.process.descriptors.get(number, Rights::WRITE) {
             Ok(descriptor) => descriptor,
             Err(errno) => return Err(errno).into(),
         };
@@ -262,9 +222,8 @@ impl<P: Processor, O: Objects> Context<'_, P, O> {
     }
 
     fn socket(&mut self, kind: u64, flags: u64) -> Result<u64, Errno> {
-        if kind != socket::KIND_STREAM || flags & !socket::ALL_FLAGS != 0 {
-            return Err(Errno::Invalid);
-        }
+        let SocketKind::Stream = SocketKind::try_from(kind)?;
+        let flags = SocketFlags::try_from(flags)?;
         if !self.process.descriptors.has_room() {
             return Err(Errno::TooManyOpen);
         }
@@ -275,18 +234,18 @@ impl<P: Processor, O: Objects> Context<'_, P, O> {
             }
             self.process.deny(errno);
         })?;
-        self.process.descriptors.insert(object, rights::ALL, flags & socket::NONBLOCK != 0)
+        self.process.descriptors.insert(object, Rights::ALL, flags.nonblock)
     }
 
     fn connect(&mut self, number: u64, address: u64, port: u64, timeout_ms: u64) -> Outcome {
-        let descriptor = match self.process.descriptors.get(number, rights::CONNECT) {
+        let descriptor = match self.process.descriptors.get(number, Rights::CONNECT) {
             Ok(descriptor) => descriptor,
             Err(errno) => return Err(errno).into(),
         };
-        let (Ok(address), Ok(port @ 1..)) = (u32::try_from(address), u16::try_from(port)) else {
-            return Err(Errno::Invalid).into();
+        let remote = match Endpoint::try_from((address, port)) {
+            Ok(remote) => remote,
+            Err(errno) => return Err(errno).into(),
         };
-        let remote = Remote { address: address.to_be_bytes(), port };
         let limit = if timeout_ms == 0 { CONNECT_LIMIT } else { Duration::from_millis(timeout_ms) };
         match self.objects.connect(self.id, &descriptor.object, remote, self.now + limit, self.now) {
             Err(Errno::Again) if !descriptor.nonblocking => Outcome::Block(None),
@@ -317,16 +276,16 @@ impl<P: Processor, O: Objects> Context<'_, P, O> {
             // A chunk has just the entry's size, and any bytes are an entry.
             let Ok(mut entry) = Entry::read_from_bytes(slot) else { continue };
             entry.ready = match u64::try_from(entry.descriptor) {
-                Err(_) => 0,
-                Ok(number) => match self.process.descriptors.get(number, 0) {
-                    Err(_) => poll::INVALID,
+                Err(_) => Readiness::NONE,
+                Ok(number) => match self.process.descriptors.get(number, Rights::NONE) {
+                    Err(_) => Readiness::INVALID,
                     Ok(descriptor) => {
-                        let wanted = entry.interest | poll::ERROR | poll::HANGUP;
+                        let wanted = entry.interest | Readiness::ERROR | Readiness::HANGUP;
                         self.objects.readiness(self.id, &descriptor.object) & wanted
                     }
                 },
             };
-            ready_entries += i64::from(entry.ready != 0);
+            ready_entries += i64::from(entry.ready != Readiness::NONE);
             slot.copy_from_slice(entry.as_bytes());
         }
         let deadline = match timeout_ms {
@@ -354,7 +313,7 @@ impl<P: Processor, O: Objects> Context<'_, P, O> {
         let mut info = self.objects.grant_info(self.id);
         info.denials = self.process.denials;
         let mut written = self.copy_out(info.as_bytes(), address, length)?;
-        for index in 0..=u16::MAX {
+        for index in (0..=u16::MAX).map(SocketIndex) {
             let room = length - written;
             let (Some(socket), true) =
                 (self.objects.socket_info(self.id, index), room >= size_of::<SocketInfo>() as u64)
@@ -367,30 +326,18 @@ impl<P: Processor, O: Objects> Context<'_, P, O> {
     }
 
     fn restrict(&mut self, number: u64, keep: u64) -> Result<u64, Errno> {
-        if keep & !rights::ALL != 0 {
-            return Err(Errno::Invalid);
-        }
-        let descriptor = self.process.descriptors.get(number, 0)?;
-        let gives_up_writing = descriptor.rights & rights::WRITE != 0 && keep & rights::WRITE == 0;
-        descriptor.rights &= keep;
+        let keep = Rights::try_from(keep)?;
+        let descriptor = self.process.descriptors.get(number, Rights::NONE)?;
+        let gives_up_writing = descriptor.rights.contains(Rights::WRITE) && !keep.contains(Rights::WRITE);
+        descriptor.rights = descriptor.rights & keep;
         if gives_up_writing {
             self.objects.shutdown_write(self.id, &descriptor.object, self.now);
         }
-        Ok(descriptor.rights)
+        Ok(descriptor.rights.bits().into())
     }
 
-    fn restrict_connect(&mut self, address: u64, prefix: u64, first: u64, last: u64) -> Result<u64, Errno> {
-        let (Ok(address), Ok(prefix @ 0..=32)) = (u32::try_from(address), u8::try_from(prefix)) else {
-            return Err(Errno::Invalid);
-        };
-        let (Ok(first_port @ 1..), Ok(last_port)) = (u16::try_from(first), u16::try_from(last)) else {
-            return Err(Errno::Invalid);
-        };
-        if last_port < first_port {
-            return Err(Errno::Invalid);
-        }
-        let range = RemoteRange { address: address.to_be_bytes(), prefix, first_port, last_port };
-        self.objects.restrict_connect(self.id, range);
+    fn restrict_connect(&mut self, range: [u64; 4]) -> Result<u64, Errno> {
+        self.objects.restrict_connect(self.id, RemoteRange::try_from(range)?);
         Ok(0)
     }
 

@@ -1,9 +1,9 @@
 //! The kernel's core: processes, descriptors, system calls, grants, capabilities and the ledger. It knows no
 //! hardware and no driver.
 //!
-//! Two seams lead out of it, and only two: [`objects::Objects`] reaches what a descriptor names, and
-//! [`processor::Processor`] runs a process and touches its memory. Start reading in [`scheduler`], then
-//! [`dispatch`].
+//! Three seams lead out of it, and only three: [`objects::Objects`] reaches what a descriptor names,
+//! [`processor::Processor`] runs a process and touches its memory, and [`readers::Readers`] gives a capsule the buffer
+//! of a process that waits to read. Start reading in [`scheduler`], then [`dispatch`].
 #![cfg_attr(not(test), no_std)]
 #![deny(unsafe_code)]
 
@@ -20,6 +20,7 @@ pub mod log_budget;
 pub mod objects;
 pub mod process;
 pub mod processor;
+pub mod readers;
 pub mod scheduler;
 pub mod storm;
 pub mod time;

@@ -6,16 +6,16 @@
 use crate::loader::Extent;
 use crate::process::ProcessId;
 use crate::time::Instant;
-use slopos_abi::Errno;
 use slopos_abi::info::{GrantInfo, NetInfo, SocketInfo};
+use slopos_abi::{Endpoint, Errno, Readiness, RemoteRange, SocketFlags};
 
 /// What a descriptor names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
 pub enum Object {
     /// The serial console.
     Console,
-    /// A socket of the process's grant, by its index there.
-    Socket(u16),
+    /// A socket of the process's grant.
+    Socket(SocketIndex),
     /// A region of the flash, by its index in the flash map, with the next byte to read or write.
     Flash {
         /// Index into the flash map.
@@ -25,26 +25,17 @@ pub enum Object {
     },
 }
 
-/// A remote end that a process wants to reach.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
-pub struct Remote {
-    /// IPv4 address.
-    pub address: [u8; 4],
-    /// TCP port.
-    pub port: u16,
-}
+/// Which socket of a process: an index into its part of the network grant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, defmt::Format)]
+pub struct SocketIndex(pub u16);
 
-/// A network and a range of its ports.
+/// Which socket of the board.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
-pub struct RemoteRange {
-    /// An address of the network.
-    pub address: [u8; 4],
-    /// How many of its leading bits count, at most 32.
-    pub prefix: u8,
-    /// Lowest port, at least 1.
-    pub first_port: u16,
-    /// Highest port, not below the lowest.
-    pub last_port: u16,
+pub struct SocketId {
+    /// The process whose grant it lies in.
+    pub process: ProcessId,
+    /// Which of that process's sockets.
+    pub index: SocketIndex,
 }
 
 /// Where an app is in the flash.
@@ -91,16 +82,16 @@ pub trait Objects {
     fn write(&mut self, process: ProcessId, object: &mut Object, bytes: &[u8], now: Instant) -> Result<usize, Errno>;
     /// Makes what was written to an object of the flash durable.
     fn sync(&mut self, process: ProcessId, object: &Object, now: Instant) -> Result<(), Errno>;
-    /// What is ready, in the bits of [`slopos_abi::poll`].
-    fn readiness(&mut self, process: ProcessId, object: &Object) -> u16;
-    /// A stream socket, with flags of [`slopos_abi::socket`].
-    fn socket(&mut self, process: ProcessId, flags: u64, now: Instant) -> Result<Object, Errno>;
+    /// What would not block now.
+    fn readiness(&mut self, process: ProcessId, object: &Object) -> Readiness;
+    /// A stream socket.
+    fn socket(&mut self, process: ProcessId, flags: SocketFlags, now: Instant) -> Result<Object, Errno>;
     /// Begins to connect, or tells how the connect that was begun stands. `deadline` counts at the first call.
     fn connect(
         &mut self,
         process: ProcessId,
         object: &Object,
-        remote: Remote,
+        remote: Endpoint,
         deadline: Instant,
         now: Instant,
     ) -> Result<(), Errno>;
@@ -124,5 +115,5 @@ pub trait Objects {
     /// The process's own network grant; the kernel adds the denials that it made itself.
     fn grant_info(&mut self, process: ProcessId) -> GrantInfo;
     /// One socket of the process's network grant; `None` beyond the last.
-    fn socket_info(&mut self, process: ProcessId, index: u16) -> Option<SocketInfo>;
+    fn socket_info(&mut self, process: ProcessId, index: SocketIndex) -> Option<SocketInfo>;
 }

@@ -16,9 +16,6 @@ impl ProcessId {
     }
 }
 
-/// Most processes that a board can have.
-pub const PROCESSES_MAX: usize = 64;
-
 /// A set of processes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProcessSet(u64);

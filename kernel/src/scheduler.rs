@@ -20,15 +20,13 @@ use crate::process::{ProcessId, ProcessSet};
 use crate::processor::{ArgumentsTooLong, Processor, Trap};
 use crate::time::{Duration, Instant};
 use slopos_abi::STATUS_KILLED;
+use slopos_abi::limits::PRIORITIES;
 
 use process::Waiting;
 pub use process::{Configuration, Process, Restart, State};
 
 /// How long a process runs while its equals could.
 pub const TIME_SLICE: Duration = Duration::from_millis(10);
-
-/// How many priorities there are.
-pub const PRIORITIES: usize = 8;
 
 /// What came of a process's turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,8 +4,8 @@ mod common;
 
 use common::{FakeObjects, FakeProcessor, MEMORY, configuration, kernel_of};
 use sha2::{Digest, Sha256};
+use slopos_abi::Syscall;
 use slopos_abi::flash::{self, AppHeader, EXECUTE, READ, SECTOR, Segment, WRITE};
-use slopos_abi::syscall;
 use slopos_host_log::Token;
 use slopos_kernel::loader::{HASH_BYTES, READ_BYTES};
 use slopos_kernel::process::ProcessId;
@@ -404,7 +404,8 @@ fn who_ended_is_started_again_ever_later_however_long_loading_takes() {
             kernel.run_next(&mut cpu, &mut objects, || now);
             objects.serve(&mut kernel, &mut cpu);
         }
-        cpu.traps[0].push_back(Trap::SystemCall(Call { number: syscall::EXIT, arguments: [1, 0, 0, 0, 0, 0] }));
+        cpu.traps[0]
+            .push_back(Trap::SystemCall(Call { number: Syscall::Exit.number(), arguments: [1, 0, 0, 0, 0, 0] }));
         kernel.run_next(&mut cpu, &mut objects, || now);
         let at = kernel.next_deadline().unwrap();
         assert_eq!(at.since(now), Duration::from_millis(wait));

@@ -4,24 +4,33 @@ mod common;
 
 use common::MEMORY;
 use common::fixture::{Fixture, fixture};
+use slopos_abi::limits::DESCRIPTORS;
 use slopos_abi::poll::{self, Entry};
-use slopos_abi::{DESCRIPTORS, Errno, rights, socket, syscall};
+use slopos_abi::{Endpoint, Errno, Readiness, RemoteRange, Rights, SocketFlags, Syscall};
 use slopos_kernel::dispatch::CONNECT_LIMIT;
-use slopos_kernel::objects::{Remote, RemoteRange};
 use slopos_kernel::process::{ProcessId, ProcessSet};
 use slopos_kernel::time::{Duration, Instant};
 use zerocopy::{FromBytes, IntoBytes};
 
+const NONBLOCK: u64 = SocketFlags { nonblock: true, nodelay: false, keepalive: false }.bits();
+const WAITS: u64 = SocketFlags { nonblock: false, nodelay: true, keepalive: true }.bits();
+
+/// Keeps these rights; those that are left.
+fn restrict(fixture: &mut Fixture, descriptor: u64, keep: Rights) -> Option<Result<Rights, Errno>> {
+    let left = fixture.call(Syscall::Restrict, &[descriptor, keep.bits().into()]);
+    left.map(|left| left.map(|left| Rights::try_from(left).unwrap()))
+}
+
 /// A socket with these flags.
 fn open(fixture: &mut Fixture, flags: u64) -> u64 {
-    fixture.call(syscall::SOCKET, &[socket::KIND_STREAM, flags]).unwrap().unwrap()
+    fixture.call(Syscall::Socket, &[1, flags]).unwrap().unwrap()
 }
 
 #[test]
 fn a_socket_of_another_kind_or_with_flags_that_do_not_exist_is_invalid() {
     let mut fixture = fixture();
     for (kind, flags) in [(0, 0), (2, 0), (u64::MAX, 0), (1, 8), (1, 1 << 63), (1, 15), (2, 8)] {
-        assert_eq!(fixture.call(syscall::SOCKET, &[kind, flags]), Some(Err(Errno::Invalid)), "{kind} {flags}");
+        assert_eq!(fixture.call(Syscall::Socket, &[kind, flags]), Some(Err(Errno::Invalid)), "{kind} {flags}");
     }
     assert_eq!(fixture.objects.sockets, 0);
     for flags in 0..8 {
@@ -32,18 +41,18 @@ fn a_socket_of_another_kind_or_with_flags_that_do_not_exist_is_invalid() {
 
 #[test]
 fn a_nonblocking_socket_answers_at_once_and_another_waits() {
-    for (flags, waits) in [(socket::NONBLOCK, false), (socket::NODELAY | socket::KEEPALIVE, true)] {
-        for number in [syscall::FS_READ, syscall::FS_WRITE, syscall::CONNECT] {
+    for (flags, waits) in [(NONBLOCK, false), (WAITS, true)] {
+        for call in [Syscall::Read, Syscall::Write, Syscall::Connect] {
             let mut fixture = fixture();
             let descriptor = open(&mut fixture, flags);
             fixture.objects.full = true;
             fixture.objects.connect = vec![Err(Errno::Again), Err(Errno::Again), Ok(())];
-            let arguments = match number {
-                syscall::CONNECT => [descriptor, 1, 80, 0],
+            let arguments = match call {
+                Syscall::Connect => [descriptor, 1, 80, 0],
                 _ => [descriptor, MEMORY, 3, 0],
             };
             let expected = if waits { None } else { Some(Err(Errno::Again)) };
-            assert_eq!(fixture.call(number, &arguments), expected, "call {number} of a socket with flags {flags}");
+            assert_eq!(fixture.call(call, &arguments), expected, "{call:?} of a socket with flags {flags}");
             if !waits {
                 continue;
             }
@@ -52,7 +61,7 @@ fn a_nonblocking_socket_answers_at_once_and_another_waits() {
             assert_eq!(fixture.step(1), None, "it still waits");
             (fixture.objects.full, fixture.objects.input) = (false, b"abc".to_vec());
             fixture.kernel.wake(ProcessSet::ALL);
-            assert_eq!(fixture.step(2), Some(Ok(if number == syscall::CONNECT { 0 } else { 3 })));
+            assert_eq!(fixture.step(2), Some(Ok(if call == Syscall::Connect { 0 } else { 3 })));
         }
     }
 }
@@ -60,11 +69,11 @@ fn a_nonblocking_socket_answers_at_once_and_another_waits() {
 #[test]
 fn a_connect_tries_as_long_as_the_caller_says_or_the_protocol_does() {
     let mut fixture = fixture();
-    let descriptor = open(&mut fixture, socket::NONBLOCK);
+    let descriptor = open(&mut fixture, NONBLOCK);
     for (timeout_ms, limit) in [(0, CONNECT_LIMIT), (1, Duration::from_millis(1)), (7_000, Duration::from_secs(7))] {
         fixture.objects.connect = vec![Err(Errno::Again)];
-        fixture.call(syscall::CONNECT, &[descriptor, 0x0a00_0203, 65_535, timeout_ms]);
-        let remote = Remote { address: [10, 0, 2, 3], port: 65_535 };
+        fixture.call(Syscall::Connect, &[descriptor, 0x0a00_0203, 65_535, timeout_ms]);
+        let remote = Endpoint { address: [10, 0, 2, 3].into(), port: 65_535 };
         assert_eq!(fixture.objects.connecting.take(), Some((remote, Instant::BOOT + limit)));
     }
 }
@@ -75,13 +84,13 @@ fn only_what_the_manifest_denies_is_a_denial_and_each_socket_of_it_is_logged_wit
     let before = slopos_host_log::lines();
     fixture.objects.out_of_sockets = true;
     for _ in 0..100 {
-        assert_eq!(fixture.call(syscall::SOCKET, &[1, 0]), Some(Err(Errno::TooManyOpen)));
+        assert_eq!(fixture.call(Syscall::Socket, &[1, 0]), Some(Err(Errno::TooManyOpen)));
     }
     let denials = |fixture: &Fixture| fixture.kernel.process(ProcessId::new(0)).unwrap().denials;
     assert_eq!((denials(&fixture), slopos_host_log::lines() - before), (0, 0));
     fixture.objects.without_network = true;
     for _ in 0..100 {
-        assert_eq!(fixture.call(syscall::SOCKET, &[1, 0]), Some(Err(Errno::Access)));
+        assert_eq!(fixture.call(Syscall::Socket, &[1, 0]), Some(Err(Errno::Access)));
     }
     assert_eq!(denials(&fixture), 100);
     assert_eq!(slopos_host_log::lines() - before, slopos_kernel::log_budget::LOG_BURST as usize);
@@ -92,8 +101,8 @@ fn nothing_is_moved_where_nothing_is_asked_for() {
     let mut fixture = fixture();
     let descriptor = open(&mut fixture, 0);
     fixture.objects.full = true;
-    for number in [syscall::FS_READ, syscall::FS_WRITE] {
-        assert_eq!(fixture.call(number, &[descriptor, MEMORY, 0]), Some(Ok(0)));
+    for call in [Syscall::Read, Syscall::Write] {
+        assert_eq!(fixture.call(call, &[descriptor, MEMORY, 0]), Some(Ok(0)));
     }
 }
 
@@ -101,10 +110,10 @@ fn nothing_is_moved_where_nothing_is_asked_for() {
 fn a_closed_descriptor_is_let_go_of_once_and_named_no_longer() {
     let mut fixture = fixture();
     let descriptor = open(&mut fixture, 0);
-    assert_eq!(fixture.call(syscall::FS_CLOSE, &[descriptor]), Some(Ok(0)));
+    assert_eq!(fixture.call(Syscall::Close, &[descriptor]), Some(Ok(0)));
     assert_eq!(fixture.objects.closed, 1);
-    for number in [syscall::FS_CLOSE, syscall::FS_READ, syscall::FS_WRITE, syscall::CONNECT] {
-        assert_eq!(fixture.call(number, &[descriptor, MEMORY, 1, 0]), Some(Err(Errno::BadDescriptor)));
+    for call in [Syscall::Close, Syscall::Read, Syscall::Write, Syscall::Connect] {
+        assert_eq!(fixture.call(call, &[descriptor, MEMORY, 1, 0]), Some(Err(Errno::BadDescriptor)));
     }
     assert_eq!(fixture.objects.closed, 1);
 }
@@ -114,21 +123,21 @@ fn only_giving_up_writing_shuts_the_write_side_and_only_once() {
     let mut fixture = fixture();
     let descriptor = open(&mut fixture, 0);
     for (keep, left, shut_down) in [
-        (rights::READ | rights::WRITE, rights::READ | rights::WRITE, 0),
-        (rights::ALL, rights::READ | rights::WRITE, 0),
-        (rights::WRITE, rights::WRITE, 0),
-        (rights::READ, 0, 1),
-        (0, 0, 1),
+        (Rights::READ | Rights::WRITE, Rights::READ | Rights::WRITE, 0),
+        (Rights::ALL, Rights::READ | Rights::WRITE, 0),
+        (Rights::WRITE, Rights::WRITE, 0),
+        (Rights::READ, Rights::NONE, 1),
+        (Rights::NONE, Rights::NONE, 1),
     ] {
-        assert_eq!(fixture.call(syscall::RESTRICT, &[descriptor, keep]), Some(Ok(left)));
-        assert_eq!(fixture.objects.shut_down, shut_down, "keeping {keep}");
+        assert_eq!(restrict(&mut fixture, descriptor, keep), Some(Ok(left)));
+        assert_eq!(fixture.objects.shut_down, shut_down, "keeping {keep:?}");
     }
     let other = open(&mut fixture, 0);
-    for (keep, shut_down) in [(rights::READ | rights::CONNECT, 2), (rights::READ, 2), (0, 2)] {
-        assert_eq!(fixture.call(syscall::RESTRICT, &[other, keep]), Some(Ok(keep)));
-        assert_eq!(fixture.objects.shut_down, shut_down, "keeping {keep}");
+    for (keep, shut_down) in [(Rights::READ | Rights::CONNECT, 2), (Rights::READ, 2), (Rights::NONE, 2)] {
+        assert_eq!(restrict(&mut fixture, other, keep), Some(Ok(keep)));
+        assert_eq!(fixture.objects.shut_down, shut_down, "keeping {keep:?}");
     }
-    assert_eq!(fixture.call(syscall::RESTRICT, &[99, 0]), Some(Err(Errno::BadDescriptor)));
+    assert_eq!(restrict(&mut fixture, 99, Rights::NONE), Some(Err(Errno::BadDescriptor)));
 }
 
 #[test]
@@ -136,38 +145,50 @@ fn the_connect_list_may_be_narrowed_to_one_port_of_one_address_or_to_all() {
     let mut fixture = fixture();
     for (prefix, first_port, last_port) in [(32, 443, 443), (0, 1, 65_535)] {
         let arguments = [0x0a00_0202, prefix, first_port, last_port];
-        assert_eq!(fixture.call(syscall::RESTRICT_CONNECT, &arguments), Some(Ok(0)));
+        assert_eq!(fixture.call(Syscall::RestrictConnect, &arguments), Some(Ok(0)));
         let range = fixture.objects.restricted.pop().unwrap();
         let [first_port, last_port] = [first_port, last_port].map(|port| port as u16);
-        assert_eq!(range, RemoteRange { address: [10, 0, 2, 2], prefix: prefix as u8, first_port, last_port });
+        assert_eq!(range, RemoteRange { address: [10, 0, 2, 2].into(), prefix: prefix as u8, first_port, last_port });
     }
 }
 
 /// Asks for one descriptor's readiness; answers what the call says and what was found.
-fn poll(fixture: &mut Fixture, interest: u16, found: u16, timeout_ms: u64) -> (Option<Result<u64, Errno>>, u16) {
-    let entry = Entry { descriptor: 0, interest, ready: 0 };
+fn poll(
+    fixture: &mut Fixture,
+    interest: Readiness,
+    found: Readiness,
+    timeout_ms: u64,
+) -> (Option<Result<u64, Errno>>, Readiness) {
+    let entry = Entry { descriptor: 0, interest, ready: Readiness::NONE };
     fixture.cpu.memory[0][..8].copy_from_slice(entry.as_bytes());
     fixture.objects.ready = found;
-    let result = fixture.call(syscall::POLL, &[MEMORY, 1, timeout_ms]);
+    let result = fixture.call(Syscall::Poll, &[MEMORY, 1, timeout_ms]);
     (result, Entry::read_from_bytes(&fixture.cpu.memory[0][..8]).unwrap().ready)
 }
 
 #[test]
 fn poll_tells_of_errors_and_hangups_whether_they_are_asked_for_or_not() {
     let mut fixture = fixture();
-    let always = poll::ERROR | poll::HANGUP;
-    for interest in [0, poll::READABLE, poll::ERROR, poll::HANGUP, always | poll::READABLE, u16::MAX] {
-        for found in [poll::ERROR, poll::HANGUP, always] {
-            assert_eq!(poll(&mut fixture, interest, found, 0), (Some(Ok(1)), found), "{interest} {found}");
+    let always = Readiness::ERROR | Readiness::HANGUP;
+    for interest in [
+        Readiness::NONE,
+        Readiness::READABLE,
+        Readiness::ERROR,
+        Readiness::HANGUP,
+        always | Readiness::READABLE,
+        u16::MAX.into(),
+    ] {
+        for found in [Readiness::ERROR, Readiness::HANGUP, always] {
+            assert_eq!(poll(&mut fixture, interest, found, 0), (Some(Ok(1)), found), "{interest:?} {found:?}");
         }
     }
-    assert_eq!(poll(&mut fixture, poll::READABLE, poll::WRITABLE, 0), (Some(Ok(0)), 0));
+    assert_eq!(poll(&mut fixture, Readiness::READABLE, Readiness::WRITABLE, 0), (Some(Ok(0)), Readiness::NONE));
 }
 
 #[test]
 fn poll_waits_until_its_timeout_or_for_ever() {
     let mut fixture = fixture();
-    assert_eq!(poll(&mut fixture, poll::READABLE, 0, 50).0, None);
+    assert_eq!(poll(&mut fixture, Readiness::READABLE, Readiness::NONE, 50).0, None);
     assert_eq!(fixture.kernel.next_deadline(), Some(Instant::from_millis(50)));
     fixture.kernel.wake(ProcessSet::ALL);
     assert_eq!(fixture.step(49), None);
@@ -175,9 +196,9 @@ fn poll_waits_until_its_timeout_or_for_ever() {
     fixture.kernel.wake(ProcessSet::ALL);
     assert_eq!(fixture.step(50), Some(Ok(0)));
     fixture.kernel.wake_expired(Instant::from_millis(50));
-    assert_eq!(poll(&mut fixture, poll::READABLE, 0, poll::FOREVER).0, None);
+    assert_eq!(poll(&mut fixture, Readiness::READABLE, Readiness::NONE, poll::FOREVER).0, None);
     assert_eq!(fixture.kernel.next_deadline(), None);
-    fixture.objects.ready = poll::READABLE;
+    fixture.objects.ready = Readiness::READABLE;
     fixture.kernel.wake(ProcessSet::ALL);
     assert_eq!(fixture.step(1_000_000), Some(Ok(1)));
 }
@@ -185,11 +206,11 @@ fn poll_waits_until_its_timeout_or_for_ever() {
 #[test]
 fn poll_takes_as_many_entries_as_there_can_be_descriptors() {
     let mut fixture = fixture();
-    let entries = [Entry { descriptor: 1, interest: poll::WRITABLE, ready: 0 }; DESCRIPTORS];
+    let entries = [Entry { descriptor: 1, interest: Readiness::WRITABLE, ready: Readiness::NONE }; DESCRIPTORS];
     fixture.cpu.memory[0][..size_of_val(&entries)].copy_from_slice(entries.as_bytes());
-    fixture.objects.ready = poll::WRITABLE;
+    fixture.objects.ready = Readiness::WRITABLE;
     let count = DESCRIPTORS as u64;
-    assert_eq!(fixture.call(syscall::POLL, &[MEMORY, count, 0]), Some(Ok(count)));
-    assert_eq!(fixture.call(syscall::POLL, &[MEMORY, count + 1, 0]), Some(Err(Errno::Invalid)));
-    assert_eq!(fixture.call(syscall::POLL, &[MEMORY + 4096 - 8, 2, 0]), Some(Err(Errno::Fault)));
+    assert_eq!(fixture.call(Syscall::Poll, &[MEMORY, count, 0]), Some(Ok(count)));
+    assert_eq!(fixture.call(Syscall::Poll, &[MEMORY, count + 1, 0]), Some(Err(Errno::Invalid)));
+    assert_eq!(fixture.call(Syscall::Poll, &[MEMORY + 4096 - 8, 2, 0]), Some(Err(Errno::Fault)));
 }

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{FakeObjects, FakeProcessor, kernel, kernel_of};
-use slopos_abi::syscall;
+use slopos_abi::Syscall;
 use slopos_host_log::Token;
 use slopos_kernel::descriptor::ConsoleAccess;
 use slopos_kernel::log_budget::LOG_BURST;
@@ -100,7 +100,7 @@ fn how_a_run_ended_is_told_until_the_next_begins() {
         (process.status(), process.fault().is_some(), process.restart_at())
     };
     assert_eq!(end(&kernel), (None, false, None));
-    cpu.traps[0].push_back(Trap::SystemCall(Call { number: syscall::EXIT, arguments: [42, 0, 0, 0, 0, 0] }));
+    cpu.traps[0].push_back(Trap::SystemCall(Call { number: Syscall::Exit.number(), arguments: [42, 0, 0, 0, 0, 0] }));
     assert_eq!(kernel.run_next(&mut cpu, &mut objects, || Instant::BOOT), Step::Pauses);
     assert_eq!(end(&kernel), (Some(42), false, None));
     start(&mut kernel, &mut cpu, FIRST, &[]);
@@ -115,7 +115,7 @@ fn when_a_process_starts_again_is_told() {
     }];
     let (mut kernel, mut cpu, mut objects) = (kernel_of(&KEPT_UP), FakeProcessor::new(1), FakeObjects::default());
     cpu.start_all(&mut kernel);
-    cpu.traps[0].push_back(Trap::SystemCall(Call { number: syscall::EXIT, arguments: [0; 6] }));
+    cpu.traps[0].push_back(Trap::SystemCall(Call { number: Syscall::Exit.number(), arguments: [0; 6] }));
     kernel.run_next(&mut cpu, &mut objects, || Instant::from_millis(500));
     assert_eq!(kernel.process(FIRST).unwrap().restart_at(), Some(Instant::from_millis(2_500)));
 }

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{FakeObjects, FakeProcessor, MEMORY, configuration, kernel, kernel_of};
-use slopos_abi::syscall;
+use slopos_abi::Syscall;
 use slopos_abi::{ARGUMENTS_MAX, STATUS_KILLED};
 use slopos_host_log::Token;
 use slopos_kernel::process::{ProcessId, ProcessSet};
@@ -12,8 +12,8 @@ use slopos_kernel::scheduler::{Configuration, Kernel, Restart, StartError, State
 use slopos_kernel::time::{Duration, Instant};
 use std::cell::Cell;
 
-fn call(number: u64, arguments: [u64; 6]) -> Trap {
-    Trap::SystemCall(Call { number, arguments })
+fn call(call: Syscall, arguments: [u64; 6]) -> Trap {
+    Trap::SystemCall(Call { number: call.number(), arguments })
 }
 
 fn at(millis: u64) -> impl Fn() -> Instant {
@@ -58,8 +58,8 @@ fn who_is_woken_goes_before_its_equals_and_the_turn_stays_where_it_was() {
     let (mut kernel, mut cpu, mut objects) = (kernel(3), FakeProcessor::new(3), FakeObjects::default());
     cpu.start_all(&mut kernel);
     // It asks for input, has none, and waits; the others compute.
-    cpu.traps[0].push_back(call(syscall::FS_READ, [0, MEMORY, 1, 0, 0, 0]));
-    cpu.traps[0].push_back(call(syscall::FS_READ, [0, MEMORY, 1, 0, 0, 0]));
+    cpu.traps[0].push_back(call(Syscall::Read, [0, MEMORY, 1, 0, 0, 0]));
+    cpu.traps[0].push_back(call(Syscall::Read, [0, MEMORY, 1, 0, 0, 0]));
     let now = ticking(Duration::from_micros(10));
     for _ in 0..3 {
         kernel.run_next(&mut cpu, &mut objects, &now);
@@ -84,7 +84,7 @@ fn being_woken_again_and_again_gives_no_more_than_a_slice() {
     let now = ticking(TIME_SLICE.divided_by(8));
     for _ in 0..40 {
         cpu.traps[0].push_back(Trap::Interrupt);
-        cpu.traps[0].push_back(call(syscall::FS_READ, [0, MEMORY, 1, 0, 0, 0]));
+        cpu.traps[0].push_back(call(Syscall::Read, [0, MEMORY, 1, 0, 0, 0]));
     }
     for _ in 0..120 {
         kernel.run_next(&mut cpu, &mut objects, &now);
@@ -101,7 +101,7 @@ fn being_woken_again_and_again_gives_no_more_than_a_slice() {
 fn woken_beside_an_equal() -> (Kernel, FakeProcessor, FakeObjects) {
     let (mut kernel, mut cpu, mut objects) = (kernel(2), FakeProcessor::new(2), FakeObjects::default());
     cpu.start_all(&mut kernel);
-    cpu.traps[0].push_back(call(syscall::FS_READ, [0, MEMORY, 1, 0, 0, 0]));
+    cpu.traps[0].push_back(call(Syscall::Read, [0, MEMORY, 1, 0, 0, 0]));
     for _ in 0..2 {
         kernel.run_next(&mut cpu, &mut objects, at(0));
     }
@@ -128,8 +128,8 @@ fn who_was_woken_and_then_computes_goes_before_its_equals_for_one_slice() {
 #[test]
 fn who_was_woken_and_yields_goes_before_nobody() {
     let (mut kernel, mut cpu, mut objects) = woken_beside_an_equal();
-    cpu.traps[0].push_back(call(syscall::YIELD, [0; 6]));
-    cpu.traps[1].push_back(call(syscall::YIELD, [0; 6]));
+    cpu.traps[0].push_back(call(Syscall::Yield, [0; 6]));
+    cpu.traps[1].push_back(call(Syscall::Yield, [0; 6]));
     for step in [Step::Pauses, Step::Pauses, Step::Continues] {
         assert_eq!(kernel.run_next(&mut cpu, &mut objects, at(0)), step);
     }
@@ -140,7 +140,7 @@ fn who_was_woken_and_yields_goes_before_nobody() {
 fn a_sleeper_wakes_at_its_deadline_and_not_before() {
     let (mut kernel, mut cpu, mut objects) = (kernel(1), FakeProcessor::new(1), FakeObjects::default());
     cpu.start_all(&mut kernel);
-    cpu.traps[0].push_back(call(syscall::SLEEP_MS, [10, 0, 0, 0, 0, 0]));
+    cpu.traps[0].push_back(call(Syscall::Sleep, [10, 0, 0, 0, 0, 0]));
     kernel.run_next(&mut cpu, &mut objects, at(5));
     assert_eq!(kernel.next_deadline(), Some(Instant::from_millis(15)));
     // Woken early, the call is made again and its deadline stays where it was.
@@ -240,7 +240,7 @@ fn the_most_important_priority_runs_and_equals_take_turns() {
     }
     assert_eq!(cpu.runs, [1, 2, 1, 2]);
     for index in [1, 2] {
-        cpu.traps[index].push_back(call(syscall::SLEEP_MS, [10, 0, 0, 0, 0, 0]));
+        cpu.traps[index].push_back(call(Syscall::Sleep, [10, 0, 0, 0, 0, 0]));
     }
     for _ in 0..3 {
         kernel.run_next(&mut cpu, &mut objects, at(0));
@@ -252,7 +252,7 @@ fn the_most_important_priority_runs_and_equals_take_turns() {
 fn who_was_woken_goes_before_its_equals_alone_and_of_several_the_first_in_turn() {
     let (mut kernel, mut cpu, mut objects) = (kernel_of(&PRIORITIES), FakeProcessor::new(3), FakeObjects::default());
     cpu.load_all(&mut kernel);
-    let sleep = || call(syscall::SLEEP_MS, [10, 0, 0, 0, 0, 0]);
+    let sleep = || call(Syscall::Sleep, [10, 0, 0, 0, 0, 0]);
     let start = |kernel: &mut Kernel, cpu: &mut FakeProcessor, index| {
         kernel.start(ProcessId::new(index), [].into_iter(), Instant::BOOT, cpu, &Token).unwrap();
     };
@@ -304,7 +304,7 @@ fn a_process_that_keeps_ending_is_started_again_ever_later() {
     let mut now = 0;
     for wait in [100, 200, 350, 350] {
         start_at(&mut kernel, &mut cpu, now);
-        cpu.traps[0].push_back(call(syscall::EXIT, [1, 0, 0, 0, 0, 0]));
+        cpu.traps[0].push_back(call(Syscall::Exit, [1, 0, 0, 0, 0, 0]));
         kernel.run_next(&mut cpu, &mut objects, at(now));
         assert_eq!(kernel.next_deadline(), Some(Instant::from_millis(now + wait)));
         assert_eq!(kernel.take_due_restart(Instant::from_millis(now + wait - 1)), None);
@@ -328,7 +328,7 @@ fn a_process_that_was_killed_stays_down() {
     assert_eq!(objects.abandoned, [0]);
     // Nor does one start that was killed while it waited for its restart.
     start_at(&mut kernel, &mut cpu, 0);
-    cpu.traps[0].push_back(call(syscall::EXIT, [0; 6]));
+    cpu.traps[0].push_back(call(Syscall::Exit, [0; 6]));
     kernel.run_next(&mut cpu, &mut objects, at(0));
     assert!(kernel.next_deadline().is_some());
     kernel.kill(ProcessId::new(0), &mut objects, Instant::BOOT, &Token);

@@ -14,12 +14,12 @@ use crate::machine::{Alarm, now};
 use crate::reports::Report;
 use crate::serial::{Serial, Terminal};
 use crate::tokens;
-use slopos_kernel::objects::Object;
+use slopos_kernel::objects::SocketId;
 use slopos_kernel::process::ProcessId;
+use slopos_kernel::readers::Readers;
 use slopos_kernel::scheduler::{Kernel, Step};
 use slopos_kernel::time::{Duration, Instant};
 use slopos_net::MacAddress;
-use slopos_net::socket::SocketIndex;
 use slopos_net::tcp::Arrival;
 use slopos_process_console::{Console as Monitor, Input};
 use slopos_virtio::net::{Net, Tended};
@@ -289,8 +289,9 @@ impl Board {
         let (stack, wire) = (&mut *self.capsules.stack, &self.wire);
         let (kernel, cpu) = (&mut self.kernel, &mut self.cpu);
         // A process that waits for what arrived gets it at once: it is copied and summed in one go.
-        let mut deliver = |process, SocketIndex(socket), arrival: &mut Arrival<'_>| {
-            if let Some(buffer) = kernel.waiting_reader(process, &Object::Socket(socket), arrival.place(), cpu, wire) {
+        let mut deliver = |process, index, arrival: &mut Arrival<'_>| {
+            let socket = SocketId { process, index };
+            if let Some(buffer) = kernel.readers(cpu, wire).buffer(socket, arrival.place()) {
                 arrival.copy_to(buffer);
             }
         };

@@ -1,16 +1,15 @@
 //! The seam between the kernel and the capsules: a match on the kind of object.
 
 use crate::flash::Flash;
-use core::net::Ipv4Addr;
 use slopos_abi::info::{GrantInfo, NetInfo, SocketInfo, network};
-use slopos_abi::{Errno, poll, socket};
+use slopos_abi::{Endpoint, Errno, Readiness, RemoteRange, SocketFlags};
 use slopos_console::Console;
-use slopos_kernel::objects::{AppSlot, Fetch, Object, Objects, Remote, RemoteRange};
+use slopos_kernel::objects::{AppSlot, Fetch, Object, Objects, SocketIndex};
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::time::Instant;
-use slopos_net::socket::{self as sockets, SocketIndex};
+use slopos_net::socket as sockets;
 use slopos_net::stack::{ConnectError, Progress, SocketError, Stack};
-use slopos_net::tcp::{self, Endpoint, SocketFlags};
+use slopos_net::tcp;
 
 /// What descriptors reach.
 pub struct Capsules {
@@ -54,7 +53,7 @@ impl Objects for Capsules {
                 0 => Err(Errno::Again),
                 count => Ok(count),
             },
-            Object::Socket(index) => self.stack.read(process, SocketIndex(*index), buffer).map_err(errno),
+            Object::Socket(index) => self.stack.read(process, *index, buffer).map_err(errno),
             Object::Flash { region, position } => {
                 // What was read is in the buffer already: it was put there when it came.
                 let read = self.flash.storage.read(process, *region, *position, buffer.len(), now);
@@ -72,7 +71,7 @@ impl Objects for Capsules {
                 0 => Err(Errno::Again),
                 count => Ok(count),
             },
-            Object::Socket(index) => self.stack.write(process, SocketIndex(*index), bytes, now).map_err(errno),
+            Object::Socket(index) => self.stack.write(process, *index, bytes, now).map_err(errno),
             Object::Flash { region, position } => {
                 let written = self.flash.storage.write(process, *region, *position, bytes.len(), now);
                 self.flash.submit_now(process, bytes, now);
@@ -100,28 +99,27 @@ impl Objects for Capsules {
         fetch
     }
 
-    fn readiness(&mut self, process: ProcessId, object: &Object) -> u16 {
-        let bit = |set: bool, bit: u16| if set { bit } else { 0 };
+    fn readiness(&mut self, process: ProcessId, object: &Object) -> Readiness {
         match object {
             Object::Console => {
-                bit(self.console.readable(process), poll::READABLE)
-                    | bit(self.console.writable(process), poll::WRITABLE)
+                Readiness::READABLE.when(self.console.readable(process))
+                    | Readiness::WRITABLE.when(self.console.writable(process))
             }
             Object::Socket(index) => {
-                let ready = self.stack.readiness(process, SocketIndex(*index));
-                bit(ready.readable, poll::READABLE)
-                    | bit(ready.writable, poll::WRITABLE)
-                    | bit(ready.error, poll::ERROR)
-                    | bit(ready.hangup, poll::HANGUP)
+                let ready = self.stack.readiness(process, *index);
+                Readiness::READABLE.when(ready.readable)
+                    | Readiness::WRITABLE.when(ready.writable)
+                    | Readiness::ERROR.when(ready.error)
+                    | Readiness::HANGUP.when(ready.hangup)
             }
-            Object::Flash { .. } => poll::READABLE | poll::WRITABLE,
+            Object::Flash { .. } => Readiness::READABLE | Readiness::WRITABLE,
         }
     }
 
-    fn socket(&mut self, process: ProcessId, flags: u64, _: Instant) -> Result<Object, Errno> {
-        let flags = SocketFlags { nodelay: flags & socket::NODELAY != 0, keepalive: flags & socket::KEEPALIVE != 0 };
+    fn socket(&mut self, process: ProcessId, flags: SocketFlags, _: Instant) -> Result<Object, Errno> {
+        let flags = tcp::SocketFlags { nodelay: flags.nodelay, keepalive: flags.keepalive };
         match self.stack.socket(process, flags) {
-            Ok(SocketIndex(index)) => Ok(Object::Socket(index)),
+            Ok(index) => Ok(Object::Socket(index)),
             Err(SocketError::NotAuthorised) => Err(Errno::Access),
             Err(SocketError::GrantExhausted) => Err(Errno::TooManyOpen),
         }
@@ -131,13 +129,13 @@ impl Objects for Capsules {
         &mut self,
         process: ProcessId,
         object: &Object,
-        remote: Remote,
+        remote: Endpoint,
         deadline: Instant,
         now: Instant,
     ) -> Result<(), Errno> {
         let Object::Socket(index) = object else { return Err(Errno::Invalid) };
-        let remote = Endpoint { address: Ipv4Addr::from_octets(remote.address), port: remote.port };
-        match self.stack.connect(process, SocketIndex(*index), remote, deadline, now) {
+        let remote = tcp::Endpoint { address: remote.address, port: remote.port };
+        match self.stack.connect(process, *index, remote, deadline, now) {
             Err(ConnectError::Denied) => Err(Errno::Access),
             Err(ConnectError::Invalid) => Err(Errno::Invalid),
             Err(ConnectError::NoSocket) => Err(Errno::BadDescriptor),
@@ -149,19 +147,19 @@ impl Objects for Capsules {
 
     fn shutdown_write(&mut self, process: ProcessId, object: &Object, _: Instant) {
         if let Object::Socket(index) = object {
-            self.stack.shutdown_write(process, SocketIndex(*index));
+            self.stack.shutdown_write(process, *index);
         }
     }
 
     fn close(&mut self, process: ProcessId, object: &Object, now: Instant) {
         if let Object::Socket(index) = object {
-            self.stack.close(process, SocketIndex(*index), now);
+            self.stack.close(process, *index, now);
         }
     }
 
     fn restrict_connect(&mut self, process: ProcessId, range: RemoteRange) {
         let RemoteRange { address, prefix, first_port, last_port } = range;
-        let range = sockets::Remote { address: Ipv4Addr::from_octets(address), prefix, first_port, last_port };
+        let range = sockets::Remote { address, prefix, first_port, last_port };
         self.stack.narrow_connect(process, &range);
     }
 
@@ -188,7 +186,7 @@ impl Objects for Capsules {
         self.stack.grant_info(process)
     }
 
-    fn socket_info(&mut self, process: ProcessId, index: u16) -> Option<SocketInfo> {
-        self.stack.socket_info(process, SocketIndex(index))
+    fn socket_info(&mut self, process: ProcessId, index: SocketIndex) -> Option<SocketInfo> {
+        self.stack.socket_info(process, index)
     }
 }

@@ -5,7 +5,8 @@
 //! write starts first goes first. Who floods the queue is ahead of the others in virtual time and waits for them; who
 //! was silent earns nothing by it.
 
-use slopos_kernel::process::{PROCESSES_MAX, ProcessId, ProcessSet};
+use slopos_abi::limits::PROCESSES_MAX;
+use slopos_kernel::process::{ProcessId, ProcessSet};
 
 /// One writer, in bytes of virtual time.
 #[derive(Clone, Copy)]

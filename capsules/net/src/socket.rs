@@ -19,6 +19,7 @@ use crate::wire::ipv4::Subnet;
 
 pub use bits::SOCKETS_MAX;
 pub(crate) use bits::SocketBits;
+pub use slopos_kernel::objects::SocketIndex;
 
 /// Denied remotes that a process's set remembers, so that none of them is logged again and again.
 pub const DENIALS_REMEMBERED: usize = 8;
@@ -26,10 +27,6 @@ pub const DENIALS_REMEMBERED: usize = 8;
 /// How long a connection with something to send outlives a neighbour that does not answer: RFC 1122 4.2.3.5 asks for at
 /// least 100 s before a connection is given up. TCP's own timers cannot tell, for what never left was never unanswered.
 pub const UNREACHABLE_LIMIT: Duration = Duration::from_secs(120);
-
-/// Which socket of a process: an index into its set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, defmt::Format)]
-pub struct SocketIndex(pub u16);
 
 /// Whom a process may connect to: a line of the manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,6 +8,7 @@
 //!                     its segments' bytes follow at the offsets that the header names
 //! ```
 
+use crate::limits::NAME_MAX;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Bytes in a sector.
@@ -22,8 +23,6 @@ pub const MAP_MAGIC: [u8; 8] = *b"SLOPFLSH";
 pub const APP_MAGIC: [u8; 8] = *b"SLOPAPP\0";
 /// The version of both layouts.
 pub const VERSION: u32 = 1;
-/// Bytes of a name; a shorter one is filled up with NUL.
-pub const NAME: usize = 16;
 /// Most segments of an app.
 pub const SEGMENTS: usize = 8;
 
@@ -60,7 +59,7 @@ pub struct MapHeader {
 #[repr(C)]
 pub struct MapEntry {
     /// The app's or region's name, filled up with NUL.
-    pub name: [u8; NAME],
+    pub name: [u8; NAME_MAX],
     /// [`KIND_APP`] or [`KIND_DATA`].
     pub kind: u32,
     /// First sector of the slot.
@@ -82,7 +81,7 @@ pub struct AppHeader {
     /// How many of `segments` are used, at least 1.
     pub segment_count: u32,
     /// The app's name, filled up with NUL; the same as the slot's.
-    pub name: [u8; NAME],
+    pub name: [u8; NAME_MAX],
     /// Virtual address of the first instruction; lies in an executable segment.
     pub entry: u64,
     /// Bytes of the whole record, this header included; a multiple of [`SECTOR`], padded with zeros.
@@ -120,14 +119,14 @@ const _: () = assert!(size_of::<Segment>() == 32);
 const _: () = assert!(size_of::<AppHeader>() == SECTOR);
 
 /// The text of a name that is filled up with NUL; `None` where it is empty or not UTF-8.
-pub fn name_text(name: &[u8; NAME]) -> Option<&str> {
-    let length = name.iter().position(|&byte| byte == 0).unwrap_or(NAME);
+pub fn name_text(name: &[u8; NAME_MAX]) -> Option<&str> {
+    let length = name.iter().position(|&byte| byte == 0).unwrap_or(NAME_MAX);
     core::str::from_utf8(&name[..length]).ok().filter(|text| !text.is_empty())
 }
 
-/// A name filled up with NUL; `None` where it is empty or longer than [`NAME`] bytes.
-pub fn name_bytes(text: &str) -> Option<[u8; NAME]> {
-    let mut name = [0; NAME];
+/// A name filled up with NUL; `None` where it is empty or longer than [`NAME_MAX`] bytes.
+pub fn name_bytes(text: &str) -> Option<[u8; NAME_MAX]> {
+    let mut name = [0; NAME_MAX];
     if text.is_empty() {
         return None;
     }
@@ -267,8 +266,8 @@ mod tests {
     #[test]
     fn each_entry_that_cannot_be_is_named_and_the_rest_is_used() {
         let cases = [
-            (MapEntry { name: [0; NAME], ..entry("x", KIND_APP, 20, 1) }, EntryFault::NoName),
-            (MapEntry { name: [0xff; NAME], ..entry("x", KIND_DATA, 20, 1) }, EntryFault::NoName),
+            (MapEntry { name: [0; NAME_MAX], ..entry("x", KIND_APP, 20, 1) }, EntryFault::NoName),
+            (MapEntry { name: [0xff; NAME_MAX], ..entry("x", KIND_DATA, 20, 1) }, EntryFault::NoName),
             (entry("x", 3, 20, 1), EntryFault::Kind(3)),
             (entry("x", KIND_APP, 3, 1), EntryFault::InMap),
             (entry("x", KIND_DATA, 0, 100), EntryFault::InMap),

@@ -1,22 +1,28 @@
 //! The contract between the kernel and its processes, and between the kernel and the flash image.
 //!
-//! Numbers and C-layout structures only: no behaviour beyond checking a value. [`syscall`] has the call numbers,
-//! [`Errno`] the errors, [`flash`] the layout of the board's flash. `kernel/abi/README.md` documents each call.
+//! Numbers and C-layout structures only: no behaviour beyond checking a value. [`Syscall`] has the calls, [`Errno`] the
+//! errors, [`limits`] how much of each thing there can be, [`flash`] the layout of the board's flash.
+//! `kernel/abi/README.md` documents each call.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
+mod bits;
+mod endpoint;
 mod errno;
 pub mod flash;
 pub mod info;
+pub mod limits;
 pub mod poll;
-pub mod rights;
-pub mod socket;
-pub mod syscall;
+mod rights;
+mod socket;
+mod syscall;
 
+pub use endpoint::{Endpoint, RemoteRange, prefix_mask};
 pub use errno::Errno;
-
-/// Entries in a process's descriptor table; valid descriptors are `0..DESCRIPTORS`.
-pub const DESCRIPTORS: usize = 32;
+pub use poll::Readiness;
+pub use rights::Rights;
+pub use socket::{SocketFlags, SocketKind};
+pub use syscall::Syscall;
 
 /// Descriptor of the console's input.
 pub const STDIN: i32 = 0;
@@ -62,8 +68,18 @@ mod tests {
 
     #[test]
     fn bits_are_those_that_programs_in_the_flash_were_built_with() {
-        assert_eq!([rights::READ, rights::WRITE, rights::CONNECT, rights::ALL], [1, 2, 4, 7]);
-        assert_eq!([socket::NONBLOCK, socket::NODELAY, socket::KEEPALIVE, socket::ALL_FLAGS], [1, 2, 4, 7]);
-        assert_eq!([poll::READABLE, poll::WRITABLE, poll::ERROR, poll::HANGUP, poll::INVALID], [1, 2, 4, 8, 16]);
+        assert_eq!([Rights::READ, Rights::WRITE, Rights::CONNECT, Rights::ALL].map(Rights::bits), [1, 2, 4, 7]);
+        let ready = [Readiness::READABLE, Readiness::WRITABLE, Readiness::ERROR, Readiness::HANGUP, Readiness::INVALID];
+        assert_eq!(ready.map(Readiness::bits), [1, 2, 4, 8, 16]);
+        let flag = |nonblock, nodelay, keepalive| SocketFlags { nonblock, nodelay, keepalive }.bits();
+        let flags =
+            [flag(true, false, false), flag(false, true, false), flag(false, false, true), flag(true, true, true)];
+        assert_eq!(flags, [1, 2, 4, 7]);
+        for bits in 0..=7 {
+            assert_eq!(Rights::try_from(bits).map(|rights| u64::from(rights.bits())), Ok(bits));
+        }
+        for bits in [8, 0x107, u64::MAX] {
+            assert_eq!(Rights::try_from(bits), Err(Errno::Invalid));
+        }
     }
 }

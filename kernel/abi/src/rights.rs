@@ -1,10 +1,25 @@
-//! The rights of a descriptor, as bits of the argument of `restrict`.
+//! The rights of a descriptor.
 
-/// May be read.
-pub const READ: u64 = 1 << 0;
-/// May be written.
-pub const WRITE: u64 = 1 << 1;
-/// May be connected.
-pub const CONNECT: u64 = 1 << 2;
-/// All that exist.
-pub const ALL: u64 = READ | WRITE | CONNECT;
+use crate::Errno;
+use crate::bits::bit_set;
+
+bit_set! {
+    /// What a process may do with a descriptor; the argument of RESTRICT.
+    pub struct Rights(u8);
+    /// It may be read.
+    READ = 0;
+    /// It may be written.
+    WRITE = 1;
+    /// It may be connected.
+    CONNECT = 2;
+}
+
+/// The argument of RESTRICT: EINVAL where it has a bit that is no right.
+impl TryFrom<u64> for Rights {
+    type Error = Errno;
+
+    fn try_from(bits: u64) -> Result<Rights, Errno> {
+        let known = u8::try_from(bits).map(Rights).map_err(|_| Errno::Invalid)?;
+        if Rights::ALL.contains(known) { Ok(known) } else { Err(Errno::Invalid) }
+    }
+}

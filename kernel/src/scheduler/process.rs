@@ -24,7 +24,7 @@ pub struct Configuration {
     pub flash: &'static [&'static str],
     /// What happens when it ends.
     pub restart: Restart,
-    /// Below [`PRIORITIES`](super::PRIORITIES). 0 runs first; a process runs only while none with a lower number can.
+    /// Below [`PRIORITIES`](slopos_abi::limits::PRIORITIES). 0 runs first; a process runs only while none with a lower number can.
     pub priority: u8,
     /// What it may do with the console.
     pub console: ConsoleAccess,

@@ -23,10 +23,10 @@ pub fn fixture() -> Fixture {
 
 impl Fixture {
     /// Makes a call; `None` where it blocks.
-    pub fn call(&mut self, number: u64, arguments: &[u64]) -> Option<Result<u64, Errno>> {
+    pub fn call(&mut self, number: impl Into<u64>, arguments: &[u64]) -> Option<Result<u64, Errno>> {
         let mut all = [0; 6];
         all[..arguments.len()].copy_from_slice(arguments);
-        self.cpu.traps[0].push_back(Trap::SystemCall(Call { number, arguments: all }));
+        self.cpu.traps[0].push_back(Trap::SystemCall(Call { number: number.into(), arguments: all }));
         self.step(0)
     }
 

@@ -4,11 +4,11 @@
 use sha2::{Digest, Sha256};
 use slopos_abi::flash::{self, AppHeader, EXECUTE, READ, SECTOR, Segment};
 use slopos_abi::info::{GrantInfo, NetInfo, SocketInfo, network};
-use slopos_abi::{ARGUMENTS_MAX, Errno};
+use slopos_abi::{ARGUMENTS_MAX, Endpoint, Errno, Readiness, RemoteRange, SocketFlags};
 use slopos_host_log::Token;
 use slopos_kernel::descriptor::ConsoleAccess;
 use slopos_kernel::loader::{Extent, Image};
-use slopos_kernel::objects::{AppSlot, Fetch, Object, Objects, Remote, RemoteRange};
+use slopos_kernel::objects::{AppSlot, Fetch, Object, Objects, SocketIndex};
 use slopos_kernel::process::{ProcessId, ProcessSet};
 use slopos_kernel::processor::{ArgumentsTooLong, Processor, Trap};
 use slopos_kernel::scheduler::{Configuration, Kernel, Process, Restart, State};
@@ -201,8 +201,8 @@ pub struct FakeObjects {
     pub full: bool,
     pub connect: Vec<Result<(), Errno>>,
     /// What the last connect was to reach, and until when.
-    pub connecting: Option<(Remote, Instant)>,
-    pub ready: u16,
+    pub connecting: Option<(Endpoint, Instant)>,
+    pub ready: Readiness,
     pub sockets: u16,
     pub closed: usize,
     pub shut_down: usize,
@@ -231,7 +231,7 @@ impl Default for FakeObjects {
             full: false,
             connect: Vec::new(),
             connecting: None,
-            ready: 0,
+            ready: Readiness::NONE,
             sockets: 0,
             closed: 0,
             shut_down: 0,
@@ -308,11 +308,11 @@ impl Objects for FakeObjects {
         Fetch::Underway
     }
 
-    fn readiness(&mut self, _: ProcessId, _: &Object) -> u16 {
+    fn readiness(&mut self, _: ProcessId, _: &Object) -> Readiness {
         self.ready
     }
 
-    fn socket(&mut self, _: ProcessId, _: u64, _: Instant) -> Result<Object, Errno> {
+    fn socket(&mut self, _: ProcessId, _: SocketFlags, _: Instant) -> Result<Object, Errno> {
         if self.without_network {
             return Err(Errno::Access);
         }
@@ -320,14 +320,14 @@ impl Objects for FakeObjects {
             return Err(Errno::TooManyOpen);
         }
         self.sockets += 1;
-        Ok(Object::Socket(self.sockets))
+        Ok(Object::Socket(SocketIndex(self.sockets)))
     }
 
     fn connect(
         &mut self,
         _: ProcessId,
         _: &Object,
-        remote: Remote,
+        remote: Endpoint,
         deadline: Instant,
         _: Instant,
     ) -> Result<(), Errno> {
@@ -375,7 +375,7 @@ impl Objects for FakeObjects {
         GrantInfo { sockets: if self.without_network { 0 } else { 2 }, ..GrantInfo::default() }
     }
 
-    fn socket_info(&mut self, _: ProcessId, index: u16) -> Option<SocketInfo> {
+    fn socket_info(&mut self, _: ProcessId, SocketIndex(index): SocketIndex) -> Option<SocketInfo> {
         (index < 2 && !self.without_network).then(|| SocketInfo { local_port: 1_000 + index, ..SocketInfo::default() })
     }
 }

@@ -283,8 +283,8 @@ fn compiled_remotes(space: Space<'_>, index: usize, count: usize) -> Result<Stri
         let address = remote.field("address")?.bytes()?;
         let address = <[u8; 4]>::try_from(address).context("an address that is not of four bytes")?;
         let port = |field: &str| -> Result<u16> { Ok(u16::try_from(number(field)?)?) };
-        let remote = slopos_manifest::Remote {
-            address,
+        let remote = slopos_abi::RemoteRange {
+            address: address.into(),
             prefix: u8::try_from(number("prefix")?)?,
             first_port: port("first_port")?,
             last_port: port("last_port")?,

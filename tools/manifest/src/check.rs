@@ -5,7 +5,8 @@ use crate::table::{Located, Table, suggest};
 use crate::{
     Board, Connect, Console, Data, Manifest, Network, Process, Purpose, Restart, Start, duration, remote, size,
 };
-use slopos_abi::{DESCRIPTORS, USER_BASE, USER_END, arguments_max, flash};
+use slopos_abi::limits::{NAME_MAX, PRIORITIES, PROCESSES_MAX, SOCKETS_MAX};
+use slopos_abi::{USER_BASE, USER_END, arguments_max, flash};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -16,12 +17,6 @@ use toml::de::{DeTable, DeValue};
 pub const PAGE: u64 = 4096;
 /// Bytes that the size of a data region is a multiple of: a sector.
 pub const DATA_UNIT: u64 = flash::SECTOR as u64;
-/// Longest name, in bytes: what a slot of the flash map holds.
-pub const NAME_MAX: usize = flash::NAME;
-/// Most processes of a board: the kernel keeps sets of them in one 64-bit word.
-pub const PROCESSES_MAX: usize = 64;
-/// Most sockets of a process: its descriptors without the console's three.
-pub const SOCKETS_MAX: u64 = DESCRIPTORS as u64 - 3;
 /// Smallest `max_frame`: an IPv4 packet that every host has to take (RFC 791 section 3.1) and its Ethernet header.
 pub const FRAME_MIN: u64 = 576 + 14;
 /// Largest `max_frame`: a jumbo frame of 9000 bytes, its Ethernet header and a VLAN tag.
@@ -31,8 +26,6 @@ pub const BUFFER_MIN: u64 = 1 << 10;
 /// Largest socket buffer, in bytes: what a scaled window can express (RFC 7323 section 2.3).
 pub const BUFFER_MAX: u64 = 1 << 30;
 
-/// The priority that runs last; 0 runs first.
-pub const PRIORITY_MAX: u8 = 7;
 /// What a process has that does not say, so that there is room on both sides.
 pub const PRIORITY_DEFAULT: u8 = 3;
 /// Longest wait before a restart: what is down for longer is no longer kept up by restarting it.
@@ -216,7 +209,7 @@ fn process(value: &Spanned<DeValue<'_>>, text: &str, names: &mut Names, data: &[
         restart: restart(&table)?,
         priority: match table.get("priority") {
             None => PRIORITY_DEFAULT,
-            Some(_) => table.number("priority", 0, PRIORITY_MAX.into())?.value as u8,
+            Some(_) => table.number("priority", 0, PRIORITIES as u64 - 1)?.value as u8,
         },
         console: console(&table)?,
         flash,
@@ -313,7 +306,7 @@ fn arguments(table: &Table<'_>, name: &str, stack: u64) -> Result<Vec<String>, F
 /// One `[process.network]`.
 fn network(value: &Spanned<DeValue<'_>>, process: &str, text: &str) -> Result<Network, Fault> {
     let table = Table::new("[process.network]", value, &["sockets", "receive", "send", "connect"])?;
-    let sockets = table.number("sockets", 1, SOCKETS_MAX)?;
+    let sockets = table.number("sockets", 1, SOCKETS_MAX as u64)?;
     let buffer = |key: &str| {
         let bytes = table.size(key)?;
         match bytes.value {

@@ -52,15 +52,12 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use check::{
-    BUFFER_MAX, BUFFER_MIN, DATA_UNIT, FRAME_MAX, FRAME_MIN, NAME_MAX, PAGE, PRIORITY_DEFAULT, PRIORITY_MAX,
-    PROCESSES_MAX, RESTART_MAX, SOCKETS_MAX,
-};
+pub use check::{BUFFER_MAX, BUFFER_MIN, DATA_UNIT, FRAME_MAX, FRAME_MIN, PAGE, PRIORITY_DEFAULT, RESTART_MAX};
 pub use error::Error;
 pub use expand::{Expanded, ExpandedBoard, ExpandedNetwork, ExpandedProcess, Item, Product};
-pub use remote::Remote;
 
 use serde::{Deserialize, Serialize};
+use slopos_abi::RemoteRange;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -116,7 +113,7 @@ pub struct Process {
     pub start: Start,
     /// What happens when it ends.
     pub restart: Restart,
-    /// Who runs first, 0 to [`PRIORITY_MAX`]; the lower number does.
+    /// Who runs first, below [`PRIORITIES`](slopos_abi::limits::PRIORITIES); the lower number does.
     pub priority: u8,
     /// What it may do with the console.
     pub console: Console,
@@ -179,7 +176,7 @@ pub enum Restart {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Connect {
     /// The remotes.
-    pub remote: Remote,
+    pub remote: RemoteRange,
     /// The line.
     pub line: usize,
 }
@@ -187,7 +184,7 @@ pub struct Connect {
 /// A process's network: how much of it, and with whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Network {
-    /// How many sockets it has, 1 to [`SOCKETS_MAX`].
+    /// How many sockets it has, 1 to [`SOCKETS_MAX`](slopos_abi::limits::SOCKETS_MAX).
     pub sockets: u32,
     /// The manifest's line of `sockets`.
     pub sockets_line: usize,

@@ -1,48 +1,13 @@
 //! Whom a process may connect to.
 
-use std::fmt;
+use slopos_abi::{RemoteRange, prefix_mask};
 use std::net::Ipv4Addr;
 
-/// A set of remote endpoints: the addresses of one network, and one range of their ports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Remote {
-    /// The network's address; the bits beyond `prefix` are zeros.
-    pub address: [u8; 4],
-    /// How many leading bits of an address have to agree, 0 to 32.
-    pub prefix: u8,
-    /// First port of the range, at least 1.
-    pub first_port: u16,
-    /// Last port of the range, not below the first.
-    pub last_port: u16,
-}
-
-impl Remote {
-    /// Whether some endpoint is in both.
-    pub fn overlaps(&self, other: &Remote) -> bool {
-        let shorter = mask(self.prefix.min(other.prefix));
-        let network = |remote: &Remote| u32::from_be_bytes(remote.address) & shorter;
-        let ports = self.first_port <= other.last_port && other.first_port <= self.last_port;
-        ports && network(self) == network(other)
-    }
-}
-
-impl fmt::Display for Remote {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}/{}:{}", Ipv4Addr::from(self.address), self.prefix, self.first_port)?;
-        if self.first_port < self.last_port { write!(out, "-{}", self.last_port) } else { Ok(()) }
-    }
-}
-
-/// The leading bits of an address that a prefix of this length keeps.
-fn mask(prefix: u8) -> u32 {
-    u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0)
-}
-
-/// Reads `10.0.2.0/24:80,8000-8999`: one [`Remote`] for each port or range of ports.
+/// Reads `10.0.2.0/24:80,8000-8999`: one [`RemoteRange`] for each port or range of ports.
 ///
 /// # Errors
 /// What is wrong with it, and where it can be told, what was probably meant.
-pub fn parse(text: &str) -> Result<Vec<Remote>, String> {
+pub fn parse(text: &str) -> Result<Vec<RemoteRange>, String> {
     let Some((network, ports)) = text.split_once(':') else {
         return Err(format!("\"{text}\" names no ports; write ADDRESS/PREFIX:PORTS, \"10.0.2.0/24:80,8000-8999\" say"));
     };
@@ -58,13 +23,13 @@ pub fn parse(text: &str) -> Result<Vec<Remote>, String> {
     }
     let address: Ipv4Addr =
         address.parse().map_err(|_| format!("\"{address}\" in \"{text}\" is not an IPv4 address"))?;
-    let masked = Ipv4Addr::from_bits(address.to_bits() & mask(prefix));
+    let masked = Ipv4Addr::from_bits(address.to_bits() & prefix_mask(prefix));
     if masked != address {
         return Err(format!("{address} has bits beyond its prefix {prefix}; did you mean {masked}/{prefix}?"));
     }
     let range = |part: &str| {
         let (first_port, last_port) = ports_of(part.trim()).map_err(|why| format!("{why} in \"{text}\""))?;
-        Ok(Remote { address: address.octets(), prefix, first_port, last_port })
+        Ok(RemoteRange { address, prefix, first_port, last_port })
     };
     ports.split(',').map(range).collect()
 }
@@ -94,15 +59,14 @@ mod tests {
 
     #[test]
     fn each_port_range_becomes_a_remote() {
-        let remote = |first_port, last_port| Remote { address: [10, 0, 2, 0], prefix: 24, first_port, last_port };
+        let network = Ipv4Addr::new(10, 0, 2, 0);
+        let remote = |first_port, last_port| RemoteRange { address: network, prefix: 24, first_port, last_port };
         assert_eq!(parse("10.0.2.0/24:80,8000-8999"), Ok(vec![remote(80, 80), remote(8000, 8999)]));
-        assert_eq!(
-            parse("0.0.0.0/0:1-65535"),
-            Ok(vec![Remote { address: [0; 4], prefix: 0, first_port: 1, last_port: 65535 }])
-        );
+        assert_eq!(parse("0.0.0.0/0:1-65535"), Ok(vec![RemoteRange::ANY]));
+        let host = Ipv4Addr::new(192, 168, 1, 9);
         assert_eq!(
             parse("192.168.1.9:443"),
-            Ok(vec![Remote { address: [192, 168, 1, 9], prefix: 32, first_port: 443, last_port: 443 }])
+            Ok(vec![RemoteRange { address: host, prefix: 32, first_port: 443, last_port: 443 }])
         );
     }
 

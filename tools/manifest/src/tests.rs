@@ -91,7 +91,7 @@ fn a_right_manifest_is_read_in_full() {
     assert_eq!(line(network.sockets_line), "sockets = 4");
     assert_eq!((line(network.receive_line), line(network.send_line)), ("receive = \"64 KiB\"", "send = \"16 KiB\""));
     assert_eq!(network.connect.len(), 3);
-    let second = Remote { address: [10, 0, 2, 0], prefix: 24, first_port: 8000, last_port: 8999 };
+    let second = RemoteRange { address: [10, 0, 2, 0].into(), prefix: 24, first_port: 8000, last_port: 8999 };
     assert_eq!(network.connect[1].remote, second);
     assert!(line(network.connect[1].line).starts_with("connect = "));
     assert_eq!(clock.network, None);

@@ -4,9 +4,10 @@ use core::net::Ipv4Addr;
 use core::time::Duration;
 
 use libslop::abi::Errno;
-use libslop::abi::poll::{Entry, READABLE, WRITABLE};
+use libslop::abi::Readiness;
+use libslop::abi::poll::Entry;
 use libslop::io::{ErrorType, Read, Write};
-use libslop::{Error, Flags, Socket, poll};
+use libslop::{Error, Socket, SocketFlags, poll};
 
 /// A connected socket with a limit on each wait.
 pub struct Connection {
@@ -22,17 +23,17 @@ impl Connection {
     /// # Errors
     /// Those of [`Socket::stream`] and [`Socket::connect`].
     pub fn open(address: Ipv4Addr, port: u16, timeout: Option<Duration>) -> Result<Connection, Error> {
-        let mut socket = Socket::stream(Flags { keepalive: true, nodelay: true, nonblock: false })?;
+        let mut socket = Socket::stream(SocketFlags { keepalive: true, nodelay: true, nonblock: false })?;
         socket.connect(address, port, timeout)?;
         Ok(Connection { socket, timeout })
     }
 
     /// Waits until the socket is ready, or until the timeout. Without one, the read or write itself blocks.
-    fn wait(&self, interest: u16) -> Result<(), Error> {
+    fn wait(&self, interest: Readiness) -> Result<(), Error> {
         if self.timeout.is_none() {
             return Ok(());
         }
-        let mut set = [Entry { descriptor: self.socket.descriptor().number(), interest, ready: 0 }];
+        let mut set = [Entry { descriptor: self.socket.descriptor().number(), interest, ready: Readiness::NONE }];
         match poll(&mut set, self.timeout)? {
             0 => Err(Error::from(Errno::TimedOut)),
             _ => Ok(()),
@@ -46,14 +47,14 @@ impl ErrorType for Connection {
 
 impl Read for Connection {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
-        self.wait(READABLE)?;
+        self.wait(Readiness::READABLE)?;
         self.socket.read(buffer)
     }
 }
 
 impl Write for Connection {
     fn write(&mut self, bytes: &[u8]) -> Result<usize, Error> {
-        self.wait(WRITABLE)?;
+        self.wait(Readiness::WRITABLE)?;
         self.socket.write(bytes)
     }
 

@@ -3,10 +3,9 @@
 //! This is the only file, beside the entry stub, that needs `unsafe` in an ordinary program: everything else of
 //! this library is written in terms of these functions. `kernel/abi/README.md` documents each call.
 
-use slopos_abi::Errno;
 use slopos_abi::info::{GrantInfo, NetInfo, SocketInfo};
 use slopos_abi::poll::Entry;
-use slopos_abi::syscall;
+use slopos_abi::{Errno, Rights, SocketFlags, SocketKind, Syscall};
 
 use crate::Error;
 use crate::raw;
@@ -14,14 +13,14 @@ use crate::raw;
 /// Gives up the rest of the time slice.
 pub fn yield_now() {
     // SAFETY: no argument of this call is an address. Its one result is 0, which says nothing.
-    unsafe { raw::call(syscall::YIELD, [0; 4]) };
+    unsafe { raw::call(Syscall::Yield.number(), [0; 4]) };
 }
 
 /// Ends the process with this status.
 pub fn exit(status: i32) -> ! {
     loop {
         // SAFETY: no argument of this call is an address.
-        unsafe { raw::call(syscall::EXIT, [status as u64, 0, 0, 0]) };
+        unsafe { raw::call(Syscall::Exit.number(), [status as u64, 0, 0, 0]) };
     }
 }
 
@@ -31,7 +30,7 @@ pub fn exit(status: i32) -> ! {
 /// None that the kernel documents.
 pub fn sleep_ms(ms: u64) -> Result<(), Error> {
     // SAFETY: no argument of this call is an address.
-    result(unsafe { raw::call(syscall::SLEEP_MS, [ms, 0, 0, 0]) })?;
+    result(unsafe { raw::call(Syscall::Sleep.number(), [ms, 0, 0, 0]) })?;
     Ok(())
 }
 
@@ -41,7 +40,7 @@ pub fn sleep_ms(ms: u64) -> Result<(), Error> {
 /// None that the kernel documents.
 pub fn time_ms() -> Result<u64, Error> {
     // SAFETY: this call has no arguments.
-    result(unsafe { raw::call(syscall::GET_TIME_MS, [0; 4]) })
+    result(unsafe { raw::call(Syscall::Time.number(), [0; 4]) })
 }
 
 /// Opens the flash region of this name and returns its descriptor.
@@ -50,7 +49,7 @@ pub fn time_ms() -> Result<u64, Error> {
 /// ENOENT where the manifest grants the process no such region; EMFILE where the descriptor table is full.
 pub fn open(name: &str) -> Result<i32, Error> {
     // SAFETY: the kernel reads `name.len()` bytes, all of which `name` lends.
-    let value = unsafe { raw::call(syscall::FS_OPEN, [address(name.as_ptr()), name.len() as u64, 0, 0]) };
+    let value = unsafe { raw::call(Syscall::Open.number(), [address(name.as_ptr()), name.len() as u64, 0, 0]) };
     descriptor(value)
 }
 
@@ -60,7 +59,7 @@ pub fn open(name: &str) -> Result<i32, Error> {
 /// EBADF where it is not open.
 pub fn close(descriptor: i32) -> Result<(), Error> {
     // SAFETY: no argument of this call is an address.
-    result(unsafe { raw::call(syscall::FS_CLOSE, [descriptor as u64, 0, 0, 0]) })?;
+    result(unsafe { raw::call(Syscall::Close.number(), [descriptor as u64, 0, 0, 0]) })?;
     Ok(())
 }
 
@@ -72,7 +71,7 @@ pub fn read(descriptor: i32, buffer: &mut [u8]) -> Result<usize, Error> {
     let arguments = [descriptor as u64, address_mut(buffer.as_mut_ptr()), buffer.len() as u64, 0];
     // SAFETY: the kernel writes at most `buffer.len()` bytes, all of which `buffer` lends for writing; any byte is
     // valid there.
-    let value = result(unsafe { raw::call(syscall::FS_READ, arguments) })?;
+    let value = result(unsafe { raw::call(Syscall::Read.number(), arguments) })?;
     within(value, buffer.len())
 }
 
@@ -83,7 +82,7 @@ pub fn read(descriptor: i32, buffer: &mut [u8]) -> Result<usize, Error> {
 pub fn write(descriptor: i32, bytes: &[u8]) -> Result<usize, Error> {
     let arguments = [descriptor as u64, address(bytes.as_ptr()), bytes.len() as u64, 0];
     // SAFETY: the kernel reads at most `bytes.len()` bytes, all of which `bytes` lends.
-    let value = result(unsafe { raw::call(syscall::FS_WRITE, arguments) })?;
+    let value = result(unsafe { raw::call(Syscall::Write.number(), arguments) })?;
     within(value, bytes.len())
 }
 
@@ -93,18 +92,17 @@ pub fn write(descriptor: i32, bytes: &[u8]) -> Result<usize, Error> {
 /// EBADF; EINVAL where the descriptor is no region's; EAGAIN; EIO.
 pub fn sync(descriptor: i32) -> Result<(), Error> {
     // SAFETY: no argument of this call is an address.
-    result(unsafe { raw::call(syscall::FS_SYNC, [descriptor as u64, 0, 0, 0]) })?;
+    result(unsafe { raw::call(Syscall::Sync.number(), [descriptor as u64, 0, 0, 0]) })?;
     Ok(())
 }
 
-/// A descriptor for a new socket; for the arguments see [`slopos_abi::socket`].
+/// A descriptor for a new socket.
 ///
 /// # Errors
-/// EACCES without network authority; EMFILE where the table or the grant is full; EINVAL for an unknown kind or
-/// flag.
-pub fn socket(kind: u64, flags: u64) -> Result<i32, Error> {
+/// EACCES without network authority; EMFILE where the table or the grant is full.
+pub fn socket(kind: SocketKind, flags: SocketFlags) -> Result<i32, Error> {
     // SAFETY: no argument of this call is an address.
-    descriptor(unsafe { raw::call(syscall::SOCKET, [kind, flags, 0, 0]) })
+    descriptor(unsafe { raw::call(Syscall::Socket.number(), [kind as u64, flags.bits(), 0, 0]) })
 }
 
 /// Connects a socket to an IPv4 address, given as a number, and a port. A `timeout_ms` of 0 leaves the limit to
@@ -116,7 +114,7 @@ pub fn socket(kind: u64, flags: u64) -> Result<i32, Error> {
 pub fn connect(descriptor: i32, address: u32, port: u16, timeout_ms: u64) -> Result<(), Error> {
     let arguments = [descriptor as u64, u64::from(address), u64::from(port), timeout_ms];
     // SAFETY: no argument of this call is a memory address.
-    result(unsafe { raw::call(syscall::CONNECT, arguments) })?;
+    result(unsafe { raw::call(Syscall::Connect.number(), arguments) })?;
     Ok(())
 }
 
@@ -128,7 +126,7 @@ pub fn poll(set: &mut [Entry], timeout_ms: u64) -> Result<usize, Error> {
     let arguments = [address_mut(set.as_mut_ptr()), set.len() as u64, timeout_ms, 0];
     // SAFETY: the kernel reads and writes `set.len()` entries, all of which `set` lends for writing; an entry is
     // made of plain numbers, so it is valid whatever the kernel writes.
-    let value = result(unsafe { raw::call(syscall::POLL, arguments) })?;
+    let value = result(unsafe { raw::call(Syscall::Poll.number(), arguments) })?;
     within(value, set.len())
 }
 
@@ -140,7 +138,7 @@ pub fn net_info() -> Result<NetInfo, Error> {
     let mut info = NetInfo::default();
     let arguments = [address_mut(&raw mut info), size_of::<NetInfo>() as u64, 0, 0];
     // SAFETY: the kernel writes at most the size of `info`, which is ours and valid whatever its bytes are.
-    result(unsafe { raw::call(syscall::NET_INFO, arguments) })?;
+    result(unsafe { raw::call(Syscall::NetInfo.number(), arguments) })?;
     Ok(info)
 }
 
@@ -152,7 +150,7 @@ pub fn grant_info() -> Result<GrantInfo, Error> {
     let mut info = GrantInfo::default();
     let arguments = [address_mut(&raw mut info), size_of::<GrantInfo>() as u64, 0, 0];
     // SAFETY: the kernel writes at most the size of `info`, which is ours and valid whatever its bytes are.
-    result(unsafe { raw::call(syscall::GRANT_INFO, arguments) })?;
+    result(unsafe { raw::call(Syscall::GrantInfo.number(), arguments) })?;
     Ok(info)
 }
 
@@ -178,18 +176,19 @@ pub fn grant_info_with_sockets<const N: usize>() -> Result<Grant<N>, Error> {
     let arguments = [address_mut(&raw mut grant), size_of::<Grant<N>>() as u64, 0, 0];
     // SAFETY: the kernel writes at most the size of `grant`, which is ours, has no padding that anybody reads, and is
     // valid whatever its bytes are.
-    result(unsafe { raw::call(syscall::GRANT_INFO, arguments) })?;
+    result(unsafe { raw::call(Syscall::GrantInfo.number(), arguments) })?;
     Ok(grant)
 }
 
-/// Keeps only these [rights](slopos_abi::rights) of a descriptor and returns those that are left; without WRITE a
-/// connected socket sends FIN.
+/// Keeps only these rights of a descriptor and returns those that are left; without WRITE a connected socket sends FIN.
 ///
 /// # Errors
-/// EBADF where it is not open; EINVAL for a right that does not exist.
-pub fn restrict(descriptor: i32, rights: u64) -> Result<u64, Error> {
+/// EBADF where it is not open; EINVAL where the kernel's answer is no set of rights.
+pub fn restrict(descriptor: i32, rights: Rights) -> Result<Rights, Error> {
+    let arguments = [descriptor as u64, rights.bits().into(), 0, 0];
     // SAFETY: no argument of this call is an address.
-    result(unsafe { raw::call(syscall::RESTRICT, [descriptor as u64, rights, 0, 0]) })
+    let left = result(unsafe { raw::call(Syscall::Restrict.number(), arguments) })?;
+    Ok(Rights::try_from(left)?)
 }
 
 /// From now on connects only to remotes that lie in this network and these ports as well. `address` is an IPv4 address
@@ -200,7 +199,7 @@ pub fn restrict(descriptor: i32, rights: u64) -> Result<u64, Error> {
 pub fn restrict_connect(address: u32, prefix: u8, first_port: u16, last_port: u16) -> Result<(), Error> {
     let arguments = [u64::from(address), u64::from(prefix), u64::from(first_port), u64::from(last_port)];
     // SAFETY: no argument of this call is an address in memory.
-    result(unsafe { raw::call(syscall::RESTRICT_CONNECT, arguments) })?;
+    result(unsafe { raw::call(Syscall::RestrictConnect.number(), arguments) })?;
     Ok(())
 }
 

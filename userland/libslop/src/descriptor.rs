@@ -2,6 +2,8 @@
 
 use embedded_io::{ErrorType, Read, Write};
 
+use slopos_abi::Rights;
+
 use crate::{Error, call};
 
 /// An open descriptor. It is closed when it is dropped.
@@ -14,7 +16,7 @@ impl Descriptor {
         Descriptor(number)
     }
 
-    /// Its index in the process's descriptor table.
+    /// Its number: the index in the process's descriptor table, and above it how often that was given out before.
     pub const fn number(&self) -> i32 {
         self.0
     }
@@ -30,7 +32,7 @@ impl Descriptor {
     }
 
     /// Keeps only these rights; see [`call::restrict`] for result and errors.
-    pub fn restrict(&self, rights: u64) -> Result<u64, Error> {
+    pub fn restrict(&self, rights: Rights) -> Result<Rights, Error> {
         call::restrict(self.0, rights)
     }
 

@@ -24,10 +24,8 @@ mod descriptor;
 mod entry;
 mod error;
 mod gather;
-#[cfg(feature = "hazard")]
-pub mod hazard;
 mod poll;
-mod raw;
+pub mod raw;
 mod socket;
 mod standard;
 pub mod time;
@@ -42,7 +40,8 @@ pub use error::Error;
 pub use gather::Gather;
 pub use poll::poll;
 pub use slopos_abi as abi;
-pub use socket::{Flags, Socket};
+pub use slopos_abi::SocketFlags;
+pub use socket::Socket;
 pub use standard::{Stderr, Stdin, Stdout, print_to, stderr, stdin, stdout};
 
 /// Makes a function of type `fn(Arguments) -> i32` the program: called once, its value is the exit status.

@@ -4,29 +4,9 @@ use core::net::Ipv4Addr;
 use core::time::Duration;
 
 use embedded_io::{ErrorType, Read, Write};
-use slopos_abi::{rights, socket};
+use slopos_abi::{Rights, SocketFlags, SocketKind};
 
 use crate::{Descriptor, Error, call, time};
-
-/// How a socket behaves; fixed when it is made. The default blocks, gathers small segments and sends no probes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Flags {
-    /// Calls answer EAGAIN instead of blocking.
-    pub nonblock: bool,
-    /// Small segments leave at once.
-    pub nodelay: bool,
-    /// An idle connection is probed, so that a peer which vanished is noticed.
-    pub keepalive: bool,
-}
-
-impl Flags {
-    /// The flags as the bits of the system call.
-    pub const fn bits(self) -> u64 {
-        (if self.nonblock { socket::NONBLOCK } else { 0 })
-            | (if self.nodelay { socket::NODELAY } else { 0 })
-            | (if self.keepalive { socket::KEEPALIVE } else { 0 })
-    }
-}
 
 /// A TCP socket. Dropped, it is closed in order, in the background.
 #[derive(Debug)]
@@ -37,8 +17,8 @@ impl Socket {
     ///
     /// # Errors
     /// EACCES where the manifest grants the process no network; EMFILE where its table or its grant is full.
-    pub fn stream(flags: Flags) -> Result<Socket, Error> {
-        Ok(Socket(Descriptor::from_number(call::socket(socket::KIND_STREAM, flags.bits())?)))
+    pub fn stream(flags: SocketFlags) -> Result<Socket, Error> {
+        Ok(Socket(Descriptor::from_number(call::socket(SocketKind::Stream, flags)?)))
     }
 
     /// Connects. Without a timeout the protocol's own limit holds.
@@ -57,7 +37,7 @@ impl Socket {
     /// # Errors
     /// EBADF where something else has closed the descriptor.
     pub fn shutdown_write(&mut self) -> Result<(), Error> {
-        self.0.restrict(rights::READ)?;
+        self.0.restrict(Rights::READ)?;
         Ok(())
     }
 
@@ -89,20 +69,5 @@ impl Write for Socket {
 
     fn flush(&mut self) -> Result<(), Error> {
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_flag_has_its_bit() {
-        assert_eq!(Flags::default().bits(), 0);
-        assert_eq!(Flags { nonblock: true, ..Flags::default() }.bits(), socket::NONBLOCK);
-        assert_eq!(
-            Flags { nodelay: true, keepalive: true, nonblock: false }.bits(),
-            socket::NODELAY | socket::KEEPALIVE
-        );
     }
 }

@@ -23,7 +23,8 @@
 use core::net::Ipv4Addr;
 
 use heapless::Vec;
-use slopos_kernel::process::{PROCESSES_MAX, ProcessId};
+use slopos_abi::limits::PROCESSES_MAX;
+use slopos_kernel::process::ProcessId;
 use slopos_kernel::time::{Duration, Instant};
 
 use crate::MacAddress;
