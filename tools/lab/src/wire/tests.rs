@@ -96,3 +96,13 @@ fn options_with_impossible_lengths_are_errors() {
     }
     assert_eq!(Options::parse(&[1, 1, 0, 9, 9]), Ok(Options::default()));
 }
+
+#[test]
+fn a_frame_says_what_it_is_and_a_broken_one_that_it_is() {
+    let arp = Arp::request(STATION, Ipv4Addr::new(10, 0, 2, 15), Ipv4Addr::new(10, 0, 2, 2));
+    let mut bytes = Frame { destination: BROADCAST, source: STATION, payload: Payload::Arp(arp) }.emit();
+    assert_eq!(describe(&bytes), "broadcast arp: 10.0.2.15 asks for 10.0.2.2");
+    bytes[14] = 7;
+    assert!(describe(&bytes).starts_with("broken: not an ARP packet"));
+    assert_eq!(describe(&[0; 3]), "broken: no whole Ethernet header");
+}

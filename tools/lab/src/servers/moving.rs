@@ -1,9 +1,9 @@
 //! Servers that a test moves: a body that is complete only when the test says so, and a page that changes.
 
-use crate::HOST;
-use crate::servers::response;
-use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use super::loopback::{finish, listen, response, serve, take_head};
+use super::url;
+use std::io::Write;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -29,27 +29,15 @@ impl Steady {
     /// The loopback has no free port; the body is no longer than what is kept back.
     pub fn serve(body: Vec<u8>) -> Steady {
         assert!(body.len() > KEPT, "a body of {} bytes does not last", body.len());
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = listener.local_addr().expect("an address").port();
         let released = Arc::new(AtomicBool::new(false));
-        let gate = Arc::clone(&released);
-        let message = Arc::new(response(&body));
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                let (message, gate) = (Arc::clone(&message), Arc::clone(&gate));
-                thread::spawn(move || {
-                    if let Err(why) = stream.and_then(|stream| send(stream, &message, &gate)) {
-                        eprintln!("server: {why}");
-                    }
-                });
-            }
-        });
+        let (gate, message) = (Arc::clone(&released), Arc::new(response(&body)));
+        let port = serve(move |stream| send(stream, &message, &gate));
         Steady { port, released }
     }
 
     /// The body's address, as the board sees it.
     pub fn url(&self) -> String {
-        format!("http://{HOST}:{}/", self.port)
+        url(self.port, "")
     }
 
     /// Lets the rest of the body go.
@@ -60,7 +48,7 @@ impl Steady {
 
 /// Sends the message piece by piece: the last of it slowly, and its very end only when it is released.
 fn send(mut stream: TcpStream, message: &[u8], released: &AtomicBool) -> std::io::Result<()> {
-    take_request(&mut stream)?;
+    take_head(&mut stream)?;
     let (first, kept) = message.split_at(message.len() - KEPT);
     let last = kept.len() - PIECE.1;
     for piece in first.chunks(PIECE.0).chain(kept[..last].chunks(PIECE.1)) {
@@ -76,29 +64,9 @@ fn send(mut stream: TcpStream, message: &[u8], released: &AtomicBool) -> std::io
     finish(stream)
 }
 
-/// Reads a request's head.
-fn take_request(stream: &mut TcpStream) -> std::io::Result<()> {
-    let mut head = Vec::new();
-    let mut bytes = [0; 1024];
-    while !head.windows(4).any(|window| window == b"\r\n\r\n") {
-        match stream.read(&mut bytes)? {
-            0 => break,
-            count => head.extend_from_slice(&bytes[..count]),
-        }
-    }
-    Ok(())
-}
-
-/// Ends the stream, and waits until the peer has ended its own.
-fn finish(mut stream: TcpStream) -> std::io::Result<()> {
-    stream.shutdown(Shutdown::Write)?;
-    std::io::copy(&mut stream, &mut std::io::sink())?;
-    Ok(())
-}
-
 /// A page that can be changed, and whose server can go away and come back.
 pub struct Page {
-    address: SocketAddr,
+    port: u16,
     state: Arc<Mutex<State>>,
 }
 
@@ -113,8 +81,7 @@ impl Page {
     /// # Panics
     /// The loopback has no free port.
     pub fn serve(body: &[u8]) -> Page {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("an address");
+        let (listener, port) = listen();
         listener.set_nonblocking(true).expect("a listener that does not block");
         let state = Arc::new(Mutex::new(State { listener: Some(listener), message: response(body) }));
         let shared = Arc::clone(&state);
@@ -137,12 +104,12 @@ impl Page {
                 }
             }
         });
-        Page { address, state }
+        Page { port, state }
     }
 
     /// The page's address, as the board sees it.
     pub fn url(&self) -> String {
-        format!("http://{HOST}:{}/", self.address.port())
+        url(self.port, "")
     }
 
     /// Serves another page from now on.
@@ -160,7 +127,7 @@ impl Page {
     /// # Panics
     /// Somebody else has taken the port.
     pub fn start(&self) {
-        let listener = TcpListener::bind(self.address).expect("the port that was ours");
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).expect("the port that was ours");
         listener.set_nonblocking(true).expect("a listener that does not block");
         self.state.lock().unwrap_or_else(PoisonError::into_inner).listener = Some(listener);
     }
@@ -168,7 +135,7 @@ impl Page {
 
 fn answer_with(mut stream: TcpStream, message: &[u8]) -> std::io::Result<()> {
     stream.set_nonblocking(false)?;
-    take_request(&mut stream)?;
+    take_head(&mut stream)?;
     stream.write_all(message)?;
     finish(stream)
 }

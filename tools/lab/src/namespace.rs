@@ -1,4 +1,4 @@
-//! A network namespace of our own, with a tap in it: no traffic of a measure leaves it.
+//! A network namespace of our own, with a tap in it: no traffic of a measure or a test leaves it.
 
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -15,7 +15,7 @@ pub const SERVER: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
 pub const TAP: &str = "tap0";
 
 /// What our namespaces' names begin with; the process's number follows, and the namespace's own.
-const PREFIX: &str = "slopos-bench-";
+const PREFIX: &str = "slopos-lab-";
 
 /// A namespace, up to the end of this value.
 #[derive(Debug)]
@@ -24,16 +24,30 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// Makes a namespace with its loopback and its tap up. What killed benchmarks have left is removed first.
+    /// Whether this machine lets us make one.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn is_allowed() -> Result<()> {
+        drop(Namespace::add()?);
+        Ok(())
+    }
+
+    /// A namespace with nothing in it.
+    fn add() -> Result<Namespace> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("{PREFIX}{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        ip(&["netns", "add", &name])?;
+        Ok(Namespace { name })
+    }
+
+    /// Makes a namespace with its loopback and its tap up. What killed tools have left is removed first.
     ///
     /// # Errors
     /// Namespaces or taps may not be made here, or `ip` is not installed.
     pub fn new() -> Result<Namespace> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
         remove_abandoned()?;
-        let name = format!("{PREFIX}{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        ip(&["netns", "add", &name])?;
-        let namespace = Namespace { name };
+        let namespace = Namespace::add()?;
         // Otherwise the server would remember from one connection to the next what the path to the guest is like.
         namespace.set("ipv4/tcp_no_metrics_save", "1")?;
         // Solicitations of IPv6 would be frames that no measure asked for. A kernel without IPv6 sends none.
@@ -91,24 +105,32 @@ impl Namespace {
     /// # Errors
     /// The namespace cannot be entered.
     pub fn within<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T> {
-        let path = PathBuf::from("/run/netns").join(&self.name);
-        // A namespace is entered by a thread, so a thread of its own does it and none has to come back.
-        std::thread::scope(|scope| {
-            let thread = scope.spawn(|| {
-                let file = File::open(&path).with_context(|| format!("the namespace {}", path.display()))?;
-                move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
-                    .context("the namespace cannot be entered")?;
-                Ok(work())
-            });
-            thread.join().map_err(|_| anyhow!("the work in the namespace {} panicked", self.name))?
-        })
+        within(&self.name, work)
     }
+}
+
+/// Carries out `work` in the network namespace of this name, as [`Namespace::within`] does.
+///
+/// # Errors
+/// The namespace cannot be entered.
+pub fn within<T: Send>(name: &str, work: impl FnOnce() -> T + Send) -> Result<T> {
+    let path = PathBuf::from("/run/netns").join(name);
+    // A namespace is entered by a thread, so a thread of its own does it and none has to come back.
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            let file = File::open(&path).with_context(|| format!("the namespace {}", path.display()))?;
+            move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
+                .context("the namespace cannot be entered")?;
+            Ok(work())
+        });
+        thread.join().map_err(|_| anyhow!("the work in the namespace {name} panicked"))?
+    })
 }
 
 impl Drop for Namespace {
     fn drop(&mut self) {
         if let Err(why) = ip(&["netns", "del", &self.name]) {
-            eprintln!("bench: the namespace {} stays: {why:#}", self.name);
+            eprintln!("lab: the namespace {} stays: {why:#}", self.name);
         }
     }
 }
@@ -122,7 +144,7 @@ fn ip(arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Removes the namespaces of benchmarks that run no longer.
+/// Removes the namespaces of tools that run no longer.
 fn remove_abandoned() -> Result<()> {
     let Ok(entries) = fs::read_dir("/run/netns") else {
         // The first namespace of the machine makes the folder.
@@ -137,7 +159,7 @@ fn remove_abandoned() -> Result<()> {
     Ok(())
 }
 
-/// Whether a name is that of a benchmark's namespace whose process does not live any more.
+/// Whether a name is that of a namespace of ours whose process does not live any more.
 fn abandoned(name: &str, lives: impl Fn(&str) -> bool) -> bool {
     let numbers = name.strip_prefix(PREFIX).and_then(|rest| rest.split_once('-'));
     numbers.is_some_and(|(pid, count)| pid.parse::<u32>().is_ok() && count.parse::<u32>().is_ok() && !lives(pid))
@@ -150,8 +172,8 @@ mod tests {
     #[test]
     fn only_dead_benchmarks_lose_their_namespace() {
         let lives = |pid: &str| pid == "7";
-        assert!(abandoned("slopos-bench-8-0", lives));
-        for name in ["slopos-bench-7-3", "slopos-8-0", "slopos-bench-", "slopos-bench-8", "slopos-bench-x-1", "other"] {
+        assert!(abandoned("slopos-lab-8-0", lives));
+        for name in ["slopos-lab-7-3", "slopos-8-0", "slopos-lab-", "slopos-lab-8", "slopos-lab-x-1", "other"] {
             assert!(!abandoned(name, lives), "{name}");
         }
     }

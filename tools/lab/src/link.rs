@@ -11,7 +11,7 @@ use tempfile::TempDir;
 const LARGEST_FRAME: usize = 65_536;
 
 /// How long a board may leave its frames untaken before a send fails: longer than any board without buffers.
-const PATIENCE: Duration = Duration::from_secs(5);
+const SEND_LIMIT: Duration = Duration::from_secs(5);
 
 /// Our end of a wire.
 pub struct Link {
@@ -29,7 +29,7 @@ impl Link {
     /// # Errors
     /// The folder for temporary files cannot be written.
     pub fn new() -> Result<Link> {
-        let folder = tempfile::Builder::new().prefix("netlab-").tempdir().context("cannot make a temporary folder")?;
+        let folder = tempfile::Builder::new().prefix("lab-").tempdir().context("cannot make a temporary folder")?;
         let (own, peer) = (folder.path().join("lab"), folder.path().join("board"));
         let mut link = Link::between(&own, &peer)?;
         link._folder = Some(folder);
@@ -42,7 +42,7 @@ impl Link {
     /// The socket cannot be made.
     pub fn between(own: &Path, peer: &Path) -> Result<Link> {
         let socket = UnixDatagram::bind(own).with_context(|| format!("cannot make the socket {}", own.display()))?;
-        socket.set_write_timeout(Some(PATIENCE))?;
+        socket.set_write_timeout(Some(SEND_LIMIT))?;
         let (own, peer) = (own.to_owned(), peer.to_owned());
         Ok(Link { socket, own, peer, buffer: vec![0; LARGEST_FRAME], _folder: None })
     }
@@ -87,10 +87,13 @@ impl Link {
     }
 }
 
+/// A path as a value among QEMU's options, where a comma would begin the next key.
+pub fn escape(path: &Path) -> String {
+    path.to_string_lossy().replace(',', ",,")
+}
+
 /// QEMU's `-netdev`, without its id, for a board that has its socket at `own` and its peer's at `peer`.
 pub fn netdev(own: &Path, peer: &Path) -> String {
-    // A comma would begin the next key.
-    let escape = |path: &Path| path.to_string_lossy().replace(',', ",,");
     let (local, remote) = (escape(own), escape(peer));
     format!("dgram,local.type=unix,local.path={local},remote.type=unix,remote.path={remote}")
 }
@@ -109,7 +112,7 @@ mod tests {
         for length in [0, 1, 1514, 65_000] {
             let frame = vec![7; length];
             assert!(one.send(&frame).expect("sent"));
-            assert_eq!(two.receive(Instant::now() + PATIENCE).expect("received"), Some(frame));
+            assert_eq!(two.receive(Instant::now() + SEND_LIMIT).expect("received"), Some(frame));
         }
         assert_eq!(two.receive(Instant::now()).expect("nothing"), None);
     }

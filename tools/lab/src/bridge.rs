@@ -1,15 +1,15 @@
 //! A bridge between two wires, each of them a QEMU or a tap, over a bad wire in each direction.
 
-use crate::impair::{Counters, Impairment, Profile};
+use crate::chance::Random;
+use crate::impair::{Channel, Counters, Impairments};
+use crate::namespace;
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::cell::Cell;
-use std::fs::File;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixDatagram;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -25,7 +25,7 @@ const SHORT_NAP: Duration = Duration::from_millis(1);
 /// For how long a frame that has arrived waits for an end that has no room. QEMU's socket holds ten datagrams, so that
 /// a burst has to wait; an end that takes nothing for so long is a board without buffers, and loses frames as such a
 /// board on a real wire does.
-const PATIENCE: Duration = Duration::from_millis(100);
+const ROOM_LIMIT: Duration = Duration::from_millis(100);
 
 /// Room for the largest frame.
 const LARGEST_FRAME: usize = 65_536;
@@ -91,21 +91,10 @@ impl End {
                 Ok(End::Datagram(socket, peer.clone(), Cell::new(false)))
             }
             Address::Tap(name, namespace) => {
-                let name = name.clone();
                 let device = match namespace {
-                    None => open_tap(&name),
-                    Some(namespace) => {
-                        let path = Path::new("/run/netns").join(namespace);
-                        // A thread of its own goes into the namespace; the interface stays usable outside.
-                        let thread = std::thread::spawn(move || -> Result<SyncDevice> {
-                            let file =
-                                File::open(&path).with_context(|| format!("the namespace {}", path.display()))?;
-                            move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
-                                .context("the namespace cannot be entered")?;
-                            open_tap(&name)
-                        });
-                        thread.join().map_err(|_| anyhow!("the thread that opens the tap died"))?
-                    }
+                    None => open_tap(name),
+                    // The interface stays usable outside.
+                    Some(namespace) => namespace::within(namespace, || open_tap(name))?,
                 }?;
                 Ok(End::Tap(device))
             }
@@ -158,49 +147,80 @@ fn open_tap(name: &str) -> Result<SyncDevice> {
 
 /// A bridge: two ends, and what happens to frames on their way.
 pub struct Bridge {
-    left: End,
-    right: End,
-    to_right: Impairment,
-    to_left: Impairment,
-    unsent: u64,
+    /// The left end and the right one, which are those of the channel.
+    ends: [End; 2],
+    channel: Channel,
+    /// What the fates of frames are drawn from: for each direction its own, so that one does not depend on how many
+    /// frames there are in the other.
+    randoms: [Random; 2],
+    began: Instant,
+    not_taken: u64,
+}
+
+/// What a bridge has to say at its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Carried {
+    /// What became of the frames to the right.
+    pub to_right: Counters,
+    /// What became of those to the left.
+    pub to_left: Counters,
+    /// Frames that had arrived and that an end did not take. Nobody asked for that loss.
+    pub not_taken: u64,
 }
 
 impl Bridge {
-    /// A bridge whose two directions are as bad as these profiles say.
-    pub fn new(left: End, right: End, to_right: Profile, to_left: Profile, seed: u64) -> Bridge {
-        let (to_right, to_left) = (Impairment::new(to_right, seed), Impairment::new(to_left, !seed));
-        Bridge { left, right, to_right, to_left, unsent: 0 }
+    /// A bridge that treats frames so: first those to the right, then those to the left.
+    pub fn new(left: End, right: End, impairments: [Impairments; 2], seed: u64) -> Bridge {
+        Bridge {
+            ends: [left, right],
+            channel: Channel::new(impairments),
+            randoms: [Random::new(seed), Random::new(!seed)],
+            began: Instant::now(),
+            not_taken: 0,
+        }
+    }
+
+    /// Carries frames while `work` goes on, and gives its result.
+    ///
+    /// # Errors
+    /// An end fails, or the work does.
+    pub fn during<T>(mut self, work: impl FnOnce() -> Result<T>) -> Result<(T, Carried)> {
+        /// Stops the bridge even where the work panics.
+        struct AtEnd<'s>(&'s AtomicBool);
+        impl Drop for AtEnd<'_> {
+            fn drop(&mut self) {
+                self.0.store(true, Ordering::Relaxed);
+            }
+        }
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let at_end = AtEnd(&stop);
+            let bridge = scope.spawn(|| self.run(&stop));
+            let result = work();
+            drop(at_end);
+            let carried = bridge.join().map_err(|_| anyhow!("the bridge panicked"))??;
+            Ok((result?, carried))
+        })
     }
 
     /// Carries frames until `stop` is set.
     ///
     /// # Errors
     /// An end fails.
-    pub fn run(&mut self, stop: &AtomicBool) -> Result<()> {
+    pub fn run(&mut self, stop: &AtomicBool) -> Result<Carried> {
         let mut buffer = vec![0; LARGEST_FRAME];
         // Whether frames that have arrived wait for room, at the left end and at the right one.
         let mut waiting = [false; 2];
         while !stop.load(Ordering::Relaxed) {
-            let now = Instant::now();
-            let until = |wire: &Impairment, waits: bool| match wire.next_at() {
-                _ if waits => SHORT_NAP,
-                Some(at) => at.saturating_duration_since(now).min(NAP),
-                None => NAP,
-            };
-            let nap = until(&self.to_left, waiting[0]).min(until(&self.to_right, waiting[1]));
-            let time = Timespec { tv_sec: 0, tv_nsec: nap.as_nanos() as _ };
-            let interest = |waits| if waits { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
-            let mut waits = [(&self.left, waiting[0]), (&self.right, waiting[1])]
-                .map(|(end, waits)| PollFd::from_borrowed_fd(end.descriptor(), interest(waits)));
-            match poll(&mut waits, Some(&time)) {
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(why) => return Err(why).context("waiting for frames"),
-            }
-            for (from, wire) in [(&self.left, &mut self.to_right), (&self.right, &mut self.to_left)] {
+            self.sleep(waiting)?;
+            for (from, end) in self.ends.iter().enumerate() {
                 // A bound, so that a flood in one direction does not keep the other one waiting.
                 for _ in 0..64 {
-                    match from.receive(&mut buffer) {
-                        Ok(frame) => wire.put(frame, Instant::now()),
+                    match end.receive(&mut buffer) {
+                        Ok(frame) => {
+                            let now = self.began.elapsed().as_micros() as u64;
+                            self.channel.send(from, frame, now, &mut self.randoms[from]);
+                        }
                         Err(why) if why.kind() == ErrorKind::WouldBlock => break,
                         Err(why) if why.kind() == ErrorKind::Interrupted => break,
                         // What a connected socket says once after its peer has gone.
@@ -209,44 +229,56 @@ impl Bridge {
                     }
                 }
             }
-            let now = Instant::now();
-            waiting = [(&self.left, &mut self.to_left), (&self.right, &mut self.to_right)].map(|(to, wire)| {
-                let (waits, lost) = deliver(to, wire, now);
-                self.unsent += lost;
-                waits
-            });
+            waiting = [self.deliver(0), self.deliver(1)];
         }
-        Ok(())
+        let (to_right, to_left) = (self.channel.counters(0), self.channel.counters(1));
+        Ok(Carried { to_right, to_left, not_taken: self.not_taken })
     }
 
-    /// What became of the frames to the right, of those to the left, and how many an end did not take.
-    pub fn counters(&self) -> (Counters, Counters, u64) {
-        (self.to_right.counters(), self.to_left.counters(), self.unsent)
+    /// The channel's time. A frame is on the channel for a microsecond at least, which nobody waits for.
+    fn now_us(&self) -> u64 {
+        self.began.elapsed().as_micros() as u64 + 1
     }
-}
 
-/// Gives an end what has arrived for it by now. Returns whether some of it has to wait for room, and how many frames
-/// the end did not take.
-fn deliver(to: &End, wire: &mut Impairment, now: Instant) -> (bool, u64) {
-    let mut lost = 0;
-    while let Some((frame, at)) = wire.arrived(now) {
-        match to.send(frame) {
-            Sent::Taken => {}
-            Sent::Later if now.saturating_duration_since(at) < PATIENCE => return (true, lost),
-            Sent::Later | Sent::Lost => lost += 1,
+    /// Sleeps until there may be something to do: a frame comes or arrives, or an end has room for those that wait.
+    fn sleep(&self, waiting: [bool; 2]) -> Result<()> {
+        let now = self.now_us();
+        let until = |end: usize| match self.channel.next(end) {
+            _ if waiting[end] => SHORT_NAP,
+            Some((at, _)) => Duration::from_micros(at.saturating_sub(now)).min(NAP),
+            None => NAP,
+        };
+        let nap = until(0).min(until(1));
+        let time = Timespec { tv_sec: 0, tv_nsec: nap.as_nanos() as _ };
+        let interest = |waits| if waits { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
+        let mut waits = [0, 1].map(|end| PollFd::from_borrowed_fd(self.ends[end].descriptor(), interest(waiting[end])));
+        match poll(&mut waits, Some(&time)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(why) => Err(why).context("waiting for frames"),
         }
-        // It was looked at above, and is gone now.
-        drop(wire.take(now));
     }
-    (false, lost)
+
+    /// Gives an end what has arrived for it by now. Answers whether some of it has to wait for room.
+    fn deliver(&mut self, to: usize) -> bool {
+        let now = self.now_us();
+        while let Some((at, frame)) = self.channel.next(to).filter(|(at, _)| *at <= now) {
+            match self.ends[to].send(frame) {
+                Sent::Taken => {}
+                Sent::Later if Duration::from_micros(now - at) < ROOM_LIMIT => return true,
+                Sent::Later | Sent::Lost => self.not_taken += 1,
+            }
+            // It was looked at above, and is gone now.
+            drop(self.channel.take(to, now));
+        }
+        false
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::link::Link;
-    use std::sync::Arc;
-    use std::thread::JoinHandle;
+    use std::path::Path;
 
     #[test]
     fn ends_have_names() {
@@ -267,72 +299,71 @@ mod tests {
         let mut two = Link::between(&path("two"), &path("right")).expect("a socket");
         let left = End::open(&Address::Datagram(path("left"), path("one"))).expect("an end");
         let right = End::open(&Address::Datagram(path("right"), path("two"))).expect("an end");
-        let to_right = Profile { delay: Duration::from_millis(50), ..Profile::default() };
-        let to_left = Profile { loss: 1000, ..Profile::default() };
-        let mut bridge = Bridge::new(left, right, to_right, to_left, 1);
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let thread = std::thread::spawn(move || bridge.run(&stopped).map(|()| bridge.counters()));
-        let begin = Instant::now();
-        assert!(one.send(b"there").expect("sent") && two.send(b"back").expect("sent"));
-        let frame = two.receive(begin + Duration::from_secs(10)).expect("received");
-        assert_eq!(frame.as_deref(), Some(&b"there"[..]));
-        assert!(begin.elapsed() >= Duration::from_millis(50));
-        assert_eq!(one.receive(Instant::now() + Duration::from_millis(100)).expect("nothing"), None);
-        stop.store(true, Ordering::Relaxed);
-        let (to_right, to_left, unsent) = thread.join().expect("a thread").expect("no error");
-        assert_eq!((to_right.given, to_left.lost, to_left.given, unsent), (1, 1, 0, 0));
+        let to_right = Impairments { delay_us: 50_000, ..Impairments::default() };
+        let to_left = Impairments { loss: 1000, ..Impairments::default() };
+        let bridge = Bridge::new(left, right, [to_right, to_left], 1);
+        let exchange = || {
+            let begin = Instant::now();
+            assert!(one.send(b"there")? && two.send(b"back")?);
+            let frame = two.receive(begin + Duration::from_secs(10))?;
+            assert_eq!(frame.as_deref(), Some(&b"there"[..]));
+            assert!(begin.elapsed() >= Duration::from_millis(50));
+            assert_eq!(one.receive(Instant::now() + Duration::from_millis(100))?, None);
+            Ok(())
+        };
+        let ((), Carried { to_right, to_left, not_taken }) = bridge.during(exchange).expect("no error");
+        assert_eq!((to_right.arrived, to_left.lost, to_left.arrived, not_taken), (1, 1, 0, 0));
     }
 
-    /// A bridge without delays, in a thread that gives its counters when it is stopped, and the two wires to it.
-    fn bridged(folder: &Path) -> (Link, Link, Arc<AtomicBool>, JoinHandle<Result<u64>>) {
+    /// A bridge without delays, and the two wires to it.
+    fn bridged(folder: &Path) -> (Link, Link, Bridge) {
         let path = |name: &str| folder.join(name);
         let one = Link::between(&path("one"), &path("left")).expect("a socket");
         let two = Link::between(&path("two"), &path("right")).expect("a socket");
         let left = End::open(&Address::Datagram(path("left"), path("one"))).expect("an end");
         let right = End::open(&Address::Datagram(path("right"), path("two"))).expect("an end");
-        let mut bridge = Bridge::new(left, right, Profile::default(), Profile::default(), 1);
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let thread = std::thread::spawn(move || bridge.run(&stopped).map(|()| bridge.counters().2));
-        (one, two, stop, thread)
+        (one, two, Bridge::new(left, right, [Impairments::default(); 2], 1))
     }
 
     #[test]
     fn a_burst_waits_for_an_end_that_is_slow() {
         let folder = tempfile::tempdir().expect("a folder");
-        let (one, mut two, stop, thread) = bridged(folder.path());
-        // Far more than a datagram socket holds. The other end begins late, but soon enough.
-        for number in 0..1_000_u32 {
-            assert!(one.send(&number.to_be_bytes()).expect("sent"));
-        }
-        std::thread::sleep(PATIENCE / 4);
-        for number in 0..1_000_u32 {
-            let frame = two.receive(Instant::now() + Duration::from_secs(10)).expect("no error");
-            assert_eq!(frame.as_deref(), Some(&number.to_be_bytes()[..]));
-        }
-        stop.store(true, Ordering::Relaxed);
-        assert_eq!(thread.join().expect("a thread").expect("no error"), 0);
+        let (one, mut two, bridge) = bridged(folder.path());
+        let burst = || {
+            // Far more than a datagram socket holds. The other end begins late, but soon enough.
+            for number in 0..1_000_u32 {
+                assert!(one.send(&number.to_be_bytes())?);
+            }
+            std::thread::sleep(ROOM_LIMIT / 4);
+            for number in 0..1_000_u32 {
+                let frame = two.receive(Instant::now() + Duration::from_secs(10))?;
+                assert_eq!(frame.as_deref(), Some(&number.to_be_bytes()[..]));
+            }
+            Ok(())
+        };
+        assert_eq!(bridge.during(burst).expect("no error").1.not_taken, 0);
     }
 
     #[test]
     fn an_end_that_takes_nothing_loses_and_one_that_comes_back_is_found() {
         let folder = tempfile::tempdir().expect("a folder");
-        let (one, two, stop, thread) = bridged(folder.path());
-        for number in 0..100_u8 {
-            assert!(one.send(&[number]).expect("sent"));
-        }
-        std::thread::sleep(PATIENCE * 3);
-        drop(two);
-        std::fs::remove_file(folder.path().join("two")).expect("the old socket");
-        assert!(one.send(b"nobody").expect("sent"));
-        std::thread::sleep(PATIENCE);
-        let mut two = Link::between(&folder.path().join("two"), &folder.path().join("right")).expect("a socket");
-        assert!(one.send(b"again").expect("sent"));
-        let frame = two.receive(Instant::now() + Duration::from_secs(10)).expect("no error");
-        assert_eq!(frame.as_deref(), Some(&b"again"[..]));
-        stop.store(true, Ordering::Relaxed);
-        let lost = thread.join().expect("a thread").expect("no error");
+        let (one, two, bridge) = bridged(folder.path());
+        let absence = || {
+            for number in 0..100_u8 {
+                assert!(one.send(&[number])?);
+            }
+            std::thread::sleep(ROOM_LIMIT * 3);
+            drop(two);
+            std::fs::remove_file(folder.path().join("two"))?;
+            assert!(one.send(b"nobody")?);
+            std::thread::sleep(ROOM_LIMIT);
+            let mut two = Link::between(&folder.path().join("two"), &folder.path().join("right"))?;
+            assert!(one.send(b"again")?);
+            let frame = two.receive(Instant::now() + Duration::from_secs(10))?;
+            assert_eq!(frame.as_deref(), Some(&b"again"[..]));
+            Ok(())
+        };
+        let lost = bridge.during(absence).expect("no error").1.not_taken;
         assert!((50..=100).contains(&lost), "{lost}");
     }
 }

@@ -32,6 +32,12 @@ impl Arp {
         Arp { operation: 2, sender_mac, sender, target_mac, target }
     }
 
+    /// The reply of who has `address` at the station `mac`, where this is a request for it.
+    pub fn answer(&self, address: Ipv4Addr, mac: Mac) -> Option<Arp> {
+        let asks = self.operation == 1 && self.target == address;
+        asks.then(|| Arp::reply(mac, address, self.sender_mac, self.sender))
+    }
+
     /// Whether it is a request of RFC 5227 section 2.1.1 whether `address` is in use.
     pub fn is_probe_for(&self, address: Ipv4Addr) -> bool {
         self.operation == 1 && self.sender.is_unspecified() && self.target == address

@@ -1,6 +1,8 @@
 //! DHCP messages (RFC 2131 section 2) with their options (RFC 2132).
 
-use super::{Mac, array, long, word};
+use super::ipv4::Body;
+use super::udp::Message;
+use super::{BROADCAST, Frame, Ipv4, Mac, Payload, Udp, array, long, word};
 use std::net::Ipv4Addr;
 
 /// Message types (RFC 2132 section 9.6).
@@ -121,6 +123,23 @@ impl Dhcp {
             file: Vec::new(),
             options,
         }
+    }
+
+    /// The type of message that a client's is answered by, where a server answers it.
+    pub fn answer_type(&self) -> Option<u8> {
+        match self.kind()? {
+            kind::DISCOVER => Some(kind::OFFER),
+            kind::REQUEST => Some(kind::ACK),
+            _ => None,
+        }
+    }
+
+    /// A server's message in a frame from its router's station: to everybody, or to the address in it.
+    pub fn framed(self, server: Ipv4Addr, router: Mac, broadcast: bool) -> Frame {
+        let (address, destination) = if broadcast { (Ipv4Addr::BROADCAST, BROADCAST) } else { (self.yours, self.mac) };
+        let datagram = Udp { source: 67, destination: 68, message: Message::Dhcp(self) };
+        let payload = Payload::Ipv4(Ipv4::new(server, address, Body::Udp(datagram)));
+        Frame { destination, source: router, payload }
     }
 
     /// The value of an option.

@@ -203,11 +203,11 @@ impl Types {
     }
 }
 
-/// Reads all of a kernel's debugging information.
+/// Reads all of an ELF's debugging information.
 ///
 /// # Errors
 /// It is malformed.
-pub fn read(file: &ElfFile64<'_, object::LittleEndian>) -> Result<Types> {
+pub(crate) fn read(file: &ElfFile64<'_, object::LittleEndian>) -> Result<Types> {
     let sections = |id: gimli::SectionId| -> Result<Cow<'_, [u8]>> {
         Ok(match file.section_by_name(id.name()) {
             Some(section) => section.uncompressed_data()?,
@@ -392,7 +392,7 @@ impl<'d> Walk<'_, 'd> {
             _ => String::new(),
         };
         let whole = format!("{folder}{name}");
-        Ok(format!("{}:{line}", short(&whole)))
+        Ok(format!("{}:{line}", crate::source_file(&whole)))
     }
 
     fn name(&self, entry: &Entry<'_, 'd>) -> Result<Option<String>> {
@@ -425,28 +425,9 @@ impl<'d> Walk<'_, 'd> {
     }
 }
 
-/// A source file's name as it says enough: from the root of the tree; of a package its folder and the file in it; of what
-/// a build script wrote the bare file, for its folder's name changes from build to build.
-fn short(path: &str) -> &str {
-    if let Some((_, written)) = path.split_once("/out/") {
-        return written;
-    }
-    match path.rmatch_indices('/').nth(2) {
-        Some((at, _)) if path.starts_with('/') => &path[at + 1..],
-        _ => path,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_source_file_has_a_short_name() {
-        assert_eq!(short("boards/qemu_q35/src/main.rs"), "boards/qemu_q35/src/main.rs");
-        assert_eq!(short("/x/registry/src/static_cell-2.1.1/src/lib.rs"), "static_cell-2.1.1/src/lib.rs");
-        assert_eq!(short("/x/target/build/board-0123/out/processes.rs"), "processes.rs");
-    }
 
     /// Types numbered from 0, each holding values of those named.
     fn holding(inner: &[&[usize]]) -> Types {

@@ -1,15 +1,11 @@
-//! The kernel's ELF: its sections, its symbols, the build id and the manifest that it carries.
+//! A kernel's ELF as it lies in memory: its sections, its symbols, its build id.
 
-use crate::dwarf::{self, Types};
+use crate::types::{self, Types};
 use anyhow::{Context, Result, bail, ensure};
 use object::elf::{PF_W, PT_LOAD, SHF_ALLOC};
 use object::read::elf::{ElfFile64, FileHeader as _, ProgramHeader as _};
 use object::{LittleEndian, Object as _, ObjectSection as _, ObjectSymbol as _, SectionFlags, SymbolKind};
-use slopos_manifest::Expanded;
-use std::path::Path;
 
-/// Name of the section that holds the manifest.
-const MANIFEST: &str = ".manifest";
 /// Name of the section that holds the build id.
 const BUILD_ID: &str = ".note.gnu.build-id";
 
@@ -93,30 +89,12 @@ pub struct Segment {
 }
 
 impl Image {
-    /// Reads a kernel, and the manifest in it.
-    ///
-    /// # Errors
-    /// The file is not an ELF of this kind, or was built without a manifest, a build id or debugging information.
-    pub fn read(path: &Path) -> Result<(Image, Expanded)> {
-        let bytes = std::fs::read(path).with_context(|| format!("cannot read {}; run ./just build", path.display()))?;
-        Image::parse(&bytes).with_context(|| path.display().to_string())
-    }
-
     /// Reads a kernel from the bytes of its file.
     ///
     /// # Errors
-    /// As [`Image::read`].
-    pub fn parse(bytes: &[u8]) -> Result<(Image, Expanded)> {
+    /// The file is not an ELF of this kind, or was built without a build id or debugging information.
+    pub fn parse(bytes: &[u8]) -> Result<Image> {
         let file = ElfFile64::<LittleEndian>::parse(bytes).context("not a 64-bit ELF")?;
-        let section = |name: &str| -> Result<Vec<u8>> {
-            let section = file.section_by_name(name).with_context(|| format!("the section {name} is missing"))?;
-            Ok(section.data().with_context(|| format!("the section {name}"))?.to_vec())
-        };
-        let manifest = String::from_utf8(section(MANIFEST)?).with_context(|| format!("the section {MANIFEST}"))?;
-        let manifest = match Expanded::from_json(&manifest) {
-            Ok(manifest) => manifest,
-            Err(why) => bail!("the manifest in the ELF cannot be read: {why}"),
-        };
         let note = file.section_by_name(BUILD_ID).with_context(|| format!("the section {BUILD_ID} is missing"))?;
         let build_id = file.build_id()?.context("the build id is missing")?;
         let segments = segments(&file, bytes)?;
@@ -125,11 +103,11 @@ impl Image {
             symbols: symbols(&file)?,
             segments: segments.into_iter().map(|(segment, _)| segment).collect(),
             build_id: build_id.to_vec(),
-            build_id_note: Note { address: note.address(), bytes: section(BUILD_ID)? },
-            types: dwarf::read(&file).context("the debugging information")?,
+            build_id_note: Note { address: note.address(), bytes: section(bytes, BUILD_ID)?.to_vec() },
+            types: types::read(&file).context("the debugging information")?,
         };
         image.check()?;
-        Ok((image, manifest))
+        Ok(image)
     }
 
     /// Checks that what it holds can be counted with: that nothing ends beyond all memory, and segments are in their order.
@@ -159,7 +137,7 @@ impl Image {
 
     /// The build id as it is usually written.
     pub fn build_id_text(&self) -> String {
-        hexadecimal(&self.build_id)
+        crate::hexadecimal(&self.build_id)
     }
 
     /// The physical address of a virtual one; `None` outside the image.
@@ -176,9 +154,14 @@ impl Image {
     }
 }
 
-/// Bytes as two digits each.
-pub fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// What the section of this name holds, in the bytes of an ELF.
+///
+/// # Errors
+/// The bytes are no ELF, or it has no such section.
+pub fn section<'b>(bytes: &'b [u8], name: &str) -> Result<&'b [u8]> {
+    let file = ElfFile64::<LittleEndian>::parse(bytes).context("not a 64-bit ELF")?;
+    let section = file.section_by_name(name).with_context(|| format!("the section {name} is missing"))?;
+    section.data().with_context(|| format!("the section {name}"))
 }
 
 /// The loaded segments with their flags.

@@ -1,4 +1,4 @@
-//! Frames, written and read by this crate's own code: a peer that shared the board's would share its mistakes.
+//! Frames, written and read by code of the laboratory's own: a peer that shared the board's would share its mistakes.
 //!
 //! Fields that a hostile peer sets wrongly are public, so a script writes a [`Frame`] as it likes, and changes the
 //! bytes of [`Frame::emit`] where even that does not reach. [`Frame::parse`] is strict: it is for what the board sends,
@@ -116,6 +116,11 @@ impl Frame {
         };
         if self.destination == BROADCAST { format!("broadcast {what}") } else { what }
     }
+}
+
+/// What a frame says, for a person, or what is wrong with it.
+pub fn describe(bytes: &[u8]) -> String {
+    Frame::parse(bytes).map_or_else(|why| format!("broken: {why}"), |frame| frame.describe())
 }
 
 /// The Internet checksum (RFC 1071) of the parts one after the other; each but the last must have an even length.
