@@ -7,8 +7,9 @@ use regex::RegexSet;
 
 use crate::files;
 
-/// Someone's home or work folder, and numbers of what was asked for elsewhere.
-const UNWANTED: [&str; 4] = [
+/// Someone's home or work folder, numbers of what was asked for elsewhere, and what a merge leaves where it stopped.
+const UNWANTED: [&str; 5] = [
+    r"^(<<<<<<<|>>>>>>>) ",
     r"/(home|Users)/[a-z]",
     r"(^|[^\w}])/(root|work)/\w",
     r"(?i)\b(issue|ticket|task|pull request)s? ?#?\d",
