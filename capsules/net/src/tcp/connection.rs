@@ -3,8 +3,6 @@
 
 mod calls;
 
-pub use calls::{ConnectParameters, Readiness, SocketFlags};
-
 use slopos_kernel::time::Instant;
 
 use crate::tcp::arrival::Arrival;
@@ -16,6 +14,7 @@ use crate::tcp::due::{Due, Span, Why};
 use crate::tcp::endpoint::Endpoint;
 use crate::tcp::handshake;
 use crate::tcp::keep_alive::KeepAlive;
+use crate::tcp::parameters::SocketFlags;
 use crate::tcp::receiver::{Accepted, Copied, Incoming, Receiver};
 use crate::tcp::reset::{ResetReply, reset_for};
 use crate::tcp::sender::Sender;

@@ -1,5 +1,7 @@
 //! No two files depend on each other in a circle; `slopos_tree::modules` says what counts as a dependency.
 
+use std::path::Path;
+
 use slopos_tree::modules::{self, Methods};
 use slopos_tree::{files, packages};
 
@@ -28,6 +30,18 @@ fn no_files_of_a_crate_depend_on_each_other_in_a_circle() {
     assert!(told.is_empty(), "files that depend on each other in a circle:\n{told}");
     let gone: Vec<_> = known.iter().filter(|line| !found.iter().any(|found| found == *line)).collect();
     assert!(gone.is_empty(), "no circle any more, so take it from the list: {gone:#?}");
+}
+
+/// Inside tcp/ methods count too: a type whose methods are spread over files is no way round the rule.
+#[test]
+fn no_arrow_points_up_inside_tcp() {
+    let root = files::root();
+    let tcp = Path::new("capsules/net/src/tcp");
+    let graph = modules::read(&root, "capsules/net/src/lib.rs".as_ref(), Methods::Apart).unwrap();
+    assert!(graph.files.iter().filter(|file| file.starts_with(tcp)).count() > 10);
+    let told: Vec<String> =
+        graph.cycles(|file| file.starts_with(tcp)).iter().map(|group| graph.explain(group).join("\n")).collect();
+    assert!(told.is_empty(), "circles inside tcp/:\n{}", told.join("\n\n"));
 }
 
 /// What each layer may stand on: folders, by what their path begins with. Build scripts and tests are left out.
