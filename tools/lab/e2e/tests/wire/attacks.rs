@@ -1,6 +1,7 @@
 //! Segments that somebody else sends, who guesses at the connection (RFC 5961).
 
-use crate::{Scene, ms, noise};
+use crate::{Scene, ms};
+use slopos_lab::files;
 use slopos_lab::servers::response;
 use slopos_lab::wire::tcp::{ACK, FIN, PSH, RST, SYN, Tcp};
 use slopos_netlab::Offer;
@@ -12,7 +13,7 @@ use slopos_netlab::lab::{BOARD, REMOTE, SOON};
 fn survives(answered: bool, forge: impl Fn(&slopos_netlab::Server) -> Tcp) {
     let mut scene = Scene::fetching();
     let mut server = scene.accept(Offer::default());
-    let body = noise(4000);
+    let body = files::bytes(4000);
     let bytes = response(&body);
     server.reply(&mut scene.lab, &bytes[..1000]);
     scene.lab.during(ms(50));
