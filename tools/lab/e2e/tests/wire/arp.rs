@@ -65,8 +65,7 @@ fn a_neighbour_is_spoken_to_directly() {
 
 #[test]
 fn a_router_that_moves_is_followed() {
-    let mut scene = Scene::fetching();
-    let mut server = scene.accept(Offer::default());
+    let (mut scene, mut server) = Scene::connected(Offer::default());
     let body = files::bytes(20_000);
     let bytes = response(&body);
     server.reply(&mut scene.lab, &bytes[..10_000]);
@@ -84,8 +83,7 @@ fn a_router_that_moves_is_followed() {
 
 #[test]
 fn a_flood_does_not_push_the_router_out() {
-    let mut scene = Scene::fetching();
-    let mut server = scene.accept(Offer::default());
+    let (mut scene, mut server) = Scene::connected(Offer::default());
     let body = files::bytes(20_000);
     let bytes = response(&body);
     server.reply(&mut scene.lab, &bytes[..10_000]);
@@ -118,8 +116,7 @@ fn a_flood_does_not_push_the_router_out() {
 
 #[test]
 fn a_router_that_flaps_between_two_stations_writes_a_line_a_second() {
-    let mut scene = Scene::fetching();
-    let server = scene.accept(Offer::default());
+    let (mut scene, server) = Scene::connected(Offer::default());
     let begin = Instant::now();
     for _ in 0..1_000 {
         for station in [OTHER_MAC, ROUTER_MAC] {
@@ -181,8 +178,7 @@ fn from_the_first_moment_probes_of_others_are_answered_and_one_claim_is_defended
 
 #[test]
 fn who_asks_for_the_board_from_another_network_is_answered_and_not_believed() {
-    let mut scene = Scene::fetching();
-    let mut server = scene.accept(Offer::default());
+    let (mut scene, mut server) = Scene::connected(Offer::default());
     let body = files::bytes(20_000);
     let bytes = response(&body);
     server.reply(&mut scene.lab, &bytes[..10_000]);

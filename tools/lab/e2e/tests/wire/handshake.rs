@@ -221,8 +221,7 @@ fn broken_options_are_harmless() {
 
 #[test]
 fn everything_goes_by_the_router() {
-    let mut scene = Scene::fetching();
-    let mut server = scene.accept(Offer::default());
+    let (mut scene, mut server) = Scene::connected(Offer::default());
     server.push(&mut scene.lab, b"HTTP/1.1 200 OK\r\n");
     let frame = scene.lab.wait("an acknowledgement", SOON, |seen| seen.frame.tcp().map(|_| seen.frame.clone()));
     assert_eq!((frame.destination, frame.source), (ROUTER_MAC, BOARD_MAC));

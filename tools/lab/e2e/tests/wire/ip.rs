@@ -13,8 +13,7 @@ use std::net::Ipv4Addr;
 /// nothing new, and the fetch goes on as if nothing had been.
 #[track_caller]
 fn is_dropped(change: impl Fn(Ipv4) -> Vec<u8>) {
-    let mut scene = Scene::fetching();
-    let mut server = scene.accept(Offer::default());
+    let (mut scene, mut server) = Scene::connected(Offer::default());
     let body = files::bytes(4000);
     let bytes = response(&body);
     server.reply(&mut scene.lab, &bytes[..1000]);
@@ -71,8 +70,7 @@ fn packets_for_and_from_others_are_dropped() {
 
 #[test]
 fn junk_of_every_kind_is_dropped() {
-    let mut scene = Scene::fetching();
-    let server = scene.accept(Offer::default());
+    let (mut scene, server) = Scene::connected(Offer::default());
     let other = |kind, bytes: &[u8]| Frame { payload: Payload::Other(kind, bytes.to_vec()), ..template() };
     for length in [0, 1, 13, 19, 20, 27, 28, 40, 59, 1500] {
         for kind in [0x0800, 0x0806, 0x86dd, 0x8100, 100] {
@@ -104,8 +102,7 @@ fn template() -> Frame {
 
 #[test]
 fn options_padding_and_the_last_hop_are_no_reason_to_drop() {
-    let mut scene = Scene::fetching();
-    let mut server = scene.accept(Offer::default());
+    let (mut scene, mut server) = Scene::connected(Offer::default());
     let body = files::bytes(3000);
     let bytes = response(&body);
     let mut offset = 0;

@@ -47,6 +47,14 @@ impl Scene {
         Scene::fetching_with("")
     }
 
+    /// Boots such a board, and takes its connection and request.
+    #[track_caller]
+    fn connected(offer: Offer) -> (Scene, Server) {
+        let mut scene = Scene::fetching();
+        let server = scene.accept(offer);
+        (scene, server)
+    }
+
     /// Boots a board that fetches a page from behind the router with these options of webget.
     fn fetching_with(options: &str) -> Scene {
         Scene::with(Lab::new(), &format!("webget --sha256 {options} {}; exit", url()))

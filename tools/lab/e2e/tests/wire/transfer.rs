@@ -28,8 +28,7 @@ fn with_sack() -> Offer {
 
 #[test]
 fn segments_in_reverse_order_are_put_right() {
-    let mut scene = Scene::fetching();
-    let mut server = scene.accept(with_sack());
+    let (mut scene, mut server) = Scene::connected(with_sack());
     let body = files::bytes(12_000);
     let bytes = response(&body);
     let pieces: Vec<_> = bytes.chunks(1000).enumerate().collect();
@@ -69,8 +68,7 @@ fn frames_are_as_large_as_the_device_offers_and_the_manifest_allows() {
 
 #[test]
 fn what_was_acknowledged_is_not_changed_by_an_overlap() {
-    let mut scene = Scene::fetching();
-    let mut server = scene.accept(Offer::default());
+    let (mut scene, mut server) = Scene::connected(Offer::default());
     let body = files::bytes(2000);
     let bytes = response(&body);
     let (first, rest) = bytes.split_at(1000);
@@ -87,8 +85,7 @@ fn what_was_acknowledged_is_not_changed_by_an_overlap() {
 
 #[test]
 fn a_fin_out_of_order_ends_the_stream_where_it_stands() {
-    let mut scene = Scene::fetching();
-    let mut server = scene.accept(Offer::default());
+    let (mut scene, mut server) = Scene::connected(Offer::default());
     let body = files::bytes(500);
     // Without a length the body ends with the stream.
     let bytes = [b"HTTP/1.1 200 OK\r\n\r\n", &body[..]].concat();
@@ -105,8 +102,7 @@ fn a_fin_out_of_order_ends_the_stream_where_it_stands() {
 
 #[test]
 fn a_thousand_segments_of_one_byte_are_a_stream() {
-    let mut scene = Scene::fetching();
-    let mut server = scene.accept(Offer::default());
+    let (mut scene, mut server) = Scene::connected(Offer::default());
     let body = files::bytes(1000);
     for byte in response(&body) {
         server.push(&mut scene.lab, &[byte]);
@@ -117,8 +113,7 @@ fn a_thousand_segments_of_one_byte_are_a_stream() {
 
 #[test]
 fn a_segment_with_a_wrong_checksum_never_was() {
-    let mut scene = Scene::fetching();
-    let mut server = scene.accept(Offer::default());
+    let (mut scene, mut server) = Scene::connected(Offer::default());
     let body = files::bytes(3000);
     let bytes = response(&body);
     let lie = server.data(0, &[0x55; 1000]);
@@ -179,8 +174,7 @@ fn a_lost_request_is_sent_again() {
 
 #[test]
 fn a_lone_segment_is_acknowledged_within_half_a_second() {
-    let mut scene = Scene::fetching();
-    let mut server = scene.accept(Offer::default());
+    let (mut scene, mut server) = Scene::connected(Offer::default());
     let begin = Instant::now();
     server.push(&mut scene.lab, b"HTTP/1.1 200 OK\r\nContent-Length: 3000\r\n\r\n");
     all_acknowledged(&mut scene, &mut server);
@@ -198,8 +192,7 @@ fn a_lone_segment_is_acknowledged_within_half_a_second() {
 
 #[test]
 fn a_stream_that_ends_half_way_is_56() {
-    let mut scene = Scene::fetching();
-    let mut server = scene.accept(Offer::default());
+    let (mut scene, mut server) = Scene::connected(Offer::default());
     let bytes = response(&files::bytes(1000));
     server.reply(&mut scene.lab, &bytes[..500]);
     let fin = slopos_lab::wire::Tcp { flags: ACK | FIN, ..server.segment() };
@@ -209,8 +202,7 @@ fn a_stream_that_ends_half_way_is_56() {
 
 #[test]
 fn a_reset_half_way_is_56() {
-    let mut scene = Scene::fetching();
-    let mut server = scene.accept(Offer::default());
+    let (mut scene, mut server) = Scene::connected(Offer::default());
     let bytes = response(&files::bytes(1000));
     server.reply(&mut scene.lab, &bytes[..500]);
     let reset = server.reset(0);
@@ -221,8 +213,7 @@ fn a_reset_half_way_is_56() {
 #[test]
 fn an_old_timestamp_is_refused() {
     let options = Options { timestamps: Some((0, 0)), ..Offer::default().options };
-    let mut scene = Scene::fetching();
-    let mut server = scene.accept(Offer { options, ..Offer::default() });
+    let (mut scene, mut server) = Scene::connected(Offer { options, ..Offer::default() });
     let body = files::bytes(3000);
     let bytes = response(&body);
     scene.lab.during(ms(200));
@@ -240,8 +231,7 @@ fn an_old_timestamp_is_refused() {
 #[test]
 fn a_keep_alive_without_the_agreed_timestamp_is_acknowledged_at_a_limited_rate() {
     let options = Options { timestamps: Some((0, 0)), ..Offer::default().options };
-    let mut scene = Scene::fetching();
-    let mut server = scene.accept(Offer { options, ..Offer::default() });
+    let (mut scene, mut server) = Scene::connected(Offer { options, ..Offer::default() });
     let body = files::bytes(3000);
     let bytes = response(&body);
     server.reply(&mut scene.lab, &bytes[..1000]);
@@ -266,8 +256,7 @@ fn a_keep_alive_without_the_agreed_timestamp_is_acknowledged_at_a_limited_rate()
 
 #[test]
 fn the_window_is_respected_and_never_shrinks() {
-    let mut scene = Scene::fetching();
-    let mut server = scene.accept(Offer::default());
+    let (mut scene, mut server) = Scene::connected(Offer::default());
     let body = files::bytes(400_000);
     let bytes = response(&body);
     let mut edge = server.acknowledged.wrapping_add(server.board_window);
