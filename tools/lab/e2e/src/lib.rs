@@ -88,6 +88,18 @@ pub fn run_with_steps(board: Builder, steps: Vec<Step<'_>>) -> Report {
     }
 }
 
+/// Runs a board while `work` goes on beside it, in a thread of its own.
+pub fn run_beside(work: impl FnOnce() -> anyhow::Result<()> + Send, board: impl FnOnce() -> Report) -> Report {
+    std::thread::scope(|scope| {
+        let beside = scope.spawn(|| work().unwrap_or_else(|why| panic!("{why:#}")));
+        let report = board();
+        if let Err(why) = beside.join() {
+            panic!("beside the board: {why:?}\n{}", report.all());
+        }
+        report
+    })
+}
+
 /// Boots the board, has it run `webget ARGUMENTS`, and waits for its end.
 pub fn fetch(board: Builder, arguments: &str) -> Report {
     run(board.append(format!("webget {arguments}; exit")))
