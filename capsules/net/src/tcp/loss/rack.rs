@@ -2,12 +2,13 @@
 //! reordering window have passed since. So the loss of a retransmission is found as well, and the order in which segments
 //! arrive may differ from that in which they were sent by as much as the window.
 //!
-//! This is what RACK remembers besides the send times ([`super::records`]); [`super::recovery`] walks over those.
+//! This is what RACK remembers besides the send times ([`records`](super::records)); the [`scoreboard`](super::scoreboard) walks over those.
 
 use slopos_kernel::time::{Duration, Instant};
 
-use super::records::Record;
-use crate::wire::tcp::{Range, SequenceNumber};
+use crate::tcp::loss::records::Record;
+use crate::wire::tcp::Range;
+use crate::wire::tcp::SequenceNumber;
 
 /// The window is no shorter while one or two segments are reported and no reordering has been seen: where the round trip
 /// is shorter than the noise of two machines' timers, a quarter of it says nothing.
@@ -15,7 +16,7 @@ const SHORTEST_WINDOW: Duration = Duration::from_millis(1);
 /// Repairs that a widened window outlives (RFC 8985 section 6.2, step 4).
 const PERSISTENCE: u8 = 16;
 /// What is sent within this part of the round trip shares one time. The reordering window is four times as long.
-const GRAINS: u64 = 16;
+const SEND_QUANTA: u64 = 16;
 
 /// What is known when something arrives, or when a timer runs out.
 #[derive(Clone, Copy, Debug)]
@@ -32,8 +33,8 @@ pub struct Evidence {
 
 impl Evidence {
     /// What is sent within such a span shares one time.
-    pub fn grain(&self) -> Duration {
-        self.smoothed.unwrap_or(Duration::ZERO).divided_by(GRAINS)
+    pub fn send_quantum(&self) -> Duration {
+        self.smoothed.unwrap_or(Duration::ZERO).divided_by(SEND_QUANTA)
     }
 }
 
@@ -310,8 +311,8 @@ mod tests {
     #[test]
     fn what_leaves_within_a_sixteenth_of_the_round_trip_shares_a_record() {
         let smoothed = Some(Duration::from_millis(160));
-        assert_eq!(Evidence { smoothed, ..evidence(0) }.grain(), Duration::from_millis(10));
-        assert_eq!(Evidence { smoothed: None, ..evidence(0) }.grain(), Duration::ZERO);
+        assert_eq!(Evidence { smoothed, ..evidence(0) }.send_quantum(), Duration::from_millis(10));
+        assert_eq!(Evidence { smoothed: None, ..evidence(0) }.send_quantum(), Duration::ZERO);
     }
 
     #[test]

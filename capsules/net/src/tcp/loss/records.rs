@@ -1,7 +1,7 @@
 //! When what is on its way was last sent (the per-segment variables of RFC 8985 section 5.2), in bounded memory.
 //!
 //! A record is a stretch of the stream that was sent in one go; the records lie end to end from SND.UNA to SND.NXT. What is
-//! sent within a grain of time, a small part of the round trip, shares a record, so that a window of any size needs few.
+//! sent within a quantum of time, a small part of the round trip, shares a record, so that a window of any size needs few.
 //! For what is missing the time of its last segment counts, for what arrives that of its first. Where losses cut the
 //! records to pieces all the same, those that lose least are merged, and what arrives of a merged one proves nothing.
 
@@ -9,8 +9,9 @@ use core::num::NonZeroU16;
 
 use slopos_kernel::time::{Duration, Instant};
 
-use super::range_set::RangeSet;
-use crate::wire::tcp::{Range, SequenceNumber};
+use crate::tcp::range_set::RangeSet;
+use crate::wire::tcp::Range;
+use crate::wire::tcp::SequenceNumber;
 
 /// How many records there are at most; 16 bytes each.
 const MOST_RECORDS: usize = 32;
@@ -81,7 +82,7 @@ pub struct SendRecords {
     /// When the first of the last record, and of the latest retransmissions in a row, was sent.
     new_since: Instant,
     repeated_since: Instant,
-    records: heapless::Vec<Record, MOST_RECORDS>,
+    records: heapless::Vec<Record, MOST_RECORDS, u8>,
 }
 
 impl SendRecords {
@@ -115,9 +116,9 @@ impl SendRecords {
     }
 
     /// `range` goes out for the first time, right behind all others. `reported` is what the peer reports to have.
-    pub fn sent<const N: usize>(&mut self, range: Range, now: Instant, grain: Duration, reported: &RangeSet<N>) {
+    pub fn sent<const N: usize>(&mut self, range: Range, now: Instant, quantum: Duration, reported: &RangeSet<N>) {
         let joined = Record::new(self.new_since, now, range.end, true);
-        let is_recent = now.since(self.new_since) <= grain && joined.span.is_some();
+        let is_recent = now.since(self.new_since) <= quantum && joined.span.is_some();
         if let Some(last) = self.records.last_mut()
             && is_recent
             && last.sent_at >= self.new_since
@@ -137,11 +138,11 @@ impl SendRecords {
     }
 
     /// `range` goes out again.
-    pub fn repeated<const N: usize>(&mut self, range: Range, now: Instant, grain: Duration, reported: &RangeSet<N>) {
+    pub fn repeated<const N: usize>(&mut self, range: Range, now: Instant, quantum: Duration, reported: &RangeSet<N>) {
         self.cut(range, reported);
         let before = self.iter().find(|(covered, _)| covered.end == range.start).map(|(_, record)| record);
         let joins = self.repeated_before == range.start
-            && now.since(self.repeated_since) <= grain
+            && now.since(self.repeated_since) <= quantum
             && before.is_some_and(|before| !before.is_lost && !before.is_original && before.span.is_some());
         if !joins {
             self.repeated_since = now;
@@ -296,7 +297,7 @@ mod tests {
     use super::*;
 
     const UNA: SequenceNumber = SequenceNumber::new(u32::MAX - 5_000);
-    const GRAIN: Duration = Duration::from_millis(2);
+    const QUANTUM: Duration = Duration::from_millis(2);
     const NOTHING: RangeSet<4> = RangeSet::new();
 
     fn at(milliseconds: u64) -> Instant {
@@ -317,13 +318,13 @@ mod tests {
     fn sent_at(times: &[u64]) -> SendRecords {
         let mut records = SendRecords::new(UNA);
         for (index, time) in (0..).zip(times) {
-            records.sent(range(index * 1_000, (index + 1) * 1_000), at(*time), GRAIN, &NOTHING);
+            records.sent(range(index * 1_000, (index + 1) * 1_000), at(*time), QUANTUM, &NOTHING);
         }
         records
     }
 
     #[test]
-    fn what_is_sent_within_a_grain_shares_a_record_with_the_later_time() {
+    fn what_is_sent_within_a_quantum_shares_a_record_with_the_later_time() {
         let records = sent_at(&[10, 11, 12, 13, 20]);
         assert_eq!(contents(&records), [(3_000, 12, false), (4_000, 13, false), (5_000, 20, false)]);
         assert_eq!(records.at(UNA + 3_000).map(|(range, _)| range), Some(range(3_000, 4_000)));
@@ -340,14 +341,14 @@ mod tests {
     }
 
     #[test]
-    fn retransmissions_in_a_row_share_a_record_within_a_grain() {
+    fn retransmissions_in_a_row_share_a_record_within_a_quantum() {
         let mut records = sent_at(&[10, 10, 10, 10]);
         records.mark_lost(range(0, 4_000), &NOTHING);
-        records.repeated(range(0, 1_000), at(50), GRAIN, &NOTHING);
-        records.repeated(range(1_000, 2_000), at(52), GRAIN, &NOTHING);
-        records.repeated(range(2_000, 3_000), at(53), GRAIN, &NOTHING);
+        records.repeated(range(0, 1_000), at(50), QUANTUM, &NOTHING);
+        records.repeated(range(1_000, 2_000), at(52), QUANTUM, &NOTHING);
+        records.repeated(range(2_000, 3_000), at(53), QUANTUM, &NOTHING);
         assert_eq!(contents(&records), [(2_000, 52, false), (3_000, 53, false), (4_000, 10, true)]);
-        records.sent(range(4_000, 5_000), at(53), GRAIN, &NOTHING);
+        records.sent(range(4_000, 5_000), at(53), QUANTUM, &NOTHING);
         assert_eq!(contents(&records).len(), 4, "what was lost and what is new stay apart");
     }
 
@@ -370,9 +371,9 @@ mod tests {
         let mut reported = RangeSet::<4>::new();
         reported.insert(range(3_000, 4_000)).unwrap();
         let last = MOST_RECORDS as u32 * 1_000;
-        records.sent(range(last, last + 1_000), at(900), GRAIN, &reported);
+        records.sent(range(last, last + 1_000), at(900), QUANTUM, &reported);
         assert_eq!(contents(&records)[3], (5_000, 40, false), "the neighbour covers what was reported");
-        records.sent(range(last + 1_000, last + 2_000), at(910), GRAIN, &NOTHING);
+        records.sent(range(last + 1_000, last + 2_000), at(910), QUANTUM, &NOTHING);
         assert_eq!(contents(&records)[7], (10_000, 83, false), "80 and 83 are closest");
         let (_, merged) = records.at(UNA + 8_500).unwrap();
         assert!(merged.since().is_none() && merged.is_original);
@@ -386,7 +387,7 @@ mod tests {
             records.mark_lost(range(index * 1_000, (index + 1) * 1_000), &NOTHING);
         }
         let last = MOST_RECORDS as u32 * 1_000;
-        records.sent(range(last, last + 1_000), at(900), GRAIN, &NOTHING);
+        records.sent(range(last, last + 1_000), at(900), QUANTUM, &NOTHING);
         assert_eq!(contents(&records)[0], (2_000, 10, false));
     }
 
@@ -415,7 +416,7 @@ mod tests {
                 match below(8) {
                     0..=2 => {
                         let more = 1 + below(20);
-                        records.sent(range(length, length + more), at(now), GRAIN, &reported);
+                        records.sent(range(length, length + more), at(now), QUANTUM, &reported);
                         truth.resize((length + more) as usize, (now, false));
                     }
                     3 | 4 if start < end => {
@@ -423,7 +424,7 @@ mod tests {
                         truth[start as usize..end as usize].iter_mut().for_each(|byte| byte.1 = true);
                     }
                     5 if start < end => {
-                        records.repeated(range(start, end), at(now), GRAIN, &reported);
+                        records.repeated(range(start, end), at(now), QUANTUM, &reported);
                         truth[start as usize..end as usize].fill((now, false));
                     }
                     // What is reported is no longer asked about; there may be no room to remember it.

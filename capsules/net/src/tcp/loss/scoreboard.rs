@@ -6,10 +6,11 @@
 
 use slopos_kernel::time::{Duration, Instant};
 
-use super::rack::{Evidence, Latest, Rack};
-use super::range_set::RangeSet;
-use super::records::{Record, SendRecords};
-use crate::wire::tcp::{Range, SequenceNumber};
+use crate::tcp::loss::rack::{Evidence, Latest, Rack};
+use crate::tcp::loss::records::{Record, SendRecords};
+use crate::tcp::range_set::RangeSet;
+use crate::wire::tcp::Range;
+use crate::wire::tcp::SequenceNumber;
 
 /// Duplicate acknowledgements that make a loss (RFC 5681 section 3.2).
 const DUPLICATE_THRESHOLD: u8 = 3;
@@ -38,7 +39,7 @@ pub struct Findings {
 
 /// The scoreboard of one connection. Positions that the caller passes are SND.UNA and SND.NXT.
 #[derive(Clone, Debug)]
-pub struct Recovery {
+pub struct Scoreboard {
     selective: bool,
     phase: Phase,
     /// The repair ends when everything before this is acknowledged; afterwards RFC 6582's `recover`.
@@ -57,10 +58,10 @@ pub struct Recovery {
     is_rescued: bool,
 }
 
-impl Recovery {
+impl Scoreboard {
     /// Nothing on its way; `start` is SND.UNA, `selective` whether SACK was agreed upon.
     pub const fn new(start: SequenceNumber, selective: bool) -> Self {
-        Recovery {
+        Scoreboard {
             selective,
             phase: Phase::Open,
             until: start,
@@ -105,8 +106,8 @@ impl Recovery {
     }
 
     /// `range` goes out for the first time.
-    pub fn sent(&mut self, range: Range, now: Instant, grain: Duration) {
-        self.records.sent(range, now, grain, &self.sacked);
+    pub fn sent(&mut self, range: Range, now: Instant, quantum: Duration) {
+        self.records.sent(range, now, quantum, &self.sacked);
     }
 
     /// The peer reports to have `block`. Answers how many bytes of it are news, and `None` where the block lies
@@ -315,21 +316,21 @@ impl Recovery {
     }
 
     /// That segment, `range`, has been sent, once for the whole repair.
-    pub fn rescued(&mut self, range: Range, now: Instant, grain: Duration) {
+    pub fn rescued(&mut self, range: Range, now: Instant, quantum: Duration) {
         self.is_rescued = true;
         self.rack.repeated();
-        self.records.repeated(range, now, grain, &self.sacked);
+        self.records.repeated(range, now, quantum, &self.sacked);
     }
 
     /// `range`, the tail-loss probe, has been sent again without being known to be lost.
-    pub fn probed(&mut self, range: Range, now: Instant, grain: Duration) {
-        self.records.repeated(range, now, grain, &self.sacked);
+    pub fn probed(&mut self, range: Range, now: Instant, quantum: Duration) {
+        self.records.repeated(range, now, quantum, &self.sacked);
     }
 
     /// `range`, which was lost, has been sent again.
-    pub fn retransmitted(&mut self, range: Range, now: Instant, grain: Duration) {
+    pub fn retransmitted(&mut self, range: Range, now: Instant, quantum: Duration) {
         self.rack.repeated();
-        self.records.repeated(range, now, grain, &self.sacked);
+        self.records.repeated(range, now, quantum, &self.sacked);
         self.at_once = false;
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The bytes themselves lie in the receive ring behind its end; here is only which ones are there.
 
-use super::range_set::{Full, RangeSet};
+use crate::tcp::range_set::{Full, RangeSet};
 use crate::wire::tcp::options::{LARGEST_SACK_BLOCKS, SackBlocks};
 use crate::wire::tcp::{Range, SequenceNumber};
 
@@ -14,7 +14,7 @@ pub const MOST_RANGES: usize = 32;
 pub struct Assembler {
     ranges: RangeSet<MOST_RANGES>,
     /// A byte out of each of the ranges that changed last, the latest first.
-    recent: heapless::Vec<SequenceNumber, LARGEST_SACK_BLOCKS>,
+    recent: heapless::Vec<SequenceNumber, LARGEST_SACK_BLOCKS, u8>,
     /// What arrived a second time and has not been reported yet.
     duplicate: Option<Range>,
 }
