@@ -19,12 +19,9 @@ use crate::Physical;
 use crate::queue::{AddError, Queue, QueueFault, QueueMemory, SIZE_MAX, Segment, Used};
 use crate::recovery::Recovery;
 use crate::transport::{Cause, Doorbell, Messages, Transport, TransportError};
-pub use request::{REQUEST_BYTES, REQUESTS};
+pub use request::{BlockError, REQUEST_BYTES, REQUESTS, SECTOR_BYTES};
 use request::{Request, RequestId, Requests, kind, status};
-use tend::Broken;
 
-/// Size of a sector in bytes, whatever the medium's own block size is (section 5.2.4).
-pub const SECTOR_BYTES: usize = 512;
 /// How long the device may answer nothing while it has requests, in microseconds.
 pub const STALL_US: u64 = 10_000_000;
 /// How long it may keep one request, though others come back, in microseconds.
@@ -87,32 +84,17 @@ impl From<TransportError> for StartError {
     }
 }
 
-/// Why a request was not taken, or not carried out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
-pub enum BlockError {
-    /// The length is not a multiple of [`SECTOR_BYTES`], 0, or more than [`REQUEST_BYTES`].
-    BadLength,
-    /// The sectors go beyond the end of the device.
-    BeyondEnd {
-        /// How many sectors the device has.
-        capacity: u64,
-    },
-    /// The device cannot be written.
-    ReadOnly,
-    /// The device reports an error of the medium. Trying again may help.
-    Medium,
-    /// The device does not know the request.
-    Unsupported,
-    /// The device reports success for less data than was asked for, or a status that does not exist.
-    BadAnswer,
-    /// The device did not answer in time. It is being reset.
-    Timeout,
-    /// The device broke the rules of the queue. It is being reset.
-    Fault(QueueFault),
-    /// A request could not be queued.
-    NotQueued(AddError),
-    /// The device takes no requests at present: see [`Block::can_submit`].
-    NotReady,
+/// Why the device does not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Broken {
+    /// It kept a request for too long, or broke the rules of the queue.
+    Request(BlockError),
+    /// It was reset, and could not be started.
+    NotStarted(StartError),
+    /// It did not finish its reset in time.
+    ResetTimeout,
+    /// Nothing answers where it was.
+    Gone,
 }
 
 /// What the device is asked to do.

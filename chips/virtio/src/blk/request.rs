@@ -3,12 +3,42 @@
 use core::mem::offset_of;
 use core::ptr::NonNull;
 
-use super::{BlockError, SECTOR_BYTES};
+use crate::queue::{AddError, QueueFault};
 
+/// Size of a sector in bytes, whatever the medium's own block size is (section 5.2.4).
+pub const SECTOR_BYTES: usize = 512;
 /// Requests that are with the device at a time, where the queue has room.
 pub const REQUESTS: usize = 4;
 /// Most bytes of data in one request.
 pub const REQUEST_BYTES: usize = 64 * SECTOR_BYTES;
+
+/// Why a request was not taken, or not carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
+pub enum BlockError {
+    /// The length is not a multiple of [`SECTOR_BYTES`], 0, or more than [`REQUEST_BYTES`].
+    BadLength,
+    /// The sectors go beyond the end of the device.
+    BeyondEnd {
+        /// How many sectors the device has.
+        capacity: u64,
+    },
+    /// The device cannot be written.
+    ReadOnly,
+    /// The device reports an error of the medium. Trying again may help.
+    Medium,
+    /// The device does not know the request.
+    Unsupported,
+    /// The device reports success for less data than was asked for, or a status that does not exist.
+    BadAnswer,
+    /// The device did not answer in time. It is being reset.
+    Timeout,
+    /// The device broke the rules of the queue. It is being reset.
+    Fault(QueueFault),
+    /// A request could not be queued.
+    NotQueued(AddError),
+    /// The device takes no requests at present: see [`Block::can_submit`](super::Block::can_submit).
+    NotReady,
+}
 
 /// Request types (section 5.2.6).
 pub(super) mod kind {

@@ -6,22 +6,9 @@
 
 use slopos_registers::Bus;
 
-use super::{Block, BlockError, REQUEST_LIMIT_US, Request, STALL_US, StartError};
+use super::{Block, BlockError, Broken, REQUEST_LIMIT_US, Request, STALL_US, StartError};
 use crate::recovery::Step;
 use crate::transport::ResetProgress;
-
-/// Why the device does not run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Broken {
-    /// It kept a request for too long, or broke the rules of the queue.
-    Request(BlockError),
-    /// It was reset, and could not be started.
-    NotStarted(StartError),
-    /// It did not finish its reset in time.
-    ResetTimeout,
-    /// Nothing answers where it was.
-    Gone,
-}
 
 impl<B: Bus> Block<B> {
     /// Gives up what the device has kept for too long, and brings a broken device back. To be called before

@@ -25,7 +25,6 @@ use crate::Physical;
 use crate::queue::{AddError, DESCRIPTORS_MAX, Queue, QueueFault, SIZE_MAX, Used};
 use crate::recovery::{PAUSE_MIN_US, Recovery};
 use crate::transport::{Cause, Doorbell, Health, Interrupts, Messages, Transport, TransportError};
-use tend::Waiting;
 
 /// Queue numbers (section 5.1.2).
 const RECEIVE_QUEUE: u16 = 0;
@@ -58,6 +57,17 @@ impl<B: Bus> Direction<B> {
             _ => false,
         }
     }
+}
+
+/// What is known of a device that has frames to send.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    /// How many it had sent at the last look.
+    sent: u64,
+    /// When that was, in microseconds.
+    looked_us: u64,
+    /// For how long it has sent none, in microseconds.
+    waited_us: u64,
 }
 
 /// A network device.

@@ -1,6 +1,6 @@
 //! Looks after the device: finds out that it is of no use, resets it, and starts it again.
 
-use super::{Broken, Condition, Net, StartError};
+use super::{Broken, Condition, Net, StartError, Waiting};
 use crate::recovery::Step;
 use crate::transport::{ResetProgress, TransportError};
 use slopos_registers::Bus;
@@ -11,17 +11,6 @@ pub const STALL_US: u64 = 5_000_000;
 /// Most of that which passes between two looks. More has passed where nobody looked, because the whole machine stood
 /// still or had nothing to do; then the device may have had no time either. The status is looked at as often.
 const LOOK_US: u64 = 1_000_000;
-
-/// What is known of a device that has frames to send.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Waiting {
-    /// How many it had sent at the last look.
-    sent: u64,
-    /// When that was, in microseconds.
-    looked_us: u64,
-    /// For how long it has sent none, in microseconds.
-    waited_us: u64,
-}
 
 /// What [`Net::tend`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,13 +10,11 @@ mod rings;
 
 use core::sync::atomic::{Ordering, fence};
 
-pub use rings::{Addresses, RING_BYTES};
+pub use rings::{Addresses, BadSize, RING_BYTES, SIZE_MAX};
 use rings::{Descriptor, DescriptorFlags, Rings, Size};
 
 use crate::Physical;
 
-/// Largest queue that the static memory has room for: a legacy queue has the size that the device chose.
-pub const SIZE_MAX: u16 = 1024;
 /// Most descriptors that are in use at a time, whatever the queue's size. As many as a `u8` has values: the driver's
 /// indices are of that type, so that none can be out of range.
 pub const DESCRIPTORS_MAX: usize = 1 << u8::BITS;
@@ -127,10 +125,6 @@ pub enum QueueFault {
         token: u8,
     },
 }
-
-/// The size is not a power of two, or above [`SIZE_MAX`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
-pub struct BadSize;
 
 /// A split virtqueue, the driver's side.
 pub struct Queue {

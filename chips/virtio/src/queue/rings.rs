@@ -10,7 +10,11 @@ use core::sync::atomic::{AtomicU16, Ordering};
 
 use bitfield::bitfield;
 
-use super::{BadSize, SIZE_MAX};
+/// Largest queue that the static memory has room for: a legacy queue has the size that the device chose.
+pub const SIZE_MAX: u16 = 1024;
+/// The size is not a power of two, or above [`SIZE_MAX`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
+pub struct BadSize;
 
 /// Where the used ring begins: on the next page, for a legacy device.
 const USED_ALIGNMENT: usize = 4096;

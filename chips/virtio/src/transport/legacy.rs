@@ -4,7 +4,9 @@ use slopos_registers::{Bus, Hardware, Port, ReadOnly, Width, registers};
 use tock_registers::LocalRegisterCopy;
 use tock_registers::interfaces::{Readable, Writeable};
 
-use super::{DeviceStatus, Doorbell, DoorbellRegister, IsrStatus, NO_VECTOR, TransportError};
+use super::doorbell::{Doorbell, DoorbellRegister};
+use super::error::TransportError;
+use super::status::{DeviceStatus, IsrStatus, NO_VECTOR};
 use crate::queue::Addresses;
 
 registers! {

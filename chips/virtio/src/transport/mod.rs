@@ -4,50 +4,29 @@
 //! [`Transport::announce_driver`], read features, [`Transport::accept`], set up the queues,
 //! [`Transport::run`].
 
+mod doorbell;
+mod error;
 mod legacy;
 mod modern;
 mod probe;
 mod reset;
+mod status;
 
 use slopos_q35::pci::{Bars, Device, Message, Msix, MsixTable};
 use slopos_registers::{Bus, Hardware, Mmio, Port, Width, WriteOnly};
 use tock_registers::interfaces::Writeable;
 use tock_registers::register_bitfields;
 
+pub use doorbell::Doorbell;
+pub use error::TransportError;
 use legacy::Legacy;
 use modern::Modern;
 pub use probe::{Kind, Probe, ProbeError};
 pub use reset::ResetProgress;
+use status::{DeviceStatus, IsrStatus};
 
 use crate::queue::Addresses;
 
-register_bitfields![u8,
-    /// Device status (section 2.1). Writing 0 resets the device.
-    DeviceStatus [
-        /// The driver has noticed the device.
-        ACKNOWLEDGE OFFSET(0) NUMBITS(1) [],
-        /// The driver knows how to drive it.
-        DRIVER OFFSET(1) NUMBITS(1) [],
-        /// The driver is ready: the device may use the queues.
-        DRIVER_OK OFFSET(2) NUMBITS(1) [],
-        /// Features are agreed; read it back, because the device may refuse.
-        FEATURES_OK OFFSET(3) NUMBITS(1) [],
-        /// The device has met an error that only a reset ends.
-        DEVICE_NEEDS_RESET OFFSET(6) NUMBITS(1) [],
-        /// The driver has given up.
-        FAILED OFFSET(7) NUMBITS(1) []
-    ],
-    /// ISR status (section 4.1.4.5). Reading it clears it and lowers the interrupt pin.
-    IsrStatus [
-        /// A queue has used buffers.
-        QUEUE OFFSET(0) NUMBITS(1) [],
-        /// The device's configuration has changed.
-        CONFIGURATION OFFSET(1) NUMBITS(1) []
-    ]
-];
-
-/// Vector that means none (section 4.1.5.1.2, VIRTIO_MSI_NO_VECTOR). Read back, it is a refusal.
-const NO_VECTOR: u16 = 0xffff;
 /// MSI-X table entry of configuration changes.
 const CONFIGURATION_VECTOR: u16 = 0;
 /// MSI-X table entry of all queues.
@@ -61,43 +40,6 @@ const PLATFORM_FEATURES: u64 = 1 << 33 | 1 << 36;
 
 /// Most times that a configuration field is read before it counts as never stable.
 const STABLE_READS: u32 = 16;
-
-/// Why the device cannot be driven. All but the first two are faults of the device, which stays off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
-pub enum TransportError {
-    /// The device refuses the features that the driver can do with. It needs another driver.
-    FeaturesRefused,
-    /// The queue is at an address that a legacy device cannot be told. Place the static memory lower.
-    AddressTooHigh {
-        /// The queue.
-        queue: u16,
-    },
-    /// The device does not finish its reset. It has been cut off from memory.
-    ResetTimeout,
-    /// Nothing answers where the device was: every read gives ones. It may come back.
-    Gone,
-    /// The device has no such queue.
-    NoSuchQueue {
-        /// The queue.
-        queue: u16,
-    },
-    /// The size of a queue is not a power of two, or more than the static memory is for.
-    BadQueueSize {
-        /// The queue.
-        queue: u16,
-        /// The device's size.
-        size: u16,
-    },
-    /// The device does not take the MSI-X vectors that its table has room for.
-    VectorRefused,
-    /// The notification register of a queue is outside its region.
-    BadNotifyOffset {
-        /// The queue.
-        queue: u16,
-    },
-    /// A configuration field is missing, or never stable.
-    BadConfiguration,
-}
 
 /// What a device with MSI-X writes to interrupt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
@@ -355,27 +297,6 @@ impl<B: Bus> Transport<B> {
 
     fn add_status(&self, bits: u8) {
         self.set_status(self.status() | bits);
-    }
-}
-
-/// What a driver writes to when there are buffers in a queue (section 4.1.5.2).
-pub struct Doorbell<B: Bus = Hardware> {
-    register: DoorbellRegister<B>,
-    queue: u16,
-}
-
-enum DoorbellRegister<B: Bus> {
-    Memory(Mmio<u16, (), WriteOnly, B>),
-    Port(Port<u16, (), WriteOnly, B>),
-}
-
-impl<B: Bus> Doorbell<B> {
-    /// Tells the device to look at the queue.
-    pub fn ring(&self) {
-        match &self.register {
-            DoorbellRegister::Memory(register) => register.set(self.queue),
-            DoorbellRegister::Port(register) => register.set(self.queue),
-        }
     }
 }
 

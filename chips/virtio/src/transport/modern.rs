@@ -4,7 +4,9 @@ use slopos_registers::{Bus, Hardware, Mmio, ReadOnly, Width, registers};
 use tock_registers::LocalRegisterCopy;
 use tock_registers::interfaces::{Readable, Writeable};
 
-use super::{DeviceStatus, Doorbell, DoorbellRegister, IsrStatus, TransportError};
+use super::doorbell::{Doorbell, DoorbellRegister};
+use super::error::TransportError;
+use super::status::{DeviceStatus, IsrStatus};
 use crate::queue::Addresses;
 
 /// A mapped region of the device's registers.

@@ -2,7 +2,8 @@
 
 use slopos_registers::Bus;
 
-use super::{CONFIGURATION_VECTOR, DeviceStatus, Interrupts, ONES, Registers, Transport, TransportError};
+use super::status::DeviceStatus;
+use super::{CONFIGURATION_VECTOR, Interrupts, ONES, Registers, Transport, TransportError};
 
 /// How a reset stands that [`Transport::start_reset`] began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
