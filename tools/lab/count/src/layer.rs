@@ -112,6 +112,7 @@ const RULES: [(&str, Layer); 54] = [
     ("slopos_x86_64::", Layer::Boot),
     ("slopos_kernel::loader::", Layer::Boot),
     ("slopos_kernel::time::", Layer::Loop),
+    ("slopos_kernel::pacing::", Layer::Loop),
     ("slopos_kernel::", Layer::SystemCalls),
     ("slopos_abi::", Layer::SystemCalls),
     ("slopos_console::", Layer::Console),
@@ -138,7 +139,7 @@ const RULES: [(&str, Layer); 54] = [
 
 /// What works for whoever uses it, as the language's own library does: it decides only where nobody else is named.
 const SHARED: [&str; 4] =
-    ["slopos_q35::register::", "slopos_kernel::time::", "slopos_kernel::grant::", "slopos_kernel::process::"];
+    ["slopos_q35::register::", "slopos_kernel::time::", "slopos_kernel::grant::", "slopos_kernel::process::id::"];
 
 /// The flash's driver.
 const FLASH: &str = "slopos_virtio::blk::";
