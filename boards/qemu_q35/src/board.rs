@@ -23,8 +23,8 @@ use slopos_kernel::scheduler::Step;
 use slopos_kernel::time::Instant;
 use slopos_net::MacAddress;
 use slopos_net::tcp::Arrival;
-use slopos_q35::uart::FIFO_BYTES;
 use slopos_process_console::{Input, ProcessConsole};
+use slopos_q35::uart::FIFO_BYTES;
 use slopos_virtio::net::{Net, Tended};
 use slopos_x86_64::control::{let_interrupts_in, wait_for_interrupt};
 use slopos_x86_64::processor::Cpu;
@@ -142,7 +142,8 @@ impl Board {
             self.booting = !self.boot.is_done() || !self.chance.is_settled();
         }
         self.find_seldom_due();
-        let goes_on = ran.is_some() || self.kernel.runnable() > 0 || self.capsules.console.has_ready() || self.report_can_go_on();
+        let goes_on =
+            ran.is_some() || self.kernel.runnable() > 0 || self.capsules.console.has_ready() || self.report_can_go_on();
         goes_on || received == FRAMES_PER_PASS || sent >= FRAMES_PER_PASS || self.process_console.has_more()
     }
 

@@ -43,9 +43,9 @@ use slopos_kernel::process::Process;
 // The copies that compiled code calls by name.
 use slopos_memory as _;
 use slopos_net::MacAddress;
-use slopos_net::ethernet::HEADER_BYTES;
 use slopos_net::socket::SocketSet;
 use slopos_net::stack::{Config, Stack};
+use slopos_net::wire::ethernet::HEADER_BYTES;
 use slopos_process_console::{self as process_console, ProcessConsole};
 use slopos_virtio::net::Net;
 use slopos_x86_64::processor::{Cpu, UserSpace};
@@ -122,8 +122,9 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
 
 /// The network stack on this device, with the grants of the processes. It keeps still until its secrets are drawn.
 fn start_network(device: Option<&Net>, flash: &mut Flash, chance: &mut Chance) -> &'static mut Stack<'static> {
-    let (mac, link_up, mtu) = device
-        .map_or(([0; 6], false, MAX_FRAME - HEADER_BYTES as u16), |device| (device.mac(), device.link_up(), device.mtu()));
+    let (mac, link_up, mtu) = device.map_or(([0; 6], false, MAX_FRAME - HEADER_BYTES as u16), |device| {
+        (device.mac(), device.link_up(), device.mtu())
+    });
     let grant = Grant::new(GRANTS.init_with(statics::network_grants));
     let config = Config { max_frame: MAX_FRAME };
     let stack = STACK.init_with(|| Stack::new(MacAddress(mac), config, chance.preliminary(), grant, now()));

@@ -2,9 +2,9 @@
 
 use crate::interrupts::{Interrupts, LOG_VECTOR, UART_VECTOR};
 use slopos_console::Console;
-use slopos_q35::register::Hardware;
 use slopos_q35::acpi::Tables;
 use slopos_q35::uart::{COM1, FIFO_BYTES, Uart};
+use slopos_registers::Hardware;
 
 /// The ISA interrupt lines of COM1 and COM2.
 const COM1_LINE: u8 = 4;

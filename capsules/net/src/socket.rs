@@ -89,7 +89,7 @@ pub(crate) enum Phase {
 
 /// One socket: a TCP control block with its buffers, and what the process wants of it.
 pub struct Socket<'a> {
-    pub(crate) tcp: tcp::Socket<'a>,
+    pub(crate) tcp: tcp::Connection<'a>,
     pub(crate) phase: Phase,
     buffer_bytes: usize,
     /// The largest use since boot, in bytes.
@@ -107,7 +107,7 @@ impl<'a> Socket<'a> {
     pub fn new(receive: &'a mut [u8], send: &'a mut [u8]) -> Self {
         let buffer_bytes = receive.len() + send.len();
         Socket {
-            tcp: tcp::Socket::new(receive, send),
+            tcp: tcp::Connection::new(receive, send),
             phase: Phase::Free,
             buffer_bytes,
             high_water: 0,
@@ -127,7 +127,7 @@ impl<'a> Socket<'a> {
         if self.phase == Phase::Free {
             return 0;
         }
-        (size_of::<Self>() - size_of::<tcp::Socket<'_>>() + self.tcp.in_use_bytes()) as u64
+        (size_of::<Self>() - size_of::<tcp::Connection<'_>>() + self.tcp.in_use_bytes()) as u64
     }
 
     /// What the process is told about it.
@@ -179,7 +179,8 @@ impl<'a> Socket<'a> {
     pub(crate) fn destroy(&mut self) -> Option<ResetReply> {
         self.phase = Phase::Free;
         self.unreachable_since = None;
-        self.tcp.abort()
+        self.tcp.abort();
+        self.tcp.free()
     }
 
     /// The process lets go.
@@ -202,7 +203,7 @@ impl<'a> Socket<'a> {
             }
             // One that is over already has told its process why, and may hold bytes that are still to be read.
             Phase::Started { remote } if self.tcp.state() != State::Closed => {
-                if let Some(deadline) = self.tcp.take_connect_back() {
+                if let Some(deadline) = self.tcp.undo_connect() {
                     self.phase = Phase::Waiting { remote, deadline };
                     self.unreachable_since = None;
                     return false;
@@ -224,7 +225,7 @@ impl<'a> Socket<'a> {
     /// Whether there was one.
     pub(crate) fn shut_down(&mut self) -> bool {
         match self.phase {
-            Phase::Started { .. } | Phase::Orphan { .. } => self.tcp.shut_down(),
+            Phase::Started { .. } | Phase::Orphan { .. } => self.tcp.abort(),
             Phase::Waiting { remote, .. } => {
                 self.phase = Phase::Failed { remote, error: tcp::Error::TimedOut };
                 true
@@ -249,7 +250,9 @@ impl<'a> Socket<'a> {
     /// The neighbour on the way to the peer does not answer. A connection in the making fails, any other one when this
     /// has gone on for [`UNREACHABLE_LIMIT`]. Whether it was given up.
     pub(crate) fn neighbour_failed(&mut self, now: Instant, counters: &mut tcp::Counters) -> bool {
-        self.tcp.neighbour_failed(counters);
+        if self.tcp.neighbour_failed(counters) {
+            return true;
+        }
         if !self.tcp.wants_transmit(now) {
             return false;
         }

@@ -3,7 +3,7 @@
 use super::Tally;
 use crate::board::Board;
 use crate::serial::Terminal;
-use slopos_process_console::{ProcessConsole, Input, Memory};
+use slopos_process_console::{Input, Memory, ProcessConsole};
 use static_cell::ConstStaticCell;
 
 #[unsafe(link_section = ".owner.console")]

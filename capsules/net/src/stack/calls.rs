@@ -186,7 +186,7 @@ impl Stack<'_> {
         &mut self,
         process: ProcessId,
         socket: SocketIndex,
-        work: impl FnOnce(&mut tcp::Socket<'_>) -> Result<R, tcp::Error>,
+        work: impl FnOnce(&mut tcp::Connection<'_>) -> Result<R, tcp::Error>,
     ) -> Result<R, tcp::Error> {
         let done = self.with(process, socket, |socket| match socket.phase {
             Phase::Started { .. } => work(&mut socket.tcp),
@@ -201,7 +201,7 @@ impl Stack<'_> {
     pub fn shutdown_write(&mut self, process: ProcessId, socket: SocketIndex) {
         self.with(process, socket, |socket| {
             if matches!(socket.phase, Phase::Started { .. }) {
-                socket.tcp.shutdown_write();
+                socket.tcp.close_write();
             }
         });
         self.output = true;

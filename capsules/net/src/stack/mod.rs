@@ -273,17 +273,17 @@ impl<'a> Stack<'a> {
                 if let Phase::Waiting { remote, .. } = socket.phase {
                     socket.phase = Phase::Failed { remote, error: tcp::Error::TimedOut };
                     ready.insert(process);
-                } else {
-                    socket.tcp.poll(now, &mut counters.tcp);
+                    return;
                 }
-                if socket.tcp.take_doubt()
+                let polled = socket.tcp.poll(now, &mut counters.tcp);
+                if polled.ready {
+                    ready.insert(process);
+                }
+                if polled.negative_advice
                     && let (Some(remote), Some(lease)) = (socket.remote(), network)
                     && let Some(hop) = Self::next_hop(&lease, remote.address)
                 {
                     neighbours.doubt(hop, now);
-                }
-                if socket.tcp.take_event() {
-                    ready.insert(process);
                 }
             });
         }
@@ -353,11 +353,8 @@ impl<'a> Stack<'a> {
         for (process, set) in self.grant.each() {
             set.with_each(|_, socket| {
                 let hop = socket.remote().and_then(|remote| Self::next_hop(&lease, remote.address));
-                if hop == Some(address) {
-                    let given_up = socket.neighbour_failed(now, &mut counters.tcp);
-                    if socket.tcp.take_event() || given_up {
-                        ready.insert(process);
-                    }
+                if hop == Some(address) && socket.neighbour_failed(now, &mut counters.tcp) {
+                    ready.insert(process);
                 }
             });
         }

@@ -14,7 +14,7 @@ use crate::dhcp::client::{Ignored, Lease};
 use crate::neighbour::cache::{Evidence, Learnt};
 use crate::neighbour::conflict::Verdict;
 use crate::socket::SocketIndex;
-use crate::tcp::{self, Arrival, Endpoint};
+use crate::tcp::{self, Arrival, Endpoint, Received};
 use crate::wire::arp::{Operation, Packet};
 use crate::wire::dhcp::{CLIENT_PORT, Reply};
 use crate::wire::ethernet::{EtherType, Header};
@@ -232,26 +232,25 @@ impl Stack<'_> {
             return;
         };
         self.senders.insert(process);
-        let scales_before = self.counters.tcp.excessive_window_scales;
-        let (counters, ready) = (&mut self.counters, &mut self.ready);
+        let counters = &mut self.counters;
+        let mut received = Ok(Received::default());
         let deadline = self.grant.enter(process, |set| {
             set.with(socket, |entry| {
-                let before = counters.tcp.dropped();
                 let deliver = |arrival: &mut Arrival<'_>| deliver(process, socket, arrival);
-                if let Err(error) = entry.tcp.receive(segment, now, deliver, &mut counters.tcp) {
-                    counters.segments.drop_for(error);
-                }
-                entry.drops += counters.tcp.dropped() - before;
-                if entry.tcp.take_event() {
-                    ready.insert(process);
-                }
+                received = entry.tcp.receive(segment, now, deliver, &mut counters.tcp);
+                entry.drops += u64::from(received.is_ok_and(|received| received.dropped.is_some()));
             });
             set.next_deadline()
         });
         self.note_deadline(deadline.ok().flatten());
-        if self.counters.tcp.excessive_window_scales != scales_before
-            && self.logs.window_scale.admit("tcp: window scales", now)
-        {
+        let received = match received {
+            Ok(received) => received,
+            Err(error) => return self.counters.segments.drop_for(error),
+        };
+        if received.ready {
+            self.ready.insert(process);
+        }
+        if received.excessive_scale && self.logs.window_scale.admit("tcp: window scales", now) {
             warn!("tcp: {} offers a window scale above 14", remote.address);
         }
     }

@@ -211,7 +211,7 @@ impl Stack<'_> {
         loop {
             let (at, path) = self.next_sender(turn, now)?;
             let index = at.socket?;
-            let (counters, ready, mac) = (&mut self.counters, &mut self.ready, self.mac);
+            let (counters, mac) = (&mut self.counters, self.mac);
             // What is sent from a socket touches it; the process is among the senders already.
             let sent = self.grant.enter(at.process, |set| {
                 let sent = set.with(index, |socket| {
@@ -220,9 +220,6 @@ impl Stack<'_> {
                     });
                     if length.is_some() {
                         socket.note_sent();
-                    }
-                    if socket.tcp.take_event() {
-                        ready.insert(at.process);
                     }
                     length
                 });
