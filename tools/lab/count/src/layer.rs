@@ -78,7 +78,7 @@ impl Layer {
 }
 
 /// What each name begins with; the longer ones of two that fit come first.
-const RULES: [(&str, Layer); 55] = [
+const RULES: &[(&str, Layer)] = &[
     ("slopos_memory::", Layer::Copy),
     ("memcpy", Layer::Copy),
     ("memmove", Layer::Copy),
