@@ -79,7 +79,7 @@ pub enum Condition {
     },
 }
 
-/// What has happened since [`Net::start`].
+/// What has happened since `Net::start`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, defmt::Format)]
 pub struct Counters {
     /// Frames received and handed out.

@@ -217,7 +217,7 @@ impl<B: Bus> Transport<B> {
     }
 
     /// Agrees on features. What a modern device says of how it reaches memory is accepted beside them: see
-    /// [`PLATFORM_FEATURES`].
+    /// `PLATFORM_FEATURES`.
     ///
     /// # Errors
     /// [`TransportError::FeaturesRefused`].
