@@ -1,7 +1,8 @@
-//! What a process asks of a connection, and what it may find.
+//! What a connection is asked, and what it answers.
 
 use slopos_kernel::time::Instant;
 
+use crate::tcp::counters::Dropped;
 use crate::tcp::endpoint::Endpoint;
 use crate::wire::tcp::SequenceNumber;
 
@@ -43,4 +44,25 @@ pub struct Readiness {
     pub error: bool,
     /// The peer has ended its stream, or there is no connection any more.
     pub hangup: bool,
+}
+
+/// What a segment has changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Received {
+    /// Something happened that a blocked call may wait for.
+    pub ready: bool,
+    /// The segment, or its data, was dropped for this reason, which is counted.
+    pub dropped: Option<Dropped>,
+    /// The peer offers a window scale that is not allowed (RFC 7323 section 2.3), which is counted.
+    pub excessive_scale: bool,
+}
+
+/// What time has changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Polled {
+    /// Something happened that a blocked call may wait for.
+    pub ready: bool,
+    /// So much stays unanswered that the way to the peer may be broken: the neighbour on it should be asked whether it is
+    /// still there (RFC 1122 section 4.2.3.5).
+    pub negative_advice: bool,
 }
