@@ -7,11 +7,9 @@ use crate::capsules::Capsules;
 use crate::chance::Chance;
 use crate::interrupts::LOG_VECTOR;
 use crate::interrupts::{Interrupts, NETWORK_CONFIGURATION_VECTOR, NETWORK_VECTOR, PIN_VECTOR, UART_VECTOR};
-use crate::leaving::Leaving;
-use crate::loading::Boot;
 use crate::log;
 use crate::machine::{Alarm, now};
-use crate::reports::Report;
+use crate::progress::{Boot, Leaving, Report};
 use crate::serial::{Serial, Terminal};
 use crate::tokens::{ConsoleAuthority, FrameAuthority};
 use slopos_kernel::kernel::Kernel;
@@ -112,7 +110,7 @@ impl Board {
         }
         self.take_keys(now);
         let claimed = self.claim_network_interrupt(pending, now);
-        let flash = self.flash_step(arrived, pending, now);
+        let flash = self.capsules.flash.step(arrived, pending, &mut self.kernel, &mut self.cpu, now);
         let received = self.receive_frames(now);
         self.guard_interrupts(arrived, claimed || flash.line, received, flash.idle_message, now);
         self.capsules.stack.poll(now);

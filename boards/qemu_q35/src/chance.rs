@@ -1,14 +1,12 @@
 //! What the network's secrets are drawn from. The network starts when that is settled: at once where no source takes
 //! time, soon where one does, and after three seconds where one does not answer.
 
-use crate::board::Board;
 use crate::flash::Flash;
 use crate::statics::SEED_REGION;
 use slopos_abi::Errno;
 use slopos_abi::flash::SECTOR;
 use slopos_kernel::time::{Duration, Instant};
 use slopos_virtio::blk::Operation;
-use slopos_virtio::net::Net;
 use slopos_virtio::rng::{Drawn, Rng};
 use slopos_x86_64::entropy::{Gathered, STORED_BYTES, Seeding};
 
@@ -153,24 +151,5 @@ impl Chance {
             }
         };
         Ok(())
-    }
-}
-
-impl Board {
-    /// Starts the network when its secrets are drawn.
-    pub fn draw_chance(&mut self, now: Instant) {
-        if !self.chance.is_settled() {
-            self.draw_chance_on(now);
-        }
-    }
-
-    // Apart, so that it costs nothing once it is done.
-    #[inline(never)]
-    fn draw_chance_on(&mut self, now: Instant) {
-        if let Some(seed) = self.chance.draw(self.capsules.flash, now) {
-            self.capsules.stack.set_seed(seed);
-            let up = self.network.as_ref().is_some_and(Net::link_up);
-            self.capsules.stack.set_link(up, now);
-        }
     }
 }

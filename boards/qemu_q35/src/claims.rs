@@ -2,9 +2,11 @@
 
 use crate::image;
 use slopos_q35::acpi::Tables;
-use slopos_q35::claims::Claims;
-use slopos_q35::pci::{CONFIG_ADDRESS, CONFIG_PORTS};
+use slopos_q35::claims::{Claims, Extent};
+use slopos_q35::pci::{CONFIG_ADDRESS, CONFIG_PORTS, Configuration};
 use slopos_q35::{debug_exit, ioapic, pic, pvpanic, rtc, uart};
+use slopos_registers::Hardware;
+use slopos_virtio::transport::Probe;
 use slopos_x86_64::cpuid::Features;
 use slopos_x86_64::paging::KernelSpace;
 use slopos_x86_64::start_info::{MemoryKind, StartInfo};
@@ -39,6 +41,19 @@ const PORTS: [(&str, u16, u16); 13] = [
     ("the firmware's configuration", 0x510, 12),
     ("PCI configuration space", CONFIG_ADDRESS, CONFIG_PORTS),
 ];
+
+/// Claims what each PCI function answers at. One whose registers are another's is switched off.
+pub fn devices(pci: &Configuration<Hardware>, claims: &mut Claims) {
+    // That a bus could not be visited is told when the devices are started.
+    let _ = pci.enumerate(|device| {
+        let driven = matches!(Probe::new(&device), Ok(Some(_)));
+        let extent = if driven { Extent::All } else { Extent::Enabled };
+        if let Err(error) = claims.claim_device(&device, extent) {
+            defmt::error!("pci: {}", error);
+            device.switch_off();
+        }
+    });
+}
 
 /// Notes what the loader, the tables and the processor say. The parts of the board that the kernel itself uses are
 /// claimed where they are mapped, by [`map`].

@@ -2,7 +2,7 @@
 
 use crate::board::Board;
 use crate::machine::now;
-use crate::reports::{Kind, Report};
+use crate::progress::{Kind, Report};
 use core::fmt::Write;
 use slopos_kernel::kernel::StartError;
 use slopos_kernel::process::{Process, ProcessId, State};

@@ -3,9 +3,7 @@
 use crate::interrupts::{FLASH_VECTOR, NETWORK_CONFIGURATION_VECTOR, NETWORK_VECTOR};
 use crate::machine::{Machine, now};
 use crate::statics::MAX_FRAME;
-use slopos_q35::claims::{Claims, Extent};
-use slopos_q35::pci::{Configuration, Message};
-use slopos_registers::Hardware;
+use slopos_q35::pci::Message;
 use slopos_virtio::blk::{Block, BlockMemory};
 use slopos_virtio::net::{Net, NetMemory, Options};
 use slopos_virtio::rng::{Rng, RngMemory};
@@ -42,19 +40,6 @@ pub struct Devices {
     pub block: Option<Block>,
     /// The entropy device, asked for its bytes.
     pub entropy: Option<Rng>,
-}
-
-/// Claims what each PCI function answers at. One whose registers are another's is switched off.
-pub fn claim(pci: &Configuration<Hardware>, claims: &mut Claims) {
-    // That a bus could not be visited is told when the devices are started.
-    let _ = pci.enumerate(|device| {
-        let driven = matches!(Probe::new(&device), Ok(Some(_)));
-        let extent = if driven { Extent::All } else { Extent::Enabled };
-        if let Err(error) = claims.claim_device(&device, extent) {
-            defmt::error!("pci: {}", error);
-            device.switch_off();
-        }
-    });
 }
 
 /// Looks at every PCI function. The first of each kind of device is used.

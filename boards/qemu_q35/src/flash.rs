@@ -1,7 +1,6 @@
 //! The board's flash: carries requests between the storage capsule and the block device, and what is read to whom it is
 //! for.
 
-use crate::board::Board;
 use crate::interrupts::{FLASH_VECTOR, PIN_VECTOR};
 use crate::statics::{self, PROCESSES};
 use crate::tokens::LoaderAuthority;
@@ -249,23 +248,19 @@ impl Flash {
         let calls = self.storage.next_deadline(device.is_running());
         [looks, calls].into_iter().flatten().min()
     }
-}
 
-impl Board {
     /// Lets the flash go on: answers come in, what waits for the device goes out, and what takes too long is given up.
-    pub fn flash_step(&mut self, arrived: u32, pending: u32, now: Instant) -> Answered {
-        if pending & (pending_bit(FLASH_VECTOR) | pending_bit(PIN_VECTOR)) == 0 && self.capsules.flash.is_idle() {
+    pub fn step(&mut self, arrived: u32, pending: u32, kernel: &mut Kernel, cpu: &mut Cpu, now: Instant) -> Answered {
+        if pending & (pending_bit(FLASH_VECTOR) | pending_bit(PIN_VECTOR)) == 0 && self.is_idle() {
             return Answered::default();
         }
-        self.flash_work(arrived, pending, now)
+        self.work(arrived, pending, kernel, cpu, now)
     }
 
     // Apart, so that it costs nothing where there is nothing to do.
     #[inline(never)]
-    fn flash_work(&mut self, arrived: u32, pending: u32, now: Instant) -> Answered {
-        let Board { kernel, cpu, capsules, .. } = self;
-        let flash = &mut *capsules.flash;
-        let Some(device) = &mut flash.device else { return Answered::default() };
+    fn work(&mut self, arrived: u32, pending: u32, kernel: &mut Kernel, cpu: &mut Cpu, now: Instant) -> Answered {
+        let Some(device) = &mut self.device else { return Answered::default() };
         let mut answered = Answered::default();
         if pending & (pending_bit(FLASH_VECTOR) | pending_bit(PIN_VECTOR)) != 0 && device.interrupt_gsi().is_some() {
             let cause = device.acknowledge_interrupt();
@@ -274,12 +269,12 @@ impl Board {
         device.tend(now.as_micros());
         let mut answers = 0;
         // There are never more than the requests that the device had.
-        while flash.take_answer(kernel, cpu, now) {
+        while self.take_answer(kernel, cpu, now) {
             answers += 1;
         }
-        flash.storage.expire(now);
-        flash.submit_waiting(kernel, cpu, now);
-        kernel.wake(flash.storage.take_ready());
+        self.storage.expire(now);
+        self.submit_waiting(kernel, cpu, now);
+        kernel.wake(self.storage.take_ready());
         answered.idle_message = arrived & pending_bit(FLASH_VECTOR) != 0 && answers == 0;
         answered
     }

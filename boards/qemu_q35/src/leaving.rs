@@ -6,6 +6,7 @@
 use crate::board::Board;
 use crate::log;
 use crate::panic::leave;
+use crate::progress::Leaving;
 use slopos_kernel::time::{Duration, Instant};
 
 /// How long the last frames may take.
@@ -14,24 +15,6 @@ const FRAMES: Duration = Duration::from_millis(100);
 const STUCK: Duration = Duration::from_secs(1);
 /// How often to look again.
 const LOOK: Duration = Duration::from_millis(1);
-
-/// How far the end of the run has come.
-pub struct Leaving {
-    /// What to leave with.
-    code: u8,
-    /// Until when frames are waited for; `None` once they are gone.
-    frames_until: Option<Instant>,
-    /// Bytes that had not gone out when this was last looked at, and since when there are so many.
-    left: (usize, Instant),
-    next_look: Instant,
-}
-
-impl Leaving {
-    /// When to look again even if nothing happens.
-    pub fn next_deadline(&self) -> Instant {
-        self.next_look
-    }
-}
 
 impl Board {
     /// Begins to leave. No process runs from now on.

@@ -4,29 +4,11 @@ use crate::board::Board;
 use crate::statics::{CONFIGURATIONS, PROCESSES};
 use slopos_kernel::process::{ProcessId, State};
 use slopos_kernel::time::{Duration, Instant};
+use slopos_virtio::net::Net;
 
 /// How long the commands of the command line wait for all apps to be loaded, so that what the log says of bad ones comes
 /// before what they do. What a command itself needs is waited for anyway.
 const PATIENCE: Duration = Duration::from_millis(500);
-
-/// How far the boot is.
-#[derive(Default)]
-pub struct Boot {
-    /// How many processes were looked at, in the order of their priorities.
-    looked_at: usize,
-    /// The process that is being loaded.
-    loading: Option<ProcessId>,
-    done: bool,
-    /// The commands have waited long enough.
-    waited: bool,
-}
-
-impl Boot {
-    /// Whether every process has been looked at.
-    pub fn is_done(&self) -> bool {
-        self.done
-    }
-}
 
 /// The processes in the order in which they are loaded.
 const ORDER: [u8; PROCESSES] = {
@@ -89,5 +71,22 @@ impl Board {
     /// When [`Board::apps_ready`] becomes true at the latest.
     pub fn apps_deadline(&self) -> Option<Instant> {
         (!self.boot.done && !self.boot.waited).then_some(Instant::BOOT + PATIENCE)
+    }
+
+    /// Starts the network when its secrets are drawn.
+    pub fn draw_chance(&mut self, now: Instant) {
+        if !self.chance.is_settled() {
+            self.draw_chance_on(now);
+        }
+    }
+
+    // Apart, so that it costs nothing once it is done.
+    #[inline(never)]
+    fn draw_chance_on(&mut self, now: Instant) {
+        if let Some(seed) = self.chance.draw(self.capsules.flash, now) {
+            self.capsules.stack.set_seed(seed);
+            let up = self.network.as_ref().is_some_and(Net::link_up);
+            self.capsules.stack.set_link(up, now);
+        }
     }
 }

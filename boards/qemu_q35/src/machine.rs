@@ -2,7 +2,7 @@
 
 use crate::interrupts::Interrupts;
 use crate::log;
-use crate::{claims, devices, image};
+use crate::{claims, image};
 use slopos_kernel::time::{Duration, Instant};
 use slopos_q35::acpi::{self, Tables};
 use slopos_q35::claims::Claims;
@@ -94,7 +94,7 @@ pub unsafe fn bring_up(start_info: u32, command_line: &mut CommandLine) -> Machi
     });
     let pci = configuration_space(&tables, claims, &mut space);
     // Before anything else is touched: a device may answer in the place of what the kernel needs.
-    devices::claim(&pci, claims);
+    claims::devices(&pci, claims);
     // SAFETY: nobody else uses the controllers.
     unsafe { Pic::new(Hardware) }.disable(PIC_VECTOR);
     // SAFETY: just mapped, for ever.

@@ -20,6 +20,7 @@ mod loading;
 mod log;
 mod machine;
 mod panic;
+mod progress;
 mod reports;
 #[cfg(selftest)]
 mod selftest;
@@ -32,8 +33,8 @@ use capsules::Capsules;
 use chance::Chance;
 use flash::Flash;
 use heapless::Deque;
-use loading::Boot;
 use machine::now;
+use progress::Boot;
 use serial::Serial;
 use slopos_console::Console;
 use slopos_kernel::grant::Grant;

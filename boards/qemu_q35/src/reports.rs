@@ -2,6 +2,7 @@
 
 use crate::board::Board;
 use crate::machine::now;
+use crate::progress::{Kind, Report};
 use crate::serial::Terminal;
 use core::fmt::Write;
 use slopos_abi::info::GrantInfo;
@@ -10,33 +11,6 @@ use slopos_kernel::time::Instant;
 use slopos_net::stack::Connection;
 use slopos_process_console::{self as process_console, DeviceState, LINE_ROOM, Window};
 use slopos_virtio::net::{Condition, Net};
-
-/// What is printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// `help`
-    Help,
-    /// `ps`
-    Processes,
-    /// `net`
-    Network,
-    /// `grants`
-    Grants,
-}
-
-/// A report, and how far it has come: a section is a process, or all of a report that is not about processes.
-pub struct Report {
-    kind: Kind,
-    section: u8,
-    line: usize,
-}
-
-impl Report {
-    /// A report that has not begun.
-    pub fn new(kind: Kind) -> Report {
-        Report { kind, section: 0, line: 0 }
-    }
-}
 
 impl Board {
     /// Prints what the console has room for. The process console is told when the report is complete.

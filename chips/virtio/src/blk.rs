@@ -16,7 +16,7 @@ use bitfield::bitfield;
 use slopos_registers::{Bus, Hardware};
 
 use crate::Physical;
-use crate::queue::{AddError, Queue, QueueFault, QueueMemory, SIZE_MAX, Segment, Used};
+use crate::queue::{Queue, QueueFault, QueueMemory, SIZE_MAX, Segment, Used};
 use crate::recovery::Recovery;
 use crate::transport::{Cause, Doorbell, Messages, Transport, TransportError};
 pub use request::{BlockError, REQUEST_BYTES, REQUESTS, SECTOR_BYTES};

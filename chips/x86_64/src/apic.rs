@@ -4,7 +4,7 @@
 
 #![allow(missing_docs, reason = "the register macros generate items that carry no comment")]
 
-use crate::trap::DEVICE_CLASS;
+use crate::vectors::DEVICE_CLASS;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use slopos_registers::{Hardware, registers};
 use tock_registers::interfaces::{ReadWriteable, Readable, Writeable};

@@ -11,6 +11,7 @@ pub mod apic;
 #[cfg(not(test))]
 pub mod boot;
 pub mod clock;
+mod context;
 pub mod control;
 pub mod cpuid;
 pub mod entropy;
@@ -22,3 +23,4 @@ pub mod processor;
 pub mod segments;
 pub mod start_info;
 pub mod trap;
+mod vectors;

@@ -3,7 +3,7 @@
 //! The tests on the board use it to show that protections hold. Only exceptions raised in the kernel while a
 //! probe runs are taken here; all others keep their meaning.
 
-use crate::trap::Context;
+use crate::context::Context;
 use core::arch::naked_asm;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 

@@ -4,8 +4,8 @@
 //! touch. The kernel then uses its own, supervisor-only mapping of the same bytes: it never follows a user mapping,
 //! so SMAP stays on without exception, and no pointer can fault half way.
 
+use crate::context::Context;
 use crate::paging::{Access, Entry, KernelSpace, PAGE, UserTables, physical_address};
-use crate::trap::Context;
 use core::ptr::NonNull;
 use slopos_abi::flash::{EXECUTE, WRITE};
 use slopos_abi::{Errno, USER_BASE, USER_END, arguments_max};

@@ -14,78 +14,11 @@
 //! in the two highest priority classes ([`DEVICE_CLASS`] and the timer's above it); all others are counted and ended,
 //! and the local APIC's task priority can keep them out where they come without end ([`crate::apic::Admission`]).
 
-/// The registers of a process, in the order in which the entry code stores them.
-#[derive(Clone, Copy, Debug, Default)]
-#[repr(C, align(16))]
-#[expect(missing_docs, reason = "the registers are what their names say")]
-pub struct Context {
-    pub r15: u64,
-    pub r14: u64,
-    pub r13: u64,
-    pub r12: u64,
-    pub rbp: u64,
-    pub rbx: u64,
-    pub r11: u64,
-    pub r10: u64,
-    pub r9: u64,
-    pub r8: u64,
-    pub rax: u64,
-    pub rcx: u64,
-    pub rdx: u64,
-    pub rsi: u64,
-    pub rdi: u64,
-    pub vector: u64,
-    pub error: u64,
-    pub rip: u64,
-    pub cs: u64,
-    pub rflags: u64,
-    pub rsp: u64,
-    pub ss: u64,
-}
-
-impl Context {
-    /// The registers of a process that has not begun.
-    pub const fn new() -> Context {
-        Context {
-            r15: 0,
-            r14: 0,
-            r13: 0,
-            r12: 0,
-            rbp: 0,
-            rbx: 0,
-            r11: 0,
-            r10: 0,
-            r9: 0,
-            r8: 0,
-            rax: 0,
-            rcx: 0,
-            rdx: 0,
-            rsi: 0,
-            rdi: 0,
-            vector: 0,
-            error: 0,
-            rip: 0,
-            cs: 0,
-            rflags: 0,
-            rsp: 0,
-            ss: 0,
-        }
-    }
-}
-
-const _: () = assert!(size_of::<Context>() == 176);
+pub use crate::context::Context;
+pub use crate::vectors::{DEVICE_CLASS, SPURIOUS_VECTOR, TIMER_VECTOR, VECTORS};
 
 /// The vector that the system-call entry stores: beyond those of the interrupt table.
 pub const SYSTEM_CALL: u64 = 0x100;
-/// Gates: one for each vector that there can be.
-pub const VECTORS: usize = 256;
-/// First vector that is given out: the priority class of the devices' interrupts (SDM volume 3, section 11.8.3.1).
-pub const DEVICE_CLASS: u8 = 0xe0;
-/// Vector of the local APIC's timer, in the class above the devices'.
-pub const TIMER_VECTOR: u8 = 0xf0;
-/// Vector of the local APIC's spurious interrupt; its low four bits must be set.
-pub const SPURIOUS_VECTOR: u8 = 0xff;
-
 /// The vector's bit in what [`take_pending`] returns; none for one that is never given out.
 pub const fn pending_bit(vector: u8) -> u32 {
     match vector.checked_sub(DEVICE_CLASS) {

@@ -2,6 +2,7 @@
 
 mod descriptor;
 mod id;
+mod logs;
 mod report;
 mod waiting;
 
@@ -12,9 +13,11 @@ pub(crate) use waiting::{UserRange, Waiting};
 
 use crate::ledger::Ledger;
 use crate::loader::Loader;
+use crate::objects::Object;
 use crate::processor::{Fault, Processor};
 use crate::time::{Duration, Instant};
-use report::Logs;
+use core::ops::Range;
+use logs::Logs;
 use slopos_abi::Errno;
 
 /// What the manifest says of a process.
@@ -302,5 +305,17 @@ impl Process {
             self.backoff = wait;
             self.restart_at = Some(now + wait);
         }
+    }
+
+    /// The part `range` of the buffer into which it waits to read from `object`.
+    pub(crate) fn waits_to_read(&self, object: &Object, range: Range<usize>) -> Option<UserRange> {
+        let Some(Waiting::Read { descriptor, buffer }) = self.waiting else { return None };
+        if self.descriptors.object(descriptor)? == object { buffer.part(range) } else { None }
+    }
+
+    /// The part `range` of the bytes that it waits to write to `object`.
+    pub(crate) fn waits_to_write(&self, object: &Object, range: Range<usize>) -> Option<UserRange> {
+        let Some(Waiting::Write { descriptor, bytes }) = self.waiting else { return None };
+        if self.descriptors.object(descriptor)? == object { bytes.part(range) } else { None }
     }
 }

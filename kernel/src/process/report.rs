@@ -1,25 +1,10 @@
 //! The lines that a process makes the kernel write, each kind with a budget of the process's own: none can push out
 //! another's.
 
-use crate::log_budget::LogBudget;
 use crate::processor::Fault;
 use crate::time::Instant;
 
 use super::{Process, Restart};
-
-/// The budgets of one process.
-pub struct Logs {
-    /// It was killed by a fault.
-    fault: LogBudget,
-    /// It asked for what the manifest does not grant.
-    denial: LogBudget,
-}
-
-impl Logs {
-    pub const fn new() -> Logs {
-        Logs { fault: LogBudget::new(), denial: LogBudget::new() }
-    }
-}
 
 impl Process {
     /// Says in the log what killed it. A process that starts again by itself can crash as often as its back-off lets it,

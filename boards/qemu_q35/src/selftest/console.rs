@@ -1,6 +1,6 @@
 //! What the process console prints goes out at once, though nothing else happens.
 
-use super::Tally;
+use super::tally::Tally;
 use crate::board::Board;
 use crate::serial::Terminal;
 use slopos_process_console::{Input, Memory, ProcessConsole};

@@ -1,7 +1,7 @@
 //! The flash is there and interrupts, and the network device carries frames.
 
-use super::Tally;
 use super::interrupts::work_until;
+use super::tally::Tally;
 use crate::board::Board;
 use crate::interrupts::{FLASH_VECTOR, PIN_VECTOR};
 use crate::machine::now;

@@ -1,6 +1,6 @@
 //! Exceptions in the kernel arrive at their vectors, and what raised them can be left.
 
-use super::Tally;
+use super::tally::Tally;
 use core::arch::asm;
 use slopos_x86_64::exception::{GENERAL_PROTECTION, PAGE_FAULT};
 use slopos_x86_64::probe::attempt;

@@ -1,6 +1,6 @@
 //! Interrupts arrive: the timer's when it was asked for, the console's and the network's when they have work.
 
-use super::Tally;
+use super::tally::Tally;
 use crate::board::Board;
 use crate::interrupts::{NETWORK_VECTOR, PIN_VECTOR, UART_VECTOR};
 use crate::machine::now;

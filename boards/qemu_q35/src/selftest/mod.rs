@@ -9,28 +9,10 @@ mod exceptions;
 mod interrupts;
 mod processes;
 mod protection;
+mod tally;
 
 use crate::board::Board;
-
-/// Counts what held and what did not.
-#[derive(Default)]
-pub struct Tally {
-    passed: u32,
-    failed: u32,
-}
-
-impl Tally {
-    /// Notes one check.
-    fn check(&mut self, name: &str, held: bool) {
-        if held {
-            self.passed += 1;
-            defmt::info!("test: {=str} ok", name);
-        } else {
-            self.failed += 1;
-            defmt::error!("test: {=str} FAILED", name);
-        }
-    }
-}
+use tally::Tally;
 
 /// Carries out a test command; `None` where the name is none.
 // Apart, so that the tests' buffers are not part of the stack frame of the board's loop.

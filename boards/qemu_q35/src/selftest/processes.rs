@@ -1,6 +1,6 @@
 //! Whole processes: every system call, and everything that a process may not do.
 
-use super::Tally;
+use super::tally::Tally;
 use crate::board::Board;
 use crate::machine::now;
 use slopos_abi::{STATUS_KILLED, STATUS_MAX};

@@ -1,6 +1,6 @@
 //! The kernel's pages allow what they should, and nothing else.
 
-use super::Tally;
+use super::tally::Tally;
 use crate::image;
 use slopos_abi::USER_BASE;
 use slopos_x86_64::exception::PAGE_FAULT;

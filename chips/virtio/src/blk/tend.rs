@@ -6,7 +6,7 @@
 
 use slopos_registers::Bus;
 
-use super::{Block, BlockError, Broken, REQUEST_LIMIT_US, Request, STALL_US, StartError};
+use super::{Block, BlockError, Broken, REQUEST_LIMIT_US, Request, STALL_US};
 use crate::recovery::Step;
 use crate::transport::ResetProgress;
 

@@ -13,9 +13,7 @@ mod reset;
 mod status;
 
 use slopos_q35::pci::{Bars, Device, Message, Msix, MsixTable};
-use slopos_registers::{Bus, Hardware, Mmio, Port, Width, WriteOnly};
-use tock_registers::interfaces::Writeable;
-use tock_registers::register_bitfields;
+use slopos_registers::{Bus, Hardware, Width};
 
 pub use doorbell::Doorbell;
 pub use error::TransportError;

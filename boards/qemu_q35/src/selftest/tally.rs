@@ -1,0 +1,21 @@
+//! What the tests have found.
+
+/// Counts what held and what did not.
+#[derive(Default)]
+pub struct Tally {
+    pub passed: u32,
+    pub failed: u32,
+}
+
+impl Tally {
+    /// Notes one check.
+    pub fn check(&mut self, name: &str, held: bool) {
+        if held {
+            self.passed += 1;
+            defmt::info!("test: {=str} ok", name);
+        } else {
+            self.failed += 1;
+            defmt::error!("test: {=str} FAILED", name);
+        }
+    }
+}
