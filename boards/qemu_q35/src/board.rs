@@ -31,7 +31,7 @@ use slopos_x86_64::trap::{TIMER_VECTOR, has_pending, pending_bit, take_pending};
 /// ones while the last are still on their way.
 const FRAMES_PER_PASS: usize = 16;
 /// Bytes taken from the console's port in one pass: its FIFO twice.
-const KEYS_PER_PASS: usize = 32;
+const KEYS_PER_PASS: usize = 2 * slopos_q35::uart::FIFO_BYTES;
 /// How long after a frame the next is looked for, without the device's interrupts.
 const WATCH: Duration = Duration::from_millis(1);
 /// How long a process that was woken runs before it is interrupted, to look for frames: it seldom runs for so long.

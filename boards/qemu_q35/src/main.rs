@@ -46,6 +46,7 @@ use slopos_net::MacAddress;
 use slopos_net::socket::SocketSet;
 use slopos_net::stack::{Config, Stack};
 use slopos_process_console::{Console as Monitor, Memory as MonitorMemory};
+use slopos_q35::uart::{COM1_ISA_INTERRUPT, COM2_ISA_INTERRUPT};
 use slopos_x86_64::processor::{Cpu, UserSpace};
 use slopos_x86_64::start_info::CommandLine;
 use static_cell::{ConstStaticCell, StaticCell};
@@ -80,7 +81,7 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
     // SAFETY: called once, by the boot code, with what the loader passed.
     let mut machine = unsafe { machine::bring_up(start_info, command_line) };
     let serial = Serial::start();
-    for (line, vector) in [(4, UART_VECTOR), (3, LOG_VECTOR)] {
+    for (line, vector) in [(COM1_ISA_INTERRUPT, UART_VECTOR), (COM2_ISA_INTERRUPT, LOG_VECTOR)] {
         let line = machine.tables.isa(line);
         if let Err(error) = machine.interrupts.route(line.gsi, vector, line.trigger, line.polarity) {
             defmt::warn!("serial: an interrupt cannot be routed, the timer stands in: {}", error);
