@@ -32,7 +32,7 @@ pub enum Wire {
 
 /// The servers' files, and the server on the loopback.
 #[derive(Debug)]
-pub struct Lab {
+pub struct Links {
     // In the order in which they are to go.
     server: Server,
     user: SocketAddrV4,
@@ -49,12 +49,12 @@ pub struct Passed {
     pub not_taken: u64,
 }
 
-impl Lab {
+impl Links {
     /// Starts the server that does without a namespace.
     ///
     /// # Errors
     /// nginx is not installed or does not start.
-    pub fn new() -> Result<Lab> {
+    pub fn new() -> Result<Links> {
         let folder = tempfile::Builder::new().prefix("bench-").tempdir().context("a temporary folder")?;
         let root = folder.path().join("www");
         fs::create_dir(&root)?;
@@ -62,7 +62,7 @@ impl Lab {
         let user = SocketAddrV4::new(Ipv4Addr::LOCALHOST, listen().1);
         let mut server = Server::nginx(folder.path(), &root, user, None)?;
         server.wait_for(user)?;
-        Ok(Lab { server, user, root, _folder: folder })
+        Ok(Links { server, user, root, _folder: folder })
     }
 
     /// A file to be fetched by this link, so often.
@@ -88,13 +88,13 @@ impl Lab {
     /// Namespaces cannot be made here, a server does not start, or the kernel does not know this way.
     pub fn site(&self, wire: Wire, congestion_control: Option<&str>) -> Result<Site<'_>> {
         if wire == Wire::User {
-            return Ok(Site { lab: self, wire, inside: None });
+            return Ok(Site { links: self, wire, inside: None });
         }
         let mut network = Network::new()?;
         network.namespace().congestion_control(congestion_control)?;
         network.start(Server::dnsmasq)?;
         network.start_web(|folder, namespace| Server::nginx(folder, &self.root, HTTP, Some(namespace)))?;
-        Ok(Site { lab: self, wire, inside: Some(network) })
+        Ok(Site { links: self, wire, inside: Some(network) })
     }
 }
 
@@ -108,7 +108,7 @@ const TAP_NETDEV: &str = "tap,ifname=tap0,script=no,downscript=no";
 /// A link, ready for a run.
 #[derive(Debug)]
 pub struct Site<'a> {
-    lab: &'a Lab,
+    links: &'a Links,
     wire: Wire,
     /// `None` where QEMU is the network.
     inside: Option<Network>,
@@ -117,7 +117,7 @@ pub struct Site<'a> {
 impl Site<'_> {
     /// The processes of the servers.
     pub fn pids(&self) -> Vec<u32> {
-        self.inside.iter().flat_map(Network::pids).chain([self.lab.server.pid()]).collect()
+        self.inside.iter().flat_map(Network::pids).chain([self.links.server.pid()]).collect()
     }
 
     /// Carries out `work` where the link is, and gives it the link as QEMU's `-netdev` takes it. Where that is a tap,
