@@ -14,13 +14,10 @@ use crate::machine::{Alarm, now};
 use crate::reports::Report;
 use crate::serial::{Serial, Terminal};
 use crate::tokens;
-use slopos_kernel::objects::SocketId;
 use slopos_kernel::process::ProcessId;
-use slopos_kernel::readers::Readers;
 use slopos_kernel::scheduler::{Kernel, Step};
 use slopos_kernel::time::{Duration, Instant};
 use slopos_net::MacAddress;
-use slopos_net::tcp::Arrival;
 use slopos_process_console::{Console as Monitor, Input};
 use slopos_virtio::net::{Net, Tended};
 use slopos_x86_64::control::{let_interrupts_in, wait_for_interrupt};
@@ -288,15 +285,9 @@ impl Board {
         let Some(device) = &mut self.network else { return 0 };
         let (stack, wire) = (&mut *self.capsules.stack, &self.wire);
         let (kernel, cpu) = (&mut self.kernel, &mut self.cpu);
-        // A process that waits for what arrived gets it at once: it is copied and summed in one go.
-        let mut deliver = |process, index, arrival: &mut Arrival<'_>| {
-            let socket = SocketId { process, index };
-            if let Some(buffer) = kernel.readers(cpu, wire).buffer(socket, arrival.place()) {
-                arrival.copy_to(buffer);
-            }
-        };
+        let mut readers = kernel.readers(cpu, wire);
         let mut received = 0;
-        while received < FRAMES_PER_PASS && device.receive(|frame| stack.receive(frame, now, &mut deliver, wire)) {
+        while received < FRAMES_PER_PASS && device.receive(|frame| stack.receive(frame, now, &mut readers, wire)) {
             received += 1;
         }
         received

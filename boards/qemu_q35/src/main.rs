@@ -43,7 +43,7 @@ use slopos_kernel::time::Instant;
 // The copies that compiled code calls by name.
 use slopos_memory as _;
 use slopos_net::MacAddress;
-use slopos_net::socket::SocketSet;
+use slopos_net::sockets::SocketSet;
 use slopos_net::stack::{Config, Stack};
 use slopos_process_console::{Console as Monitor, Memory as MonitorMemory};
 use slopos_x86_64::processor::{Cpu, UserSpace};
@@ -112,6 +112,7 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
         stack,
         flash,
         has_network_device: devices.network.as_ref().is_some_and(|device| !device.is_hopeless()),
+        token: tokens::Calls::mint(),
     };
     let token = tokens::Console::mint();
     Board {

@@ -1,8 +1,8 @@
 //! The control block (RFC 9293 section 3.3.1): every variable of a connection except the bytes themselves.
 
+use slopos_abi::{Endpoint, SocketFlags};
 use slopos_kernel::time::{Duration, Instant};
 
-use super::Endpoint;
 use super::assembler::Assembler;
 use super::congestion::Congestion;
 use super::counters::Counters;
@@ -90,15 +90,6 @@ pub enum Error {
     TimedOut,
     /// This side has ended its stream; nothing more can be written.
     Closed,
-}
-
-/// What a socket is asked to do differently.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, defmt::Format)]
-pub struct SocketFlags {
-    /// Small segments leave at once (no Nagle, RFC 9293 section 3.7.4).
-    pub nodelay: bool,
-    /// An idle connection is probed (RFC 9293 section 3.8.4).
-    pub keepalive: bool,
 }
 
 /// What a connection starts from.

@@ -49,31 +49,8 @@ mod transmit;
 #[cfg(test)]
 mod tests;
 
-use core::fmt;
-use core::net::Ipv4Addr;
-
 pub use arrival::Arrival;
-pub use control::{ConnectParameters, Error, SocketFlags, State};
+pub use control::{ConnectParameters, Error, State};
 pub use counters::Counters;
 pub use reset::{ResetReply, reset_for};
 pub use socket::{Readiness, Socket};
-
-/// One end of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, defmt::Format)]
-pub struct Endpoint {
-    /// The host.
-    pub address: Ipv4Addr,
-    /// The port.
-    pub port: u16,
-}
-
-impl Endpoint {
-    /// No end: 0.0.0.0:0.
-    pub const UNSPECIFIED: Endpoint = Endpoint { address: Ipv4Addr::UNSPECIFIED, port: 0 };
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}:{}", self.address, self.port)
-    }
-}

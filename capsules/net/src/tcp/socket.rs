@@ -2,10 +2,10 @@
 
 use core::mem::size_of;
 
+use slopos_abi::{Endpoint, SocketFlags};
 use slopos_kernel::time::Instant;
 
-use super::Endpoint;
-use super::control::{ConnectParameters, Control, Error, SocketFlags, State, shift_for};
+use super::control::{ConnectParameters, Control, Error, State, shift_for};
 use super::ring::Ring;
 
 /// A writer is woken when one part in so many of the send ring is free, not for each byte.

@@ -5,9 +5,12 @@
 
 use slopos_kernel::time::{Duration, Instant};
 
+use core::net::Ipv4Addr;
+
 use super::*;
 use crate::wire::tcp::options::{SackBlocks, Timestamps};
 use crate::wire::tcp::{Flags, Options, ParseError, Range, Segment, SequenceNumber, Unverified};
+use slopos_abi::{Endpoint, SocketFlags};
 
 mod arrival;
 mod attacks;
