@@ -17,10 +17,10 @@ build_bare() (
     cargo build --release --target "$bare_target" --target-dir "$folder" "$@"
 )
 
-# Builds the apps. An app's folder, its package and its program have one name.
+# Builds the apps and the programs of the tests. A program's folder, its package and its binary have one name.
 build_apps() {
     set --
-    for manifest in userland/apps/*/Cargo.toml; do
+    for manifest in userland/apps/*/Cargo.toml userland/tests/*/Cargo.toml; do
         set -- "$@" -p "$(basename "$(dirname "$manifest")")"
     done
     build_bare apps "$@"

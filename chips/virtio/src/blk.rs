@@ -5,10 +5,10 @@
 //! before the device has been reset.
 //!
 //! A device that answers nothing for [`STALL_US`], keeps one request for [`REQUEST_LIMIT_US`] or breaks the rules of the
-//! queue is reset and started again ([`recovery`]); what it had comes back as an error.
+//! queue is reset and started again ([`Block::tend`]); what it had comes back as an error.
 
-mod recovery;
 mod request;
+mod tend;
 
 use core::ptr::NonNull;
 
@@ -17,10 +17,11 @@ use slopos_q35::register::{Bus, Hardware};
 
 use crate::Physical;
 use crate::queue::{AddError, Queue, QueueFault, QueueMemory, SIZE_MAX, Segment, Used};
+use crate::recovery::Recovery;
 use crate::transport::{Cause, Doorbell, Messages, Transport, TransportError};
-use recovery::Phase;
 pub use request::{REQUEST_BYTES, REQUESTS};
 use request::{Request, RequestId, Requests, kind, status};
+use tend::Broken;
 
 /// Size of a sector in bytes, whatever the medium's own block size is (section 5.2.4).
 pub const SECTOR_BYTES: usize = 512;
@@ -146,7 +147,9 @@ pub struct Block<B: Bus = Hardware> {
     requests: [Request; REQUESTS],
     capacity: u64,
     features: Features,
-    phase: Phase,
+    recovery: Recovery,
+    /// What the log was last told of a device that is broken.
+    told: Option<Broken>,
     /// Since when the device has answered nothing; means something only while it has requests.
     silent_since_us: u64,
 }
@@ -178,7 +181,8 @@ impl<B: Bus> Block<B> {
             requests: [Request::Free; REQUESTS],
             capacity: 0,
             features: Features(0),
-            phase: Phase::new(),
+            recovery: Recovery::new(now_us, 0),
+            told: None,
             silent_since_us: 0,
         };
         block.tend(now_us);
@@ -244,7 +248,7 @@ impl<B: Bus> Block<B> {
 
     /// Whether it takes requests at all at present, though perhaps no more of them.
     pub fn is_running(&self) -> bool {
-        self.phase.is_running()
+        self.recovery.is_working()
     }
 
     /// Whether it runs and has nothing to do, nor anybody to tell: [`Block::tend`] and [`Block::complete`] do nothing then.
@@ -353,7 +357,7 @@ impl<B: Bus> Block<B> {
                 Some(Ok(used)) => match self.take_back(used) {
                     Ok((id, tag, read)) => {
                         self.silent_since_us = now_us;
-                        self.phase.answered(now_us);
+                        self.recovery.moved_at(now_us);
                         let result = self.answer(id, used.length, read);
                         return Some(take(tag, result));
                     }

@@ -1,11 +1,11 @@
 //! The audit of an image: who holds how much, why, and whether the sums are right.
 
 use crate::audit::{Audit, Owner, Row, SCHEMA, Unaccounted};
-use crate::dwarf::{Shape, TypeId, Types};
 use crate::grants::Accounts;
-use crate::image::{Image, Section};
 use crate::reviewed;
 use crate::world::{self, Object, Ownership};
+use slopos_elf::image::{Image, Section};
+use slopos_elf::types::{Shape, TypeId, Types};
 use slopos_manifest::{Expanded, size};
 
 /// Shared statics at least this large are shown field by field.

@@ -1,13 +1,13 @@
 //! The grants and the processes' own memory: what the ELF has, held against what the manifest asked for.
 
 use crate::audit::{GrantAccount, ProcessAccount, Row, Unaccounted};
-use crate::dwarf::{Shape, TypeId};
-use crate::image::{Image, Section};
 use crate::memory::Memory;
 use crate::slopos::{self, Part};
 use crate::value::{Space, Value};
 use crate::world::{self, Object};
 use anyhow::{Context, Result};
+use slopos_elf::image::{Image, Section};
+use slopos_elf::types::{Shape, TypeId};
 use slopos_manifest::{Expanded, ExpandedNetwork, ExpandedProcess, Item, Product};
 
 /// Collects what the accounts of all processes have in common.

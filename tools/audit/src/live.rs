@@ -4,11 +4,11 @@
 //! trust: it is summed up again from the sockets, and a difference is told.
 
 use crate::audit::total;
-use crate::image::Image;
 use crate::memory::Memory;
 use crate::value::{Space, Value};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
+use slopos_elf::Image;
 use slopos_manifest::Expanded;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;

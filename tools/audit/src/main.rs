@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use clap::Parser;
 use slopos_audit::audit::SCHEMA;
-use slopos_audit::{Audit, Image, Memory, account, compare, html, live, text};
+use slopos_audit::{Audit, Memory, account, compare, html, live, text};
 use std::io::{ErrorKind, Write, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -57,7 +57,7 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<Audit> {
-    let (image, manifest) = Image::read(&arguments.image.with_added_extension("elf"))?;
+    let (image, manifest) = slopos_audit::read(&arguments.image.with_added_extension("elf"))?;
     let mut audit = account::audit(&image, &manifest);
     if arguments.live {
         let socket = arguments.qmp.clone().unwrap_or_else(|| arguments.image.with_added_extension("qmp"));

@@ -1,10 +1,10 @@
 //! The kernel's memory, from wherever it can be read: the ELF, a running board, a dump.
 
-use crate::image::Image;
 use anyhow::{Context, Result, bail};
 use object::LittleEndian;
 use object::elf::PT_LOAD;
 use object::read::elf::{ElfFile64, FileHeader as _, ProgramHeader as _};
+use slopos_elf::Image;
 use slopos_run::qmp::Qmp;
 use std::path::Path;
 
@@ -103,7 +103,7 @@ impl Memory {
                 let id = &found[found.len() - image.build_id.len().min(found.len())..];
                 bail!(
                     "the board runs another build: its memory has {} where build {} has its id",
-                    crate::image::hexadecimal(id),
+                    slopos_elf::hexadecimal(id),
                     image.build_id_text()
                 )
             }
@@ -115,7 +115,7 @@ impl Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::{Note, Segment};
+    use slopos_elf::image::{Note, Segment};
 
     fn image() -> Image {
         let segment = Segment { address: 0xffff_0000, physical: 0x1000, size: 16, bytes: b"abcdIDID".to_vec() };

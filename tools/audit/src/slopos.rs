@@ -2,7 +2,7 @@
 //!
 //! Everything else is found by following the types. A name that has gone is an error, never a row that is missing.
 
-use crate::dwarf::{Shape, TypeId, Types};
+use slopos_elf::types::{Shape, TypeId, Types};
 
 /// The static with a process's control blocks.
 pub const CONTROL: &str = "CONTROL";
@@ -92,7 +92,7 @@ fn add_parts(types: &Types, kind: TypeId, sums: &mut [u64; 4]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dwarf::{Field, Type};
+    use slopos_elf::types::{Field, Type};
 
     #[test]
     fn the_parts_of_a_control_block_sum_up() {

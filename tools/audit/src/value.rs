@@ -1,9 +1,9 @@
 //! A typed value in the kernel's memory: fields, elements, references and variants by name.
 
-use crate::dwarf::{Shape, Type, TypeId};
-use crate::image::Image;
 use crate::memory::Memory;
 use anyhow::{Context, Result, bail};
+use slopos_elf::Image;
+use slopos_elf::types::{Shape, Type, TypeId};
 
 /// Most elements of a row that is looked at: processes, sockets, ranges.
 const ELEMENTS_MAX: u64 = 1 << 20;

@@ -2,9 +2,9 @@
 //! unaccounted for.
 
 use crate::audit::{Row, Unaccounted};
-use crate::dwarf::TypeId;
-use crate::image::{Image, Section};
 use crate::reviewed;
+use slopos_elf::image::{Image, Section};
+use slopos_elf::types::TypeId;
 
 /// Whose a writable section is, by its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -194,8 +194,8 @@ pub fn padding(bytes: u64) -> Option<Row> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dwarf::{Static, Type};
-    use crate::image::Symbol;
+    use slopos_elf::image::Symbol;
+    use slopos_elf::types::{Static, Type};
 
     fn section(name: &str, address: u64, size: u64) -> Section {
         Section { name: name.into(), address, size, alignment: 16, writable: true }

@@ -5,11 +5,10 @@
  * counters are written to a file, one line for each address: the address in hexadecimal, how often it was carried
  * out, and how many instructions in all had been carried out before it was first seen.
  *
- *     -plugin count.so,out=FILE[,halts=SOCKET][,nap=ADDRESS...]
+ *     -plugin count.so,out=FILE[,halts=SOCKET]
  *
  * With a datagram socket it also sends a byte to it whenever the processor is about to wait for an interrupt, which
- * tells a peer that what it sends now finds nothing else going on. And at each of those addresses, in hexadecimal,
- * which are instructions in loops that wait for a device by looking again and again, the host sleeps for a moment.
+ * tells a peer that what it sends now finds nothing else going on.
  *
  * A counter belongs to an address, so code that replaces other code, or another process's code at the same
  * address, shares it. Each round of a repeated string instruction counts, as it does for -icount.
@@ -29,7 +28,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -94,13 +92,6 @@ static FILE *output;
 static const uint8_t HLT = 0xf4;
 static int halts = -1;
 
-/* Where the host sleeps, and how long: longer than QEMU takes to read from a file, so that the guest finds what it waits
- * for at the second look, and not after as many as happen to fit into the host's time. */
-enum { NAPS = 16 };
-static uint64_t naps[NAPS];
-static size_t nap_count;
-static const struct timespec NAP = {.tv_nsec = 1000 * 1000};
-
 static void fail(const char *what)
 {
     fprintf(stderr, "count: %s: %s\n", what, strerror(errno));
@@ -161,36 +152,6 @@ static void halting(unsigned int vcpu, void *user_data)
     (void)!send(halts, "h", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-static void napping(unsigned int vcpu, void *user_data)
-{
-    (void)vcpu;
-    (void)user_data;
-    /* Woken too early it looks once more. */
-    (void)!nanosleep(&NAP, NULL);
-}
-
-static bool is_nap(uint64_t address)
-{
-    for (size_t index = 0; index < nap_count; index++) {
-        if (naps[index] == address) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void add_nap(const char *address)
-{
-    char *end;
-    errno = 0;
-    uint64_t value = strtoull(address, &end, 16);
-    if (errno != 0 || *address == '\0' || *end != '\0' || nap_count == NAPS) {
-        errno = EINVAL;
-        fail(address);
-    }
-    naps[nap_count++] = value;
-}
-
 static void connect_halts(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -226,9 +187,6 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
         if (halts >= 0 && qemu_plugin_insn_size(insn) == 1 && *(const uint8_t *)qemu_plugin_insn_data(insn) == HLT) {
             qemu_plugin_register_vcpu_insn_exec_cb(insn, halting, QEMU_PLUGIN_CB_NO_REGS, NULL);
         }
-        if (is_nap(counter->address)) {
-            qemu_plugin_register_vcpu_insn_exec_cb(insn, napping, QEMU_PLUGIN_CB_NO_REGS, NULL);
-        }
     }
 }
 
@@ -259,10 +217,6 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int
     for (int index = 0; index < argc; index++) {
         if (strncmp(argv[index], "halts=", 6) == 0) {
             connect_halts(argv[index] + 6);
-            continue;
-        }
-        if (strncmp(argv[index], "nap=", 4) == 0) {
-            add_nap(argv[index] + 4);
             continue;
         }
         if (strncmp(argv[index], "out=", 4) != 0) {

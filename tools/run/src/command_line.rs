@@ -71,8 +71,7 @@ impl Options {
 
     /// The board that the options describe.
     pub fn machine(&self) -> Builder {
-        let mut machine = Machine::builder(self.kernel())
-            .flash(self.image.with_added_extension("img"))
+        let mut machine = Machine::image(&self.image)
             .network(self.net)
             .disk(self.disk)
             .network_properties(&self.device_args)

@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -91,12 +91,22 @@ impl Outcome {
     pub fn says(&self, text: &str) -> bool {
         self.log.iter().any(|line| line.contains(text)) || self.console.contains(text)
     }
+
+    /// All that was said, for a person who looks for what went wrong: the console, the kernel's log, QEMU.
+    pub fn words(&self) -> String {
+        [&self.console, &self.log.join("\n"), &self.qemu.join("\n")].map(|text| text.trim_end()).join("\n")
+    }
 }
 
 /// A board that can be booted.
 pub struct Machine;
 
 impl Machine {
+    /// The board whose files these are without their endings: IMAGE.elf is the kernel, IMAGE.img the flash.
+    pub fn image(image: &Path) -> Builder {
+        Machine::builder(image.with_added_extension("elf")).flash(image.with_added_extension("img"))
+    }
+
     /// A board with this kernel, 16 MiB of memory, a modern network device and no flash.
     pub fn builder(kernel: impl Into<PathBuf>) -> Builder {
         Builder {

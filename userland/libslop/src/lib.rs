@@ -24,10 +24,8 @@ mod descriptor;
 mod entry;
 mod error;
 mod gather;
-#[cfg(feature = "hazard")]
-pub mod hazard;
 mod poll;
-mod raw;
+pub mod raw;
 mod socket;
 mod standard;
 pub mod time;

@@ -82,6 +82,11 @@ impl Request {
         }
     }
 
+    /// Whether the owner of a request that was given up has not been told yet.
+    pub fn is_untold(&self) -> bool {
+        matches!(self, Request::Lost { tag: Some(_), .. })
+    }
+
     /// What the owner of a request that was given up has to be told, once.
     pub fn tell(&mut self) -> Option<(u32, BlockError)> {
         match self {
@@ -90,7 +95,7 @@ impl Request {
         }
     }
 
-    /// The device has been reset: it has nothing any more. Who has not been told yet has to be, so such a request waits.
+    /// The device has been reset: it has nothing any more. A request whose owner has not been told yet waits for that.
     pub fn release(&mut self) {
         if matches!(self, Request::Lost { tag: None, .. }) {
             *self = Request::Free;

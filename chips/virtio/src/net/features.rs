@@ -83,10 +83,13 @@ pub fn agree<B: Bus>(transport: &Transport<B>, frame: u16, fallback_mac: [u8; 6]
         if (MTU_LEAST..=room).contains(&named) {
             features.set_mtu(true);
             mtu = named;
-        } else if named < MTU_LEAST {
-            defmt::warn!("virtio-net: mtu {=u16} of the device declined, DHCP needs {=u16}", named, MTU_LEAST);
         } else {
-            defmt::warn!("virtio-net: mtu {=u16} of the device declined, buffers are for {=u16}", named, room);
+            defmt::warn!(
+                "virtio-net: mtu {=u16} of the device declined, DHCP needs {=u16} and the buffers are for {=u16}",
+                named,
+                MTU_LEAST,
+                room
+            );
         }
     }
     let mac = if features.mac() { read_mac(transport)? } else { fallback_mac };

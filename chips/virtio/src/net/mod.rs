@@ -22,7 +22,7 @@ pub use tend::{STALL_US, Tended};
 
 use crate::Physical;
 use crate::queue::{AddError, DESCRIPTORS_MAX, Queue, QueueFault, SIZE_MAX, Used};
-use crate::recovery::Recovery;
+use crate::recovery::{PAUSE_MIN_US, Recovery};
 use crate::transport::{Cause, Doorbell, Health, Interrupts, Messages, Transport, TransportError};
 use tend::Waiting;
 
@@ -113,7 +113,7 @@ impl<B: Bus> Net<B> {
             looked_us: now_us,
             broken: Some(Broken::New),
             told: None,
-            recovery: Recovery::new(now_us),
+            recovery: Recovery::new(now_us, PAUSE_MIN_US),
             proven: false,
             counters: Counters::default(),
         };

@@ -1,8 +1,8 @@
 //! Audits of images that are put together by hand.
 
 use super::*;
-use crate::dwarf::{Field, Static, Type};
-use crate::image::{Segment, Symbol};
+use slopos_elf::image::{Segment, Symbol};
+use slopos_elf::types::{Field, Static, Type};
 use slopos_manifest::parse;
 use std::path::Path;
 

@@ -1,8 +1,8 @@
 //! Values in a memory that is written by hand.
 
 use super::*;
-use crate::dwarf::{Field, Static, Variant};
-use crate::image::Segment;
+use slopos_elf::image::Segment;
+use slopos_elf::types::{Field, Static, Variant};
 
 const BASE: u64 = 0xffff_8000;
 const U8: TypeId = TypeId(1);

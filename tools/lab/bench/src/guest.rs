@@ -128,9 +128,7 @@ impl Bench<'_> {
         let Job { url, count, .. } = self.job;
         let fetch = format!("-o null --count {count} {url}");
         let machine = match self.guest {
-            Guest::Slopos => Machine::builder(self.images.board.with_added_extension("elf"))
-                .flash(self.images.board.with_added_extension("img"))
-                .append(format!("webget {fetch}; exit")),
+            Guest::Slopos => Machine::image(&self.images.board).append(format!("webget {fetch}; exit")),
             Guest::Linux | Guest::LinuxOffloads => {
                 let initramfs = self.images.linux.join("initramfs").into_os_string();
                 Machine::builder(self.images.linux.join("vmlinux"))
@@ -165,8 +163,7 @@ impl Bench<'_> {
 
 /// The end of all that a guest said.
 fn last_words(guest: Guest, outcome: &Outcome) -> String {
-    let all =
-        [&outcome.console, &outcome.log.join("\n"), &outcome.qemu.join("\n")].map(|text| text.trim_end()).join("\n");
+    let all = outcome.words();
     let lines: Vec<&str> = all.lines().collect();
     let begin = lines.len().saturating_sub(25);
     format!("{} failed; its last words:\n{}", guest.title(), lines[begin..].join("\n"))

@@ -1,16 +1,16 @@
 //! The links that the guests are measured on, and the servers at the other end of them.
 
 use crate::guest::{Bench, Guest, Images, Job, Run};
-use crate::namespace::{Namespace, TAP};
-use crate::servers::{HTTP, Server, free_port, write_file};
-use anyhow::{Context, Result, anyhow, bail};
-use slopos_netlab::bridge::{Address, Bridge, End};
-use slopos_netlab::impair::Profile;
-use slopos_netlab::link::netdev;
+use anyhow::{Context, Result, bail};
+use slopos_lab::files;
+use slopos_lab::impair::Impairments;
+use slopos_lab::network::Network;
+use slopos_lab::servers::loopback::listen;
+use slopos_lab::servers::programs::{HTTP, Server};
+use slopos_lab::servers::url;
 use std::fs;
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -26,7 +26,7 @@ pub enum Wire {
         /// How long each frame is under way.
         delay: Duration,
         /// Frames lost, of a thousand.
-        loss: u32,
+        loss: u64,
     },
 }
 
@@ -37,7 +37,7 @@ pub struct Lab {
     server: Server,
     user: SocketAddrV4,
     root: PathBuf,
-    folder: TempDir,
+    _folder: TempDir,
 }
 
 /// A run, and what the bridge has to say of it.
@@ -58,10 +58,11 @@ impl Lab {
         let folder = tempfile::Builder::new().prefix("bench-").tempdir().context("a temporary folder")?;
         let root = folder.path().join("www");
         fs::create_dir(&root)?;
-        let user = free_port()?;
+        // The socket is closed at once, and the port is free again.
+        let user = SocketAddrV4::new(Ipv4Addr::LOCALHOST, listen().1);
         let mut server = Server::nginx(folder.path(), &root, user, None)?;
         server.wait_for(user)?;
-        Ok(Lab { server, user, root, folder })
+        Ok(Lab { server, user, root, _folder: folder })
     }
 
     /// A file to be fetched by this link, so often.
@@ -70,12 +71,12 @@ impl Lab {
     /// It cannot be written.
     pub fn job(&self, wire: Wire, length: u64, count: u32) -> Result<Job> {
         let name = length.to_string();
-        write_file(&self.root, &name, length)?;
-        let server = match wire {
-            Wire::User => format!("10.0.2.2:{}", self.user.port()),
-            Wire::Tap | Wire::Bridge { .. } => HTTP.ip().to_string(),
+        files::create(&self.root.join(&name), usize::try_from(length).context("the file's length")?)?;
+        let url = match wire {
+            Wire::User => url(self.user.port(), &name),
+            Wire::Tap | Wire::Bridge { .. } => format!("http://{}/{name}", HTTP.ip()),
         };
-        Ok(Job { url: format!("http://{server}/{name}"), count, length })
+        Ok(Job { url, count, length })
     }
 
     /// A link for one run. Behind a tap there is a network that no run has been in: connections of another run, which
@@ -89,13 +90,11 @@ impl Lab {
         if wire == Wire::User {
             return Ok(Site { lab: self, wire, inside: None });
         }
-        let namespace = Namespace::new()?;
-        namespace.congestion_control(congestion_control)?;
-        let folder = tempfile::Builder::new().prefix("site-").tempdir_in(self.folder.path())?;
-        let mut nginx = Server::nginx(folder.path(), &self.root, HTTP, Some(namespace.name()))?;
-        let dnsmasq = Server::dnsmasq(folder.path(), namespace.name())?;
-        namespace.within(|| nginx.wait_for(HTTP))??;
-        Ok(Site { lab: self, wire, inside: Some(Inside { servers: [nginx, dnsmasq], namespace, folder }) })
+        let mut network = Network::new()?;
+        network.namespace().congestion_control(congestion_control)?;
+        network.start(Server::dnsmasq)?;
+        network.start_web(|folder, namespace| Server::nginx(folder, &self.root, HTTP, Some(namespace)))?;
+        Ok(Site { lab: self, wire, inside: Some(network) })
     }
 }
 
@@ -106,29 +105,19 @@ const MANY_FRAMES: u32 = 10_000;
 /// The tap for QEMU, which opens that of the namespace it is started in.
 const TAP_NETDEV: &str = "tap,ifname=tap0,script=no,downscript=no";
 
-/// A network namespace with its servers.
-#[derive(Debug)]
-struct Inside {
-    // In the order in which they are to go.
-    servers: [Server; 2],
-    namespace: Namespace,
-    folder: TempDir,
-}
-
 /// A link, ready for a run.
 #[derive(Debug)]
 pub struct Site<'a> {
     lab: &'a Lab,
     wire: Wire,
     /// `None` where QEMU is the network.
-    inside: Option<Inside>,
+    inside: Option<Network>,
 }
 
 impl Site<'_> {
     /// The processes of the servers.
     pub fn pids(&self) -> Vec<u32> {
-        let inside = self.inside.iter().flat_map(|inside| &inside.servers);
-        inside.chain([&self.lab.server]).map(Server::pid).collect()
+        self.inside.iter().flat_map(Network::pids).chain([self.lab.server.pid()]).collect()
     }
 
     /// Carries out `work` where the link is, and gives it the link as QEMU's `-netdev` takes it. Where that is a tap,
@@ -139,9 +128,9 @@ impl Site<'_> {
     pub fn within<T: Send>(&self, work: impl FnOnce(&str) -> Result<T> + Send) -> Result<T> {
         match (&self.inside, self.wire) {
             (None, _) => work("user"),
-            (Some(inside), Wire::Tap) => {
-                inside.namespace.queue(MANY_FRAMES)?;
-                inside.namespace.within(|| work(TAP_NETDEV))?
+            (Some(network), Wire::Tap) => {
+                network.namespace().queue(MANY_FRAMES)?;
+                network.namespace().within(|| work(TAP_NETDEV))?
             }
             (Some(_), _) => bail!("a bridge has no link of its own"),
         }
@@ -153,27 +142,16 @@ impl Site<'_> {
     /// # Errors
     /// The run's own; or the link fails.
     pub fn run(&self, images: &Images, guest: Guest, job: &Job, seed: u64, memory: Option<u32>) -> Result<Passed> {
-        let bench = |netdev: String| Bench { images, guest, netdev, job, memory };
-        let Some(inside) = &self.inside else {
-            return Ok(Passed { run: bench("user".to_owned()).run()?, not_taken: 0 });
+        let bench = |netdev: &str| Bench { images, guest, netdev: netdev.to_owned(), job, memory };
+        let Some(network) = &self.inside else {
+            return Ok(Passed { run: bench("user").run()?, not_taken: 0 });
         };
         let Wire::Bridge { delay, loss } = self.wire else {
-            let bench = bench(TAP_NETDEV.to_owned());
-            return Ok(Passed { run: inside.namespace.within(|| bench.run())??, not_taken: 0 });
+            let bench = bench(TAP_NETDEV);
+            return Ok(Passed { run: network.namespace().within(|| bench.run())??, not_taken: 0 });
         };
-        let (own, peer) = (inside.folder.path().join("bridge"), inside.folder.path().join("guest"));
-        let left = End::open(&Address::Datagram(own.clone(), peer.clone()))?;
-        let right = End::open(&Address::Tap(TAP.to_owned(), Some(inside.namespace.name().to_owned())))?;
-        let to_guest = Profile { delay, loss, ..Profile::default() };
-        let mut bridge = Bridge::new(left, right, Profile::default(), to_guest, seed);
-        let stop = AtomicBool::new(false);
-        let run = std::thread::scope(|scope| {
-            let thread = scope.spawn(|| bridge.run(&stop));
-            let run = bench(netdev(&peer, &own)).run();
-            stop.store(true, Ordering::Relaxed);
-            thread.join().map_err(|_| anyhow!("the bridge panicked"))??;
-            run
-        })?;
-        Ok(Passed { run, not_taken: bridge.counters().2 })
+        let to_guest = Impairments { delay_us: delay.as_micros() as u64, loss, ..Impairments::default() };
+        let (run, carried) = network.bridged([Impairments::default(), to_guest], seed, |netdev| bench(netdev).run())?;
+        Ok(Passed { run, not_taken: carried.not_taken })
     }
 }

@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 /// the like; a compiler takes a whole one.
 const ALLOWED_SHARE: f64 = 0.05;
 
+/// How long to wait at most for a quiet machine before a disturbed run is made again.
+const QUIET_LIMIT: Duration = Duration::from_secs(20);
+
 /// How long one look at the machine takes that finds out whether it is quiet.
 const GLANCE: Duration = Duration::from_millis(500);
 
@@ -80,11 +83,25 @@ impl Meter {
     }
 }
 
-/// Waits until other work leaves the machine alone, but no longer than the limit.
+/// Makes a run until nothing disturbs it, but no more than `retries` times again. The run says whether it was disturbed;
+/// its servers are gone when it returns, so that they are not taken for others while a quiet machine is waited for.
 ///
 /// # Errors
-/// As [`Meter::start`].
-pub fn wait_for_quiet(limit: Duration) -> Result<()> {
+/// The run's; or the kernel does not tell how busy the machine is.
+pub fn undisturbed<T>(retries: u32, mut run: impl FnMut() -> Result<(T, bool)>) -> Result<T> {
+    let mut left = retries;
+    loop {
+        let (result, disturbed) = run()?;
+        if !disturbed || left == 0 {
+            return Ok(result);
+        }
+        left -= 1;
+        wait_for_quiet(QUIET_LIMIT)?;
+    }
+}
+
+/// Waits until other work leaves the machine alone, but no longer than the limit.
+fn wait_for_quiet(limit: Duration) -> Result<()> {
     let begin = Instant::now();
     while begin.elapsed() < limit {
         let meter = Meter::start(&[])?;
@@ -208,5 +225,17 @@ mod tests {
         child.wait().expect("it ends");
         assert!(Meter::start(&[child.id()]).is_err());
         assert!(run_time(std::process::id()).expect("ourselves") > Duration::ZERO);
+    }
+
+    #[test]
+    fn a_disturbed_run_is_made_again_as_often_as_is_said() {
+        let mut runs = 0;
+        let last = undisturbed(0, || {
+            runs += 1;
+            Ok((runs, true))
+        });
+        assert_eq!(last.expect("no error"), 1, "no retry");
+        assert_eq!(undisturbed(5, || Ok((7, false))).expect("no error"), 7);
+        assert!(undisturbed::<()>(5, || anyhow::bail!("it failed")).is_err());
     }
 }

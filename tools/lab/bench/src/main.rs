@@ -9,6 +9,7 @@ use slopos_bench::plot;
 use slopos_bench::report::{self, Row, Setting, Verdict};
 use slopos_bench::scale::cli as scale;
 use slopos_bench::series::{self, Settings};
+use slopos_lab::report::write;
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -103,8 +104,7 @@ fn bench(arguments: &Arguments) -> Result<bool> {
         rows.push(row);
         // All that is there so far, so that a long run that is broken off has not been for nothing.
         if let Some(file) = &arguments.json {
-            fs::write(file, report::json(&setting, &rows)?)
-                .with_context(|| format!("cannot write {}", file.display()))?;
+            write(file, &report::json(&setting, &rows)?)?;
         }
     }
     println!("{}, {}; Linux guest: {}; server: {}\n", setting.processor, setting.qemu, setting.linux, setting.server);

@@ -4,8 +4,8 @@ use crate::guest::Guest;
 use crate::lab::Lab;
 use crate::measure::Measure;
 use crate::series::{Figures, Sample, Settings};
-use crate::statistics::Summary;
 use anyhow::{Context, Result, bail};
+use slopos_lab::report::Summary;
 
 /// With how many MiB each guest does boot.
 fn enough(guest: Guest) -> u32 {

@@ -4,7 +4,7 @@ use crate::guest::Guest;
 use crate::measure::Measure;
 use crate::series::{Figures, Outcome};
 use serde::Serialize;
-use std::fmt::Write;
+use slopos_lab::report::Table;
 
 /// On what and with what it was measured.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -119,52 +119,31 @@ impl Row {
     fn cell(&self, guest: Guest) -> String {
         let Some(figures) = self.guests.iter().find(|figures| figures.guest == guest) else { return "-".to_owned() };
         let show = |value| self.measure.quantity.show(value);
-        let summary = &figures.summary;
-        if figures.samples.len() == 1 {
-            return show(summary.median);
+        match figures.samples.len() {
+            1 => show(figures.summary.median),
+            _ => figures.summary.show(show),
         }
-        format!("{} ({}..{})", show(summary.median), show(summary.least), show(summary.greatest))
     }
 }
 
 /// The table in Markdown, and a sentence for each row without figures.
 pub fn table(rows: &[Row], offloads: bool) -> String {
-    let mut head = vec!["measure", "unit", "SlopOS", "Linux"];
-    if offloads {
-        head.push("Linux, offloads on");
-    }
-    head.extend(["SlopOS / Linux", "bar", "verdict"]);
-    let mut lines = vec![head.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>()];
+    let guests = [Guest::Slopos, Guest::Linux, Guest::LinuxOffloads];
+    let guests = if offloads { &guests[..] } else { &guests[..2] };
+    let mut table = Table::new(&["measure", "unit"], [""; 0]);
+    let titles = guests.iter().map(|guest| guest.title());
+    titles.chain(["SlopOS / Linux", "bar", "verdict"]).for_each(|title| table.column(title, false));
     for row in rows {
-        let mut line = vec![row.name.to_owned(), row.unit.to_owned(), row.cell(Guest::Slopos), row.cell(Guest::Linux)];
-        if offloads {
-            line.push(row.cell(Guest::LinuxOffloads));
-        }
         let ratio = row.ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.*}", if ratio < 0.2 { 3 } else { 2 }));
-        line.extend([ratio, row.bar.clone(), row.verdict.title().to_owned()]);
-        lines.push(line);
+        let begin = [row.name.to_owned(), row.unit.to_owned()];
+        let end = [ratio, row.bar.clone(), row.verdict.title().to_owned()];
+        table.row(begin.into_iter().chain(guests.iter().map(|guest| row.cell(*guest))).chain(end));
     }
-    let widths: Vec<usize> =
-        (0..head.len()).map(|column| lines.iter().map(|line| line[column].len()).max().unwrap_or(0)).collect();
-    let mut text = String::new();
-    for (index, line) in lines.iter().enumerate() {
-        let cells: Vec<String> = line.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}")).collect();
-        push(&mut text, format_args!("| {} |\n", cells.join(" | ")));
-        if index == 0 {
-            let rules: Vec<String> = widths.iter().map(|&width| "-".repeat(width)).collect();
-            push(&mut text, format_args!("| {} |\n", rules.join(" | ")));
-        }
-    }
-    for row in rows {
-        if let Some(reason) = &row.reason {
-            push(&mut text, format_args!("\n{}: {}: {reason}\n", row.name, row.verdict.title().replace('*', "")));
-        }
-    }
-    text
-}
-
-fn push(text: &mut String, line: std::fmt::Arguments<'_>) {
-    text.write_fmt(line).expect("a string takes all");
+    let reason = |row: &Row| {
+        let reason = row.reason.as_ref()?;
+        Some(format!("\n{}: {}: {reason}\n", row.name, row.verdict.title().replace('*', "")))
+    };
+    format!("{table:#}{}", rows.iter().filter_map(reason).collect::<String>())
 }
 
 /// All of it as JSON.
@@ -177,7 +156,7 @@ pub fn json(setting: &Setting, rows: &[Row]) -> anyhow::Result<String> {
         setting: &'a Setting,
         measures: &'a [Row],
     }
-    Ok(serde_json::to_string_pretty(&Report { setting, measures: rows })? + "\n")
+    slopos_lab::report::json(&Report { setting, measures: rows })
 }
 
 #[cfg(test)]
@@ -185,7 +164,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::measure::MEASURES;
     use crate::series::Sample;
-    use crate::statistics::Summary;
+    use slopos_lab::report::Summary;
 
     fn figures(guest: Guest, values: &[f64], disturbed: bool) -> Figures {
         let sample = |&value: &f64| Sample {

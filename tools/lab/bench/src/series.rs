@@ -2,13 +2,12 @@
 
 use crate::guest::{Guest, Images};
 use crate::lab::Lab;
-use crate::load::{Load, Meter, wait_for_quiet};
+use crate::load::{Load, Meter, undisturbed};
 use crate::measure::{Measure, Quantity};
 use crate::memory;
-use crate::statistics::Summary;
 use anyhow::{Context, Result};
 use serde::Serialize;
-use std::time::Duration;
+use slopos_lab::report::Summary;
 
 /// How a series is run.
 #[derive(Clone, Debug)]
@@ -35,9 +34,6 @@ impl Settings {
         }
     }
 }
-
-/// How long to wait at most for a quiet machine before a disturbed run is made again.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One run that counts.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -125,21 +121,21 @@ fn once(
     round: u32,
 ) -> Result<std::result::Result<Sample, String>> {
     let job = lab.job(measure.wire, measure.length, measure.count)?;
-    let retries = if round == 0 { 0 } else { settings.retries };
-    for attempt in 0.. {
+    let run = || {
         let site = lab.site(measure.wire, measure.congestion_control)?;
         let meter = Meter::start(&site.pids())?;
         let passed = site.run(&settings.images, guest, &job, u64::from(round), None)?;
         let load = meter.finish()?;
         let value = measure.quantity.of(&passed.run).context("the transfer was too short for the guest's clock")?;
         let doubt = doubt(&load, passed.run.clocks_agree());
+        let disturbed = doubt.is_some();
         let sample = Sample {
             value,
             guest_seconds: passed.run.done.seconds,
             host_seconds: passed.run.host.as_secs_f64(),
             other_load: load.share(),
             frames_not_taken: passed.not_taken,
-            disturbed: doubt.is_some(),
+            disturbed,
         };
         let kind = if round == 0 { "warm-up".to_owned() } else { format!("run {round}") };
         eprintln!(
@@ -150,17 +146,13 @@ fn once(
             measure.quantity.unit(),
             doubt.as_ref().map_or(String::new(), |why| format!(" (disturbed: {why})"))
         );
-        match doubt {
-            Some(why) if attempt == retries && !settings.disturbed_too => return Ok(Err(why)),
-            Some(_) if attempt < retries => {
-                // The servers go first: they are not to be taken for others.
-                drop(site);
-                wait_for_quiet(PATIENCE)?;
-            }
-            _ => return Ok(Ok(sample)),
-        }
-    }
-    unreachable!("the loop ends at the last attempt")
+        Ok(((sample, doubt), disturbed))
+    };
+    let (sample, doubt) = undisturbed(if round == 0 { 0 } else { settings.retries }, run)?;
+    Ok(match doubt {
+        Some(why) if !settings.disturbed_too => Err(why),
+        _ => Ok(sample),
+    })
 }
 
 /// Why a run's figure is not to be believed.
@@ -177,6 +169,7 @@ fn doubt(load: &Load, clocks_agree: bool) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn a_figure_is_doubted_for_load_and_for_clocks() {

@@ -2,30 +2,24 @@
 
 use crate::kept::{Kept, KeptFigure};
 use crate::layer::Layer;
-use crate::report::number;
-use std::fmt::Write;
+use slopos_lab::report::{Table, number};
 
 /// A table of the figures that are in both, by layer, in the order of `names`: once, and today.
 pub fn by_layer(before: &Kept, now: &Kept, names: &[&str]) -> String {
     let both = |name: &&str| Some((before.figures.get(*name)?, now.figures.get(*name)?));
     let figures: Vec<_> = names.iter().filter_map(|name| Some((*name, both(name)?))).collect();
-    let mut text = String::from("| layer |");
+    let heads = figures.iter().flat_map(|(name, _)| [format!("{name}: before"), "now".to_owned()]);
+    let mut table = Table::new(&["layer"], heads);
     let mut row = |name: &str, cell: &dyn Fn(&KeptFigure) -> Option<f64>| {
-        write!(text, "\n| {name} |").expect("a String grows");
-        for (_, (before, now)) in &figures {
-            let show = |figure| cell(figure).map_or("none".to_owned(), number);
-            write!(text, " {} | {} |", show(before), show(now)).expect("a String grows");
-        }
+        let show = |figure| cell(figure).map_or("none".to_owned(), number);
+        let cells = figures.iter().flat_map(|(_, (before, now))| [show(before), show(now)]);
+        table.row([name.to_owned()].into_iter().chain(cells));
     };
     for layer in Layer::ALL.into_iter().filter(|layer| layer.is_ours()) {
         row(layer.name(), &|figure| figure.layers.get(layer.name()).copied());
     }
     row("**all**", &|figure| Some(figure.instructions));
-    let heads: String = figures.iter().map(|(name, _)| format!(" {name}: before | now |")).collect();
-    let rule = "---:|".repeat(2 * figures.len());
-    text.insert_str("| layer |".len(), &format!("{heads}\n|---|{rule}"));
-    text.push('\n');
-    text
+    table.to_string()
 }
 
 #[cfg(test)]

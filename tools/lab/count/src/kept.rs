@@ -1,8 +1,9 @@
 //! The figures that are kept in the tree, and the comparison with those of today.
 
 use crate::layer::Layer;
-use crate::report::{Figure, number};
+use crate::report::Figure;
 use serde::{Deserialize, Serialize};
+use slopos_lab::report::{grown, number};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -80,9 +81,8 @@ impl Kept {
         for (name, now) in &today.figures {
             match self.figures.get(name) {
                 Some(before) => comparison.figure(name, before, now),
-                None => {
-                    comparison.fail(&format!("{name}: {} instructions, and no figure is kept", show(now.instructions)))
-                }
+                None => comparison
+                    .fail(&format!("{name}: {} instructions, and no figure is kept", number(now.instructions))),
             }
         }
         for name in self.figures.keys().filter(|name| !today.figures.contains_key(*name)) {
@@ -97,8 +97,8 @@ impl Comparison {
         let change = now.instructions / before.instructions - 1.0;
         let numbers = format!(
             "{name}: {} instructions, {} are kept: {:+.1} %",
-            show(now.instructions),
-            show(before.instructions),
+            number(now.instructions),
+            number(before.instructions),
             100.0 * change
         );
         if now.instructions <= before.instructions * (1.0 + TOLERANCE) {
@@ -112,11 +112,12 @@ impl Comparison {
         }
         self.fail(&format!("{numbers}, more than {:.0} %", 100.0 * TOLERANCE));
         let least = NAMED_PART * (now.instructions - before.instructions);
-        for (layer, grown) in growth(&before.layers, &now.layers, least) {
-            self.line(&format!("  {grown} {layer}"));
+        let numbers = |before, now| format!("  {:>8} to {:>8}", number(before), number(now));
+        for (layer, before, now) in grown(&before.layers, &now.layers, least, NAMED) {
+            self.line(&format!("{} {layer}", numbers(before, now)));
         }
-        for (function, grown) in growth(&before.functions, &now.functions, least) {
-            self.line(&format!("  {grown} `{function}`"));
+        for (function, before, now) in grown(&before.functions, &now.functions, least, NAMED) {
+            self.line(&format!("{} `{function}`", numbers(before, now)));
         }
     }
 
@@ -130,25 +131,9 @@ impl Comparison {
     }
 }
 
-/// What grew most, the most first, each with by how much; not what grew by less than `least`.
-fn growth<'a>(before: &BTreeMap<String, f64>, now: &'a BTreeMap<String, f64>, least: f64) -> Vec<(&'a str, String)> {
-    let mut grown: Vec<_> = now
-        .iter()
-        .map(|(name, &now)| (name.as_str(), now, before.get(name).copied().unwrap_or(0.0)))
-        .filter(|(_, now, before)| now - before > least)
-        .collect();
-    grown.sort_by(|left, right| (right.1 - right.2).total_cmp(&(left.1 - left.2)));
-    grown.truncate(NAMED);
-    grown.into_iter().map(|(name, now, before)| (name, format!("{:>8} to {:>8}", show(before), show(now)))).collect()
-}
-
 /// A figure to a tenth of an instruction, so that the file stays readable.
 fn tenths(value: f64) -> f64 {
     (value * 10.0).round() / 10.0
-}
-
-fn show(value: f64) -> String {
-    number(value)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ pub enum Layer {
     Firmware,
     /// From the first instruction of the kernel to its loop, and what is loaded from the flash.
     Boot,
-    /// The driver of the flash, which waits by looking again and again.
+    /// The driver of the flash.
     Flash,
     /// virtio, PCI and the other devices.
     Driver,
@@ -140,26 +140,18 @@ const RULES: [(&str, Layer); 54] = [
 const SHARED: [&str; 4] =
     ["slopos_q35::register::", "slopos_kernel::time::", "slopos_kernel::grant::", "slopos_kernel::process::"];
 
-/// The flash's driver.
-const FLASH: &str = "slopos_virtio::blk::";
-
 /// Whose work everything within them is, but copying and logging: the flash's driver and the boot use the clock, the
 /// queues and the page tables that others use too. The loop ends the search, for it may be part of the boot's function.
-const PARTS: [(&str, Option<Layer>); 3] =
-    [(FLASH, Some(Layer::Flash)), ("qemu_q35::board::Board::", None), ("kernel_main", Some(Layer::Boot))];
-
-/// What is looked at again and again until QEMU has done its part: the flash, at boot. Other loops wait for guest time to
-/// pass, which is made of instructions.
-const BUSY_WAITS: [&str; 1] = [FLASH];
-
-/// Whether a function is one of those that look again and again until QEMU has done its part.
-pub fn waits_for_host(function: &str) -> bool {
-    begins_with_one(function, &BUSY_WAITS)
-}
+const PARTS: [(&str, Option<Layer>); 3] = [
+    ("slopos_virtio::blk::", Some(Layer::Flash)),
+    ("qemu_q35::board::Board::", None),
+    ("kernel_main", Some(Layer::Boot)),
+];
 
 /// The layer of kernel code in these functions, the innermost first, and the function that decided it.
 pub fn of_kernel(functions: &[String]) -> (Layer, Option<&str>) {
-    let own = functions.iter().filter(|function| !begins_with_one(function, &SHARED)).chain(functions);
+    let is_shared = |function: &&String| SHARED.iter().any(|prefix| plain(function).starts_with(prefix));
+    let own = functions.iter().filter(|function| !is_shared(function)).chain(functions);
     let decided = own.filter_map(|function| Some((of_function(function)?, function))).next();
     let Some((layer, function)) = decided else { return (Layer::Other, functions.last().map(String::as_str)) };
     let part = functions.iter().find_map(|outer| PARTS.iter().find(|(prefix, _)| plain(outer).starts_with(prefix)));
@@ -167,10 +159,6 @@ pub fn of_kernel(functions: &[String]) -> (Layer, Option<&str>) {
         Some((_, Some(whole))) if !matches!(layer, Layer::Copy | Layer::Console) => (*whole, Some(function)),
         _ => (layer, Some(function)),
     }
-}
-
-fn begins_with_one(function: &str, prefixes: &[&str]) -> bool {
-    prefixes.iter().any(|prefix| plain(function).starts_with(prefix))
 }
 
 /// The innermost function of a process that is not of the language's own library.

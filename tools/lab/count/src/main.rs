@@ -6,8 +6,9 @@ use slopos_count::kept::Kept;
 use slopos_count::profile::{Board, MEMORY, Peer, Profile};
 use slopos_count::report::{self, Figure, Tables};
 use slopos_count::script;
-use slopos_count::server::Server;
 use slopos_count::symbols::{Sorted, Symbols};
+use slopos_lab::report::{json, write};
+use slopos_lab::servers::{pages, url};
 use slopos_netlab::Lab;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -199,10 +200,8 @@ fn tables(arguments: &Arguments) -> Result<()> {
     });
     print!("{text}");
     if let Some(file) = &arguments.output {
-        let write =
-            |file: &Path, text: &str| fs::write(file, text).with_context(|| format!("cannot write {}", file.display()));
         write(file, &text)?;
-        write(&file.with_extension("json"), &(serde_json::to_string_pretty(&kept)? + "\n"))?;
+        write(&file.with_extension("json"), &json(&kept)?)?;
     }
     Ok(())
 }
@@ -223,9 +222,8 @@ struct Counter {
 impl Counter {
     fn open(arguments: &Arguments) -> Result<Counter> {
         let open = |image: &Path, app: &str| -> Result<_> {
-            let mut board = Board { image: image.to_owned(), waits: Vec::new(), memory: MEMORY };
+            let board = Board { image: image.to_owned(), memory: MEMORY };
             let symbols = Symbols::open(&board.kernel(), &arguments.apps.join(app))?;
-            board.waits = symbols.busy_waits()?;
             Ok((board, symbols))
         };
         Ok(Counter { board: open(&arguments.image, "webget")?, calls: open(&arguments.test_image, "calls")? })
@@ -286,12 +284,12 @@ impl Counter {
     /// What has a server on the host as its peer.
     fn varying(&self) -> Result<Vec<Figure>> {
         let (board, symbols) = &self.board;
-        let server = Server::start()?;
-        let sorted = |options: &str, bytes| -> Result<Sorted> {
-            symbols.sort(&run(board, &format!("webget {options} {}", server.page(bytes)), Peer::Host)?)
+        let port = pages();
+        let sorted = |options: &str, bytes: usize| -> Result<Sorted> {
+            symbols.sort(&run(board, &format!("webget {options} {}", url(port, &bytes.to_string())), Peer::Host)?)
         };
-        let bulk = |bytes: usize| sorted("-o null", bytes as u64);
-        let request = |count| sorted(&format!("-o null --count {count}"), PAGE as u64);
+        let bulk = |bytes: usize| sorted("-o null", bytes);
+        let request = |count| sorted(&format!("-o null --count {count}"), PAGE);
         Ok(vec![
             Figure::of("boot and one page", sorted("", 1)?),
             Figure::between("per KiB", [bulk(HOST_BULK[0])?, bulk(HOST_BULK[1])?], kib(HOST_BULK))?,

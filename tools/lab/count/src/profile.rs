@@ -1,6 +1,7 @@
 //! A run of the board under the plugin, and what the plugin wrote.
 
 use anyhow::{Context, Result, anyhow, bail};
+use slopos_lab::link::escape;
 use slopos_run::{Accelerator, Machine, Transport, Verdict, verdict};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -71,8 +72,8 @@ impl Profile {
 pub enum Peer<'a> {
     /// Neither network nor flash: the same run has the same counts, whenever it is made.
     None,
-    /// The flash, and a network device with nobody at its other end. The same run has almost the same counts: it may
-    /// look at the flash once more.
+    /// The flash, and a network device with nobody at its other end. The same run has almost the same counts: when the
+    /// flash answers is up to the host.
     Nobody,
     /// A network whose every frame a script decides, in lock step with the guest.
     Script {
@@ -92,9 +93,6 @@ pub enum Peer<'a> {
 pub struct Board {
     /// The board's files without their endings.
     pub image: PathBuf,
-    /// Where the kernel waits for QEMU by looking again and again. The host sleeps there for a moment, so that the number
-    /// of looks does not depend on how fast it is.
-    pub waits: Vec<u64>,
     /// Its memory in MiB.
     pub memory: u32,
 }
@@ -102,12 +100,7 @@ pub struct Board {
 impl Board {
     /// The kernel's ELF.
     pub fn kernel(&self) -> PathBuf {
-        with_ending(&self.image, ".elf")
-    }
-
-    /// The flash's image.
-    pub fn flash(&self) -> PathBuf {
-        with_ending(&self.image, ".img")
+        self.image.with_added_extension("elf")
     }
 
     /// Boots the board, has it carry out `commands` and exit, and counts from reset on. The console's text is
@@ -119,11 +112,7 @@ impl Board {
         let folder = tempfile::Builder::new().prefix("slopos-count-").tempdir().context("a temporary folder")?;
         let file = folder.path().join("counts");
         let mut plugin = OsString::from(format!("{},out={}", escape(Path::new(PLUGIN)), escape(&file)));
-        for address in &self.waits {
-            plugin.push(format!(",nap={address:x}"));
-        }
-        let mut machine = Machine::builder(self.kernel())
-            .flash(self.flash())
+        let mut machine = Machine::image(&self.image)
             .accelerator(Accelerator::Tcg)
             .memory(format!("{}M", self.memory))
             .timeout(LIMIT)
@@ -154,23 +143,11 @@ impl Board {
             .arguments([OsString::from("-icount"), icount.into(), "-plugin".into(), plugin])
             .run()?;
         if verdict(outcome.code) != Verdict::Exit(0) {
-            let said = [outcome.log.join("\n"), outcome.console, outcome.qemu.join("\n")].join("\n");
-            bail!("`{commands}` ended with code {}:\n{said}", outcome.code);
+            bail!("`{commands}` ended with code {}:\n{}", outcome.code, outcome.words());
         }
         let text = fs::read_to_string(&file).context("the plugin's file")?;
         Ok((Profile::parse(&text)?, outcome.console))
     }
-}
-
-/// A path as QEMU's options take it: a comma would begin the next key.
-fn escape(path: &Path) -> String {
-    path.to_string_lossy().replace(',', ",,")
-}
-
-fn with_ending(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(ending);
-    PathBuf::from(name)
 }
 
 #[cfg(test)]

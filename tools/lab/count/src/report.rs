@@ -5,6 +5,7 @@ use crate::kept::Kept;
 use crate::layer::Layer;
 use crate::symbols::Sorted;
 use anyhow::{Result, bail};
+use slopos_lab::report::{Table, number};
 use std::fmt::Write;
 
 /// One figure: what is left of a run when another is taken away, for each of so many units.
@@ -154,57 +155,29 @@ it to the process.
 }
 
 /// A table of all figures by layer.
-pub fn by_layer(figures: &[Figure]) -> String {
-    let mut text = String::from("| layer |");
-    for figure in figures {
-        write!(text, " {} |", figure.name).expect("a String grows");
-    }
-    text.push_str("\n|---|");
-    text.push_str(&"---:|".repeat(figures.len()));
+pub fn by_layer(figures: &[Figure]) -> Table {
+    let mut table = Table::new(&["layer"], figures.iter().map(|figure| figure.name));
+    let mut row = |name: &str, cell: &dyn Fn(&Figure) -> String| {
+        table.row([name.to_owned()].into_iter().chain(figures.iter().map(cell)));
+    };
     for layer in Layer::ALL {
-        write!(text, "\n| {} |", layer.name()).expect("a String grows");
-        for figure in figures {
-            write!(text, " {} |", number(figure.in_layer(layer))).expect("a String grows");
-        }
+        row(layer.name(), &|figure| number(figure.in_layer(layer)));
     }
-    text.push_str("\n| **all** |");
-    for figure in figures {
-        write!(text, " **{}** |", number(figure.total())).expect("a String grows");
-    }
-    text.push_str("\n| **without firmware** |");
-    for figure in figures {
-        write!(text, " **{}** |", number(figure.compared())).expect("a String grows");
-    }
-    text.push('\n');
-    text
+    row("**all**", &|figure| format!("**{}**", number(figure.total())));
+    row("**without firmware**", &|figure| format!("**{}**", number(figure.compared())));
+    table
 }
 
 /// A table of one figure's heaviest functions.
-pub fn by_function(figure: &Figure, count: usize) -> String {
-    let mut text = format!("| instructions, {} | share | layer | function |\n|---:|---:|---|---|\n", figure.name);
+pub fn by_function(figure: &Figure, count: usize) -> Table {
+    let mut table = Table::new(&[], [format!("instructions, {}", figure.name), "share".to_owned()]);
+    table.column("layer", false);
+    table.column("function", false);
     for (layer, function, instructions) in figure.top(count) {
-        let share = 100.0 * instructions / figure.total();
-        writeln!(text, "| {} | {share:.1} % | {} | `{function}` |", number(instructions), layer.name())
-            .expect("a String grows");
+        let share = format!("{:.1} %", 100.0 * instructions / figure.total());
+        table.row([number(instructions), share, layer.name().to_owned(), format!("`{function}`")]);
     }
-    text
-}
-
-/// A number with commas between thousands; one decimal where it is small.
-pub fn number(value: f64) -> String {
-    if value.abs() < 100.0 {
-        let text = format!("{value:.1}");
-        return if text == "-0.0" { "0.0".to_owned() } else { text };
-    }
-    let digits = format!("{:.0}", value.abs());
-    let mut text = if value < 0.0 { "-".to_owned() } else { String::new() };
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    table
 }
 
 #[cfg(test)]
@@ -233,24 +206,10 @@ mod tests {
         assert_eq!((figure.total(), figure.compared()), (467.0, 447.0));
         assert_eq!((figure.in_layer(Layer::Tcp), figure.in_layer(Layer::Boot)), (50.0, -2.0));
         assert_eq!(figure.top(2), [(Layer::Copy, "memcpy", 399.0), (Layer::Tcp, "a", 40.0)]);
-        let table = by_layer(std::slice::from_ref(&figure));
+        let table = by_layer(std::slice::from_ref(&figure)).to_string();
         assert!(table.starts_with("| layer | per KiB |\n|---|---:|\n"), "{table}");
         assert!(table.contains("\n| tcp and sockets | 50.0 |\n"), "{table}");
         assert!(table.ends_with("\n| **all** | **467** |\n| **without firmware** | **447** |\n"), "{table}");
-        assert!(by_function(&figure, 1).ends_with("\n| 399 | 85.4 % | copy and checksum | `memcpy` |\n"));
-    }
-
-    #[test]
-    fn numbers_are_written_for_people() {
-        for (value, text) in [
-            (0.0, "0.0"),
-            (-0.01, "0.0"),
-            (99.94, "99.9"),
-            (100.0, "100"),
-            (1234.6, "1,235"),
-            (-1_000_000.0, "-1,000,000"),
-        ] {
-            assert_eq!(number(value), text);
-        }
+        assert!(by_function(&figure, 1).to_string().ends_with("\n| 399 | 85.4 % | copy and checksum | `memcpy` |\n"));
     }
 }

@@ -3,8 +3,8 @@
 //! It has one segment or one burst under way at a time, and sends the next when the board has acknowledged everything
 //! and waits. So the board always finds the same frames together, however fast the host is.
 
+use slopos_lab::wire::tcp::{ACK, FIN, Options, PSH, Tcp};
 use slopos_netlab::lab::SOON;
-use slopos_netlab::wire::tcp::{ACK, FIN, Options, PSH, Tcp};
 use slopos_netlab::{Lab, Offer, Server};
 
 /// Segments of a burst. As many as fit into [`slopos_netlab::step::LARGEST_BURST`], an even number: of an odd one the

@@ -6,7 +6,7 @@ use std::path::Path;
 #[test]
 fn a_closed_run_repeats_to_the_instruction() {
     let image = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../build/qemu_q35");
-    let board = Board { image, waits: Vec::new(), memory: MEMORY };
+    let board = Board { image, memory: MEMORY };
     assert!(board.kernel().is_file(), "there is no {}; run ./just build", board.kernel().display());
     let (first, _) = board.run("sleep 1", Peer::None).unwrap();
     let (second, _) = board.run("sleep 1", Peer::None).unwrap();

@@ -1,21 +1,15 @@
-//! What the end-to-end tests share: the built boards, servers to fetch from, and what a fetch came to.
+//! What the end-to-end tests share: the built boards, and what a fetch came to.
 //!
 //! The tests in `tests/` boot the images that `./just build` has left in build/, each test a board of its own.
 #![forbid(unsafe_code)]
 
-pub mod files;
 pub mod gdb;
-pub mod moving;
 pub mod qtest;
-pub mod servers;
 
 use slopos_run::{Builder, Event, Machine, Outcome, Verdict, verdict};
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-/// QEMU's name for the host's loopback.
-pub const HOST: &str = "10.0.2.2";
 
 /// How long a board may run. A boot takes a few seconds; the rest is for machines with better things to do.
 const LIMIT: Duration = Duration::from_secs(240);
@@ -51,7 +45,7 @@ pub fn scale_board() -> Builder {
 }
 
 fn machine(name: &str) -> Builder {
-    Machine::builder(built(&format!("{name}.elf"))).flash(built(&format!("{name}.img"))).timeout(LIMIT)
+    Machine::image(&built(&format!("{name}.elf")).with_extension("")).timeout(LIMIT)
 }
 
 /// Boots the board and waits for its end.

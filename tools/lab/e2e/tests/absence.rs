@@ -1,8 +1,8 @@
 //! A network device that falls silent while the board runs: it reads as ones, or is told otherwise by somebody else.
 
 use slopos_e2e::qtest::{Function, Qtest};
-use slopos_e2e::servers::{Answer, answering, response};
 use slopos_e2e::{Report, board, qtest, run_with_steps};
+use slopos_lab::servers::{Answer, answering, response};
 use slopos_run::{Builder, Transport};
 use std::sync::mpsc::channel;
 use std::time::Duration;

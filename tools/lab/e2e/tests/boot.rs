@@ -1,7 +1,7 @@
 //! From reset to the first page, on each kind of network device, and how a run ends.
 
-use slopos_e2e::servers::{Answer, answering, response};
 use slopos_e2e::{board, fetch, run, test_board};
+use slopos_lab::servers::{Answer, answering, response};
 use slopos_run::{Transport, Verdict, verdict};
 use std::time::{Duration, Instant};
 

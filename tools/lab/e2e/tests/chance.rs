@@ -1,8 +1,8 @@
 //! What the network's secrets are drawn from: boots that are the same in all that the kernel can measure differ all the
 //! same where there is a source of chance.
 
-use slopos_e2e::servers::{Answer, answering, response};
 use slopos_e2e::{Report, board, built, run, test_board};
+use slopos_lab::servers::{Answer, answering, response};
 use slopos_run::Builder;
 use std::path::Path;
 

@@ -1,7 +1,8 @@
 //! Network devices that are not the usual one.
 
-use slopos_e2e::servers::Python;
-use slopos_e2e::{board, fetch, files};
+use slopos_e2e::{board, fetch};
+use slopos_lab::files;
+use slopos_lab::servers::programs::Python;
 use slopos_run::{Builder, Transport};
 
 /// Fetches a mebibyte with this board and compares the hashes.

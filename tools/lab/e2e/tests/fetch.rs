@@ -1,7 +1,9 @@
 //! What webget fetches, and what it says where it cannot.
 
-use slopos_e2e::servers::{Answer, Python, answering, refusing, response};
-use slopos_e2e::{Report, board, fetch, files};
+use slopos_e2e::{Report, board, fetch};
+use slopos_lab::files;
+use slopos_lab::servers::programs::Python;
+use slopos_lab::servers::{Answer, answering, refusing, response};
 use slopos_run::Transport;
 
 /// Fetches a file of this length from Python's server and compares the hashes.

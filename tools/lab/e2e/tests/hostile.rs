@@ -3,9 +3,11 @@
 //! The device breaks a rule in the middle of a download. The driver must find out, reset the device and go on; what a
 //! driver need not mind must not even be noticed.
 
-use slopos_e2e::{Report, board, files, run};
+use slopos_e2e::{Report, board, run};
+use slopos_lab::files;
+use slopos_lab::servers::response;
 use slopos_netlab::hostile::{Deeds, Hostile, Lie, Plan, Queue};
-use slopos_netlab::server::{response, url};
+use slopos_netlab::server::url;
 use slopos_netlab::{Lab, Offer, Server};
 use slopos_run::Transport;
 use std::time::Duration;

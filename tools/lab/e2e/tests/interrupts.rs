@@ -1,8 +1,8 @@
 //! Interrupt messages that no device was told to send, and lines that nobody claims.
 
 use slopos_e2e::qtest::Qtest;
-use slopos_e2e::servers::{Answer, answering};
 use slopos_e2e::{Report, attack_board, board, built, qtest, run_with_steps};
+use slopos_lab::servers::{Answer, answering};
 use slopos_run::{Builder, Transport};
 use std::sync::mpsc::{Receiver, channel};
 

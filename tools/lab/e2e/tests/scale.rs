@@ -1,7 +1,8 @@
 //! The board of scale.toml: many processes with many sockets each, all of which fetch at the same time.
 
-use slopos_e2e::servers::{Answer, answering, response};
-use slopos_e2e::{files, run, scale_board};
+use slopos_e2e::{run, scale_board};
+use slopos_lab::files;
+use slopos_lab::servers::{Answer, answering, response};
 
 /// Processes of the board.
 const PROCESSES: usize = 18;

@@ -1,9 +1,10 @@
 //! Flashes that are slow, dead, damaged or forged: who waits for them waits, and nobody else.
 
 use sha2::{Digest, Sha256};
-use slopos_e2e::servers::Python;
-use slopos_e2e::{Report, built, files, run, test_board};
+use slopos_e2e::{Report, built, run, test_board};
 use slopos_flash::Image;
+use slopos_lab::files;
+use slopos_lab::servers::programs::Python;
 use slopos_run::{Builder, Event, Transport};
 use std::ops::Range;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,9 @@
 //! The web as others serve it: long URLs, large heads, chunks with extensions, and bodies that pretend to be something
 //! else.
 
-use slopos_e2e::servers::{Answer, answering, response};
-use slopos_e2e::{Report, board, fetch, files, run};
+use slopos_e2e::{Report, board, fetch, run};
+use slopos_lab::files;
+use slopos_lab::servers::{Answer, answering, response};
 use slopos_run::Transport;
 
 /// Fetches the URL of a server that answers with the request's first line, by a command that the board is given so.

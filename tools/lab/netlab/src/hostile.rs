@@ -141,7 +141,7 @@ impl Hostile {
 
     /// QEMU's other arguments, for a board with this much memory: memory that can be shared, and the socket.
     pub fn arguments(&self, memory: &str) -> Vec<String> {
-        let socket = self.socket.to_string_lossy().replace(',', ",,");
+        let socket = slopos_lab::link::escape(&self.socket);
         vec![
             "-object".to_owned(),
             format!("memory-backend-memfd,id=shared,size={memory},share=on"),

@@ -4,13 +4,12 @@
 //! [`Lab::stations`], and DHCP by [`Lab::lease`]. A script that wants to answer itself empties them and finds the
 //! frames among those that it waits for.
 
-use crate::link::Link;
 use crate::step::Step;
-use crate::wire::dhcp::{Lease, kind};
-use crate::wire::ipv4::{Body, DO_NOT_FRAGMENT};
-use crate::wire::udp::Message;
-use crate::wire::{Arp, BROADCAST, Dhcp, Frame, Ipv4, Mac, Payload, Tcp, Udp};
 use anyhow::Result;
+use slopos_lab::link::Link;
+use slopos_lab::wire::dhcp::Lease;
+use slopos_lab::wire::ipv4::{Body, DO_NOT_FRAGMENT};
+use slopos_lab::wire::{Arp, Dhcp, Frame, Ipv4, Mac, Payload, Tcp, describe};
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -121,8 +120,7 @@ impl Lab {
     /// # Panics
     /// The board does not take them.
     pub fn send_bytes(&mut self, bytes: &[u8]) {
-        let described = Frame::parse(bytes).map_or_else(|why| format!("broken: {why}"), |frame| frame.describe());
-        self.note("lab  ", &described);
+        self.note("lab  ", &describe(bytes));
         if let Err(why) = self.wire.send(bytes) {
             panic!("{why:#}\n{}", self.transcript());
         }
@@ -153,11 +151,7 @@ impl Lab {
 
     /// Sends a server's DHCP message, by broadcast or to the address in it.
     pub fn send_dhcp(&mut self, server: Ipv4Addr, message: Dhcp, broadcast: bool) {
-        let (destination, station) =
-            if broadcast { (Ipv4Addr::BROADCAST, BROADCAST) } else { (message.yours, message.mac) };
-        let datagram = Udp { source: 67, destination: 68, message: Message::Dhcp(message) };
-        let packet = Ipv4::new(server, destination, Body::Udp(datagram));
-        self.send(&Frame { destination: station, source: ROUTER_MAC, payload: Payload::Ipv4(packet) });
+        self.send(&message.framed(server, ROUTER_MAC, broadcast));
     }
 
     /// The board's next frame that is not answered by itself; `None` where none comes by `deadline`.
@@ -243,22 +237,16 @@ impl Lab {
 
     /// Answers what is answered by itself; says whether the frame was of that kind.
     fn answer(&mut self, frame: &Frame) -> bool {
-        if let Some(&arp) = frame.arp()
-            && arp.operation == 1
-            && let Some(&(address, mac)) = self.stations.iter().find(|(address, _)| *address == arp.target)
-        {
-            self.send_arp(arp.sender_mac, Arp::reply(mac, address, arp.sender_mac, arp.sender));
+        let answer = |&(address, mac): &(Ipv4Addr, Mac)| frame.arp()?.answer(address, mac);
+        if let Some(reply) = self.stations.iter().find_map(answer) {
+            self.send_arp(reply.target_mac, reply);
             return true;
         }
         if let Some(message) = frame.dhcp()
             && let Some(lease) = self.lease.clone()
-            && let Some(answer) = match message.kind() {
-                Some(kind::DISCOVER) => Some(kind::OFFER),
-                Some(kind::REQUEST) => Some(kind::ACK),
-                _ => None,
-            }
+            && let Some(kind) = message.answer_type()
         {
-            let message = message.answer(lease.address, lease.options(answer));
+            let message = message.answer(lease.address, lease.options(kind));
             self.send_dhcp(lease.server, message, false);
             return true;
         }

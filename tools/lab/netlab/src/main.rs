@@ -2,12 +2,11 @@
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand, ValueEnum};
-use slopos_netlab::bridge::{Address, Bridge, End};
-use slopos_netlab::impair::{Counters, Profile};
+use slopos_lab::bridge::{Address, Bridge, End};
+use slopos_lab::impair::{Counters, Impairments};
 use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 /// Plays the bad network.
 #[derive(Parser)]
@@ -44,7 +43,7 @@ struct Options {
     /// Frames doubled, in percent.
     #[arg(long, value_name = "PERCENT", default_value_t = 0.0)]
     duplicate: f64,
-    /// Frames held back for 5 ms while others pass, in percent.
+    /// Frames held back for up to 5 ms while others pass, in percent.
     #[arg(long, value_name = "PERCENT", default_value_t = 0.0)]
     reorder: f64,
     /// Frames with a wrong bit, in percent.
@@ -59,9 +58,9 @@ struct Options {
     /// Rate, in kilobits per second.
     #[arg(long, value_name = "KBIT")]
     rate: Option<u64>,
-    /// Bytes under way at most.
+    /// Bytes that wait for the rate at most.
     #[arg(long, value_name = "BYTES")]
-    queue: Option<usize>,
+    queue: Option<u64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -72,28 +71,29 @@ enum Direction {
 }
 
 impl Options {
-    fn profile(&self) -> Profile {
-        let per_mille = |percent: f64| (percent.clamp(0.0, 100.0) * 10.0).round() as u32;
-        Profile {
+    fn impairments(&self) -> Impairments {
+        let per_mille = |percent: f64| (percent.clamp(0.0, 100.0) * 10.0).round() as u64;
+        Impairments {
             loss: per_mille(self.loss),
-            duplicate: per_mille(self.duplicate),
-            reorder: per_mille(self.reorder),
-            reorder_by: Duration::from_millis(5),
-            corrupt: per_mille(self.corrupt),
-            delay: Duration::from_millis(self.delay),
-            jitter: Duration::from_millis(self.jitter),
-            rate: self.rate.map(|rate| rate.saturating_mul(1000)),
-            queue: self.queue,
+            duplication: per_mille(self.duplicate),
+            reordering: per_mille(self.reorder),
+            reorder_us: 5_000,
+            corruption: per_mille(self.corrupt),
+            delay_us: self.delay.saturating_mul(1_000),
+            jitter_us: self.jitter.saturating_mul(1_000),
+            rate: self.rate.map(|kilobits| kilobits.saturating_mul(1_000) / 8),
+            queue_bytes: self.queue,
+            outage: None,
         }
     }
 }
 
 fn main() -> Result<()> {
     let Command::Bridge(options) = Arguments::parse().command;
-    let profile = |direction| if options.direction == direction { Profile::default() } else { options.profile() };
-    let (to_right, to_left) = (profile(Direction::ToLeft), profile(Direction::ToRight));
+    let impairments = [Direction::ToLeft, Direction::ToRight]
+        .map(|other| if options.direction == other { Impairments::default() } else { options.impairments() });
     let (left, right) = (End::open(&options.left)?, End::open(&options.right)?);
-    let mut bridge = Bridge::new(left, right, to_right, to_left, options.seed);
+    let mut bridge = Bridge::new(left, right, impairments, options.seed);
     let stop = Arc::new(AtomicBool::new(false));
     let at_end = Arc::clone(&stop);
     // Not joined: it waits for the end of the input, and the bridge may fail before.
@@ -105,18 +105,17 @@ fn main() -> Result<()> {
         at_end.store(true, Ordering::Relaxed);
     });
     eprintln!("netlab: the bridge is up");
-    bridge.run(&stop).context("the bridge")?;
-    let (to_right, to_left, unsent) = bridge.counters();
-    print("to the right", &to_right);
-    print("to the left", &to_left);
-    println!("not taken by an end: {unsent}");
+    let carried = bridge.run(&stop).context("the bridge")?;
+    print("to the right", &carried.to_right);
+    print("to the left", &carried.to_left);
+    println!("not taken by an end: {}", carried.not_taken);
     Ok(())
 }
 
 fn print(direction: &str, counters: &Counters) {
-    let Counters { put, given, lost, overflowed, doubled, reordered, corrupted } = counters;
+    let Counters { frames, arrived, lost, overflowed, duplicated, reordered, corrupted, .. } = counters;
     println!(
-        "{direction}: {put} frames in, {given} out, {lost} lost, {overflowed} overflowed, {doubled} doubled, \
+        "{direction}: {frames} frames in, {arrived} out, {lost} lost, {overflowed} overflowed, {duplicated} doubled, \
          {reordered} reordered, {corrupted} corrupted"
     );
 }

@@ -1,7 +1,8 @@
 //! The other end of one TCP connection of the board, every field of which the script may change.
 
 use crate::lab::{Lab, REMOTE, SOON};
-use crate::wire::tcp::{ACK, FIN, Options, PSH, RST, SYN, Tcp};
+use slopos_lab::servers::loopback::{has_head, response};
+use slopos_lab::wire::tcp::{ACK, FIN, Options, PSH, RST, SYN, Tcp};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
@@ -247,7 +248,7 @@ impl Server {
     /// It does not come.
     #[track_caller]
     pub fn request(&mut self, lab: &mut Lab) -> String {
-        while !self.received.windows(4).any(|window| window == b"\r\n\r\n") {
+        while !has_head(&self.received) {
             self.take(lab, SOON);
         }
         let segment = self.segment();
@@ -374,12 +375,6 @@ impl Server {
     fn now(&self) -> u32 {
         self.clock.elapsed().as_millis() as u32
     }
-}
-
-/// A response that is right: a head with the body's length, and the body.
-pub fn response(body: &[u8]) -> Vec<u8> {
-    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
-    [head.as_bytes(), body].concat()
 }
 
 /// The address of a page on the server behind the router.

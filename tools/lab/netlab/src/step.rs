@@ -59,8 +59,7 @@ impl Step {
 
     /// QEMU's `-netdev` without its id.
     pub fn netdev(&self) -> String {
-        // A comma would begin the next key.
-        let path = self.socket.to_string_lossy().replace(',', ",,");
+        let path = slopos_lab::link::escape(&self.socket);
         format!("stream,server=off,addr.type=unix,addr.path={path}")
     }
 

@@ -1,6 +1,6 @@
 //! The program `netlab`, run as a person would.
 
-use slopos_netlab::Link;
+use slopos_lab::link::Link;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};

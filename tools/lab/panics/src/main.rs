@@ -6,11 +6,10 @@
 //! exit status 1.
 #![forbid(unsafe_code)]
 
-use addr2line::Loader;
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use clap::Parser;
 use iced_x86::{Decoder, DecoderOptions, FlowControl};
-use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
+use slopos_elf::{Code, Frame};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -43,7 +42,7 @@ struct Options {
 
 /// Where a panic can begin.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
+struct Origin {
     /// Source lines from the innermost, `file:line function`.
     lines: Vec<String>,
     /// The panic function.
@@ -78,7 +77,7 @@ fn report(elf: &Path, options: &Options) -> Result<bool> {
     Ok(forbidden == 0)
 }
 
-fn report_all(places: &[Place]) {
+fn report_all(places: &[Origin]) {
     let mut by_line = BTreeMap::<(&str, &str), usize>::new();
     for place in places {
         let own = place.lines.iter().find(|line| !line.starts_with("library/")).or(place.lines.last());
@@ -89,23 +88,12 @@ fn report_all(places: &[Place]) {
     }
 }
 
-fn places(path: &Path) -> Result<Vec<Place>> {
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let elf = object::File::parse(&*bytes)?;
-    let targets: BTreeMap<u64, String> = elf
-        .symbols()
-        .filter(|symbol| symbol.kind() == SymbolKind::Text)
-        .filter_map(|symbol| Some((symbol.address(), format!("{:#}", rustc_demangle::demangle(symbol.name().ok()?)))))
-        .filter(|(_, name)| PANICS.iter().any(|panic| name.starts_with(panic)))
-        .collect();
-    if targets.is_empty() {
-        return Err(anyhow!("{} has no symbol of a panic function: is it stripped?", path.display()));
-    }
-    let text = elf.section_by_name(".text").context("the kernel has no .text")?;
-    let code = text.data()?;
-    let loader = Loader::new(path).map_err(|error| anyhow!("no debug information: {error}"))?;
+fn places(path: &Path) -> Result<Vec<Origin>> {
+    let code = Code::open(path)?;
+    let targets = code.functions_named(&PANICS).with_context(|| path.display().to_string())?;
+    let text = code.sections().iter().find(|section| section.name == ".text").context("the kernel has no .text")?;
     let mut places = Vec::new();
-    let mut decoder = Decoder::with_ip(64, code, text.address(), DecoderOptions::NONE);
+    let mut decoder = Decoder::with_ip(64, &text.bytes, text.address, DecoderOptions::NONE);
     while decoder.can_decode() {
         let instruction = decoder.decode();
         let leads = matches!(
@@ -114,54 +102,20 @@ fn places(path: &Path) -> Result<Vec<Place>> {
         );
         // A panic function that calls another is no place of its own.
         if let (true, Some(target)) = (leads, targets.get(&instruction.near_branch_target()))
-            && let lines = lines(&loader, instruction.ip())?
+            && let lines = lines(&code.frames(instruction.ip())?)
             && !lines.iter().all(|line| line.starts_with("library/"))
         {
-            places.push(Place { lines, target: target.clone() });
+            places.push(Origin { lines, target: (*target).to_owned() });
         }
     }
     Ok(places)
 }
 
-/// The source lines that an address stands for, from the innermost of what was inlined.
-fn lines(loader: &Loader, address: u64) -> Result<Vec<String>> {
-    let mut frames = loader.find_frames(address).map_err(|error| anyhow!("debug information is damaged: {error}"))?;
-    let mut lines = Vec::new();
-    while let Some(frame) = frames.next().map_err(|error| anyhow!("debug information is damaged: {error}"))? {
-        let (file, line) =
-            frame.location.map_or(("?", 0), |place| (place.file.unwrap_or("?"), place.line.unwrap_or(0)));
-        let function = frame.function.map_or_else(
-            || "?".into(),
-            |function| function.demangle().map_or_else(|_| "?".to_string(), |name| name.into_owned()),
-        );
-        lines.push(format!("{}:{line} {function}", shorten(file)));
-    }
-    Ok(lines)
-}
-
-/// A source file's path from the workspace or the standard library on.
-fn shorten(file: &str) -> &str {
-    if let Some(at) = file.find("/library/") {
-        return &file[at + 1..];
-    }
-    // A library of others: from its own folder on.
-    if let Some((_, path)) = file.split_once("/registry/src/") {
-        return path.split_once('/').map_or(path, |(_, path)| path);
-    }
-    let folders = ["kernel/", "capsules/", "chips/", "boards/"];
-    let start = folders.iter().filter_map(|folder| file.find(&format!("/{folder}"))).min();
-    start.map_or(file, |at| &file[at + 1..])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_begin_at_the_workspace_or_the_library() {
-        assert_eq!(shorten("/somewhere/src/kernel/src/grant.rs"), "kernel/src/grant.rs");
-        assert_eq!(shorten("/usr/src/rustc-1.0/library/core/src/option.rs"), "library/core/src/option.rs");
-        assert_eq!(shorten("/cache/registry/src/mirror/heapless-0.9/src/vec.rs"), "heapless-0.9/src/vec.rs");
-        assert_eq!(shorten("main.rs"), "main.rs");
-    }
+/// The source lines of functions, for a person.
+fn lines(frames: &[Frame]) -> Vec<String> {
+    let or_unknown = |text: &Option<String>| text.clone().unwrap_or_else(|| "?".to_owned());
+    let line = |frame: &Frame| {
+        format!("{}:{} {}", or_unknown(&frame.file), frame.line.unwrap_or(0), or_unknown(&frame.function))
+    };
+    frames.iter().map(line).collect()
 }

@@ -1,5 +1,6 @@
 //! What a run counted.
 
+use slopos_lab::impair::Channel;
 use std::fmt;
 use std::ops::AddAssign;
 
@@ -82,6 +83,21 @@ figures! {
     steps: "steps",
     /// Time that passed in the simulated networks, in seconds.
     virtual_seconds: "virtual seconds",
+}
+
+impl Figures {
+    /// Takes over what a link has counted in both directions.
+    pub fn count_link(&mut self, link: &Channel) {
+        let mut counters = link.counters(0);
+        counters += link.counters(1);
+        self.frames += counters.frames;
+        self.wire_bytes += counters.bytes;
+        self.lost += counters.lost;
+        self.overflowed += counters.overflowed;
+        self.duplicated += counters.duplicated;
+        self.reordered += counters.reordered;
+        self.corrupted += counters.corrupted;
+    }
 }
 
 #[cfg(test)]

@@ -7,30 +7,26 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `random`, `scenario` | what follows from a seed |
-//! | `link` | the frames under way, and what befalls them |
+//! | `scenario` | what follows from a seed; what befalls frames is `slopos_lab::impair`'s |
 //! | `station`, `watch` | our stack with what it must never do |
 //! | `talker`, `client` | the applications |
 //! | `server`, `router` | smoltcp; DHCP, and the ways between two of our stacks |
 //! | `network`, `pair` | the two kinds of runs |
-//! | `trace`, `figures` | what a run shows |
+//! | `figures` | what a run counts |
 //! | [`targets`], `corpus` | fuzzing |
 #![forbid(unsafe_code)]
 
 pub mod client;
 pub mod corpus;
 pub mod figures;
-pub mod link;
 pub mod network;
 pub mod pair;
-pub mod random;
 pub mod router;
 pub mod scenario;
 pub mod server;
 pub mod station;
 pub mod talker;
 pub mod targets;
-pub mod trace;
 pub mod watch;
 
 pub use figures::Figures;

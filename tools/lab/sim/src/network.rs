@@ -14,15 +14,15 @@ use smoltcp::socket::tcp::State;
 
 use crate::client::{Client, Expected, Outcome};
 use crate::figures::Figures;
-use crate::link::{Fate, Link};
-use crate::random::Random;
 use crate::router::{DhcpServer, ROUTER};
 use crate::scenario::Scenario;
 use crate::server::Server;
 use crate::station::{Identity, Memory, Station, with_station};
 use crate::talker::{Side, Talker};
-use crate::trace::describe;
 use crate::watch::Upload;
+use slopos_lab::chance::Random;
+use slopos_lab::impair::{Channel, Fate};
+use slopos_lab::wire::describe;
 
 /// Our station.
 pub const MAC: MacAddress = MacAddress([0x52, 0x54, 0, 0x12, 0x34, 0x56]);
@@ -86,7 +86,8 @@ struct Peer {
 struct Run<'r, 'a> {
     scenario: &'r Scenario,
     station: &'r mut Station<'a>,
-    link: Link,
+    link: Channel,
+    random: Random,
     clients: Vec<Client>,
     peer: Peer,
     now_us: u64,
@@ -172,9 +173,21 @@ impl<'r, 'a> Run<'r, 'a> {
             broadcasts: scenario.broadcasts,
         };
         let peer = Peer { server, dhcp, talkers };
-        let link = Link::new(random, scenario.impairments);
+        let link = Channel::new(scenario.impairments);
         let figures = Figures { seeds: 1, connections: clients.len() as u64, ..Figures::default() };
-        Ok(Run { scenario, station, link, clients, peer, now_us: 0, killed: false, trace, figures, heard: None })
+        Ok(Run {
+            scenario,
+            station,
+            link,
+            random,
+            clients,
+            peer,
+            now_us: 0,
+            killed: false,
+            trace,
+            figures,
+            heard: None,
+        })
     }
 
     fn until_the_end(&mut self) -> Result<()> {
@@ -221,6 +234,7 @@ impl<'r, 'a> Run<'r, 'a> {
         for process in self.station.processes() {
             self.station.kill(process);
         }
+        self.figures.count_link(&self.link);
         count_stack(&mut self.figures, self.station, self.now_us);
     }
 
@@ -237,7 +251,7 @@ impl<'r, 'a> Run<'r, 'a> {
     }
 
     fn send(&mut self, from: usize, frame: &[u8]) {
-        let fate = self.link.send(from, frame, self.now_us, &mut self.figures);
+        let fate = self.link.send(from, frame, self.now_us, &mut self.random);
         show(self.trace, self.now_us, from, Some(fate), frame);
     }
 
@@ -273,9 +287,9 @@ impl<'r, 'a> Run<'r, 'a> {
     /// Does what can be done now, once; whether any byte moved.
     fn instant(&mut self) -> Result<bool> {
         let now = Instant::from_micros(self.now_us);
-        let (link, figures, trace, now_us) = (&mut self.link, &mut self.figures, self.trace, self.now_us);
+        let (link, random, trace, now_us) = (&mut self.link, &mut self.random, self.trace, self.now_us);
         self.station.settle(now, |frame| {
-            let fate = link.send(0, frame, now_us, figures);
+            let fate = link.send(0, frame, now_us, random);
             show(trace, now_us, 0, Some(fate), frame);
         })?;
         let ready = self.station.take_ready();
@@ -383,6 +397,7 @@ impl<'r, 'a> Run<'r, 'a> {
             }
             figures.bytes += (client.talker.read + peer.as_ref().map_or(0, |(_, peer)| peer.read)) as u64;
         }
+        self.figures.count_link(&self.link);
         count_stack(&mut self.figures, self.station, self.now_us);
         Ok(())
     }

@@ -8,18 +8,17 @@ use slopos_abi::{Endpoint, SocketFlags};
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::time::{Duration, Instant};
 use slopos_net::MacAddress;
-use slopos_net::wire::ethernet::Header;
 
 use crate::client::{Client, Expected, Outcome};
 use crate::figures::Figures;
-use crate::link::{Impairments, Link};
 use crate::network::{ADDRESS, MAC, Progress, ROUNDS_MAX, count_stack, show};
-use crate::random::Random;
 use crate::router::{DhcpServer, ROUTER_MAC, Translator, answer_arp};
 use crate::scenario::{draw_impairments, draw_pace, draw_processes, draw_script};
 use crate::station::{Identity, Memory, Station, with_stations};
 use crate::talker::{Side, Talker};
 use crate::watch::{Upload, segment_of};
+use slopos_lab::chance::Random;
+use slopos_lab::impair::{Channel, Impairments};
 
 const OTHER_MAC: MacAddress = MacAddress([0x52, 0x54, 0, 0x65, 0x43, 0x21]);
 const OTHER_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 16);
@@ -35,7 +34,8 @@ const FILLS_MAX: usize = 150;
 struct Run<'r, 'a> {
     stations: &'r mut [Station<'a>; 2],
     clients: [Client; 2],
-    link: Link,
+    link: Channel,
+    random: Random,
     dhcp: DhcpServer,
     translator: Translator,
     may_lose: bool,
@@ -116,7 +116,8 @@ fn run_both<'r, 'a>(
     let mut run = Run {
         stations,
         clients,
-        link: Link::new(random, impairments),
+        link: Channel::new(impairments),
+        random,
         dhcp: DhcpServer {
             addresses: BTreeMap::from([(MAC.0, ADDRESS), (OTHER_MAC.0, OTHER_ADDRESS)]),
             lease_seconds: u32::MAX,
@@ -168,9 +169,9 @@ impl Run<'_, '_> {
         let to = 1 - from;
         let (is_dhcp, answer) = self.dhcp.answer(frame);
         if let Some(answer) = answer.or_else(|| answer_arp(frame)) {
-            let fate = self.link.send(to, &answer, self.now_us, &mut self.figures);
+            let fate = self.link.send(to, &answer, self.now_us, &mut self.random);
             show(self.trace, self.now_us, to, Some(fate), &answer);
-        } else if is_dhcp || Header::parse(frame).is_some_and(|(header, _)| header.destination == ROUTER_MAC) {
+        } else if is_dhcp || frame.starts_with(&ROUTER_MAC) {
             // For the router alone, and it has nothing to say.
         } else if segment_of(frame).is_some() {
             if let Some(frame) = self.translator.translate(from, frame) {
@@ -186,11 +187,11 @@ impl Run<'_, '_> {
         let now = Instant::from_micros(self.now_us);
         let mut moved = 0;
         for (end, (station, client)) in self.stations.iter_mut().zip(&mut self.clients).enumerate() {
-            let (link, figures, trace, now_us) = (&mut self.link, &mut self.figures, self.trace, self.now_us);
+            let (link, random, trace, now_us) = (&mut self.link, &mut self.random, self.trace, self.now_us);
             let translator = &mut self.translator;
             station.settle(now, |frame| {
                 translator.learn(end, frame);
-                let fate = link.send(end, frame, now_us, figures);
+                let fate = link.send(end, frame, now_us, random);
                 show(trace, now_us, end, Some(fate), frame);
             })?;
             let ready = station.take_ready().contains(client.process());
@@ -222,6 +223,7 @@ impl Run<'_, '_> {
             _ if given_up => self.figures.given_up += 2,
             _ => bail!("not whole: {outcomes:?}, {:?}", self.clients.each_ref().map(|client| client.error)),
         }
+        self.figures.count_link(&self.link);
         for (station, client) in self.stations.iter().zip(&self.clients) {
             self.figures.bytes += client.talker.read as u64;
             count_stack(&mut self.figures, station, self.now_us);

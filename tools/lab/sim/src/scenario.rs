@@ -4,11 +4,11 @@ use slopos_abi::SocketFlags;
 use slopos_kernel::time::Duration;
 
 use crate::client::Expected;
-use crate::link::Impairments;
-use crate::random::{Content, Random};
 use crate::server::Habits;
 use crate::station::Sizes;
 use crate::talker::{Ending, Pace, Script, Turn};
+use slopos_lab::chance::{Content, Random};
+use slopos_lab::impair::Impairments;
 
 /// Connections take as long as they take; a connect with nobody at the other end takes so long.
 const SHORT_CONNECT: Duration = Duration::from_secs(5);
@@ -123,7 +123,7 @@ pub fn draw_impairments(random: &mut Random) -> [Impairments; 2] {
             jitter_us: random.below(delay_us + 1),
             reorder_us: random.magnitude(1, 2 * delay_us),
             rate,
-            queue_bytes,
+            queue_bytes: Some(queue_bytes),
             outage,
         }
     })

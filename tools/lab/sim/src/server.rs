@@ -144,7 +144,7 @@ impl Server {
     /// Where smoltcp cannot hold the address.
     pub fn new(seed: u64, mtu: usize) -> Result<Self> {
         let mut port = Port { mtu, arrived: VecDeque::new(), leaving: Vec::new() };
-        let mut config = Config::new(HardwareAddress::Ethernet(EthernetAddress(ROUTER_MAC.0)));
+        let mut config = Config::new(HardwareAddress::Ethernet(EthernetAddress(ROUTER_MAC)));
         config.random_seed = seed;
         let mut interface = Interface::new(config, &mut port, Instant::ZERO);
         let [a, b, c, d] = ROUTER.octets();

@@ -4,7 +4,7 @@ use std::fmt;
 
 use anyhow::{Result, bail, ensure};
 
-use crate::random::Content;
+use slopos_lab::chance::Content;
 
 /// What a call on a stream gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

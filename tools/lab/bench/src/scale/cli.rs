@@ -4,9 +4,9 @@ use super::report::{self, Measured, Memory};
 use super::run::Bench;
 use super::{CURVES, plot};
 use crate::lab::Wire;
-use anyhow::{Context, Result, bail};
-use slopos_audit::{Audit, Image, account};
-use std::fs;
+use anyhow::{Result, bail};
+use slopos_audit::{Audit, account};
+use slopos_lab::report::write;
 use std::path::{Path, PathBuf};
 
 /// Moves the same bytes over more and more sockets and processes, and prints what each costs per byte. Exits with 1 where
@@ -78,7 +78,7 @@ pub fn measure(arguments: &Arguments) -> Result<bool> {
     println!("Nobody but the board and nginx, {}.\n", if arguments.user { "user networking" } else { "a tap" });
     print!("{}", report::text(&curves, &memory));
     if let Some(file) = &arguments.json {
-        fs::write(file, report::json(&curves, &memory)?).with_context(|| format!("cannot write {}", file.display()))?;
+        write(file, &report::json(&curves, &memory)?)?;
     }
     if let Some(file) = &arguments.plot {
         plot::write(&curves, file)?;
@@ -87,6 +87,6 @@ pub fn measure(arguments: &Arguments) -> Result<bool> {
 }
 
 fn audit(kernel: &Path) -> Result<Audit> {
-    let (image, manifest) = Image::read(kernel)?;
+    let (image, manifest) = slopos_audit::read(kernel)?;
     Ok(account::audit(&image, &manifest))
 }

@@ -2,12 +2,12 @@
 
 use super::run::Sample;
 use super::{Curve, Point, TOLERANCE, TOTALS};
-use crate::statistics::Summary;
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use slopos_audit::Audit;
 use slopos_count::layer::Layer;
 use slopos_count::report::Figure;
+use slopos_lab::report::{Summary, Table, grown};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -158,7 +158,7 @@ impl Measured {
                 instructions_ratio,
                 grant_bytes: memory.of_processes(point.processes),
                 verdict,
-                grown: if beyond { grown(first, figure) } else { Vec::new() },
+                grown: if beyond { most_grown(first, figure) } else { Vec::new() },
             });
         }
         Ok(Measured { name: curve.name, rows })
@@ -171,17 +171,13 @@ impl Measured {
 }
 
 /// The functions that take most more per KiB.
-fn grown(first: &Figure, figure: &Figure) -> Vec<(String, f64)> {
-    let before: BTreeMap<_, _> =
-        first.top(usize::MAX).into_iter().map(|(layer, name, count)| ((layer, name), count)).collect();
-    let mut grown: Vec<(String, f64)> = figure
-        .top(usize::MAX)
-        .into_iter()
-        .map(|(layer, name, count)| (name.to_owned(), count - before.get(&(layer, name)).copied().unwrap_or(0.0)))
-        .collect();
-    grown.sort_by(|left, right| right.1.total_cmp(&left.1));
-    grown.truncate(NAMED);
-    grown
+fn most_grown(first: &Figure, figure: &Figure) -> Vec<(String, f64)> {
+    let functions = |figure: &Figure| {
+        let all = figure.top(usize::MAX).into_iter();
+        all.map(|(layer, name, count)| ((layer, name.to_owned()), count)).collect::<BTreeMap<_, _>>()
+    };
+    let grown = grown(&functions(first), &functions(figure), f64::NEG_INFINITY, NAMED);
+    grown.into_iter().map(|((_, name), before, now)| (name, now - before)).collect()
 }
 
 /// The tables in Markdown, and what the audit says.
@@ -193,33 +189,29 @@ pub fn text(curves: &[Measured], memory: &Memory) -> String {
     };
     for curve in curves {
         line(format_args!("By the number of {}:\n", curve.name));
-        line(format_args!(
-            "| sockets | processes | MB/s                  | ratio | connections too | instructions per KiB | ratio | grant bytes | bytes \
-             per socket | verdict       |"
-        ));
-        line(format_args!(
-            "| ------: | --------: | --------------------: | ----: | --------------: | -------------------: | ----: | ----------: | \
-             ---------------: | ------------- |"
-        ));
+        let numbers = ["sockets", "processes", "MB/s", "ratio", "connections too", "instructions per KiB", "ratio"];
+        let mut table = Table::new(&[], numbers.into_iter().chain(["grant bytes", "bytes per socket"]));
+        table.column("verdict", false);
         for row in &curve.rows {
-            let rate = format!("{:.0} ({:.0}..{:.0})", row.rate.median, row.rate.least, row.rate.greatest);
             let verdict = match row.verdict {
                 Verdict::Within => "within 10 %",
                 Verdict::Beyond => "**beyond**",
                 Verdict::Disturbed => "**disturbed**",
             };
-            line(format_args!(
-                "| {:>7} | {:>9} | {rate:>21} | {:>5.2} | {:>15.0} | {:>20.0} | {:>5.2} | {:>11} | {:>16} | {verdict:<13} |",
-                row.sockets,
-                row.processes,
-                row.rate_ratio,
-                row.with_connections.median,
-                row.instructions,
-                row.instructions_ratio,
-                row.grant_bytes,
-                memory.socket
-            ));
+            table.row([
+                row.sockets.to_string(),
+                row.processes.to_string(),
+                row.rate.show(|rate| format!("{rate:.0}")),
+                format!("{:.2}", row.rate_ratio),
+                format!("{:.0}", row.with_connections.median),
+                format!("{:.0}", row.instructions),
+                format!("{:.2}", row.instructions_ratio),
+                row.grant_bytes.to_string(),
+                memory.socket.to_string(),
+                verdict.to_owned(),
+            ]);
         }
+        line(format_args!("{}", format!("{table:#}").trim_end()));
         for row in curve.rows.iter().filter(|row| !row.grown.is_empty()) {
             line(format_args!("\n{} sockets in {} processes take more per KiB in:\n", row.sockets, row.processes));
             for (name, count) in &row.grown {
@@ -252,7 +244,7 @@ pub fn json(curves: &[Measured], memory: &Memory) -> Result<String> {
         curves: &'a [Measured],
         memory: &'a Memory,
     }
-    Ok(serde_json::to_string_pretty(&Report { curves, memory })? + "\n")
+    slopos_lab::report::json(&Report { curves, memory })
 }
 
 #[cfg(test)]

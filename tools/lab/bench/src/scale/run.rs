@@ -2,7 +2,7 @@
 
 use super::{Point, TOTALS};
 use crate::lab::{Lab, Wire};
-use crate::load::{Meter, wait_for_quiet};
+use crate::load::{Meter, undisturbed};
 use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 use slopos_count::profile::{Board, Peer};
@@ -17,9 +17,6 @@ const MEMORY: u32 = 64;
 
 /// Longest timed run.
 const LIMIT: Duration = Duration::from_secs(120);
-
-/// How long to wait at most for a quiet machine before a disturbed run is made again.
-const QUIET: Duration = Duration::from_secs(20);
 
 /// What the runs need.
 pub struct Bench {
@@ -57,9 +54,8 @@ impl Bench {
     /// # Errors
     /// A server does not start, or the board is not built.
     pub fn new(image: &Path, apps: &Path, wire: Wire, retries: u32) -> Result<Bench> {
-        let mut board = Board { image: image.to_owned(), waits: Vec::new(), memory: MEMORY };
+        let board = Board { image: image.to_owned(), memory: MEMORY };
         let symbols = Symbols::open(&board.kernel(), &apps.join("spread"))?;
-        board.waits = symbols.busy_waits()?;
         Ok(Bench { lab: Lab::new()?, wire, board, symbols, retries })
     }
 
@@ -88,14 +84,12 @@ impl Bench {
         let bytes_each = point.bytes_each(total);
         let commands = point.commands(&self.lab.job(self.wire, bytes_each, 1)?.url, bytes_each);
         // The work in the namespace is another thread's, and what is known of symbols stays in this one.
-        let board = &self.board;
-        let mut attempt = 0;
-        loop {
+        let image = &self.board.image;
+        let run = || {
             let site = self.lab.site(self.wire, None)?;
             let meter = Meter::start(&site.pids())?;
             let outcome = site.within(|netdev| {
-                Machine::builder(board.kernel())
-                    .flash(board.flash())
+                Machine::image(image)
                     .append(format!("{commands}; exit"))
                     .netdev(netdev)
                     .memory(format!("{MEMORY}M"))
@@ -104,18 +98,14 @@ impl Bench {
                     .run()
             })?;
             let load = meter.finish()?;
-            let words = || [outcome.log.join("\n"), outcome.console.clone(), outcome.qemu.join("\n")].join("\n");
             let seconds = match verdict(outcome.code) {
-                Verdict::Exit(0) => point.seconds(&outcome.console, bytes_each).with_context(words)?,
-                other => bail!("the board ended with {other:?}:\n{}", words()),
+                Verdict::Exit(0) => point.seconds(&outcome.console, bytes_each).with_context(|| outcome.words())?,
+                other => bail!("the board ended with {other:?}:\n{}", outcome.words()),
             };
             let disturbed = load.disturbed();
-            if !disturbed || attempt == self.retries {
-                return Ok(Timed { seconds, other_load: load.share(), disturbed });
-            }
-            attempt += 1;
-            wait_for_quiet(QUIET)?;
-        }
+            Ok((Timed { seconds, other_load: load.share(), disturbed }, disturbed))
+        };
+        undisturbed(self.retries, run)
     }
 
     /// Instructions per KiB: what the longer of two runs has more than the shorter one.

@@ -1,7 +1,8 @@
 //! A board under attack: what runs beside the attacks, and what is checked of all of them.
 
-use slopos_e2e::moving::Steady;
-use slopos_e2e::{Report, Step, attack_board, files, run_with_steps};
+use slopos_e2e::{Report, Step, attack_board, run_with_steps};
+use slopos_lab::files;
+use slopos_lab::servers::moving::Steady;
 use slopos_run::Builder;
 
 /// Bytes of the download beside the attacks.

@@ -1,8 +1,9 @@
 //! A process that crashes, is started again, and crashes.
 
 use crate::board::{Count, DOWNLOAD, PROMPT, grants_are_back, guard_is_well};
-use slopos_e2e::servers::Python;
-use slopos_e2e::{attack_board, files, run};
+use slopos_e2e::{attack_board, run};
+use slopos_lab::files;
+use slopos_lab::servers::programs::Python;
 
 /// Seconds for which it goes on beside the download. With pauses of 0.2, 0.4 and then 0.8 seconds that is room for five
 /// crashes at least; without them it would be thousands.

@@ -1,9 +1,10 @@
 //! Two network processes with quotas of their own at once, and what the manifest does not allow.
 
 use crate::board::{DOWNLOAD, PROMPT};
-use slopos_e2e::moving::Page;
-use slopos_e2e::servers::Python;
-use slopos_e2e::{attack_board, fetch, files, run_with_steps};
+use slopos_e2e::{attack_board, fetch, run_with_steps};
+use slopos_lab::files;
+use slopos_lab::servers::moving::Page;
+use slopos_lab::servers::programs::Python;
 
 #[test]
 fn a_long_lived_monitor_and_a_download_run_side_by_side() {

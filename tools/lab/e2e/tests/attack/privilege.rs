@@ -52,7 +52,7 @@ fn section(kernel: &object::File<'_>, name: &str) -> u64 {
 }
 
 fn instructions() -> impl Iterator<Item = Attack> {
-    libslop::hazard::INSTRUCTIONS.iter().map(|(name, _)| {
+    hazard::INSTRUCTIONS.iter().map(|(name, _)| {
         let otherwise = OTHERWISE.iter().find(|(other, _)| other == name);
         killed(format!("instruction {name}"), otherwise.map_or(&["#GP", "#UD"], |(_, by)| by))
     })

@@ -1,9 +1,11 @@
 //! What a process may use, used up: descriptors, sockets, ports, the grant, time, the console.
 
 use crate::board::{CHECK, Count, DOWNLOAD, PROMPT, beside, carry_out, contained, grants_are_back, guard_is_well};
-use slopos_e2e::moving::Steady;
-use slopos_e2e::servers::{Answer, Python, answering, refusing};
-use slopos_e2e::{Report, attack_board, files, run, run_with_steps};
+use slopos_e2e::{Report, attack_board, run, run_with_steps};
+use slopos_lab::files;
+use slopos_lab::servers::moving::Steady;
+use slopos_lab::servers::programs::Python;
+use slopos_lab::servers::{Answer, answering, refusing};
 
 /// Connects to a port that refuses: far more than there are sockets, or port numbers in use at any time.
 const CONNECTS: u32 = 500;

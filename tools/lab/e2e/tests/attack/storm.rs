@@ -1,9 +1,10 @@
 //! Every system call with random arguments, millions of times, by two processes at once.
 
 use crate::board::{Count, DOWNLOAD, beside, others_are_well};
-use slopos_e2e::moving::Steady;
-use slopos_e2e::servers::sinking;
-use slopos_e2e::{files, run_with_steps};
+use slopos_e2e::run_with_steps;
+use slopos_lab::files;
+use slopos_lab::servers::moving::Steady;
+use slopos_lab::servers::sinking;
 
 /// Calls of each process.
 const CALLS: usize = 1_500_000;

@@ -1,6 +1,6 @@
 //! A damaged or hostile ELF is refused with its reason, before memory is set aside for what it claims.
 
-use slopos_audit::{Image, Memory, account};
+use slopos_audit::{Memory, account};
 use slopos_e2e::built;
 
 /// A kernel's file, to be spoiled.
@@ -43,7 +43,7 @@ impl Elf {
 
     /// Why it is refused; `None` where it is not, and can be audited to the end.
     fn refused(&self) -> Option<String> {
-        match Image::parse(&self.0) {
+        match slopos_audit::parse(&self.0) {
             Err(why) => Some(format!("{why:#}")),
             Ok((image, manifest)) => {
                 let audit = account::audit(&image, &manifest);

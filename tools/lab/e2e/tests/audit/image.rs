@@ -1,7 +1,7 @@
 //! What the audit finds in an image, and that it fails where image and manifest differ.
 
 use crate::kernel;
-use slopos_audit::{Audit, Image, account};
+use slopos_audit::{Audit, account};
 use slopos_e2e::built;
 use std::process::Command;
 
@@ -17,7 +17,7 @@ fn tampered(old: &str, new: &str) -> Audit {
     let mut elf = std::fs::read(built("qemu_q35.elf")).expect("a kernel");
     let at = elf.windows(old.len()).position(|window| window == old.as_bytes()).expect("the manifest has it");
     elf[at..at + new.len()].copy_from_slice(new.as_bytes());
-    let (image, manifest) = Image::parse(&elf).unwrap_or_else(|why| panic!("{why:#}"));
+    let (image, manifest) = slopos_audit::parse(&elf).unwrap_or_else(|why| panic!("{why:#}"));
     account::audit(&image, &manifest)
 }
 

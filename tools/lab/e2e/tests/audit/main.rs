@@ -11,5 +11,5 @@ use slopos_manifest::Expanded;
 
 /// The kernel of a built board, with the manifest in it.
 fn kernel(name: &str) -> (Image, Expanded) {
-    Image::read(&built(&format!("{name}.elf"))).unwrap_or_else(|why| panic!("{why:#}"))
+    slopos_audit::read(&built(&format!("{name}.elf"))).unwrap_or_else(|why| panic!("{why:#}"))
 }

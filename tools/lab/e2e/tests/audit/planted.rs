@@ -4,7 +4,7 @@
 //! a foreign library, and with one socket more than the board has.
 
 use crate::kernel;
-use slopos_audit::{Audit, Image, account};
+use slopos_audit::{Audit, account};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -113,7 +113,7 @@ fn planted(folder: &Path) -> Audit {
     append(&tree.join("kernel/src/lib.rs"), "use foreign as _;\n");
     replace(&tree.join("boards/qemu_q35/board.toml"), "sockets = 4", "sockets = 5");
 
-    let (image, manifest) = Image::read(&build(&tree)).unwrap_or_else(|why| panic!("{why:#}"));
+    let (image, manifest) = slopos_audit::read(&build(&tree)).unwrap_or_else(|why| panic!("{why:#}"));
     account::audit(&image, &manifest)
 }
 

@@ -4,11 +4,11 @@
 
 use crate::{Scene, noise};
 use slopos_e2e::{attack_board, built, run};
+use slopos_lab::link::Link;
+use slopos_lab::servers::response;
+use slopos_lab::wire::tcp::SYN;
+use slopos_lab::wire::{Arp, BROADCAST, Frame, Mac, Payload};
 use slopos_netlab::lab::{ROUTER, ROUTER_MAC, Seen};
-use slopos_netlab::link::Link;
-use slopos_netlab::server::response;
-use slopos_netlab::wire::tcp::SYN;
-use slopos_netlab::wire::{Arp, BROADCAST, Frame, Mac, Payload};
 use slopos_netlab::{Lab, Offer};
 use slopos_run::Transport;
 use std::path::Path;

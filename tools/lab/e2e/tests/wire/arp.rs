@@ -1,10 +1,11 @@
 //! Neighbours that are late, move, lie or are too many (RFC 826, RFC 5227).
 
 use crate::{Scene, ms, noise};
+use slopos_lab::servers::response;
+use slopos_lab::wire::dhcp::{code, kind};
+use slopos_lab::wire::{Arp, BROADCAST, Mac};
 use slopos_netlab::lab::{BOARD, BOARD_MAC, ROUTER, ROUTER_MAC, SOON};
-use slopos_netlab::server::{response, url};
-use slopos_netlab::wire::dhcp::{code, kind};
-use slopos_netlab::wire::{Arp, BROADCAST, Mac};
+use slopos_netlab::server::url;
 use slopos_netlab::{Lab, Offer, Server};
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};

@@ -1,10 +1,10 @@
 //! Segments that somebody else sends, who guesses at the connection (RFC 5961).
 
 use crate::{Scene, ms, noise};
+use slopos_lab::servers::response;
+use slopos_lab::wire::tcp::{ACK, FIN, PSH, RST, SYN, Tcp};
 use slopos_netlab::Offer;
 use slopos_netlab::lab::{BOARD, REMOTE, SOON};
-use slopos_netlab::server::response;
-use slopos_netlab::wire::tcp::{ACK, FIN, PSH, RST, SYN, Tcp};
 
 /// Sends a forged segment in the middle of a response; the connection must live, and `answered` says whether the board
 /// answers it with an acknowledgement of where it is.

@@ -1,12 +1,12 @@
 //! DHCP servers that are slow, many, odd or gone (RFC 2131).
 
 use crate::{Scene, ms, noise};
+use slopos_lab::wire::dhcp::{Lease, code, kind};
+use slopos_lab::wire::ipv4::Body;
+use slopos_lab::wire::udp::Message;
+use slopos_lab::wire::{BROADCAST, Dhcp, Ipv4, Udp};
 use slopos_netlab::lab::{BOARD, BOARD_MAC, ROUTER, ROUTER_MAC, SOON, Seen, routed};
 use slopos_netlab::server::url;
-use slopos_netlab::wire::dhcp::{Lease, code, kind};
-use slopos_netlab::wire::ipv4::Body;
-use slopos_netlab::wire::udp::Message;
-use slopos_netlab::wire::{BROADCAST, Dhcp, Ipv4, Udp};
 use slopos_netlab::{Lab, Offer};
 use std::net::Ipv4Addr;
 use std::time::Duration;

@@ -2,13 +2,13 @@
 
 use crate::Scene;
 use slopos_e2e::test_board;
+use slopos_lab::link::Link;
+use slopos_lab::wire::dhcp::kind;
+use slopos_lab::wire::ipv4::Body;
+use slopos_lab::wire::udp::Message;
+use slopos_lab::wire::{Ipv4, Udp};
 use slopos_netlab::Lab;
 use slopos_netlab::lab::{BOARD, REMOTE, ROUTER, SOON, routed};
-use slopos_netlab::link::Link;
-use slopos_netlab::wire::dhcp::kind;
-use slopos_netlab::wire::ipv4::Body;
-use slopos_netlab::wire::udp::Message;
-use slopos_netlab::wire::{Ipv4, Udp};
 use std::path::Path;
 
 /// System calls of the process, none of which waits.

@@ -1,9 +1,9 @@
 //! Connections begin, or do not.
 
 use crate::{Scene, ms, noise};
+use slopos_lab::wire::tcp::{ACK, FIN, Options, RST, SYN, Tcp};
 use slopos_netlab::lab::{BOARD, BOARD_MAC, REMOTE, ROUTER_MAC, SOON};
 use slopos_netlab::server::url;
-use slopos_netlab::wire::tcp::{ACK, FIN, Options, RST, SYN, Tcp};
 use slopos_netlab::{Lab, Offer, Server};
 use std::time::{Duration, Instant};
 
@@ -159,7 +159,7 @@ fn fetches_with(offer: Offer, look: impl Fn(&Server, &[Tcp])) {
     server.send(&mut scene.lab, segment);
     server.next = server.offer.initial.wrapping_add(1);
     let mut segments = Vec::new();
-    while !server.received.windows(4).any(|window| window == b"\r\n\r\n") {
+    while !slopos_lab::servers::loopback::has_head(&server.received) {
         segments.push(server.take(&mut scene.lab, SOON));
         // A peer that takes little at a time has to say that it took it.
         let acknowledgement = server.segment();

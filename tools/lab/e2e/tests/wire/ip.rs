@@ -1,10 +1,10 @@
 //! IPv4 and Ethernet: what is dropped, and what is not.
 
 use crate::{Scene, ms, noise};
+use slopos_lab::servers::response;
+use slopos_lab::wire::ipv4::{Body, DO_NOT_FRAGMENT, MORE_FRAGMENTS};
+use slopos_lab::wire::{BROADCAST, Frame, Ipv4, Payload, Udp, checksum, udp::Message};
 use slopos_netlab::lab::{BOARD, BOARD_MAC, REMOTE, ROUTER, routed};
-use slopos_netlab::server::response;
-use slopos_netlab::wire::ipv4::{Body, DO_NOT_FRAGMENT, MORE_FRAGMENTS};
-use slopos_netlab::wire::{BROADCAST, Frame, Ipv4, Payload, Udp, checksum, udp::Message};
 use slopos_netlab::{Offer, Server};
 use std::net::Ipv4Addr;
 

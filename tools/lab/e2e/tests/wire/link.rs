@@ -3,10 +3,11 @@
 use crate::{Scene, ms, noise};
 use serde_json::json;
 use slopos_e2e::board;
+use slopos_lab::servers::response;
+use slopos_lab::wire::dhcp::{code, kind};
+use slopos_lab::wire::{BROADCAST, Dhcp};
 use slopos_netlab::lab::{BOARD, ROUTER, SOON};
-use slopos_netlab::server::{response, url};
-use slopos_netlab::wire::dhcp::{code, kind};
-use slopos_netlab::wire::{BROADCAST, Dhcp};
+use slopos_netlab::server::url;
 use slopos_netlab::{Lab, Offer};
 use slopos_run::qmp::Qmp;
 

@@ -13,7 +13,8 @@ mod ip;
 mod link;
 mod transfer;
 
-use slopos_e2e::{Report, board, files, run};
+use slopos_e2e::{Report, board, run};
+use slopos_lab::files;
 use slopos_netlab::server::url;
 use slopos_netlab::{Lab, Offer, Server};
 use slopos_run::Builder;

@@ -2,11 +2,12 @@
 
 use crate::{Scene, ms, noise};
 use slopos_e2e::test_board;
+use slopos_lab::servers::response;
+use slopos_lab::wire::Ipv4;
+use slopos_lab::wire::ipv4::Body;
+use slopos_lab::wire::tcp::{ACK, FIN, Options, Tcp};
 use slopos_netlab::lab::{SOON, routed};
-use slopos_netlab::server::{response, url};
-use slopos_netlab::wire::Ipv4;
-use slopos_netlab::wire::ipv4::Body;
-use slopos_netlab::wire::tcp::{ACK, FIN, Options, Tcp};
+use slopos_netlab::server::url;
 use slopos_netlab::{Lab, Offer, Server};
 use std::time::Instant;
 
@@ -203,7 +204,7 @@ fn a_stream_that_ends_half_way_is_56() {
     let mut server = scene.accept(Offer::default());
     let bytes = response(&noise(1000));
     server.reply(&mut scene.lab, &bytes[..500]);
-    let fin = slopos_netlab::wire::Tcp { flags: ACK | FIN, ..server.segment() };
+    let fin = slopos_lab::wire::Tcp { flags: ACK | FIN, ..server.segment() };
     server.send(&mut scene.lab, fin);
     scene.ends(56);
 }

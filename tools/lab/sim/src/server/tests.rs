@@ -1,15 +1,14 @@
 //! The peer in the state in which smoltcp repeats itself without end, and in ordinary bursts.
 
 use slopos_abi::Endpoint;
-use slopos_net::wire::arp::{Operation, Packet};
-use slopos_net::wire::ethernet::EtherType;
-use slopos_net::wire::ipv4::{self, Protocol};
-use slopos_net::wire::tcp::options::Options;
-use slopos_net::wire::tcp::{Flags, Segment, SequenceNumber};
+use slopos_net::wire::tcp::SequenceNumber;
+
+use slopos_lab::wire::ipv4::Body;
+use slopos_lab::wire::tcp::{ACK, FIN, SYN};
+use slopos_lab::wire::{Arp, Frame, Ipv4, Payload, Tcp};
 
 use super::*;
 use crate::network::{ADDRESS, MAC};
-use crate::router::{ethernet_frame, ipv4_frame};
 use crate::watch::segment_of;
 
 const PORT: u16 = 8_000;
@@ -18,6 +17,11 @@ const OURS: SequenceNumber = SequenceNumber::new(1_000);
 
 const HABITS: Habits =
     Habits { receive: 1_000, send: 100_000, nagle: false, ack_delay_ms: None, congestion: 0, timestamps: false };
+
+/// A frame of ours.
+fn frame(payload: Payload) -> Vec<u8> {
+    Frame { destination: ROUTER_MAC, source: MAC.0, payload }.emit()
+}
 
 /// A client by hand, without a link between.
 struct Hand {
@@ -34,43 +38,30 @@ impl Hand {
         let handle = server.listen(PORT, &HABITS).unwrap();
         let mut hand = Hand { server, handle, next: OURS };
         // So that it knows where we are.
-        let mut question = [0; 28];
-        let asked = Packet {
-            operation: Operation::Request,
-            sender_mac: MAC,
-            sender: ADDRESS,
-            target_mac: slopos_net::MacAddress([0; 6]),
-            target: ROUTER,
-        };
-        assert_eq!(asked.emit(&mut question), Some(28));
-        hand.server.deliver(ethernet_frame(ROUTER_MAC, MAC, EtherType::ARP, &question).unwrap());
+        hand.server.deliver(frame(Payload::Arp(Arp::request(MAC.0, ADDRESS, ROUTER))));
         assert_eq!(hand.server.poll(0).len(), 1, "the answer to who the gateway is");
-        hand.say(OURS, Flags::SYN, window);
+        hand.say(OURS, SYN, window);
         let answers = hand.server.poll(0);
         let (_, answer, _) = segment_of(&answers[0]).unwrap();
         assert!(answer.flags.syn());
         hand.next = answer.sequence + 1;
-        hand.say(OURS + 1, Flags::ACK, window);
+        hand.say(OURS + 1, ACK, window);
         assert_eq!(hand.server.poll(0).len(), 0);
         assert_eq!(hand.server.stream(handle).state(), State::Established);
         hand
     }
 
-    fn say(&mut self, sequence: SequenceNumber, flags: Flags, window: u16) {
-        let mut bytes = [0; 100];
-        let segment = Segment {
-            source_port: US.port,
-            destination_port: PORT,
-            sequence,
-            acknowledgement: self.next,
+    fn say(&mut self, sequence: SequenceNumber, flags: u8, window: u16) {
+        let segment = Tcp {
+            source: US.port,
+            destination: PORT,
+            sequence: sequence.as_u32(),
+            acknowledgement: self.next.as_u32(),
             flags,
             window,
-            options: Options::default(),
-            payload: &[],
+            ..Tcp::default()
         };
-        let length = segment.emit(ADDRESS, ROUTER, &mut bytes).unwrap();
-        let header = ipv4::Header { source: ADDRESS, destination: ROUTER, protocol: Protocol::TCP };
-        self.server.deliver(ipv4_frame(ROUTER_MAC, MAC, &header, &bytes[..length]).unwrap());
+        self.server.deliver(frame(Payload::Ipv4(Ipv4::new(ADDRESS, ROUTER, Body::Tcp(segment)))));
     }
 
     /// Takes what it sends, and acknowledges it with this window.
@@ -80,7 +71,7 @@ impl Hand {
             let (_, segment, _) = segment_of(frame).unwrap();
             self.next = self.next.later(segment.sequence + segment.sequence_length());
         }
-        self.say(OURS + 1, Flags::ACK, window);
+        self.say(OURS + 1, ACK, window);
         frames.len()
     }
 
@@ -119,7 +110,7 @@ fn what_comes_while_the_peer_rests_is_heard_afterwards() {
     let (mut hand, start_us) = Hand::repeating();
     assert_eq!(hand.server.poll(start_us).len(), QUEUE);
     // We are done too.
-    hand.say(OURS + 1, Flags::ACK.with(Flags::FIN), 100);
+    hand.say(OURS + 1, ACK | FIN, 100);
     assert_eq!(hand.server.poll(start_us).len(), 0);
     assert_eq!(hand.server.stream(hand.handle).state(), State::FinWait2);
     let rested_us = hand.server.deadline_us(start_us).unwrap();

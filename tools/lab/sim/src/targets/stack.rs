@@ -13,19 +13,20 @@ use slopos_kernel::time::{Duration, Instant};
 use slopos_net::MacAddress;
 use slopos_net::stack::SocketError;
 use slopos_net::tcp::Error;
-use slopos_net::wire::arp::{Operation, Packet};
 use slopos_net::wire::ethernet;
 use slopos_net::wire::ethernet::{EtherType, Header};
-use slopos_net::wire::ipv4::{self, Protocol};
+use slopos_net::wire::ipv4;
 use slopos_net::wire::tcp::SequenceNumber;
 
 use super::commands::{self, Command, Reader};
 use super::parsers::{fix_ipv4, fix_transport};
 use crate::network::{ADDRESS, MAC};
-use crate::random::Content;
-use crate::router::{DhcpServer, ROUTER, ROUTER_MAC, answer_arp, client_message, ethernet_frame, ipv4_frame};
+use crate::router::{DhcpServer, ROUTER, ROUTER_MAC, answer_arp, client_message, routed};
 use crate::station::{Identity, Memory, Sizes, Station, with_station};
 use crate::watch::{Watch, segment_of};
+use slopos_lab::chance::Content;
+use slopos_lab::wire::ipv4::Body;
+use slopos_lab::wire::{Arp, Frame, Ipv4, Payload, Tcp};
 
 const SIZES: [Sizes; 2] =
     [Sizes { sockets: 2, receive: 4_096, send: 2_048 }, Sizes { sockets: 1, receive: 700, send: 500 }];
@@ -213,19 +214,16 @@ impl Machine<'_, '_> {
             Command::Open { how } => self.open(how),
             Command::Dhcp { kind, seconds, address } => self.dhcp(kind, seconds, address),
             Command::Arp { operation, sender_mac, sender, target } => {
-                let [a, b, c, d, e, _] = ROUTER_MAC.0;
-                let sender_mac = MacAddress([a, b, c, d, e, sender_mac]);
-                let packet = Packet {
-                    operation: if operation == 0 { Operation::Request } else { Operation::Reply },
-                    sender_mac,
+                let [a, b, c, d, e, _] = ROUTER_MAC;
+                let packet = Arp {
+                    operation: if operation == 0 { 1 } else { 2 },
+                    sender_mac: [a, b, c, d, e, sender_mac],
                     sender: if sender == 0 { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::new(10, 0, 2, sender) },
-                    target_mac: MAC,
+                    target_mac: MAC.0,
                     target: Ipv4Addr::new(10, 0, 2, target),
                 };
-                let mut bytes = [0; 46];
-                packet.emit(&mut bytes);
-                let frame = ethernet_frame(MAC, sender_mac, EtherType::ARP, &bytes);
-                frame.map_or(Ok(()), |frame| self.deliver(&frame))
+                let (source, payload) = (packet.sender_mac, Payload::Arp(packet));
+                self.deliver(&Frame { destination: MAC.0, source, payload }.emit())
             }
             Command::Link { up, mtu } => {
                 self.station.stack.set_link(up, now);
@@ -323,25 +321,23 @@ impl Machine<'_, '_> {
         let part = payload.get_mut(early..).unwrap_or(&mut []);
         DOWNLOAD.fill(first.bytes_after(INITIAL + 1) as usize, part);
         let mut options = told.options.clone();
-        options.resize(options.len().next_multiple_of(4).min(40), 0);
-        let mut bytes = Vec::with_capacity(20 + options.len() + payload.len());
-        bytes.extend(line.remote.port.to_be_bytes());
-        bytes.extend(line.local_port.to_be_bytes());
-        bytes.extend(sequence.as_u32().to_be_bytes());
-        bytes.extend(moved(line.sent, told.acknowledgement).as_u32().to_be_bytes());
-        bytes.extend([((5 + options.len() / 4) << 4) as u8, flags]);
-        bytes.extend(told.window.to_be_bytes());
-        bytes.extend([0; 4]);
-        bytes.extend(&options);
-        bytes.extend(&payload);
-        fix_transport(ROUTER, ADDRESS, Protocol::TCP, &mut bytes);
+        options.truncate(40);
         let end = first + payload.len() as u32 + u32::from(flags & FIN);
         if flags & RST == 0 {
             line.next = line.next.later(end);
         }
-        let header = ipv4::Header { source: ROUTER, destination: ADDRESS, protocol: Protocol::TCP };
-        let frame = ipv4_frame(MAC, ROUTER_MAC, &header, &bytes);
-        frame.map_or(Ok(()), |frame| self.deliver(&frame))
+        let segment = Tcp {
+            source: line.remote.port,
+            destination: line.local_port,
+            sequence: sequence.as_u32(),
+            acknowledgement: moved(line.sent, told.acknowledgement).as_u32(),
+            flags,
+            window: told.window,
+            options,
+            payload,
+        };
+        let packet = Ipv4::new(ROUTER, ADDRESS, Body::Tcp(segment));
+        self.deliver(&routed(MAC.0, Payload::Ipv4(packet)))
     }
 
     fn dhcp(&mut self, kind: u8, seconds: u32, address: u8) -> Result<()> {
@@ -350,15 +346,10 @@ impl Machine<'_, '_> {
             lease_seconds: seconds,
             broadcasts: address & 1 != 0,
         };
-        let (_, answer) = server.answer(&self.question);
-        let Some(mut frame) = answer else { return Ok(()) };
-        // The message type is the first option's value.
-        let at = ethernet::HEADER_BYTES + ipv4::HEADER_BYTES + slopos_net::wire::udp::HEADER_BYTES + 242;
-        if let Some(place) = frame.get_mut(at).filter(|_| kind != 0) {
-            *place = kind;
-        }
-        fix_frame(&mut frame);
-        self.deliver(&frame)
+        let Some(question) = client_message(&self.question) else { return Ok(()) };
+        let answer =
+            question.answer_type().and_then(|usual| server.reply(&question, if kind == 0 { usual } else { kind }));
+        answer.map_or(Ok(()), |frame| self.deliver(&frame))
     }
 }
 

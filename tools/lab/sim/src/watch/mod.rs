@@ -12,7 +12,7 @@ use slopos_net::wire::ethernet::{EtherType, Header};
 use slopos_net::wire::ipv4::{self, Protocol};
 use slopos_net::wire::tcp::{Segment, SequenceNumber};
 
-use crate::random::Content;
+use slopos_lab::chance::Content;
 
 /// What a peer that does not say takes in one segment, in bytes (RFC 9293 section 3.7.1).
 const DEFAULT_MAXIMUM_SEGMENT: u16 = 536;

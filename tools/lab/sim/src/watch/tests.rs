@@ -2,12 +2,12 @@
 
 use std::net::Ipv4Addr;
 
-use slopos_net::MacAddress;
 use slopos_net::wire::tcp::options::Options;
 use slopos_net::wire::tcp::{Flags, Range};
 
 use super::*;
-use crate::router::ipv4_frame;
+use slopos_lab::wire::ipv4::Body;
+use slopos_lab::wire::{Frame, Ipv4, Payload};
 
 const US: Endpoint = Endpoint { address: Ipv4Addr::new(10, 0, 2, 15), port: 50_000 };
 const PEER: Endpoint = Endpoint { address: Ipv4Addr::new(10, 0, 2, 2), port: 80 };
@@ -18,9 +18,8 @@ const UPLOAD: Upload = Upload { content: Content(5), bytes: 5_000 };
 fn frame(from: Endpoint, to: Endpoint, segment: &Segment<'_>) -> Vec<u8> {
     let mut bytes = [0; 3_000];
     let length = segment.emit(from.address, to.address, &mut bytes).unwrap();
-    let header = ipv4::Header { source: from.address, destination: to.address, protocol: Protocol::TCP };
-    let station = MacAddress([2, 0, 0, 0, 0, 1]);
-    ipv4_frame(station, station, &header, &bytes[..length]).unwrap()
+    let packet = Ipv4::new(from.address, to.address, Body::Other(6, bytes[..length].to_vec()));
+    Frame { destination: [2; 6], source: [4; 6], payload: Payload::Ipv4(packet) }.emit()
 }
 
 fn segment(sequence: SequenceNumber, acknowledgement: SequenceNumber, flags: Flags) -> Segment<'static> {
