@@ -1,9 +1,10 @@
 //! The memory and the ports that are no PCI device's, whatever a base address register says.
 
 use crate::image;
-use crate::machine::IO_APIC_BYTES;
 use slopos_q35::acpi::Tables;
 use slopos_q35::claims::Claims;
+use slopos_q35::pci::{CONFIG_ADDRESS, CONFIG_PORTS};
+use slopos_q35::{debug_exit, ioapic, pic, pvpanic, rtc, uart};
 use slopos_x86_64::cpuid::Features;
 use slopos_x86_64::paging::KernelSpace;
 use slopos_x86_64::start_info::{MemoryKind, StartInfo};
@@ -25,18 +26,18 @@ const PCI_PORTS: u16 = 0x1000;
 /// Ports that have names of their own in the log (Intel ICH9 data sheet, section 9.3; QEMU's ISA devices).
 const PORTS: [(&str, u16, u16); 13] = [
     ("the DMA controllers", 0x00, 0x20),
-    ("the first 8259", 0x20, 2),
+    ("the first 8259", pic::FIRST, pic::PORTS),
     ("the interval timer", 0x40, 4),
     ("the keyboard controller", 0x60, 5),
-    ("the real-time clock", 0x70, 8),
-    ("the second 8259", 0xa0, 2),
-    ("the way out of QEMU", 0xf4, 4),
-    ("COM2", 0x2f8, 8),
-    ("COM1", 0x3f8, 8),
+    ("the real-time clock", rtc::PORT, 8),
+    ("the second 8259", pic::SECOND, pic::PORTS),
+    ("the way out of QEMU", debug_exit::PORT, debug_exit::PORTS),
+    ("COM2", uart::COM2, uart::PORTS),
+    ("COM1", uart::COM1, uart::PORTS),
     ("the interrupts' trigger control", 0x4d0, 2),
-    ("pvpanic", 0x505, 1),
+    ("pvpanic", pvpanic::PORT, pvpanic::PORTS),
     ("the firmware's configuration", 0x510, 12),
-    ("PCI configuration space", 0xcf8, 8),
+    ("PCI configuration space", CONFIG_ADDRESS, CONFIG_PORTS),
 ];
 
 /// Notes what the loader, the tables and the processor say. The parts of the board that the kernel itself uses are
@@ -63,7 +64,7 @@ pub fn platform(info: &StartInfo, tables: &Tables, features: &Features) -> &'sta
     claims.reserve_ports_for_platform("the chipset's ports", 0, PCI_PORTS);
     // The kernel uses one I/O APIC and no HPET; the others are kept clear of all the same.
     for entry in tables.io_apics.iter().skip(1) {
-        claims.reserve_memory("another I/O APIC", entry.address, IO_APIC_BYTES);
+        claims.reserve_memory("another I/O APIC", entry.address, ioapic::MEMORY_BYTES);
     }
     if let Some(address) = tables.hpet {
         claims.reserve_memory("the high-precision timers", address, HPET_BYTES);

@@ -5,7 +5,7 @@ use crate::machine::{Machine, now};
 use crate::statics::MAX_FRAME;
 use slopos_q35::claims::{Claims, Extent};
 use slopos_q35::pci::{Configuration, Message};
-use slopos_q35::register::Hardware;
+use slopos_registers::Hardware;
 use slopos_virtio::blk::{Block, BlockMemory};
 use slopos_virtio::net::{Net, NetMemory, Options};
 use slopos_virtio::rng::{Rng, RngMemory};

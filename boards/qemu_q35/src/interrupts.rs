@@ -9,7 +9,7 @@ use slopos_kernel::log_budget::LogBudget;
 use slopos_kernel::storm::Storm;
 use slopos_kernel::time::{Duration, Instant};
 use slopos_q35::ioapic::{IoApic, NoSuchInput, Polarity, Route, Trigger};
-use slopos_q35::register::Hardware;
+use slopos_registers::Hardware;
 use slopos_x86_64::apic::{Admission, LocalApic};
 use slopos_x86_64::trap::{self, DEVICE_BITS, DEVICE_CLASS, Unexpected, pending_bit};
 

@@ -5,8 +5,8 @@
 
 use core::cell::UnsafeCell;
 use slopos_log::LogRing;
-use slopos_q35::register::Hardware;
 use slopos_q35::uart::{COM2, Uart};
+use slopos_registers::Hardware;
 
 /// Bytes of frames that wait for the port: at 115,200 baud it takes most of a second to send them.
 const RING: usize = 8192;

@@ -6,12 +6,12 @@ use crate::{claims, devices, image};
 use slopos_kernel::time::{Duration, Instant};
 use slopos_q35::acpi::{self, Tables};
 use slopos_q35::claims::Claims;
-use slopos_q35::ioapic::IoApic;
+use slopos_q35::ioapic::{self, IoApic};
 use slopos_q35::pci::Configuration;
 use slopos_q35::pic::Pic;
 use slopos_q35::pit::{Measurement, Pit};
-use slopos_q35::register::Hardware;
 use slopos_q35::rtc::Rtc;
+use slopos_registers::Hardware;
 use slopos_x86_64::apic::{self, LocalApic};
 use slopos_x86_64::clock::{Clock, now_micros, time_stamp};
 use slopos_x86_64::control;
@@ -26,8 +26,6 @@ const PIC_VECTOR: u8 = 48;
 
 /// Where the local APIC is unless ACPI says otherwise (Intel SDM volume 3, section 11.4.1).
 const LOCAL_APIC: u64 = 0xfee0_0000;
-/// Bytes of an I/O APIC's registers, at most.
-pub const IO_APIC_BYTES: u64 = 4096;
 /// How long the clocks are compared at a time, in microseconds.
 const CALIBRATION_US: u32 = 1_000;
 /// The comparison is good enough where what is not known of its ends is less than this part of it.
@@ -90,7 +88,7 @@ pub unsafe fn bring_up(start_info: u32, command_line: &mut CommandLine) -> Machi
         panic!("the local APIC cannot be mapped at {local_apic:#x}");
     };
     let io_apic = tables.io_apics.first().and_then(|entry| {
-        let base = claims::map(claims, &mut space, "the I/O APIC", entry.address, IO_APIC_BYTES)?;
+        let base = claims::map(claims, &mut space, "the I/O APIC", entry.address, ioapic::MEMORY_BYTES)?;
         // SAFETY: just mapped, for ever.
         Some(unsafe { IoApic::new(Hardware, base, entry.first_gsi) })
     });

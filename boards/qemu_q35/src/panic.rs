@@ -5,8 +5,8 @@ use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use slopos_q35::debug_exit::DebugExit;
 use slopos_q35::pvpanic::PvPanic;
-use slopos_q35::register::Hardware;
 use slopos_q35::uart::{COM1, Uart};
+use slopos_registers::Hardware;
 
 /// What a panic writes to the debug-exit device.
 const PANIC_CODE: u8 = 1;

@@ -1,8 +1,8 @@
 //! Moves bytes between the console's port and the console capsule. Nothing here waits for the port.
 
 use slopos_console::Console;
-use slopos_q35::register::Hardware;
 use slopos_q35::uart::{COM1, FIFO_BYTES, Uart};
+use slopos_registers::Hardware;
 
 /// Most bytes that one turn of the loop gives to the port.
 const BYTES_PER_TURN: usize = 512;

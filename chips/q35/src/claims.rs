@@ -10,7 +10,7 @@
 use heapless::Vec;
 
 use crate::pci::{Address, Bar, BarError, Device};
-use crate::register::Bus;
+use slopos_registers::Bus;
 
 /// Most ranges of memory that are noted, and most of ports.
 pub const RANGES_MAX: usize = 160;

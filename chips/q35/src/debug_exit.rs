@@ -2,14 +2,25 @@
 
 use tock_registers::interfaces::Writeable;
 
-use crate::register::{Bus, Hardware, Port};
+use slopos_registers::{Bus, Hardware, registers};
 
 /// I/O port of the device, as in `-device isa-debug-exit,iobase=0xf4,iosize=0x04`.
 pub const PORT: u16 = 0xf4;
 
+registers! {
+    /// The device's only register.
+    struct Registers in Port {
+        /// Ends QEMU with twice this and one.
+        (0x0 => code: WriteOnly<u32>),
+    }
+}
+
+/// Ports of the device.
+pub const PORTS: u16 = Registers::<Hardware>::LENGTH as u16;
+
 /// The device that ends QEMU.
 pub struct DebugExit<B: Bus = Hardware> {
-    code: Port<u32, (), B>,
+    registers: Registers<B>,
 }
 
 impl<B: Bus> DebugExit<B> {
@@ -19,12 +30,12 @@ impl<B: Bus> DebugExit<B> {
     /// Ports 0xf4 to 0xf7 are the device's or nobody's.
     pub const unsafe fn new(bus: B) -> Self {
         // SAFETY: the ports are the caller's, and the device writes no memory.
-        DebugExit { code: unsafe { Port::new(bus, PORT) } }
+        DebugExit { registers: unsafe { Registers::new(bus, PORT) } }
     }
 
     /// Ends QEMU with exit status `code * 2 + 1`. Returns where there is no such device: the caller then halts.
     pub fn exit(&self, code: u8) {
-        self.code.set(code.into());
+        self.registers.code.set(code.into());
     }
 }
 

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::register::{Bus, Width};
+use slopos_registers::{Bus, Width};
 
 /// Called after a write to a port: the ports, the port, the value.
 type PortHook = fn(&mut BTreeMap<u16, u8>, u16, u32);

@@ -7,20 +7,23 @@
 use tock_registers::interfaces::{Readable, Writeable};
 use tock_registers::{LocalRegisterCopy, register_bitfields};
 
-use crate::register::{Bus, Hardware, Mmio};
+use slopos_registers::{Bus, Hardware, registers};
 
-/// Version register (section 13.5.5), index 1.
+/// Index of the version register (section 13.5.5).
 const VERSION_INDEX: u32 = 0x01;
-/// First redirection register (section 13.5.6), two for each input.
+/// Index of the first redirection register (section 13.5.6), two for each input.
 const REDIRECTION_INDEX: u32 = 0x10;
 
+/// Bytes of device memory that an I/O APIC has at most.
+pub const MEMORY_BYTES: u64 = 4096;
+
 register_bitfields![u32,
-    /// Version register, index 1.
+    /// Version register (section 13.5.5).
     Version [
         /// Number of the last input.
         LAST_INPUT OFFSET(16) NUMBITS(8) []
     ],
-    /// Low half of a redirection table entry.
+    /// Low half of a redirection table entry (section 13.5.6).
     RedirectionLow [
         /// The vector that is delivered.
         VECTOR OFFSET(0) NUMBITS(8) [],
@@ -82,14 +85,23 @@ pub struct NoSuchInput {
     pub gsi: u32,
 }
 
+registers! {
+    /// The way to the registers (section 13.5.1): the window is the one that the index names.
+    struct Window in Mmio {
+        /// IND (section 13.5.2).
+        (0x00 => index: WriteOnly<u32>),
+        /// DAT (section 13.5.3), where the index names the version register.
+        (0x10 => version: ReadOnly<u32, Version::Register>),
+        /// DAT, where the index names the low half of a redirection table entry.
+        (0x10 => low: ReadWrite<u32, RedirectionLow::Register>),
+        /// DAT, where the index names the high half.
+        (0x10 => high: WriteOnly<u32, RedirectionHigh::Register>),
+    }
+}
+
 /// An I/O APIC.
 pub struct IoApic<B: Bus = Hardware> {
-    /// IOREGSEL (section 13.5.2): which register the window shows.
-    index: Mmio<u32, (), B>,
-    /// IOWIN (section 13.5.3), as the register that the index names.
-    version: Mmio<u32, Version::Register, B>,
-    low: Mmio<u32, RedirectionLow::Register, B>,
-    high: Mmio<u32, RedirectionHigh::Register, B>,
+    window: Window<B>,
     first_gsi: u32,
     inputs: u32,
 }
@@ -102,25 +114,15 @@ impl<B: Bus> IoApic<B> {
     /// `base` maps the 32 bytes of its register window as device memory for as long as the value lives, aligned to
     /// 16, and nobody else uses it.
     pub unsafe fn new(bus: B, base: *mut u8, first_gsi: u32) -> Self {
-        let base = base.expose_provenance();
         // SAFETY: the window is the caller's; an I/O APIC sends interrupts and writes no memory.
-        let mut apic = unsafe {
-            IoApic {
-                index: Mmio::new(bus, base),
-                version: Mmio::new(bus, base + 0x10),
-                low: Mmio::new(bus, base + 0x10),
-                high: Mmio::new(bus, base + 0x10),
-                first_gsi,
-                inputs: 0,
-            }
-        };
-        apic.index.set(VERSION_INDEX);
-        apic.inputs = apic.version.read(Version::LAST_INPUT) + 1;
-        for input in 0..apic.inputs {
-            apic.index.set(REDIRECTION_INDEX + 2 * input);
-            apic.low.write(RedirectionLow::MASKED::SET);
+        let window = unsafe { Window::new(bus, base.expose_provenance()) };
+        window.index.set(VERSION_INDEX);
+        let inputs = window.version.read(Version::LAST_INPUT) + 1;
+        for input in 0..inputs {
+            window.index.set(REDIRECTION_INDEX + 2 * input);
+            window.low.write(RedirectionLow::MASKED::SET);
         }
-        apic
+        IoApic { window, first_gsi, inputs }
     }
 
     /// How many inputs there are, 1 to 256.
@@ -135,12 +137,12 @@ impl<B: Bus> IoApic<B> {
     pub fn route(&self, gsi: u32, route: Route) -> Result<(), NoSuchInput> {
         let low_index = self.low_index(gsi)?;
         // Masked while it changes, so that no interrupt goes out by half of an entry.
-        self.index.set(low_index);
-        self.low.write(RedirectionLow::MASKED::SET);
-        self.index.set(low_index + 1);
-        self.high.write(RedirectionHigh::DESTINATION.val(route.destination.into()));
-        self.index.set(low_index);
-        self.low.write(
+        self.window.index.set(low_index);
+        self.window.low.write(RedirectionLow::MASKED::SET);
+        self.window.index.set(low_index + 1);
+        self.window.high.write(RedirectionHigh::DESTINATION.val(route.destination.into()));
+        self.window.index.set(low_index);
+        self.window.low.write(
             RedirectionLow::VECTOR.val(route.vector.into())
                 + RedirectionLow::DELIVERY::Fixed
                 + match route.polarity {
@@ -161,10 +163,10 @@ impl<B: Bus> IoApic<B> {
     /// # Errors
     /// As [`IoApic::route`].
     pub fn set_masked(&self, gsi: u32, masked: bool) -> Result<(), NoSuchInput> {
-        self.index.set(self.low_index(gsi)?);
-        let mut entry: LocalRegisterCopy<u32, RedirectionLow::Register> = self.low.extract();
+        self.window.index.set(self.low_index(gsi)?);
+        let mut entry: LocalRegisterCopy<u32, RedirectionLow::Register> = self.window.low.extract();
         entry.modify(RedirectionLow::MASKED.val(masked.into()));
-        self.low.set(entry.get());
+        self.window.low.set(entry.get());
         Ok(())
     }
 

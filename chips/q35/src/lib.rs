@@ -1,7 +1,7 @@
 //! The q35 board's chips: what is soldered round the processor, behind typed registers.
 //!
-//! Each driver takes a [`register::Bus`]: [`register::Hardware`] in the kernel, a model of the device in a host
-//! test. A constructor is `unsafe` where it claims registers; what it returns is safe to use.
+//! Each driver takes a [`slopos_registers::Bus`]: [`slopos_registers::Hardware`] in the kernel, a model of the device
+//! in a host test. A constructor is `unsafe` where it claims registers; what it returns is safe to use.
 //!
 //! | module | device | specification |
 //! |---|---|---|
@@ -27,7 +27,6 @@ pub mod pci;
 pub mod pic;
 pub mod pit;
 pub mod pvpanic;
-pub mod register;
 pub mod rtc;
 pub mod uart;
 

@@ -6,7 +6,7 @@
 use tock_registers::interfaces::Writeable;
 use tock_registers::register_bitfields;
 
-use crate::register::{Bus, Hardware, Port};
+use slopos_registers::{Bus, Hardware, registers};
 
 register_bitfields![u8,
     /// Initialisation command word 1 (section 13.4.2).
@@ -26,29 +26,37 @@ register_bitfields![u8,
 /// Input of the first controller that the second hangs on (section 13.4.4).
 const CASCADE_INPUT: u8 = 2;
 
+registers! {
+    /// The registers of a controller (section 13.4.1).
+    struct Controller in Port {
+        /// Initialisation command word 1 (section 13.4.2).
+        (0x0 => command: WriteOnly<u8, Icw1::Register>),
+        /// Initialisation command words 2 to 4, then the mask of the inputs (sections 13.4.3 to 13.4.7).
+        (0x1 => data: WriteOnly<u8>),
+    }
+}
+
+/// First port of the first controller.
+pub const FIRST: u16 = 0x20;
+/// First port of the second controller.
+pub const SECOND: u16 = 0xa0;
+/// Ports of a controller.
+pub const PORTS: u16 = Controller::<Hardware>::LENGTH as u16;
+
 /// Both controllers.
 pub struct Pic<B: Bus = Hardware> {
-    first_command: Port<u8, Icw1::Register, B>,
-    first_data: Port<u8, (), B>,
-    second_command: Port<u8, Icw1::Register, B>,
-    second_data: Port<u8, (), B>,
+    first: Controller<B>,
+    second: Controller<B>,
 }
 
 impl<B: Bus> Pic<B> {
     /// The board's controllers.
     ///
     /// # Safety
-    /// Ports 0x20, 0x21, 0xa0 and 0xa1 are the caller's.
+    /// The [`PORTS`] ports from [`FIRST`] on and those from [`SECOND`] on are the caller's.
     pub const unsafe fn new(bus: B) -> Self {
         // SAFETY: the ports are the caller's, and the controllers write no memory.
-        unsafe {
-            Pic {
-                first_command: Port::new(bus, 0x20),
-                first_data: Port::new(bus, 0x21),
-                second_command: Port::new(bus, 0xa0),
-                second_data: Port::new(bus, 0xa1),
-            }
-        }
+        unsafe { Pic { first: Controller::new(bus, FIRST), second: Controller::new(bus, SECOND) } }
     }
 
     /// Gives the controllers the sixteen vectors from `vector` (its low three bits do not count), then masks every
@@ -57,16 +65,16 @@ impl<B: Bus> Pic<B> {
         let base = vector & !7;
         let icw1 = Icw1::ICW4_NEEDED::SET + Icw1::INITIALISE::SET;
         let icw4 = u8::from(Icw4::MICROPROCESSOR::SET);
-        self.first_command.write(icw1);
-        self.first_data.set(base);
-        self.first_data.set(1 << CASCADE_INPUT);
-        self.first_data.set(icw4);
-        self.second_command.write(icw1);
-        self.second_data.set(base.wrapping_add(8));
-        self.second_data.set(CASCADE_INPUT);
-        self.second_data.set(icw4);
-        self.first_data.set(0xff);
-        self.second_data.set(0xff);
+        self.first.command.write(icw1);
+        self.first.data.set(base);
+        self.first.data.set(1 << CASCADE_INPUT);
+        self.first.data.set(icw4);
+        self.second.command.write(icw1);
+        self.second.data.set(base.wrapping_add(8));
+        self.second.data.set(CASCADE_INPUT);
+        self.second.data.set(icw4);
+        self.first.data.set(0xff);
+        self.second.data.set(0xff);
     }
 }
 

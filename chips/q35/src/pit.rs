@@ -6,7 +6,7 @@
 use tock_registers::interfaces::{ReadWriteable, Readable, Writeable};
 use tock_registers::register_bitfields;
 
-use crate::register::{Bus, Hardware, Port};
+use slopos_registers::{Bus, Hardware, registers};
 
 /// The timer's clock in hertz.
 pub const FREQUENCY_HZ: u64 = 1_193_182;
@@ -19,7 +19,7 @@ pub const MEASUREMENT_MAX_US: u32 = 54_924;
 const POLLS_PER_US: u64 = 1_000;
 
 register_bitfields![u8,
-    /// Timer control word (section 13.3.1), port 0x43.
+    /// Timer control word (section 13.3.1).
     TimerControl [
         /// How the counter runs.
         MODE OFFSET(1) NUMBITS(3) [InterruptOnTerminalCount = 0],
@@ -28,7 +28,7 @@ register_bitfields![u8,
         /// Which channel.
         CHANNEL OFFSET(6) NUMBITS(2) [Two = 2]
     ],
-    /// NMI status and control (section 13.7.1), port 0x61.
+    /// NMI status and control (section 13.7.1).
     NmiStatus [
         /// Channel 2 counts while this is set.
         TIMER2_GATE OFFSET(0) NUMBITS(1) [],
@@ -62,11 +62,21 @@ pub struct Measurement<T> {
     pub elapsed_ns: u64,
 }
 
+registers! {
+    /// The registers of the timer's channel 2, by their ports.
+    struct Registers in Port {
+        /// Counter access port of channel 2 (section 13.3.3).
+        (0x42 => counter2: WriteOnly<u8>),
+        /// Section 13.3.1.
+        (0x43 => control: WriteOnly<u8, TimerControl::Register>),
+        /// Section 13.7.1.
+        (0x61 => status: ReadWrite<u8, NmiStatus::Register>),
+    }
+}
+
 /// The interval timer.
 pub struct Pit<B: Bus = Hardware> {
-    counter2: Port<u8, (), B>,
-    control: Port<u8, TimerControl::Register, B>,
-    status: Port<u8, NmiStatus::Register, B>,
+    registers: Registers<B>,
 }
 
 impl<B: Bus> Pit<B> {
@@ -76,7 +86,7 @@ impl<B: Bus> Pit<B> {
     /// Ports 0x42, 0x43 and 0x61 are the caller's.
     pub const unsafe fn new(bus: B) -> Self {
         // SAFETY: the ports are the caller's, and the timer writes no memory.
-        unsafe { Pit { counter2: Port::new(bus, 0x42), control: Port::new(bus, 0x43), status: Port::new(bus, 0x61) } }
+        Pit { registers: unsafe { Registers::new(bus, 0) } }
     }
 
     /// Waits `span_us` microseconds and takes samples on both sides of the start and of the end. The wait is bounded
@@ -90,26 +100,26 @@ impl<B: Bus> Pit<B> {
         }
         // At least 1 tick, at most 65,535, by the check above.
         let ticks = (u64::from(span_us) * FREQUENCY_HZ).div_ceil(1_000_000) as u16;
-        self.status.modify(NmiStatus::TIMER2_GATE::SET + NmiStatus::SPEAKER::CLEAR);
-        self.control.write(
+        self.registers.status.modify(NmiStatus::TIMER2_GATE::SET + NmiStatus::SPEAKER::CLEAR);
+        self.registers.control.write(
             TimerControl::CHANNEL::Two
                 + TimerControl::ACCESS::LowThenHigh
                 + TimerControl::MODE::InterruptOnTerminalCount,
         );
         let [low, high] = ticks.to_le_bytes();
-        self.counter2.set(low);
+        self.registers.counter2.set(low);
         let before = sample();
-        self.counter2.set(high);
+        self.registers.counter2.set(high);
         let begun = sample();
         // In this mode the output goes low when the count is loaded. Where it is high already, nothing counts (ports
         // without a device read as ones), or the look comes so late that the span is over.
-        if self.status.is_set(NmiStatus::TIMER2_OUTPUT) {
+        if self.registers.status.is_set(NmiStatus::TIMER2_OUTPUT) {
             return Err(PitError::NotSeenRunning);
         }
         let mut running = begun;
         for _ in 0..u64::from(span_us) * POLLS_PER_US {
             let now = sample();
-            if self.status.is_set(NmiStatus::TIMER2_OUTPUT) {
+            if self.registers.status.is_set(NmiStatus::TIMER2_OUTPUT) {
                 let elapsed_ns = u64::from(ticks) * 1_000_000_000 / FREQUENCY_HZ;
                 return Ok(Measurement { start: [before, begun], end: [running, sample()], elapsed_ns });
             }

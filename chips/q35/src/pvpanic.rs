@@ -3,7 +3,7 @@
 use tock_registers::interfaces::{Readable, Writeable};
 use tock_registers::register_bitfields;
 
-use crate::register::{Bus, Hardware, Port};
+use slopos_registers::{Bus, Hardware, registers};
 
 /// I/O port of the device (section "ISA Interface").
 pub const PORT: u16 = 0x505;
@@ -21,9 +21,20 @@ register_bitfields![u8,
     ]
 ];
 
+registers! {
+    /// The device's only register.
+    struct Registers in Port {
+        /// Which events the device takes, and which has happened.
+        (0x0 => events: ReadWrite<u8, Events::Register>),
+    }
+}
+
+/// Ports of the device.
+pub const PORTS: u16 = Registers::<Hardware>::LENGTH as u16;
+
 /// The device that takes note of a panic.
 pub struct PvPanic<B: Bus = Hardware> {
-    events: Port<u8, Events::Register, B>,
+    registers: Registers<B>,
 }
 
 impl<B: Bus> PvPanic<B> {
@@ -33,7 +44,7 @@ impl<B: Bus> PvPanic<B> {
     /// Port 0x505 is the device's or nobody's.
     pub const unsafe fn new(bus: B) -> Self {
         // SAFETY: the port is the caller's, and the device writes no memory.
-        PvPanic { events: unsafe { Port::new(bus, PORT) } }
+        PvPanic { registers: unsafe { Registers::new(bus, PORT) } }
     }
 
     /// Reports a panic. What follows is the host's choice: the board may stop here for a while, or not at all. Where
@@ -42,7 +53,7 @@ impl<B: Bus> PvPanic<B> {
         if !self.is_there() {
             return;
         }
-        self.events.write(Events::PANICKED::SET);
+        self.registers.events.write(Events::PANICKED::SET);
         // An emulated processor stops between two blocks of code, not at the write, and what follows in this block
         // might end the machine. A loop is a new block each time round.
         for _ in 0..ROUNDS {
@@ -53,7 +64,7 @@ impl<B: Bus> PvPanic<B> {
     }
 
     fn is_there(&self) -> bool {
-        let events = self.events.extract();
+        let events = self.registers.events.extract();
         events.is_set(Events::PANICKED) && !events.is_set(Events::NONE)
     }
 }

@@ -8,7 +8,7 @@
 use tock_registers::interfaces::{Readable, Writeable};
 use tock_registers::register_bitfields;
 
-use crate::register::{Bus, Hardware, Port};
+use slopos_registers::{Bus, Hardware, registers};
 
 /// First I/O port of the first serial port; ISA interrupt 4.
 pub const COM1: u16 = 0x3f8;
@@ -29,7 +29,7 @@ const WAIT_POLLS: u32 = 1_000_000;
 const SETTLE_READS: u32 = 4;
 
 register_bitfields![u8,
-    /// Interrupt enable register (section 8.7), offset 1.
+    /// Interrupt enable register (section 8.7).
     InterruptEnable [
         /// Received data available, and the FIFO's time-out.
         RECEIVED OFFSET(0) NUMBITS(1) [],
@@ -40,7 +40,7 @@ register_bitfields![u8,
         /// A modem line has changed.
         MODEM_STATUS OFFSET(3) NUMBITS(1) []
     ],
-    /// Interrupt identification register (section 8.6), offset 2, read.
+    /// Interrupt identification register (section 8.6).
     InterruptIdentification [
         /// Clear while an interrupt is pending.
         NONE_PENDING OFFSET(0) NUMBITS(1) [],
@@ -53,7 +53,7 @@ register_bitfields![u8,
             ReceiveTimeOut = 6
         ]
     ],
-    /// FIFO control register (section 8.5), offset 2, written.
+    /// FIFO control register (section 8.5).
     FifoControl [
         /// Both FIFOs on.
         ENABLE OFFSET(0) NUMBITS(1) [],
@@ -64,14 +64,14 @@ register_bitfields![u8,
         /// Bytes in the receive FIFO that raise an interrupt.
         TRIGGER OFFSET(6) NUMBITS(2) [One = 0, Four = 1, Eight = 2, Fourteen = 3]
     ],
-    /// Line control register (section 8.1), offset 3.
+    /// Line control register (section 8.1).
     LineControl [
         /// Bits in a character.
         WORD_LENGTH OFFSET(0) NUMBITS(2) [Eight = 3],
         /// Offsets 0 and 1 are the divisor while this is set.
         DIVISOR_ACCESS OFFSET(7) NUMBITS(1) []
     ],
-    /// Modem control register (section 8.8), offset 4.
+    /// Modem control register (section 8.8).
     ModemControl [
         /// Data terminal ready.
         DTR OFFSET(0) NUMBITS(1) [],
@@ -80,7 +80,7 @@ register_bitfields![u8,
         /// On a PC, lets the interrupt line out of the chip.
         OUT2 OFFSET(3) NUMBITS(1) []
     ],
-    /// Line status register (section 8.4), offset 5. Reading it clears the error bits.
+    /// Line status register (section 8.4). Reading it clears the error bits.
     LineStatus [
         /// A received byte waits.
         DATA_READY OFFSET(0) NUMBITS(1) [],
@@ -139,18 +139,34 @@ pub enum Interrupt {
     Modem,
 }
 
+registers! {
+    /// The registers of a 16550 (section 8, table II).
+    struct Registers in Port {
+        /// Receiver buffer, transmitter holding register; low half of the divisor.
+        (0x0 => data: ReadWrite<u8>),
+        /// Section 8.7; high half of the divisor.
+        (0x1 => interrupt_enable: WriteOnly<u8, InterruptEnable::Register>),
+        /// Section 8.6.
+        (0x2 => interrupt_identification: ReadOnly<u8, InterruptIdentification::Register>),
+        /// Section 8.5.
+        (0x2 => fifo_control: WriteOnly<u8, FifoControl::Register>),
+        /// Section 8.1.
+        (0x3 => line_control: WriteOnly<u8, LineControl::Register>),
+        /// Section 8.8.
+        (0x4 => modem_control: WriteOnly<u8, ModemControl::Register>),
+        /// Section 8.4.
+        (0x5 => line_status: ReadOnly<u8, LineStatus::Register>),
+        /// Keeps what is written, and does nothing (section 8.10).
+        (0x7 => scratch: ReadWrite<u8>),
+    }
+}
+
+/// Ports of a serial port.
+pub const PORTS: u16 = Registers::<Hardware>::LENGTH as u16;
+
 /// A 16550 serial port.
 pub struct Uart<B: Bus = Hardware> {
-    /// Receive buffer, transmitter holding register, low half of the divisor: offset 0.
-    data: Port<u8, (), B>,
-    /// Also the high half of the divisor.
-    interrupt_enable: Port<u8, InterruptEnable::Register, B>,
-    interrupt_identification: Port<u8, InterruptIdentification::Register, B>,
-    fifo_control: Port<u8, FifoControl::Register, B>,
-    line_control: Port<u8, LineControl::Register, B>,
-    modem_control: Port<u8, ModemControl::Register, B>,
-    line_status: Port<u8, LineStatus::Register, B>,
-    scratch: Port<u8, (), B>,
+    registers: Registers<B>,
 }
 
 impl<B: Bus> Uart<B> {
@@ -161,18 +177,7 @@ impl<B: Bus> Uart<B> {
     /// memory.
     pub const unsafe fn new(bus: B, base: u16) -> Self {
         // SAFETY: the eight ports are the caller's, and a 16550 writes no memory.
-        unsafe {
-            Uart {
-                data: Port::new(bus, base),
-                interrupt_enable: Port::new(bus, base + 1),
-                interrupt_identification: Port::new(bus, base + 2),
-                fifo_control: Port::new(bus, base + 2),
-                line_control: Port::new(bus, base + 3),
-                modem_control: Port::new(bus, base + 4),
-                line_status: Port::new(bus, base + 5),
-                scratch: Port::new(bus, base + 7),
-            }
-        }
+        Uart { registers: unsafe { Registers::new(bus, base) } }
     }
 
     /// Sets 115200 baud, eight bits, no parity, one stop bit, FIFOs on and empty, interrupts off.
@@ -181,35 +186,35 @@ impl<B: Bus> Uart<B> {
     /// [`Absent`] where the scratch register does not keep a value.
     pub fn initialise(&self) -> Result<(), Absent> {
         for pattern in [0x5a, 0xa5] {
-            self.scratch.set(pattern);
-            if self.scratch.get() != pattern {
+            self.registers.scratch.set(pattern);
+            if self.registers.scratch.get() != pattern {
                 return Err(Absent);
             }
         }
         self.interrupts(false, false);
-        self.line_control.write(LineControl::DIVISOR_ACCESS::SET);
+        self.registers.line_control.write(LineControl::DIVISOR_ACCESS::SET);
         let [low, high] = DIVISOR_115200.to_le_bytes();
-        self.data.set(low);
-        self.interrupt_enable.set(high);
-        self.line_control.write(LineControl::WORD_LENGTH::Eight);
-        self.fifo_control.write(
+        self.registers.data.set(low);
+        self.registers.interrupt_enable.set(high);
+        self.registers.line_control.write(LineControl::WORD_LENGTH::Eight);
+        self.registers.fifo_control.write(
             FifoControl::ENABLE::SET
                 + FifoControl::CLEAR_RECEIVE::SET
                 + FifoControl::CLEAR_TRANSMIT::SET
                 + FifoControl::TRIGGER::Eight,
         );
-        self.modem_control.write(ModemControl::DTR::SET + ModemControl::RTS::SET + ModemControl::OUT2::SET);
+        self.registers.modem_control.write(ModemControl::DTR::SET + ModemControl::RTS::SET + ModemControl::OUT2::SET);
         Ok(())
     }
 
     /// Writes as many bytes as the port takes now, at most [`FIFO_BYTES`], and says how many.
     pub fn write(&self, bytes: &[u8]) -> usize {
-        if bytes.is_empty() || !self.line_status.is_set(LineStatus::TRANSMITTER_EMPTY) {
+        if bytes.is_empty() || !self.registers.line_status.is_set(LineStatus::TRANSMITTER_EMPTY) {
             return 0;
         }
         let taken = bytes.len().min(FIFO_BYTES);
         for byte in &bytes[..taken] {
-            self.data.set(*byte);
+            self.registers.data.set(*byte);
         }
         taken
     }
@@ -239,17 +244,17 @@ impl<B: Bus> Uart<B> {
 
     /// Whether every byte that was written has left the port.
     pub fn is_idle(&self) -> bool {
-        self.line_status.is_set(LineStatus::IDLE)
+        self.registers.line_status.is_set(LineStatus::IDLE)
     }
 
     /// The next received byte, if one waits.
     pub fn read(&self) -> Option<Received> {
         // One read: it clears the error bits.
-        let status = self.line_status.extract();
+        let status = self.registers.line_status.extract();
         if !status.is_set(LineStatus::DATA_READY) {
             return None;
         }
-        let byte = self.data.get();
+        let byte = self.registers.data.get();
         let garbled =
             status.is_set(LineStatus::PARITY) || status.is_set(LineStatus::FRAMING) || status.is_set(LineStatus::BREAK);
         Some(Received {
@@ -261,7 +266,7 @@ impl<B: Bus> Uart<B> {
     /// Turns the interrupts for received bytes and for an empty transmitter on or off. Turning the second on while
     /// the transmitter is empty interrupts at once.
     pub fn interrupts(&self, received: bool, transmitter_empty: bool) {
-        self.interrupt_enable.write(
+        self.registers.interrupt_enable.write(
             InterruptEnable::RECEIVED.val(received.into())
                 + InterruptEnable::TRANSMITTER_EMPTY.val(transmitter_empty.into()),
         );
@@ -275,7 +280,7 @@ impl<B: Bus> Uart<B> {
 
     /// Why the port interrupts; `None` when nothing is pending. Reading clears [`Interrupt::TransmitterEmpty`].
     pub fn interrupt(&self) -> Option<Interrupt> {
-        let identification = self.interrupt_identification.extract();
+        let identification = self.registers.interrupt_identification.extract();
         if identification.is_set(InterruptIdentification::NONE_PENDING) {
             return None;
         }

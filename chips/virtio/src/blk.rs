@@ -13,7 +13,7 @@ mod tend;
 use core::ptr::NonNull;
 
 use bitfield::bitfield;
-use slopos_q35::register::{Bus, Hardware};
+use slopos_registers::{Bus, Hardware};
 
 use crate::Physical;
 use crate::queue::{AddError, Queue, QueueFault, QueueMemory, SIZE_MAX, Segment, Used};

@@ -7,7 +7,7 @@ mod side;
 use std::cell::{RefCell, RefMut};
 
 use slopos_q35::pci::Configuration;
-use slopos_q35::register::{Bus, Width};
+use slopos_registers::{Bus, Width};
 
 pub use lie::{LIES, Lie, Subject};
 pub use side::{Chain, Side, physical, virtual_address};

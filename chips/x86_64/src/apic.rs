@@ -5,11 +5,10 @@
 #![allow(missing_docs, reason = "the register macros generate items that carry no comment")]
 
 use crate::trap::DEVICE_CLASS;
-use core::marker::PhantomData;
-use core::ptr::{with_exposed_provenance, with_exposed_provenance_mut};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use slopos_registers::{Hardware, registers};
 use tock_registers::interfaces::{ReadWriteable, Readable, Writeable};
-use tock_registers::{RegisterLongName, register_bitfields};
+use tock_registers::register_bitfields;
 
 register_bitfields![u32,
     /// Spurious-interrupt vector register, section 11.9.
@@ -56,90 +55,46 @@ register_bitfields![u32,
     ]
 ];
 
-/// A register: a word in device memory, read and written by its address. No reference to it is made, for what stands
-/// there is not memory that the compiler may read when it likes.
-struct Register<R: RegisterLongName = ()> {
-    address: usize,
-    fields: PhantomData<fn() -> R>,
-}
-
-impl<R: RegisterLongName> Readable for Register<R> {
-    type T = u32;
-    type R = R;
-
-    #[inline(always)]
-    fn get(&self) -> u32 {
-        // SAFETY: `Registers::at` was promised that the registers are mapped for ever; each is aligned to 16.
-        unsafe { with_exposed_provenance::<u32>(self.address).read_volatile() }
+registers! {
+    /// The registers, each in a cell of 16 bytes (table 11-1).
+    struct Registers in Mmio {
+        /// Local APIC identity (section 11.4.6).
+        (0x020 => id: ReadOnly<u32>),
+        /// Section 11.8.3.1.
+        (0x080 => task_priority: WriteOnly<u32, TaskPriority::Register>),
+        /// Section 11.8.5.
+        (0x0b0 => end_of_interrupt: WriteOnly<u32>),
+        /// Section 11.9.
+        (0x0f0 => spurious: WriteOnly<u32, Spurious::Register>),
+        /// Low half of the interrupt command register (section 11.6.1).
+        (0x300 => command_low: WriteOnly<u32, Command::Register>),
+        /// Local vector table, timer (section 11.5.1).
+        (0x320 => timer: ReadWrite<u32, LocalVector::Register>),
+        /// Local vector table, first pin.
+        (0x350 => lint0: WriteOnly<u32, LocalVector::Register>),
+        /// Local vector table, second pin.
+        (0x360 => lint1: WriteOnly<u32, LocalVector::Register>),
+        /// Where the timer begins (section 11.5.4).
+        (0x380 => initial_count: WriteOnly<u32>),
+        /// Where the timer is.
+        (0x390 => current_count: ReadOnly<u32>),
+        /// Section 11.5.4.
+        (0x3e0 => divide: WriteOnly<u32, Divide::Register>),
     }
 }
 
-impl<R: RegisterLongName> Writeable for Register<R> {
-    type T = u32;
-    type R = R;
-
-    #[inline(always)]
-    fn set(&self, value: u32) {
-        // SAFETY: as for reading; the local APIC writes no memory.
-        unsafe { with_exposed_provenance_mut::<u32>(self.address).write_volatile(value) }
-    }
-}
-
-/// The registers, each in a cell of 16 bytes (table 11-1).
-struct Registers {
-    #[cfg(not(test))]
-    base: usize,
-    id: Register,
-    task_priority: Register<TaskPriority::Register>,
-    #[cfg(not(test))]
-    end_of_interrupt: Register,
-    spurious: Register<Spurious::Register>,
-    command_low: Register<Command::Register>,
-    timer: Register<LocalVector::Register>,
-    lint0: Register<LocalVector::Register>,
-    lint1: Register<LocalVector::Register>,
-    initial_count: Register,
-    current_count: Register,
-    divide: Register<Divide::Register>,
-}
-
-/// Offset of the in-service register (section 11.8.4): 32 vectors in each of eight cells.
 #[cfg(not(test))]
-const IN_SERVICE: usize = 0x100;
-
-impl Registers {
-    /// The registers at a virtual address.
-    ///
-    /// # Safety
-    /// They are mapped there for ever, and their provenance is exposed.
-    unsafe fn at(base: usize) -> Self {
-        const fn register<R: RegisterLongName>(address: usize) -> Register<R> {
-            Register { address, fields: PhantomData }
-        }
-        Registers {
-            #[cfg(not(test))]
-            base,
-            id: register(base + 0x020),
-            task_priority: register(base + 0x080),
-            #[cfg(not(test))]
-            end_of_interrupt: register(base + 0x0b0),
-            spurious: register(base + 0x0f0),
-            command_low: register(base + 0x300),
-            timer: register(base + 0x320),
-            lint0: register(base + 0x350),
-            lint1: register(base + 0x360),
-            initial_count: register(base + 0x380),
-            current_count: register(base + 0x390),
-            divide: register(base + 0x3e0),
-        }
-    }
-
-    /// The word of the in-service register with this vector's bit.
-    #[cfg(not(test))]
-    fn in_service(&self, vector: u8) -> Register {
-        Register { address: self.base + IN_SERVICE + 16 * usize::from(vector / 32), fields: PhantomData }
+registers! {
+    /// One of the eight cells of the in-service register (section 11.8.4).
+    struct InService in Mmio {
+        /// A bit for each of 32 vectors.
+        (0x0 => vectors: ReadOnly<u32>),
     }
 }
+
+/// Offset of the first cell of the in-service register, and bytes from one to the next.
+#[cfg(not(test))]
+const IN_SERVICE: (usize, usize) = (0x100, 0x10);
 
 /// Which interrupts the processor takes, by the priority classes of their vectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, defmt::Format)]
@@ -173,28 +128,30 @@ const MESSAGE_ADDRESS: u64 = 0xfee0_0000;
 #[cfg_attr(not(test), unsafe(link_section = ".bss.cpu"))]
 static REGISTERS: AtomicUsize = AtomicUsize::new(0);
 
-/// The registers, once [`LocalApic::start`] has found them.
+/// Where the registers are, once [`LocalApic::start`] has been told.
 #[cfg(not(test))]
-fn registers() -> Option<Registers> {
-    match REGISTERS.load(Relaxed) {
-        0 => None,
-        // SAFETY: `LocalApic::start` was given the address for ever.
-        base => Some(unsafe { Registers::at(base) }),
-    }
+fn base() -> Option<usize> {
+    Some(REGISTERS.load(Relaxed)).filter(|base| *base != 0)
 }
 
-#[cfg(not(test))]
 /// Tells the local APIC that the interrupt in service is noted.
+#[cfg(not(test))]
 pub(crate) fn end_of_interrupt() {
-    if let Some(registers) = registers() {
-        registers.end_of_interrupt.set(0);
+    if let Some(base) = base() {
+        // SAFETY: `LocalApic::start` was given the address for ever; a local APIC writes no memory.
+        unsafe { Registers::new(Hardware, base) }.end_of_interrupt.set(0);
     }
 }
 
-#[cfg(not(test))]
 /// Whether an interrupt by this vector is being served, and not yet ended.
+#[cfg(not(test))]
 pub(crate) fn in_service(vector: u8) -> bool {
-    registers().is_some_and(|registers| registers.in_service(vector).get() >> (vector % 32) & 1 != 0)
+    base().is_some_and(|base| {
+        let (first, step) = IN_SERVICE;
+        // SAFETY: as in `end_of_interrupt`.
+        let cell = unsafe { InService::new(Hardware, base + first + step * usize::from(vector / 32)) };
+        cell.vectors.get() >> (vector % 32) & 1 != 0
+    })
 }
 
 /// The processor's own interrupt controller.
@@ -212,7 +169,7 @@ impl LocalApic {
         let base = base.expose_provenance();
         REGISTERS.store(base, Relaxed);
         // SAFETY: by the caller's promise.
-        let registers = unsafe { Registers::at(base) };
+        let registers = unsafe { Registers::new(Hardware, base) };
         registers.lint0.write(LocalVector::MASK::SET);
         registers.lint1.write(LocalVector::MASK::SET);
         registers.divide.write(Divide::DIVISOR::By16);

@@ -4,7 +4,7 @@ use tock_registers::interfaces::{ReadWriteable, Readable, Writeable};
 use tock_registers::{LocalRegisterCopy, register_bitfields};
 
 use super::device::{Command, Device, offset};
-use crate::register::Bus;
+use slopos_registers::Bus;
 
 register_bitfields![u32,
     /// The low bits of a base address register.

@@ -3,7 +3,7 @@
 use tock_registers::interfaces::Readable;
 
 use super::device::{Device, Status, offset};
-use crate::register::{Bus, Hardware};
+use slopos_registers::{Bus, Hardware};
 
 /// Identity of a capability that the vendor defines (section 6.7, appendix H).
 pub const VENDOR_SPECIFIC: u8 = 0x09;

@@ -7,10 +7,10 @@ use tock_registers::RegisterLongName;
 use tock_registers::interfaces::{Readable, Writeable};
 use tock_registers::register_bitfields;
 
-use crate::register::{Bus, Hardware, Mmio, Port, Width};
+use slopos_registers::{Bus, Hardware, Mmio, Port, ReadWrite, Width, WriteOnly};
 
 register_bitfields![u32,
-    /// CONFIG_ADDRESS, port 0xcf8.
+    /// CONFIG_ADDRESS (section 3.2.2.3.2).
     ConfigAddress [
         /// Doubleword of the function's configuration space.
         REGISTER OFFSET(2) NUMBITS(6) [],
@@ -22,10 +22,12 @@ register_bitfields![u32,
     ]
 ];
 
-/// Port of CONFIG_ADDRESS.
-const CONFIG_ADDRESS: u16 = 0xcf8;
-/// First port of CONFIG_DATA.
-const CONFIG_DATA: u16 = 0xcfc;
+/// First port of CONFIG_ADDRESS.
+pub const CONFIG_ADDRESS: u16 = 0xcf8;
+/// First port of CONFIG_DATA. It shows the doubleword that CONFIG_ADDRESS names, a port for each byte.
+const CONFIG_DATA: u16 = CONFIG_ADDRESS + 4;
+/// Ports of both.
+pub const CONFIG_PORTS: u16 = 8;
 
 /// Which function: bus, slot and function number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, defmt::Format)]
@@ -151,7 +153,7 @@ impl<B: Bus> Ecam<B> {
         self.bus
     }
 
-    fn register<T: Width>(&self, address: Address, offset: u16) -> Option<Mmio<T, (), B>> {
+    fn register<T: Width>(&self, address: Address, offset: u16) -> Option<Mmio<T, (), ReadWrite, B>> {
         if address.bus < self.first_bus || address.bus > self.last_bus || offset >= 0x1000 {
             return None;
         }
@@ -171,12 +173,12 @@ impl<B: Bus> Ports<B> {
     }
 
     /// Points the data ports at the register and gives the one that shows it.
-    fn register<T: Width>(&self, address: Address, offset: u16) -> Option<Port<T, (), B>> {
+    fn register<T: Width>(&self, address: Address, offset: u16) -> Option<Port<T, (), ReadWrite, B>> {
         if offset >= 0x100 {
             return None;
         }
         // SAFETY: `ports` was promised that these ports are the caller's.
-        let selector: Port<u32, ConfigAddress::Register, B> = unsafe { Port::new(self.bus, CONFIG_ADDRESS) };
+        let selector: Port<u32, ConfigAddress::Register, WriteOnly, B> = unsafe { Port::new(self.bus, CONFIG_ADDRESS) };
         selector.write(
             ConfigAddress::ENABLE::SET
                 + ConfigAddress::BUS.val(address.bus.into())

@@ -4,7 +4,7 @@ use tock_registers::interfaces::{ReadWriteable, Readable};
 use tock_registers::{RegisterLongName, register_bitfields};
 
 use super::configuration::{Address, Configuration, ConfigurationRegister};
-use crate::register::{Bus, Hardware, Width};
+use slopos_registers::{Bus, Hardware, Width};
 
 register_bitfields![u16,
     /// Command register (section 6.2.2), offset 0x04.

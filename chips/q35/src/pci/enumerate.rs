@@ -4,7 +4,7 @@ use heapless::Vec;
 
 use super::configuration::{Address, Configuration};
 use super::device::{Device, Wiring};
-use crate::register::Bus;
+use slopos_registers::Bus;
 
 /// A bus that waits for its visit.
 struct Pending {

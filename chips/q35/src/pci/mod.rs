@@ -14,7 +14,7 @@ mod msix;
 
 pub use bar::{Bar, BarError, Bars};
 pub use capability::{Capabilities, Capability, VENDOR_SPECIFIC};
-pub use configuration::{Address, Configuration, ConfigurationRegister};
+pub use configuration::{Address, CONFIG_ADDRESS, CONFIG_PORTS, Configuration, ConfigurationRegister};
 pub use device::{Class, Device};
 pub use enumerate::EnumerateError;
 pub use msix::{Message, Msix, MsixTable, NoSuchVector};

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use super::Configuration;
-use crate::register::{Bus, Width};
+use slopos_registers::{Bus, Width};
 
 pub const ECAM: usize = 0xb000_0000;
 

@@ -5,12 +5,10 @@ use tock_registers::register_bitfields;
 
 use super::bar::{Bar, BarError};
 use super::device::Device;
-use crate::register::{Bus, Hardware, Mmio};
+use slopos_registers::{Bus, Hardware, registers};
 
 /// Identity of the capability.
 const MSIX: u8 = 0x11;
-/// Size of a table entry in bytes.
-const ENTRY_BYTES: u64 = 16;
 
 register_bitfields![u16,
     /// Message control (section 6.8.2.3), offset 2 of the capability.
@@ -32,12 +30,29 @@ register_bitfields![u32,
         /// Offset there, in units of 8 bytes.
         OFFSET OFFSET(3) NUMBITS(29) []
     ],
-    /// Vector control of a table entry (section 6.8.2.9), offset 12.
+    /// Vector control of a table entry (section 6.8.2.9).
     VectorControl [
         /// Nothing is sent for this entry while this is set.
         MASKED OFFSET(0) NUMBITS(1) []
     ]
 ];
+
+registers! {
+    /// An entry of the table (section 6.8.2, figure 6-11).
+    struct Entry in Mmio {
+        /// Low half of the message's address (section 6.8.2.7).
+        (0x0 => address_low: WriteOnly<u32>),
+        /// High half (section 6.8.2.8).
+        (0x4 => address_high: WriteOnly<u32>),
+        /// What is written there (section 6.8.2.6).
+        (0x8 => data: WriteOnly<u32>),
+        /// Section 6.8.2.9.
+        (0xc => control: ReadWrite<u32, VectorControl::Register>),
+    }
+}
+
+/// Size of a table entry in bytes.
+const ENTRY_BYTES: u64 = Entry::<Hardware>::LENGTH as u64;
 
 /// What a device writes to interrupt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
@@ -115,7 +130,7 @@ impl<B: Bus> MsixTable<B> {
     pub unsafe fn new(bus: B, base: *mut u8, msix: &Msix) -> Self {
         let table = MsixTable { bus, base: base.expose_provenance(), vectors: msix.vectors };
         for vector in 0..table.vectors {
-            table.control(vector).write(VectorControl::MASKED::SET);
+            table.entry(vector).control.write(VectorControl::MASKED::SET);
         }
         table
     }
@@ -126,9 +141,10 @@ impl<B: Bus> MsixTable<B> {
     /// [`NoSuchVector`] beyond the table's end.
     pub fn set(&self, vector: u16, message: Message) -> Result<(), NoSuchVector> {
         self.set_masked(vector, true)?;
-        self.word(vector, 0).set(message.address as u32);
-        self.word(vector, 4).set((message.address >> 32) as u32);
-        self.word(vector, 8).set(message.data);
+        let entry = self.entry(vector);
+        entry.address_low.set(message.address as u32);
+        entry.address_high.set((message.address >> 32) as u32);
+        entry.data.set(message.data);
         self.set_masked(vector, false)
     }
 
@@ -140,20 +156,16 @@ impl<B: Bus> MsixTable<B> {
         if vector >= self.vectors {
             return Err(NoSuchVector);
         }
-        self.control(vector).modify(VectorControl::MASKED.val(masked.into()));
+        let control = self.entry(vector).control;
+        control.modify(VectorControl::MASKED.val(masked.into()));
         // The read makes the posted write reach the device before the caller goes on.
-        self.control(vector).get();
+        control.get();
         Ok(())
     }
 
-    fn word(&self, vector: u16, offset: usize) -> Mmio<u32, (), B> {
-        // SAFETY: the callers have checked the vector, so the word is in the table that `new` was promised to be
+    fn entry(&self, vector: u16) -> Entry<B> {
+        // SAFETY: the callers have checked the vector, so the entry is in the table that `new` was promised to be
         // mapped. Messages go to the local APIC because the board says so.
-        unsafe { Mmio::new(self.bus, self.base + usize::from(vector) * ENTRY_BYTES as usize + offset) }
-    }
-
-    fn control(&self, vector: u16) -> Mmio<u32, VectorControl::Register, B> {
-        // SAFETY: as for `word`.
-        unsafe { Mmio::new(self.bus, self.base + usize::from(vector) * ENTRY_BYTES as usize + 12) }
+        unsafe { Entry::new(self.bus, self.base + usize::from(vector) * ENTRY_BYTES as usize) }
     }
 }

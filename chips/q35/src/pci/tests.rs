@@ -2,7 +2,7 @@
 
 use super::model::{ECAM, Function, Machine, ecam};
 use super::*;
-use crate::register::Bus;
+use slopos_registers::Bus;
 
 const TABLE: u64 = 0xfebd_2000;
 

@@ -4,7 +4,7 @@
 //! again, without a pause where it had worked for a while ([`crate::recovery`]). The log has a line for each change of
 //! state, and none for a failure that is the same as the last one.
 
-use slopos_q35::register::Bus;
+use slopos_registers::Bus;
 
 use super::{Block, BlockError, REQUEST_LIMIT_US, Request, STALL_US, StartError};
 use crate::recovery::Step;

@@ -1,7 +1,7 @@
 //! What is agreed with a network device (sections 5.1.3, 5.1.4 and 6): nothing that offloads.
 
 use bitfield::bitfield;
-use slopos_q35::register::Bus;
+use slopos_registers::Bus;
 
 use super::StartError;
 use super::buffers::Framing;

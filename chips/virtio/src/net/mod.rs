@@ -11,7 +11,7 @@ mod report;
 mod tend;
 
 use heapless::Vec;
-use slopos_q35::register::{Bus, Hardware};
+use slopos_registers::{Bus, Hardware};
 
 use buffers::{Buffers, Framing, Place};
 pub use buffers::{FRAME_MIN, FrameBuffer, NetMemory};

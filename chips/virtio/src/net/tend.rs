@@ -3,7 +3,7 @@
 use super::{Broken, Condition, Net, StartError};
 use crate::recovery::Step;
 use crate::transport::{ResetProgress, TransportError};
-use slopos_q35::register::Bus;
+use slopos_registers::Bus;
 
 /// How long a device may keep frames without sending one, in microseconds. Longer than any pause of a device that works:
 /// a reset costs the frames that are with it.

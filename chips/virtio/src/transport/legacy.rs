@@ -1,16 +1,46 @@
 //! The registers of a device from before version 1 (section 4.1.4.8): in I/O ports.
 
-use slopos_q35::register::{Bus, Port, Width};
+use slopos_registers::{Bus, Hardware, Port, ReadOnly, Width, registers};
 use tock_registers::LocalRegisterCopy;
 use tock_registers::interfaces::{Readable, Writeable};
 
 use super::{DeviceStatus, Doorbell, DoorbellRegister, IsrStatus, NO_VECTOR, TransportError};
 use crate::queue::Addresses;
 
-/// Offset of the device's configuration, without MSI-X and with it.
-const CONFIGURATION: [u16; 2] = [0x14, 0x18];
+registers! {
+    /// The registers before the device's configuration (section 4.1.4.8).
+    struct Header in Port {
+        /// Features that the device offers.
+        (0x00 => device_features: ReadOnly<u32>),
+        /// Features that the driver accepts.
+        (0x04 => driver_features: WriteOnly<u32>),
+        /// Address of the selected queue, in units of [`PAGE`].
+        (0x08 => queue_address: WriteOnly<u32>),
+        /// Entries of the selected queue; 0 where there is no such queue.
+        (0x0c => queue_size: ReadOnly<u16>),
+        /// Which queue the registers beside this one are about.
+        (0x0e => queue_select: WriteOnly<u16>),
+        /// Which queue has new buffers.
+        (0x10 => queue_notify: WriteOnly<u16>),
+        /// Section 2.1.
+        (0x12 => device_status: ReadWrite<u8, DeviceStatus::Register>),
+        /// Section 4.1.4.5.
+        (0x13 => isr_status: ReadOnly<u8, IsrStatus::Register>),
+        /// MSI-X entry of configuration changes; only while MSI-X is on.
+        (0x14 => config_msix_vector: ReadWrite<u16>),
+        /// MSI-X entry of the selected queue; only while MSI-X is on.
+        (0x16 => queue_msix_vector: ReadWrite<u16>),
+    }
+}
+
+/// Offset of the device's configuration: without MSI-X the two vectors are missing before it.
+const fn configuration_offset(msix: bool) -> usize {
+    let length = Header::<Hardware>::LENGTH;
+    if msix { length } else { length - 2 * size_of::<u16>() }
+}
+
 /// Fewest ports that such a device has: up to its configuration.
-pub(super) const PORTS_MIN: u32 = 0x18;
+pub(super) const PORTS_MIN: u32 = configuration_offset(true) as u32;
 /// Unit of a queue's address, in bytes.
 const PAGE: u64 = 4096;
 
@@ -19,15 +49,7 @@ pub(super) struct Legacy<B: Bus> {
     bus: B,
     base: u16,
     ports: u32,
-    device_features: Port<u32, (), B>,
-    driver_features: Port<u32, (), B>,
-    queue_address: Port<u32, (), B>,
-    queue_size: Port<u16, (), B>,
-    queue_select: Port<u16, (), B>,
-    device_status: Port<u8, DeviceStatus::Register, B>,
-    isr: Port<u8, IsrStatus::Register, B>,
-    config_msix_vector: Port<u16, (), B>,
-    queue_msix_vector: Port<u16, (), B>,
+    header: Header<B>,
 }
 
 impl<B: Bus> Legacy<B> {
@@ -38,52 +60,37 @@ impl<B: Bus> Legacy<B> {
     pub unsafe fn new(bus: B, base: u16, ports: u32) -> Self {
         // SAFETY: the ports are the caller's. What the device writes by itself are the queues, and they are given to it
         // only by `set_queue`.
-        unsafe {
-            Legacy {
-                bus,
-                base,
-                ports,
-                device_features: Port::new(bus, base),
-                driver_features: Port::new(bus, base + 0x04),
-                queue_address: Port::new(bus, base + 0x08),
-                queue_size: Port::new(bus, base + 0x0c),
-                queue_select: Port::new(bus, base + 0x0e),
-                device_status: Port::new(bus, base + 0x12),
-                isr: Port::new(bus, base + 0x13),
-                config_msix_vector: Port::new(bus, base + 0x14),
-                queue_msix_vector: Port::new(bus, base + 0x16),
-            }
-        }
+        Legacy { bus, base, ports, header: unsafe { Header::new(bus, base) } }
     }
 
     pub fn status(&self) -> u8 {
-        self.device_status.get()
+        self.header.device_status.get()
     }
 
     pub fn set_status(&self, status: u8) {
-        self.device_status.set(status);
+        self.header.device_status.set(status);
     }
 
     pub fn features(&self) -> u64 {
-        self.device_features.get().into()
+        self.header.device_features.get().into()
     }
 
     /// A legacy device cannot refuse; but it has no place for the upper half.
     pub fn accept(&self, features: u64) -> Result<(), TransportError> {
         let low = u32::try_from(features).map_err(|_| TransportError::FeaturesRefused)?;
-        self.driver_features.set(low);
+        self.header.driver_features.set(low);
         Ok(())
     }
 
     /// Sets the vector of configuration changes and gives back what the device took.
     pub fn set_configuration_vector(&self, vector: u16) -> u16 {
-        self.config_msix_vector.set(vector);
-        self.config_msix_vector.get()
+        self.header.config_msix_vector.set(vector);
+        self.header.config_msix_vector.get()
     }
 
     pub fn queue_size(&self, queue: u16) -> u16 {
-        self.queue_select.set(queue);
-        self.queue_size.get()
+        self.header.queue_select.set(queue);
+        self.header.queue_size.get()
     }
 
     /// The device knows the rings' layout from the size that it has itself chosen.
@@ -93,31 +100,31 @@ impl<B: Bus> Legacy<B> {
         addresses: Addresses,
         vector: Option<u16>,
     ) -> Result<Doorbell<B>, TransportError> {
-        self.queue_select.set(queue);
+        self.header.queue_select.set(queue);
         let page = u32::try_from(addresses.descriptors / PAGE).map_err(|_| TransportError::AddressTooHigh { queue })?;
         if let Some(vector) = vector {
-            self.queue_msix_vector.set(vector);
-            if self.queue_msix_vector.get() == NO_VECTOR {
+            self.header.queue_msix_vector.set(vector);
+            if self.header.queue_msix_vector.get() == NO_VECTOR {
                 return Err(TransportError::VectorRefused);
             }
         }
-        self.queue_address.set(page);
-        // SAFETY: the port is one of those that `new` was promised.
-        let register = unsafe { Port::new(self.bus, self.base + 0x10) };
-        Ok(Doorbell { register: DoorbellRegister::Port(register), queue })
+        self.header.queue_address.set(page);
+        // SAFETY: the ports are those that `new` was promised.
+        let Header { queue_notify, .. } = unsafe { Header::new(self.bus, self.base) };
+        Ok(Doorbell { register: DoorbellRegister::Port(queue_notify), queue })
     }
 
     pub fn configuration<T: Width>(&self, offset: usize, msix: bool) -> Option<T> {
-        let place = usize::from(CONFIGURATION[usize::from(msix)]) + offset;
-        if place + T::BYTES > self.ports as usize {
+        let offset = configuration_offset(msix) + offset;
+        if offset + T::BYTES > self.ports as usize {
             return None;
         }
         // SAFETY: the field is within the ports that `new` was promised.
-        let register: Port<T, (), B> = unsafe { Port::new(self.bus, self.base + place as u16) };
+        let register: Port<T, (), ReadOnly, B> = unsafe { Port::new(self.bus, self.base + offset as u16) };
         Some(register.get())
     }
 
     pub fn interrupt_status(&self) -> LocalRegisterCopy<u8, IsrStatus::Register> {
-        self.isr.extract()
+        self.header.isr_status.extract()
     }
 }

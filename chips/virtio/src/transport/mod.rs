@@ -10,7 +10,7 @@ mod probe;
 mod reset;
 
 use slopos_q35::pci::{Bars, Device, Message, Msix, MsixTable};
-use slopos_q35::register::{Bus, Hardware, Mmio, Port, Width};
+use slopos_registers::{Bus, Hardware, Mmio, Port, Width, WriteOnly};
 use tock_registers::interfaces::Writeable;
 use tock_registers::register_bitfields;
 
@@ -365,8 +365,8 @@ pub struct Doorbell<B: Bus = Hardware> {
 }
 
 enum DoorbellRegister<B: Bus> {
-    Memory(Mmio<u16, (), B>),
-    Port(Port<u16, (), B>),
+    Memory(Mmio<u16, (), WriteOnly, B>),
+    Port(Port<u16, (), WriteOnly, B>),
 }
 
 impl<B: Bus> Doorbell<B> {

@@ -1,14 +1,11 @@
 //! The registers of a device that follows version 1 (sections 4.1.4.3 to 4.1.4.6): in memory, found by capabilities.
 
-use slopos_q35::register::{Bus, Mmio, Width};
+use slopos_registers::{Bus, Hardware, Mmio, ReadOnly, Width, registers};
 use tock_registers::LocalRegisterCopy;
 use tock_registers::interfaces::{Readable, Writeable};
 
 use super::{DeviceStatus, Doorbell, DoorbellRegister, IsrStatus, TransportError};
 use crate::queue::Addresses;
-
-/// Size of the common configuration that the driver uses, in bytes.
-pub(super) const COMMON_BYTES: u64 = 0x38;
 
 /// A mapped region of the device's registers.
 #[derive(Clone, Copy)]
@@ -17,31 +14,57 @@ pub(super) struct Window {
     pub length: u64,
 }
 
-/// Common configuration structure (section 4.1.4.3). A 64-bit field is written as two halves, as section 4.1.3.1 has
-/// it.
-struct Common<B: Bus> {
-    device_feature_select: Mmio<u32, (), B>,
-    device_feature: Mmio<u32, (), B>,
-    driver_feature_select: Mmio<u32, (), B>,
-    driver_feature: Mmio<u32, (), B>,
-    config_msix_vector: Mmio<u16, (), B>,
-    device_status: Mmio<u8, DeviceStatus::Register, B>,
-    config_generation: Mmio<u8, (), B>,
-    queue_select: Mmio<u16, (), B>,
-    queue_size: Mmio<u16, (), B>,
-    queue_msix_vector: Mmio<u16, (), B>,
-    queue_enable: Mmio<u16, (), B>,
-    queue_notify_off: Mmio<u16, (), B>,
-    queue_desc: [Mmio<u32, (), B>; 2],
-    queue_driver: [Mmio<u32, (), B>; 2],
-    queue_device: [Mmio<u32, (), B>; 2],
+registers! {
+    /// Common configuration structure (section 4.1.4.3). A 64-bit field is written as two halves, as section 4.1.3.1 has
+    /// it.
+    struct Common in Mmio {
+        /// Which half of the offered features the next register shows.
+        (0x00 => device_feature_select: WriteOnly<u32>),
+        /// Features that the device offers.
+        (0x04 => device_feature: ReadOnly<u32>),
+        /// Which half of the accepted features the next register is.
+        (0x08 => driver_feature_select: WriteOnly<u32>),
+        /// Features that the driver accepts.
+        (0x0c => driver_feature: WriteOnly<u32>),
+        /// MSI-X entry of configuration changes.
+        (0x10 => config_msix_vector: ReadWrite<u16>),
+        /// Section 2.1.
+        (0x14 => device_status: ReadWrite<u8, DeviceStatus::Register>),
+        /// Changes with the device's configuration (section 2.5.1).
+        (0x15 => config_generation: ReadOnly<u8>),
+        /// Which queue the registers from here on are about.
+        (0x16 => queue_select: WriteOnly<u16>),
+        /// Entries of the queue, at reset the most that it can have; 0 where there is no such queue.
+        (0x18 => queue_size: ReadWrite<u16>),
+        /// MSI-X entry of the queue.
+        (0x1a => queue_msix_vector: ReadWrite<u16>),
+        /// Whether the device uses the queue.
+        (0x1c => queue_enable: WriteOnly<u16>),
+        /// Where the queue's notification register is, in units of the multiplier (section 4.1.4.4).
+        (0x1e => queue_notify_off: ReadOnly<u16>),
+        /// Physical address of the descriptor table.
+        (0x20 => queue_desc_low: WriteOnly<u32>),
+        /// Its high half.
+        (0x24 => queue_desc_high: WriteOnly<u32>),
+        /// Physical address of the available ring.
+        (0x28 => queue_driver_low: WriteOnly<u32>),
+        /// Its high half.
+        (0x2c => queue_driver_high: WriteOnly<u32>),
+        /// Physical address of the used ring.
+        (0x30 => queue_device_low: WriteOnly<u32>),
+        /// Its high half.
+        (0x34 => queue_device_high: WriteOnly<u32>),
+    }
 }
+
+/// Size of the common configuration that the driver uses, in bytes.
+pub(super) const COMMON_BYTES: u64 = Common::<Hardware>::LENGTH as u64;
 
 /// A modern device's registers.
 pub(super) struct Modern<B: Bus> {
     bus: B,
     common: Common<B>,
-    isr: Mmio<u8, IsrStatus::Register, B>,
+    isr: Mmio<u8, IsrStatus::Register, ReadOnly, B>,
     notify: Window,
     notify_multiplier: u32,
     configuration: Window,
@@ -62,29 +85,12 @@ impl<B: Bus> Modern<B> {
         notify_multiplier: u32,
         configuration: Window,
     ) -> Self {
-        // SAFETY: the offsets are within the 56 bytes that the caller has checked, each a multiple of its width. What
-        // the device writes by itself are the queues, and they are given to it only by `set_queue`.
+        // SAFETY: the common configuration has the length that the caller has checked, and is aligned. What the device
+        // writes by itself are the queues, and they are given to it only by `set_queue`.
         unsafe {
-            let pair = |offset| [Mmio::new(bus, common + offset), Mmio::new(bus, common + offset + 4)];
             Modern {
                 bus,
-                common: Common {
-                    device_feature_select: Mmio::new(bus, common),
-                    device_feature: Mmio::new(bus, common + 0x04),
-                    driver_feature_select: Mmio::new(bus, common + 0x08),
-                    driver_feature: Mmio::new(bus, common + 0x0c),
-                    config_msix_vector: Mmio::new(bus, common + 0x10),
-                    device_status: Mmio::new(bus, common + 0x14),
-                    config_generation: Mmio::new(bus, common + 0x15),
-                    queue_select: Mmio::new(bus, common + 0x16),
-                    queue_size: Mmio::new(bus, common + 0x18),
-                    queue_msix_vector: Mmio::new(bus, common + 0x1a),
-                    queue_enable: Mmio::new(bus, common + 0x1c),
-                    queue_notify_off: Mmio::new(bus, common + 0x1e),
-                    queue_desc: pair(0x20),
-                    queue_driver: pair(0x28),
-                    queue_device: pair(0x30),
-                },
+                common: Common::new(bus, common),
                 isr: Mmio::new(bus, isr),
                 notify,
                 notify_multiplier,
@@ -149,11 +155,11 @@ impl<B: Bus> Modern<B> {
             }
         }
         let places = [
-            (&common.queue_desc, addresses.descriptors),
-            (&common.queue_driver, addresses.available),
-            (&common.queue_device, addresses.used),
+            (&common.queue_desc_low, &common.queue_desc_high, addresses.descriptors),
+            (&common.queue_driver_low, &common.queue_driver_high, addresses.available),
+            (&common.queue_device_low, &common.queue_device_high, addresses.used),
         ];
-        for ([low, high], address) in places {
+        for (low, high, address) in places {
             low.set(address as u32);
             high.set((address >> 32) as u32);
         }
@@ -172,7 +178,7 @@ impl<B: Bus> Modern<B> {
             return None;
         }
         // SAFETY: the field is within the region and aligned, by the check above and what `new` was promised.
-        let register: Mmio<T, (), B> = unsafe { Mmio::new(self.bus, self.configuration.base + offset) };
+        let register: Mmio<T, (), ReadOnly, B> = unsafe { Mmio::new(self.bus, self.configuration.base + offset) };
         Some(register.get())
     }
 

@@ -2,7 +2,7 @@
 //! 4.1.2 and 4.1.4).
 
 use slopos_q35::pci::{Bar, BarError, Device, Msix, MsixTable, VENDOR_SPECIFIC};
-use slopos_q35::register::{Bus, Hardware};
+use slopos_registers::{Bus, Hardware};
 
 use super::legacy::{Legacy, PORTS_MIN};
 use super::modern::{COMMON_BYTES, Modern, Window};

@@ -1,6 +1,6 @@
 //! The steps of a reset, each of which returns at once: what a driver does that has other things to do meanwhile.
 
-use slopos_q35::register::Bus;
+use slopos_registers::Bus;
 
 use super::{CONFIGURATION_VECTOR, DeviceStatus, Interrupts, ONES, Registers, Transport, TransportError};
 
