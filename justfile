@@ -97,10 +97,19 @@ fuzz target seconds="60" *OPTIONS:
 mutants *ARGUMENTS:
     @tools/setup/mutants.sh "$@"
 
-# Checks format and lints.
+# Checks format, lints, licences and sources.
 lint: setup
     @cargo fmt --all --check
     @cargo clippy --workspace --all-targets -- -D warnings
+    @tools/setup/deny.sh
+
+# Makes the documentation of every crate, with an index, in target/doc.
+doc: setup
+    @tools/setup/doc.sh
+
+# Draws the pictures of the documents anew: doc/*.svg.
+draw:
+    @cargo run --quiet -p slopos-tree -- draw
 
 # Formats the sources.
 fmt:

@@ -13,7 +13,9 @@ for manifest; do
     name=$("$output/debug/manifest" "$manifest")
     # One folder for each board: the kernels differ, and one would rebuild over the other each time.
     SLOPOS_MANIFEST=$manifest DEFMT_LOG=${DEFMT_LOG:-info} build_bare "$name" -p slopos-board-qemu-q35
-    cp "$output/bare-$name/$bare_target/release/qemu_q35" "build/$name.elf"
+    # The same kernel is left where it lies: a board may be booting from it.
+    built=$output/bare-$name/$bare_target/release/qemu_q35
+    cmp -s "$built" "build/$name.elf" || cp "$built" "build/$name.elf"
     # What the linker knows and the manifest's reader cannot: the sizes of the control blocks and of what is shared.
     if ! "$output/debug/audit" --image "build/$name" --quiet; then
         rm "build/$name.elf"

@@ -21,6 +21,8 @@ export DEFMT_LOG=trace
 host="--workspace --exclude slopos-e2e --exclude slopos-board-qemu-q35"
 stage format cargo fmt --all --check
 stage lints cargo clippy --workspace --all-targets -- -D warnings
+stage documentation tools/setup/doc.sh
+stage "licences and sources" tools/setup/deny.sh
 # shellcheck disable=SC2086 # the list is meant to be split
 stage "tests on this machine" cargo test --no-fail-fast $host
 # For the review: the bytes that a change costs, against the account that is kept in the tree.

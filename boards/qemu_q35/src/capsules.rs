@@ -147,7 +147,7 @@ impl Objects for Capsules {
 
     fn shutdown_write(&mut self, process: ProcessId, object: &Object, _: Instant) {
         if let Object::Socket(index) = object {
-            self.stack.shutdown_write(SocketId { process, index: *index });
+            self.stack.close_write(SocketId { process, index: *index });
         }
     }
 

@@ -245,7 +245,7 @@ impl Flash {
     /// When something is to be done even if nothing happens.
     pub fn next_deadline(&self) -> Option<Instant> {
         let device = self.device.as_ref().filter(|_| !self.is_idle())?;
-        let looks = device.next_look_us().map(Instant::from_micros);
+        let looks = device.due_us().map(Instant::from_micros);
         let calls = self.storage.next_deadline(device.is_running());
         [looks, calls].into_iter().flatten().min()
     }

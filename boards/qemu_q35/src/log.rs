@@ -73,7 +73,7 @@ pub fn acknowledge() {
     with(|state| {
         state.has_room = true;
         if state.present {
-            port().settle();
+            port().clear_interrupts();
         }
     });
 }

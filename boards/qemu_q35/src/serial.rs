@@ -39,7 +39,7 @@ impl Serial {
     pub fn acknowledge(&mut self) {
         self.input_waits = self.present;
         self.has_room = true;
-        self.port.settle();
+        self.port.clear_interrupts();
     }
 
     /// The next byte that a person typed.

@@ -2,8 +2,9 @@
 //! interrupts are wired.
 //!
 //! From the RSDP (ACPI 6.5, section 5.2.5) by the XSDT or RSDT (5.2.7, 5.2.8) to the MADT (5.2.12), the MCFG (PCI
-//! Firmware 3.3, section 4.1.2), and what the FADT (5.2.9) and the HPET table say is taken. No AML is run. Tables are only 2-byte aligned, so they are read byte by byte; a
-//! length is believed only within [`TABLE_MAX`], and a table only when its checksum is right.
+//! Firmware 3.3, section 4.1.2), and what the FADT (5.2.9) and the HPET table say is taken. No AML is run. Tables are
+//! only 2-byte aligned, so they are read byte by byte; a length is believed only within [`TABLE_MAX`], and a table only
+//! when its checksum is right.
 
 use bitfield::bitfield;
 use heapless::Vec;
@@ -89,7 +90,7 @@ pub struct IoApicEntry {
     pub first_gsi: u32,
 }
 
-/// An ISA interrupt that is wired otherwise than one to one (ACPI 6.5, section 5.2.12.5).
+/// An ISA interrupt that is wired differently from one to one (ACPI 6.5, section 5.2.12.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
 pub struct InterruptOverride {
     /// The ISA interrupt, 0 to 15.

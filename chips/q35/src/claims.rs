@@ -225,7 +225,7 @@ impl Claims {
         let mut outcome = Ok(());
         let mut skip = false;
         for bar in 0..device.bars() {
-            // The upper half of a wide register is none of its own.
+            // The upper half of a wide register is not a register of its own.
             if core::mem::take(&mut skip) {
                 continue;
             }

@@ -1,7 +1,7 @@
 //! The I/O APIC: turns interrupt lines into vectors. Intel ICH9 data sheet, section 13.5.
 //!
 //! Lines are named by global system interrupt (GSI), as ACPI and the PCI routing do. ISA lines are edge, active
-//! high, save where an override of the MADT says otherwise. PCI lines are level; the firmware of this board declares
+//! high, except where an override of the MADT says otherwise. PCI lines are level; the firmware of this board declares
 //! them active high, though PCI's own wires are active low: the chipset inverts them.
 
 use tock_registers::interfaces::{Readable, Writeable};

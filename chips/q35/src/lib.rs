@@ -1,4 +1,4 @@
-//! The q35 board's chips: what is soldered round the processor, behind typed registers.
+//! The q35 board's chips: what is around the processor, behind typed registers.
 //!
 //! Each driver takes a [`slopos_registers::Bus`]: [`slopos_registers::Hardware`] in the kernel, a model of the device
 //! in a host test. A constructor is `unsafe` where it claims registers; what it returns is safe to use.

@@ -36,8 +36,8 @@ impl<B: Bus> Rtc<B> {
         Rtc { ports: unsafe { Ports::new(bus, PORT) } }
     }
 
-    /// What the time registers hold at this moment: not a time, for the clock may move on between two of them. Without
-    /// a clock all are ones.
+    /// What the time registers hold at this moment: not a time, because the clock may move on between two of them.
+    /// Without a clock all are ones.
     pub fn registers(&self) -> [u8; REGISTERS.len()] {
         REGISTERS.map(|register| {
             self.ports.index.set(register);

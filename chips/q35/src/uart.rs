@@ -25,7 +25,7 @@ const DIVISOR_115200: u16 = 1;
 /// baud and a look at least some 100 ns, so a port that works is never given up.
 const WAIT_POLLS: u32 = 1_000_000;
 
-/// Most times that [`Uart::settle`] reads the cause: each of the four there is, once.
+/// Most times that [`Uart::clear_interrupts`] reads the cause: each of the four there is, once.
 const SETTLE_READS: u32 = 4;
 
 register_bitfields![u8,
@@ -103,7 +103,7 @@ register_bitfields![u8,
 #[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
 pub struct Absent;
 
-/// A write was given up, for the port took no more bytes.
+/// A write was given up, because the port took no more bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
 pub struct Stuck {
     /// Bytes that were written before.
@@ -273,8 +273,8 @@ impl<B: Bus> Uart<B> {
     }
 
     /// Reads why the port interrupts until it has no more reason, so that its line falls and there can be another edge;
-    /// a few times at most, for a line that never falls must not hold the kernel. Answers whether there was a reason.
-    pub fn settle(&self) -> bool {
+    /// a few times at most, because a line that never falls must not hold the kernel. Says whether there was a reason.
+    pub fn clear_interrupts(&self) -> bool {
         (0..SETTLE_READS).take_while(|_| self.interrupt().is_some()).count() > 0
     }
 
@@ -378,11 +378,11 @@ mod tests {
         let fake = Fake::default();
         let uart = uart(&fake);
         fake.script(COM1 + 2, &[0xc2, 0xc1]);
-        assert!(uart.settle());
+        assert!(uart.clear_interrupts());
         fake.script(COM1 + 2, &[0xc1]);
-        assert!(!uart.settle());
+        assert!(!uart.clear_interrupts());
         fake.set_port(COM1 + 2, 0xc2);
-        assert!(uart.settle(), "a line that never falls");
+        assert!(uart.clear_interrupts(), "a line that never falls");
     }
 
     #[test]

@@ -261,7 +261,7 @@ impl<T: Width, R: RegisterLongName, A: Write, B: Bus> Writeable for Mmio<T, R, A
 ///
 /// The type has a constant `LENGTH`, the bytes from the first to the end of the last register, and an unsafe function
 /// `new` that takes a bus and the port or address of offset 0. It does not compile where the offsets are not in
-/// ascending order, or one is no multiple of its register's width.
+/// ascending order, or one is not a multiple of its register's width.
 #[macro_export]
 macro_rules! registers {
     (@fields) => { () };
@@ -270,7 +270,7 @@ macro_rules! registers {
     (@base Mmio) => { usize };
     (
         $(#[$attribute:meta])*
-        $visibility:vis struct $Block:ident in $Place:ident {
+        $visibility:vis struct $Block:ident in $Space:ident {
             $($(#[$note:meta])* ($offset:literal => $field:ident: $Access:ident<$width:ty $(, $fields:ty)?>),)+
         }
     ) => {
@@ -278,7 +278,7 @@ macro_rules! registers {
         $visibility struct $Block<B: $crate::Bus = $crate::Hardware> {
             $(
                 $(#[$note])*
-                $field: $crate::$Place<$width, $crate::registers!(@fields $($fields)?), $crate::$Access, B>,
+                $field: $crate::$Space<$width, $crate::registers!(@fields $($fields)?), $crate::$Access, B>,
             )+
         }
 
@@ -290,10 +290,10 @@ macro_rules! registers {
             ///
             /// # Safety
             /// What the register type's own `new` asks for holds for each register of the block.
-            $visibility const unsafe fn new(bus: B, base: $crate::registers!(@base $Place)) -> Self {
+            $visibility const unsafe fn new(bus: B, base: $crate::registers!(@base $Space)) -> Self {
                 const { assert!(Self::LENGTH > 0) };
                 // SAFETY: the caller promises it for each register.
-                unsafe { $Block { $($field: $crate::$Place::new(bus, base + $offset)),+ } }
+                unsafe { $Block { $($field: $crate::$Space::new(bus, base + $offset)),+ } }
             }
         }
     };

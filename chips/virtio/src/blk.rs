@@ -4,8 +4,8 @@
 //! reads and writes there and not in memory that its owner already uses otherwise, and the buffer is not used again
 //! before the device has been reset.
 //!
-//! A device that answers nothing for [`STALL_US`], keeps one request for [`REQUEST_LIMIT_US`] or breaks the rules of the
-//! queue is reset and started again ([`Block::tend`]); what it had comes back as an error.
+//! A device that answers nothing for [`STALL_US`], keeps one request for [`REQUEST_LIMIT_US`] or breaks the rules of
+//! the queue is reset and started again ([`Block::tend`]); what it had comes back as an error.
 
 mod request;
 mod tend;
@@ -90,7 +90,7 @@ impl From<TransportError> for StartError {
 /// Why a request was not taken, or not carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
 pub enum BlockError {
-    /// The length is no multiple of [`SECTOR_BYTES`], 0, or more than [`REQUEST_BYTES`].
+    /// The length is not a multiple of [`SECTOR_BYTES`], 0, or more than [`REQUEST_BYTES`].
     BadLength,
     /// The sectors go beyond the end of the device.
     BeyondEnd {
@@ -148,8 +148,8 @@ pub struct Block<B: Bus = Hardware> {
     capacity: u64,
     features: Features,
     recovery: Recovery,
-    /// What the log was last told of a device that is broken.
-    told: Option<Broken>,
+    /// The last line in the log about a device that is broken.
+    logged: Option<Broken>,
     /// Since when the device has answered nothing; means something only while it has requests.
     silent_since_us: u64,
 }
@@ -182,7 +182,7 @@ impl<B: Bus> Block<B> {
             capacity: 0,
             features: Features(0),
             recovery: Recovery::new(now_us, 0),
-            told: None,
+            logged: None,
             silent_since_us: 0,
         };
         block.tend(now_us);
@@ -191,7 +191,7 @@ impl<B: Bus> Block<B> {
 
     /// Negotiates with a device that has just been reset, and lets it run.
     fn set_up(&mut self) -> Result<(), StartError> {
-        self.transport.greet()?;
+        self.transport.announce_driver()?;
         let offered = Features(self.transport.offered());
         let mut features = Features(0);
         if self.transport.is_modern() {
@@ -215,7 +215,7 @@ impl<B: Bus> Block<B> {
         let _: bool = self.queue.enable_interrupts(1);
         self.doorbell = Some(self.transport.set_queue(QUEUE, size, self.queue.addresses())?);
         // Section 5.2.4: the capacity, the first field, is 64 bits wide and so read in halves.
-        self.capacity = self.transport.at_rest(|transport| {
+        self.capacity = self.transport.read_stable(|transport| {
             Ok(u64::from(transport.configuration::<u32>(0)?) | u64::from(transport.configuration::<u32>(4)?) << 32)
         })?;
         self.transport.run();
@@ -251,7 +251,8 @@ impl<B: Bus> Block<B> {
         self.recovery.is_working()
     }
 
-    /// Whether it runs and has nothing to do, nor anybody to tell: [`Block::tend`] and [`Block::complete`] do nothing then.
+    /// Whether it runs and has nothing to do, nor anybody to tell: [`Block::tend`] and [`Block::complete`] do nothing
+    /// then.
     pub fn is_idle(&self) -> bool {
         self.is_running() && self.requests.iter().all(|request| matches!(request, Request::Free))
     }
@@ -308,15 +309,15 @@ impl<B: Bus> Block<B> {
         if let Operation::Write { bytes, .. } = operation {
             data.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
         }
-        let places = Requests::places(id);
+        let offsets = Requests::offsets(id);
         let at = |offset: usize, length: usize, writable| Segment {
             address: self.physical + offset as u64,
             length: length as u32,
             writable,
         };
-        let header = at(places.header, head.header.len(), false);
-        let body = at(places.data, length, kind == kind::IN);
-        let status = at(places.status, 1, true);
+        let header = at(offsets.header, head.header.len(), false);
+        let body = at(offsets.data, length, kind == kind::IN);
+        let status = at(offsets.status, 1, true);
         let added = if kind == kind::FLUSH {
             self.queue.add(id.token(), &[header, status])
         } else {
@@ -357,7 +358,7 @@ impl<B: Bus> Block<B> {
                 Some(Ok(used)) => match self.take_back(used) {
                     Ok((id, tag, read)) => {
                         self.silent_since_us = now_us;
-                        self.recovery.moved_at(now_us);
+                        self.recovery.made_progress_at(now_us);
                         let result = self.answer(id, used.length, read);
                         return Some(take(tag, result));
                     }
@@ -367,7 +368,7 @@ impl<B: Bus> Block<B> {
                 None => {}
             }
         }
-        let (tag, error) = self.requests.iter_mut().find_map(Request::tell)?;
+        let (tag, error) = self.requests.iter_mut().find_map(Request::report)?;
         Some(take(tag, Err(error)))
     }
 

@@ -19,7 +19,7 @@ pub const RESET_US: u64 = 2_000_000;
 /// How often a driver looks whether the reset is done.
 pub const RESET_LOOK_US: u64 = 10_000;
 /// For how long a device must have worked, and done something, to count as healed.
-pub const PROOF_US: u64 = 10_000_000;
+pub const PROBATION_US: u64 = 10_000_000;
 
 /// What a driver is to do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,8 +55,8 @@ pub struct Recovery {
 }
 
 impl Recovery {
-    /// A device that is to be started at once. `first_pause_us` is the pause after a failure of a device that had worked
-    /// for a while: 0, or at least [`PAUSE_MIN_US`].
+    /// A device that is to be started at once. `first_pause_us` is the pause after a failure of a device that had
+    /// worked for a while: 0, or at least [`PAUSE_MIN_US`].
     pub const fn new(now_us: u64, first_pause_us: u64) -> Self {
         Recovery { stage: Stage::Pausing { until_us: now_us }, first_pause_us, pause_us: first_pause_us }
     }
@@ -103,19 +103,19 @@ impl Recovery {
     }
 
     /// The device has done something that only a working device can do.
-    pub fn moved(&mut self) {
+    pub fn made_progress(&mut self) {
         if let Stage::Working { moved, .. } = &mut self.stage {
             *moved = true;
         }
     }
 
-    /// As [`Recovery::moved`], but counts only once [`PROOF_US`] have passed since the start: for a device that may do
-    /// one thing after each start and then break.
-    pub fn moved_at(&mut self, now_us: u64) {
+    /// As [`Recovery::made_progress`], but counts only once [`PROBATION_US`] have passed since the start: for a device
+    /// that may do one thing after each start and then break.
+    pub fn made_progress_at(&mut self, now_us: u64) {
         if let Stage::Working { since_us, .. } = self.stage
-            && now_us.saturating_sub(since_us) >= PROOF_US
+            && now_us.saturating_sub(since_us) >= PROBATION_US
         {
-            self.moved();
+            self.made_progress();
         }
     }
 
@@ -136,7 +136,7 @@ impl Recovery {
     /// The pause that is due now; the next one is longer.
     fn next_pause(&mut self, now_us: u64) -> u64 {
         if let Stage::Working { since_us, moved: true } = self.stage
-            && now_us.saturating_sub(since_us) >= PROOF_US
+            && now_us.saturating_sub(since_us) >= PROBATION_US
         {
             self.pause_us = self.first_pause_us;
         }
@@ -226,7 +226,7 @@ mod tests {
         }
         recovery.works(SECOND);
         if moves {
-            recovery.moved();
+            recovery.made_progress();
         }
         assert_eq!(recovery.step(SECOND + worked_us), Step::Rest);
         recovery.failed(SECOND + worked_us)
@@ -235,9 +235,9 @@ mod tests {
     #[test]
     fn only_a_device_that_has_worked_for_a_while_starts_with_a_short_pause_again() {
         assert_eq!(pause_after(0, true), 800_000);
-        assert_eq!(pause_after(PROOF_US - 1, true), 800_000);
-        assert_eq!(pause_after(100 * PROOF_US, false), 800_000, "it has done nothing");
-        assert_eq!(pause_after(PROOF_US, true), PAUSE_MIN_US);
+        assert_eq!(pause_after(PROBATION_US - 1, true), 800_000);
+        assert_eq!(pause_after(100 * PROBATION_US, false), 800_000, "it has done nothing");
+        assert_eq!(pause_after(PROBATION_US, true), PAUSE_MIN_US);
     }
 
     #[test]
@@ -264,12 +264,12 @@ mod tests {
 
     #[test]
     fn what_a_device_does_soon_after_its_start_is_no_proof_where_the_driver_says_when() {
-        for (moved_us, pause_us) in [(PROOF_US - 1, 2 * PAUSE_MIN_US), (PROOF_US, 0)] {
+        for (moved_us, pause_us) in [(PROBATION_US - 1, 2 * PAUSE_MIN_US), (PROBATION_US, 0)] {
             let mut recovery = Recovery::new(0, 0);
             assert_eq!([recovery.failed(0), recovery.failed(0)], [0, PAUSE_MIN_US]);
             recovery.works(SECOND);
-            recovery.moved_at(SECOND + moved_us);
-            assert_eq!(recovery.failed(SECOND + 2 * PROOF_US), pause_us);
+            recovery.made_progress_at(SECOND + moved_us);
+            assert_eq!(recovery.failed(SECOND + 2 * PROBATION_US), pause_us);
         }
     }
 }

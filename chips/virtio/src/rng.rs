@@ -165,7 +165,7 @@ impl<B: Bus> Rng<B> {
 
     /// The steps of section 3.1.1 after the reset, and the request (section 5.4.6).
     fn ask(&mut self) -> Result<(), RngError> {
-        self.transport.greet()?;
+        self.transport.announce_driver()?;
         let offered = Features(self.transport.offered());
         let mut features = Features(0);
         if self.transport.is_modern() {
@@ -193,7 +193,7 @@ impl<B: Bus> Rng<B> {
     /// The bytes, of which nothing is left here.
     fn take(&mut self) -> [u8; BYTES] {
         // SAFETY: the memory is static and the request has come back from the used ring, which gives it back once, so
-        // the device does not have it; volatile, for the device may break its word.
+        // the device does not have it; volatile, because the device may write all the same.
         unsafe {
             let bytes = self.bytes.as_ptr().read_volatile();
             self.bytes.as_ptr().write_volatile([0; BYTES]);

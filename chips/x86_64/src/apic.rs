@@ -138,7 +138,7 @@ fn base() -> Option<usize> {
 #[cfg(not(test))]
 pub(crate) fn end_of_interrupt() {
     if let Some(base) = base() {
-        // SAFETY: `LocalApic::start` was given the address for ever; a local APIC writes no memory.
+        // SAFETY: `LocalApic::start` was given the address forever; a local APIC writes no memory.
         unsafe { Registers::new(Hardware, base) }.end_of_interrupt.set(0);
     }
 }
@@ -164,7 +164,7 @@ impl LocalApic {
     /// Switches it on, its own inputs masked.
     ///
     /// # Safety
-    /// `base` must be the mapped registers of this processor's local APIC, for ever.
+    /// `base` must be the mapped registers of this processor's local APIC, forever.
     pub unsafe fn start(base: *mut u8, timer_vector: u8, spurious_vector: u8) -> LocalApic {
         let base = base.expose_provenance();
         REGISTERS.store(base, Relaxed);
@@ -235,7 +235,7 @@ mod tests {
         let memory: &'static mut [u32; 1024] = Box::leak(Box::new([0; 1024]));
         memory[0x20 / 4] = 3 << 24;
         let base = memory.as_mut_ptr().cast();
-        // SAFETY: the memory is as large as the registers and lives for ever.
+        // SAFETY: the memory is as large as the registers and lives forever.
         let apic = unsafe { LocalApic::start(base, 0xf0, 0xff) };
         (memory, apic)
     }

@@ -168,12 +168,12 @@ pub fn wait_for_interrupt() {
 /// Takes the interrupts that are pending, where the kernel has worked for a while and no process ran.
 #[cfg(not(test))]
 pub fn let_interrupts_in() {
-    // SAFETY: the interrupt table is loaded before the board's loop runs; handlers only mark what came. `sti` takes effect
-    // behind the instruction that follows it.
+    // SAFETY: the interrupt table is loaded before the board's loop runs; handlers only mark what came. `sti` takes
+    // effect after the instruction that follows it.
     unsafe { asm!("sti", "nop", "cli", options(nostack)) };
 }
 
-/// Stops for ever.
+/// Stops forever.
 #[cfg(not(test))]
 pub fn halt() -> ! {
     loop {

@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 #[unsafe(link_section = ".bss.cpu")]
 static RESUME_STACK: AtomicU64 = AtomicU64::new(0);
 
-/// Calls `function(argument)`. Answers the vector of the exception that ended it, or `None` where it returned.
+/// Calls `function(argument)`. Returns the vector of the exception that ended it, or `None` where it returned.
 ///
 /// # Safety
 /// Where `function` faults, its frame and those of all that it called are left without being unwound: none may hold

@@ -15,7 +15,7 @@ use slopos_kernel::processor::{ArgumentsTooLong, Processor};
 #[cfg(not(test))]
 use slopos_kernel::processor::{Call, Fault, Trap};
 
-/// First address that is not canonical (Intel SDM volume 1, section 3.3.7.1): behind the lower half of all addresses.
+/// First address that is not canonical (Intel SDM volume 1, section 3.3.7.1): after the lower half of all addresses.
 const LOWER_HALF_END: u64 = 1 << 47;
 /// First address beyond a process's stack; the page up to [`USER_END`] is never mapped.
 const STACK_END: u64 = USER_END - PAGE;
@@ -49,13 +49,13 @@ impl ProcessMemory {
     }
 
     fn bytes(&self) -> &[u8] {
-        // SAFETY: the memory is static, initialised, and has this length; no process runs while the reference lives, for
-        // `Cpu::run` borrows the space of which this is a part exclusively.
+        // SAFETY: the memory is static, initialised, and has this length; no process runs while the reference lives,
+        // for `Cpu::run` borrows the space of which this is a part exclusively.
         unsafe { core::slice::from_raw_parts(self.base.as_ptr(), self.length) }
     }
 
     fn bytes_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as for `bytes`, and the reference is the only one, for it borrows this value exclusively.
+        // SAFETY: as for `bytes`, and the reference is the only one, because it borrows this value exclusively.
         unsafe { core::slice::from_raw_parts_mut(self.base.as_ptr(), self.length) }
     }
 }
@@ -78,7 +78,7 @@ impl UserSpace {
     }
 
     /// Checks that each page of a range is mapped with the rights asked for, and tells where its bytes are.
-    fn locate(&self, address: u64, length: u64, write: bool) -> Result<Place, Errno> {
+    fn locate(&self, address: u64, length: u64, write: bool) -> Result<Location, Errno> {
         let end = address.checked_add(length).ok_or(Errno::Fault)?;
         if address < USER_BASE || end > USER_END {
             return Err(Errno::Fault);
@@ -94,9 +94,9 @@ impl UserSpace {
         let start = self.stack_start();
         // The guard page between RAM and stack is never mapped, so a range is whole in one of them.
         Ok(if address >= start {
-            Place::Stack((address - start) as usize..(end - start) as usize)
+            Location::Stack((address - start) as usize..(end - start) as usize)
         } else {
-            Place::Ram((address - USER_BASE) as usize..(end - USER_BASE) as usize)
+            Location::Ram((address - USER_BASE) as usize..(end - USER_BASE) as usize)
         })
     }
 
@@ -109,15 +109,16 @@ impl UserSpace {
     }
 }
 
-/// Whether the processor can return to where a process was: `sysret` and `iretq` to an address that is not canonical fault
-/// in the kernel. A process can be interrupted between a jump to such an address and the fault that this is to it.
+/// Whether the processor can return to where a process was: `sysret` and `iretq` to an address that is not canonical
+/// fault in the kernel. A process can be interrupted between a jump to such an address and the fault that this is to
+/// it.
 #[cfg_attr(test, allow(dead_code, reason = "there is no ring 3 on the host, but in the test"))]
 fn can_go_on(context: &Context) -> bool {
     context.rip < LOWER_HALF_END
 }
 
 /// Where a range of a process's addresses lies.
-enum Place {
+enum Location {
     Ram(core::ops::Range<usize>),
     Stack(core::ops::Range<usize>),
 }
@@ -202,8 +203,8 @@ impl Processor for Cpu {
         }
         let space = self.space(process);
         let bytes = match space.locate(address, length, false)? {
-            Place::Ram(range) => space.ram.bytes().get(range),
-            Place::Stack(range) => space.stack.bytes().get(range),
+            Location::Ram(range) => space.ram.bytes().get(range),
+            Location::Stack(range) => space.stack.bytes().get(range),
         };
         bytes.ok_or(Errno::Fault)
     }
@@ -214,8 +215,8 @@ impl Processor for Cpu {
         }
         let space = &mut self.spaces[process.index()];
         let bytes = match space.locate(address, length, true)? {
-            Place::Ram(range) => space.ram.bytes_mut().get_mut(range),
-            Place::Stack(range) => space.stack.bytes_mut().get_mut(range),
+            Location::Ram(range) => space.ram.bytes_mut().get_mut(range),
+            Location::Stack(range) => space.stack.bytes_mut().get_mut(range),
         };
         bytes.ok_or(Errno::Fault)
     }
@@ -259,7 +260,7 @@ impl Processor for Cpu {
         let top = stack.len() - length.next_multiple_of(16);
         let mut place = top;
         for word in words {
-            // Just measured; the NUL behind each word is there already.
+            // Just measured; the NUL after each word is there already.
             stack[place..place + word.len()].copy_from_slice(word.as_bytes());
             place += word.len() + 1;
         }

@@ -88,7 +88,7 @@ impl StartInfo {
         let (rsdp, memory) = (word64(head, 32), Vec::new());
         let mut info = StartInfo { command_line_broken: false, rsdp, memory, memory_end: 0 };
         if let line @ 1.. = word64(head, 24) {
-            // Looked at no further than its end: what lies behind it may be anything.
+            // Looked at no further than its end: what lies after it may be anything.
             let byte = |at: u64| reach(line.saturating_add(at), 1).map(|byte| byte[0]);
             let longest = COMMAND_LINE_MAX as u64;
             let length = (0..longest).find(|&at| matches!(byte(at), Some(0) | None)).unwrap_or(longest);

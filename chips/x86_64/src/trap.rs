@@ -6,13 +6,13 @@
 //! task-state segment's ring-0 stack is the context itself, and the processor's own frame lands in its place.
 //!
 //! Interrupts that arrive while the kernel waits in `hlt` are noted as pending and return there. Exceptions in the
-//! kernel end in a panic, but for those that [`crate::probe`] expects. #DB, NMI, #DF and #MC run on stacks of
-//! their own, for they may strike where the stack in use cannot be trusted. An NMI is counted and nothing else, for it
-//! may strike anywhere; the board's loop says that it came.
+//! kernel end in a panic, but for those that [`crate::probe`] expects. #DB, NMI, #DF and #MC run on stacks of their
+//! own, because they may strike where the stack in use cannot be trusted. An NMI is counted and nothing else, because
+//! it may strike anywhere; the board's loop says that it came.
 //!
-//! Every vector has a gate, for a device can send a message with any. Those that were given out by [`expect`] lie in
-//! the two highest priority classes ([`DEVICE_CLASS`] and the timer's above it); all others are counted and ended, and
-//! the local APIC's task priority can keep them out where they come without end ([`crate::apic::Admission`]).
+//! Every vector has a gate, because a device can send a message with any. Those that were given out by [`expect`] lie
+//! in the two highest priority classes ([`DEVICE_CLASS`] and the timer's above it); all others are counted and ended,
+//! and the local APIC's task priority can keep them out where they come without end ([`crate::apic::Admission`]).
 
 /// The registers of a process, in the order in which the entry code stores them.
 #[derive(Clone, Copy, Debug, Default)]
@@ -375,7 +375,7 @@ mod hardware {
     /// Marks an interrupt as pending and lets the local APIC deliver the next.
     fn note(vector: u8) {
         // What the APIC calls spurious is not in service and must not be ended (SDM volume 3, section 11.9); the same
-        // vector by a message is, and would keep all others out for ever.
+        // vector by a message is, and would keep all others out forever.
         if vector == SPURIOUS_VECTOR && !apic::in_service(vector) {
             return;
         }
@@ -421,7 +421,7 @@ mod hardware {
         COUNTS.get(usize::from(vector.wrapping_sub(DEVICE_CLASS))).map_or(0, |count| count.load(Relaxed))
     }
 
-    /// A trap that struck in the kernel, or one with a stack of its own. Answers whether to leave to `run`'s caller.
+    /// A trap that struck in the kernel, or one with a stack of its own. Returns whether to leave to `run`'s caller.
     extern "C" fn trap_in_kernel(frame: &mut Context) -> u32 {
         if let Some(vector) = interrupt_vector(frame.vector) {
             note(vector);
@@ -480,7 +480,7 @@ mod hardware {
         let mut interrupt_stacks = [0; 7];
         interrupt_stacks[..INTERRUPT_STACKS].copy_from_slice(&stacks);
         task_state.interrupt_stacks = interrupt_stacks;
-        // SAFETY: the tables are ours alone until `lidt` and `ltr` below, and live for ever.
+        // SAFETY: the tables are ours alone until `lidt` and `ltr` below, and live forever.
         unsafe {
             (&raw mut (*tables).task_state).write(task_state);
             (&raw mut (*tables).descriptors).write(segments::global_descriptors(tables as u64));

@@ -1,6 +1,6 @@
 //! Copies: forward, which also suits a destination that begins before its source, and backward for the rest.
 //!
-//! A length that is no multiple of the block needs no loop over bytes: the block that ends at the last byte overlaps
+//! A length that is not a multiple of the block needs no loop over bytes: the block that ends at the last byte overlaps
 //! the one before it. That block is read before anything is written, so that an overlap of the ranges cannot have
 //! changed it.
 
@@ -108,7 +108,7 @@ unsafe fn blocks_forward(destination: *mut u8, source: *const u8, count: usize) 
 #[inline(never)]
 unsafe fn blocks_backward(destination: *mut u8, source: *const u8, count: usize) {
     // SAFETY: more than a block is left to copy whenever one is read or written below `left`, and the first block
-    // begins at the first byte. What is written below `left` lies behind the source's unread bytes.
+    // begins at the first byte. What is written below `left` lies after the source's unread bytes.
     unsafe {
         let head = Block::read(source);
         let mut left = count;

@@ -5,7 +5,7 @@ use core::cmp::Ordering;
 
 /// Longest range: several rounds of each loop and every remainder.
 const LENGTH: usize = 300;
-/// Bytes before and behind a range, which must stay as they are.
+/// Bytes before and after a range, which must stay as they are.
 const MARGIN: usize = 16;
 
 /// Bytes of which no two near each other are equal.
@@ -95,7 +95,7 @@ fn the_first_difference_decides_a_comparison_wherever_it_lies() {
     for length in 0..=LENGTH {
         let base = pattern(length + 3);
         for alignment in 0..3 {
-            // What lies behind the range differs, and must not count.
+            // What lies after the range differs, and must not count.
             let mut other = base[alignment..alignment + length].to_vec();
             other.push(!base[(alignment + length) % base.len()]);
             let left = &base[alignment..alignment + length];

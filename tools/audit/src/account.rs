@@ -70,12 +70,12 @@ pub fn audit(image: &Image, manifest: &Expanded) -> Audit {
     audit.unaccounted_bytes = accounts.unaccounted.iter().map(|unaccounted| unaccounted.bytes).sum();
     audit.unaccounted = accounts.unaccounted;
     audit.problems = accounts.problems;
-    judge(&mut audit);
+    find_problems(&mut audit);
     audit
 }
 
 /// Adds what follows from the sums.
-fn judge(audit: &mut Audit) {
+fn find_problems(audit: &mut Audit) {
     for lost in &audit.unaccounted {
         let place = if lost.section.is_empty() { String::new() } else { format!(" in {}", lost.section) };
         let declared =

@@ -208,26 +208,24 @@ fn grant(set: &Value<'_>) -> Result<LiveGrant> {
 fn socket(value: &Value<'_>) -> Result<LiveSocket> {
     let (phase, _) = value.field("phase")?.variant()?;
     let tcp = value.field("tcp")?;
-    let control = tcp.field("control")?;
-    let (state, _) = control.field("state")?.variant()?;
-    let (receive_bytes, receive_size) = ring(&tcp.field("receive_ring")?)?;
-    let (send_bytes, send_size) = ring(&tcp.field("send_ring")?)?;
-    let out_of_order_bytes = ranges(&control.path("assembler.ranges.ranges")?)?;
-    let idle =
-        !control.field("owned")?.truth()? && state == "Closed" && control.field("reset_due")?.option()?.is_none();
+    let (state, _) = tcp.field("life")?.variant()?;
+    let (receive_bytes, receive_size) = ring(&tcp.path("receiver.ring")?)?;
+    let (send_bytes, send_size) = ring(&tcp.path("sender.ring")?)?;
+    let out_of_order_bytes = ranges(&tcp.path("receiver.assembler.ranges.ranges")?)?;
+    let idle = !tcp.field("is_held")?.truth()? && state == "Closed" && tcp.field("reset")?.option()?.is_none();
     let in_use = match (phase, idle) {
         ("Free", _) => 0,
         (_, idle) => {
             let around = value.kind()?.size.saturating_sub(tcp.kind()?.size);
-            let block = if idle { 0 } else { control.kind()?.size };
+            let block = if idle { 0 } else { tcp.kind()?.size };
             total([around, block, receive_bytes, out_of_order_bytes, send_bytes].into_iter())
         }
     };
     Ok(LiveSocket {
         phase: phase.into(),
         state: state.into(),
-        local: endpoint(&control.field("local")?)?,
-        remote: endpoint(&control.field("remote")?)?,
+        local: endpoint(&tcp.field("local")?)?,
+        remote: endpoint(&tcp.field("remote")?)?,
         in_use,
         high_water: value.field("high_water")?.number()?,
         drops: value.field("drops")?.number()?,

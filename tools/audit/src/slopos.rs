@@ -47,19 +47,19 @@ impl Part {
     /// The part that a type belongs to whole.
     fn of_type(name: &str) -> Option<Part> {
         match name {
-            "slopos_net::tcp::assembler::Assembler" => Some(Part::Reassembly),
-            "slopos_net::tcp::recovery::Recovery"
+            "slopos_net::tcp::receiver::assembler::Assembler" => Some(Part::Reassembly),
+            "slopos_net::tcp::loss::scoreboard::Scoreboard"
             | "slopos_net::tcp::rtt::RoundTrip"
             | "slopos_net::tcp::timers::Timers" => Some(Part::Retransmission),
             _ => None,
         }
     }
 
-    /// The part that a field belongs to.
-    fn of_field(name: &str) -> Option<Part> {
+    /// The part that the data of an enum's variant belongs to.
+    fn of_variant(name: &str) -> Option<Part> {
         // While a connection is in TIME-WAIT its control block is kept for the addresses and sequence numbers; this is
         // what it needs for nothing else.
-        (name == "time_wait_since").then_some(Part::TimeWait)
+        (name == "TimeWait").then_some(Part::TimeWait)
     }
 }
 
@@ -80,19 +80,26 @@ fn add_parts(types: &Types, kind: TypeId, sums: &mut [u64; 4]) {
         sums[part as usize] += found.size;
         return;
     }
-    let Shape::Structure(fields) = &found.shape else { return };
-    for field in fields {
-        match Part::of_field(&field.name) {
-            Some(part) => sums[part as usize] += types.get(field.kind).map_or(0, |kind| kind.size),
-            None => add_parts(types, field.kind, sums),
+    match &found.shape {
+        Shape::Structure(fields) => fields.iter().for_each(|field| add_parts(types, field.kind, sums)),
+        Shape::Variants { variants, .. } => {
+            for variant in variants {
+                if let Some(part) = Part::of_variant(&variant.field.name)
+                    && let Some(Shape::Structure(fields)) = types.get(variant.field.kind).map(|kind| &kind.shape)
+                {
+                    let bytes = fields.iter().filter_map(|field| types.get(field.kind)).map(|kind| kind.size);
+                    sums[part as usize] += bytes.sum::<u64>();
+                }
+            }
         }
+        _ => {}
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use slopos_elf::types::{Field, Type};
+    use slopos_elf::types::{Field, Type, Variant};
 
     #[test]
     fn the_parts_of_a_control_block_sum_up() {
@@ -103,12 +110,16 @@ mod tests {
             let shape = Shape::Structure(fields.iter().map(field).collect());
             types.insert(TypeId(id), Type { name: name.into(), size, shape });
         };
-        add(1, "slopos_net::tcp::assembler::Assembler", 100, &[]);
+        add(1, "slopos_net::tcp::receiver::assembler::Assembler", 100, &[]);
         add(2, "slopos_net::tcp::timers::Timers", 40, &[]);
         add(3, "slopos_kernel::time::Instant", 8, &[]);
-        add(4, "Control", 180, &[("assembler", 1, 0), ("timers", 2, 100), ("time_wait_since", 3, 140)]);
+        add(4, "Connection", 180, &[("assembler", 1, 0), ("timers", 2, 100), ("life", 7, 140)]);
         // 20 bytes of the socket are its own, and padding counts as the control block's.
-        add(5, "Socket", 200, &[("control", 4, 0)]);
+        add(5, "Socket", 200, &[("tcp", 4, 0)]);
+        add(6, "TimeWait", 16, &[("since", 3, 8)]);
+        let field = Field { name: "TimeWait".into(), kind: TypeId(6), offset: 0 };
+        let shape = Shape::Variants { tag: None, variants: vec![Variant { value: Some(9), field }] };
+        types.insert(TypeId(7), Type { name: "Life".into(), size: 16, shape });
         assert_eq!(parts(&types, TypeId(5)), [52, 100, 40, 8]);
         assert_eq!(parts(&types, TypeId(9)), [0; 4]);
     }

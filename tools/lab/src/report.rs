@@ -62,6 +62,12 @@ impl fmt::Display for Table {
     }
 }
 
+/// The value of a key among the words `KEY=VALUE` of a line.
+pub fn value<'l>(line: &'l str, key: &str) -> Option<&'l str> {
+    let pairs = line.split_whitespace().filter_map(|word| word.split_once('='));
+    pairs.filter(|(name, _)| *name == key).map(|(_, value)| value).next()
+}
+
 /// A number with commas between thousands; one decimal where it is small.
 pub fn number(value: f64) -> String {
     if value.abs() < 100.0 {

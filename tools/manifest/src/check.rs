@@ -3,7 +3,7 @@
 use crate::error::{Fault, line_of};
 use crate::table::{Located, Table, suggest};
 use crate::{
-    Board, Connect, Console, Data, Manifest, Network, Process, Purpose, Restart, Start, duration, remote, size,
+    Board, Connect, ConsoleAccess, Data, Manifest, Network, Process, Purpose, Restart, Start, duration, remote, size,
 };
 use slopos_abi::limits::{NAME_MAX, PRIORITIES, PROCESSES_MAX, SOCKETS_MAX};
 use slopos_abi::{USER_BASE, USER_END, arguments_max, flash};
@@ -220,12 +220,12 @@ fn process(value: &Spanned<DeValue<'_>>, text: &str, names: &mut Names, data: &[
 }
 
 /// What the process may do with the console.
-fn console(table: &Table<'_>) -> Result<Console, Fault> {
+fn console(table: &Table<'_>) -> Result<ConsoleAccess, Fault> {
     if table.get("console").is_none() {
-        return Ok(Console::Output);
+        return Ok(ConsoleAccess::Output);
     }
     let given = table.text("console")?;
-    let known = [Console::None, Console::Output, Console::Input];
+    let known = [ConsoleAccess::None, ConsoleAccess::Output, ConsoleAccess::Input];
     known.into_iter().find(|console| console.word() == given.value).ok_or_else(|| {
         let meant = suggest(given.value, known.iter().map(|console| console.word()));
         Fault::new(given.at, format!("`console` is \"none\", \"output\" or \"input\", not \"{}\"{meant}", given.value))

@@ -3,7 +3,7 @@
 //! The audit reads it from the ELF and holds it against the sections and symbols there, so each number stands beside
 //! the line of the manifest that asked for it.
 
-use crate::{Console, Manifest, Network, Process, Restart, Start, duration, size};
+use crate::{ConsoleAccess, Manifest, Network, Process, Restart, Start, duration, size};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -82,7 +82,7 @@ pub struct ExpandedProcess {
     /// Who runs first; the lower number does.
     pub priority: u8,
     /// What it may do with the console.
-    pub console: Console,
+    pub console: ConsoleAccess,
     /// Data regions that it may open.
     pub flash: Vec<String>,
     /// Its network, if it has any.

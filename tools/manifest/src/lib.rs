@@ -116,7 +116,7 @@ pub struct Process {
     /// Who runs first, below [`PRIORITIES`](slopos_abi::limits::PRIORITIES); the lower number does.
     pub priority: u8,
     /// What it may do with the console.
-    pub console: Console,
+    pub console: ConsoleAccess,
     /// The data regions of the flash that it may open; each is one of [`Manifest::data`].
     pub flash: Vec<String>,
     /// Its network; `None` means no network at all, rather than an empty one.
@@ -138,7 +138,7 @@ pub enum Start {
 /// What a process may do with the serial console.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Console {
+pub enum ConsoleAccess {
     /// Nothing.
     None,
     /// Write.
@@ -147,13 +147,13 @@ pub enum Console {
     Input,
 }
 
-impl Console {
+impl ConsoleAccess {
     /// As the manifest writes it.
     pub const fn word(self) -> &'static str {
         match self {
-            Console::None => "none",
-            Console::Output => "output",
-            Console::Input => "input",
+            ConsoleAccess::None => "none",
+            ConsoleAccess::Output => "output",
+            ConsoleAccess::Input => "input",
         }
     }
 }

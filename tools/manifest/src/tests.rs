@@ -79,7 +79,7 @@ fn a_right_manifest_is_read_in_full() {
     let backoff = Restart::Backoff { first: Duration::from_millis(100), maximum: Duration::from_secs(10) };
     assert_eq!((webget.restart, clock.restart), (Restart::Never, backoff));
     assert_eq!((webget.priority, clock.priority), (PRIORITY_DEFAULT, 0));
-    assert_eq!((webget.console, clock.console), (Console::Output, Console::None));
+    assert_eq!((webget.console, clock.console), (ConsoleAccess::Output, ConsoleAccess::None));
     assert_eq!((line(webget.ram_line), line(clock.stack_line)), ("ram = \"128 KiB\"", "stack = \"4 KiB\""));
     assert_eq!(webget.arguments, ["--quiet"]);
     assert_eq!(webget.flash, ["scratch"]);

@@ -2,7 +2,8 @@
 
 use crate::accelerator::Accelerator;
 use crate::decoder::Decoder;
-use crate::machine::{Builder, Event, Machine, Outcome, Transport};
+use crate::machine::{Builder, Machine, Transport};
+use crate::outcome::{Event, Outcome};
 use crate::printer::{Printer, Style};
 use crate::status::{KILLED, TIMED_OUT, Verdict, verdict};
 use crate::terminal::RawMode;

@@ -3,7 +3,7 @@
 //! The kernel reports a panic to QEMU's `pvpanic` device, and QEMU stops the board there (`-action panic=pause`). So
 //! the dump shows the memory as it was, and the board then goes on to its own end.
 
-use crate::machine::Event;
+use crate::outcome::Event;
 use crate::qmp::Qmp;
 use anyhow::Result;
 use serde_json::json;

@@ -6,7 +6,7 @@
 //! console text appears at once, the kernel's lines have a colour, and only what a line editor needs passes unchanged.
 
 use crate::likeness::Likeness;
-use crate::machine::Event;
+use crate::outcome::Event;
 use slopos_escape::Escaper;
 use std::io::{Result, Write};
 

@@ -1,7 +1,7 @@
 //! What reads QEMU's streams while the board runs, each in a thread of its own, and sends what it finds as events.
 
 use crate::decoder::Decoder;
-use crate::machine::Event;
+use crate::outcome::Event;
 use crate::paced::Paced;
 use std::io::{BufRead, BufReader, Read};
 use std::net::Shutdown;

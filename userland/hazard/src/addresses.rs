@@ -38,7 +38,7 @@ pub fn interrupt_return(code: u64, stack: u64, flags: u64, address: u64) -> ! {
 
 /// Returns from an interrupt that never was, to the next instruction, with these selectors and flags.
 pub fn interrupt_return_here(code: u64, stack: u64, flags: u64) {
-    // SAFETY: with the process's own selectors this goes on behind the asm block with the stack as it was; with others
+    // SAFETY: with the process's own selectors this goes on after the asm block with the stack as it was; with others
     // the processor must refuse it.
     unsafe {
         asm!(
@@ -77,7 +77,8 @@ pub fn far_return(selector: u64) {
 
 /// Jumps to the next instruction, through another segment or gate.
 pub fn far_jump(selector: u64) {
-    // SAFETY: as `far_return`. The bytes are `jmp far [rsp]` with a 64-bit offset, for which assemblers differ in name.
+    // SAFETY: as `far_return`. The bytes are `jmp far [rsp]` with a 64-bit offset; assemblers have different names for
+    // it.
     unsafe {
         asm!(
             "push {selector}",
@@ -92,7 +93,8 @@ pub fn far_jump(selector: u64) {
     }
 }
 
-/// Makes a system call with another stack pointer, and then takes the right one again. The result as the kernel left it.
+/// Makes a system call with another stack pointer, and then takes the right one again. The result as the kernel left
+/// it.
 pub fn call_with_stack(stack: u64, number: u64, arguments: [u64; 4]) -> i64 {
     let result;
     // SAFETY: nothing uses the stack while its pointer is another one; what the call may touch is as for `call`.
@@ -155,7 +157,7 @@ pub fn trap_with_stack(stack: u64) -> ! {
     unsafe { asm!("mov rsp, {}", "ud2", in(reg) stack, options(noreturn)) }
 }
 
-/// Makes a system call by the very last instruction of the program's code; behind it nothing can be executed.
+/// Makes a system call by the very last instruction of the program's code; after it nothing can be executed.
 pub fn call_at_the_end_of_code() {
     // SAFETY: the call has no arguments. It does not return here, nor anywhere else.
     unsafe { at_the_end() }

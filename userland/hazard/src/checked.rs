@@ -2,7 +2,7 @@
 
 use core::arch::naked_asm;
 
-/// Makes a system call with all six arguments. Answers what the kernel left in `rax`, and whether every register was
+/// Makes a system call with all six arguments. Returns what the kernel left in `rax`, and whether every register was
 /// kept that the contract of slopos-abi says is kept.
 pub fn call_checked(number: u64, arguments: &[u64; 6]) -> (i64, bool) {
     let mut result = 0;

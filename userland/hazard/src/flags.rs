@@ -2,7 +2,7 @@
 
 use core::arch::asm;
 
-/// Single step: a trap behind each instruction.
+/// Single step: a trap after each instruction.
 pub const TRAP: u64 = 1 << 8;
 /// Interrupts are taken. A process cannot clear it.
 pub const INTERRUPTS: u64 = 1 << 9;
@@ -26,7 +26,7 @@ pub fn flags() -> u64 {
     flags
 }
 
-/// Sets these flags beside the ordinary ones, makes a system call at once, and restores the flags. Answers what the
+/// Sets these flags beside the ordinary ones, makes a system call at once, and restores the flags. Returns what the
 /// kernel left in `rax`, and the flags that it left.
 pub fn call_with_flags(flags: u64, number: u64, arguments: [u64; 4]) -> (i64, u64) {
     let (result, after);
@@ -57,7 +57,7 @@ pub fn call_with_flags(flags: u64, number: u64, arguments: [u64; 4]) -> (i64, u6
 }
 
 /// Sets these flags beside the ordinary ones, counts down from `turns`, so that interrupts come in between, and
-/// restores the flags. Answers the flags as they were at the end.
+/// restores the flags. Returns the flags as they were at the end.
 pub fn spin_with_flags(flags: u64, turns: u64) -> u64 {
     let after;
     // SAFETY: touches registers and sixteen bytes of stack; the flags are restored before any other code runs.
@@ -87,7 +87,7 @@ pub fn spin_with_flags(flags: u64, turns: u64) -> u64 {
 
 /// Sets the trap flag, holds its trap back by loading the stack segment, and makes a system call in that moment.
 pub fn trap_behind_stack_segment(number: u64) {
-    // SAFETY: the segment loaded is the one in use; the call is one whose arguments are no addresses. Behind it the trap
+    // SAFETY: the segment loaded is the one in use; the call is one whose arguments are no addresses. After it the trap
     // ends the process.
     unsafe {
         asm!(

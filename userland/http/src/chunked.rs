@@ -2,8 +2,8 @@
 //!
 //! Lines end with CR LF, nothing else. Chunk extensions and trailer fields are skipped, as the RFC allows.
 //!
-//! What is skipped has a bound where it lies: each chunk's line one of its own, for a long body may have any number of
-//! chunks and each of them an extension (section 7.1.1); the trailer section one for all of it.
+//! What is skipped has a bound where it lies: each chunk's line one of its own, because a long body may have any number
+//! of chunks and each of them an extension (section 7.1.1); the trailer section one for all of it.
 
 use crate::response::Broken;
 
@@ -20,27 +20,27 @@ enum State {
     SizeStart,
     /// In a size.
     Size(u64),
-    /// Behind a size, in spaces before a possible extension.
+    /// After a size, in spaces before a possible extension.
     AfterSize(u64),
     /// In an extension.
     Extension(u64),
-    /// Behind the CR that ends a size's line.
+    /// After the CR that ends a size's line.
     SizeEnd(u64),
     /// In a chunk with this many bytes left, at least one.
     Data(u64),
-    /// Behind a chunk's data.
+    /// After a chunk's data.
     DataEnd,
-    /// Behind the CR there.
+    /// After the CR there.
     DataEndLf,
     /// At the beginning of a trailer line; an empty one ends the body.
     TrailerStart,
     /// In a trailer line.
     Trailer,
-    /// Behind the CR of a trailer line.
+    /// After the CR of a trailer line.
     TrailerEnd,
-    /// Behind the CR of the empty line.
+    /// After the CR of the empty line.
     BodyEnd,
-    /// Behind the body.
+    /// After the body.
     Done,
 }
 
@@ -88,7 +88,7 @@ impl Decoder {
         Ok((position, &[]))
     }
 
-    /// The state behind a byte that is not data.
+    /// The state after a byte that is not data.
     fn step(&mut self, state: State, byte: u8) -> Result<State, Broken> {
         Ok(match (state, byte) {
             (State::SizeStart, _) => {
@@ -116,7 +116,7 @@ impl Decoder {
         })
     }
 
-    /// Counts a byte of a chunk's line, so that a server cannot keep us reading it for ever.
+    /// Counts a byte of a chunk's line, so that a server cannot keep us reading it forever.
     fn in_line(&mut self, next: State) -> Result<State, Broken> {
         self.taken += 1;
         if self.taken > LINE { Err(Broken::LongChunkLine) } else { Ok(next) }
@@ -145,7 +145,7 @@ fn hexadecimal(size: u64, digit: u8) -> Result<u64, Broken> {
 mod tests {
     use super::*;
 
-    /// Decodes pieces as a stream would deliver them: the body, the bytes behind it, and whether it is done.
+    /// Decodes pieces as a stream would deliver them: the body, the bytes after it, and whether it is done.
     fn decoded<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<(Vec<u8>, usize, bool), Broken> {
         let mut decoder = Decoder::new();
         let (mut body, mut behind) = (Vec::new(), 0);

@@ -38,7 +38,7 @@ impl Iterator for Arguments {
     }
 }
 
-/// The text before the first NUL and the text behind it.
+/// The text before the first NUL and the text after it.
 fn cut(text: &'static str) -> (&'static str, &'static str) {
     text.split_once('\0').unwrap_or((text, ""))
 }

@@ -164,7 +164,7 @@ pub struct Grant<const N: usize> {
     pub sockets: [SocketInfo; N],
 }
 
-// The kernel writes one structure right behind the other.
+// The kernel writes one structure right after the other.
 const _: () = assert!(core::mem::offset_of!(Grant<1>, sockets) == size_of::<GrantInfo>());
 
 /// What the kernel tells about the process's own network grant and its first `N` sockets.

@@ -49,7 +49,7 @@ impl Descriptor {
 
 impl Drop for Descriptor {
     fn drop(&mut self) {
-        // The one error is that it is closed already, which is what was wanted; `close` tells, for those who care.
+        // The one error is that it is closed already, which is what was wanted; `close` reports it.
         let _ = call::close(self.0);
     }
 }

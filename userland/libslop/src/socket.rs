@@ -32,7 +32,7 @@ impl Socket {
         call::connect(self.0.number(), address.to_bits(), port, timeout_ms)
     }
 
-    /// Sends FIN behind what is written: the peer sees the end of the stream, and can still send.
+    /// Sends FIN after what is written: the peer sees the end of the stream, and can still send.
     ///
     /// # Errors
     /// EBADF where something else has closed the descriptor.

@@ -21,4 +21,4 @@ pub use socket::{Progress, Socket};
 pub(crate) use bits::SocketBits;
 pub(crate) use connections::ConnectionTable;
 pub(crate) use set::SocketGuard;
-pub(crate) use socket::{ConnectState, Received};
+pub(crate) use socket::ConnectState;

@@ -5,7 +5,7 @@ use slopos_abi::{Endpoint, SocketFlags};
 use slopos_kernel::time::{Duration, Instant};
 
 use super::connections::Link;
-use crate::tcp::{self, Arrival, ConnectParameters, Readiness, ResetReply};
+use crate::tcp::{self, Arrival, ConnectParameters, Readiness, Received, ResetReply};
 use crate::wire::tcp::{ParseError, Unverified};
 
 /// How long a connection with something to send outlives a neighbour that does not answer: RFC 1122 4.2.3.5 asks for at
@@ -62,16 +62,9 @@ pub(crate) struct Polled {
     pub(crate) doubted: Option<Endpoint>,
 }
 
-/// What a segment brought about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Received {
-    /// Something happened that a call of the process may wait for.
-    pub(crate) ready: bool,
-}
-
 /// A socket with its connection and the connection's buffers, all of it memory of one process's grant.
 pub struct Socket<'a> {
-    tcp: tcp::Socket<'a>,
+    tcp: tcp::Connection<'a>,
     state: State,
     buffer_bytes: usize,
     /// The largest use since boot, in bytes.
@@ -89,7 +82,7 @@ impl<'a> Socket<'a> {
     pub fn new(receive: &'a mut [u8], send: &'a mut [u8]) -> Self {
         let buffer_bytes = receive.len() + send.len();
         Socket {
-            tcp: tcp::Socket::new(receive, send),
+            tcp: tcp::Connection::new(receive, send),
             state: State::Free,
             buffer_bytes,
             high_water: 0,
@@ -190,7 +183,7 @@ impl<'a> Socket<'a> {
     /// Begins the connection. Its SYN leaves with the next [`Socket::transmit`].
     ///
     /// # Errors
-    /// As [`tcp::Socket::connect`].
+    /// As [`tcp::Connection::connect`].
     pub(crate) fn connect(&mut self, parameters: ConnectParameters, now: Instant) -> Result<(), tcp::Error> {
         self.tcp.connect(parameters, now)?;
         self.state = State::Connected { remote: parameters.remote };
@@ -208,7 +201,7 @@ impl<'a> Socket<'a> {
     }
 
     /// The connection that a read or a write is about.
-    fn stream(&mut self) -> Result<&mut tcp::Socket<'a>, tcp::Error> {
+    fn stream(&mut self) -> Result<&mut tcp::Connection<'a>, tcp::Error> {
         match self.state {
             State::Connected { .. } => Ok(&mut self.tcp),
             State::Waiting { .. } => Err(tcp::Error::WouldBlock),
@@ -220,7 +213,7 @@ impl<'a> Socket<'a> {
     /// Takes received bytes; 0 is the end of the stream.
     ///
     /// # Errors
-    /// As [`tcp::Socket::read`], or why there is no connection.
+    /// As [`tcp::Connection::read`], or why there is no connection.
     pub(crate) fn read(&mut self, out: &mut [u8]) -> Result<usize, tcp::Error> {
         self.stream()?.read(out)
     }
@@ -228,15 +221,15 @@ impl<'a> Socket<'a> {
     /// Takes as much of `data` as there is room for.
     ///
     /// # Errors
-    /// As [`tcp::Socket::write`], or why there is no connection.
+    /// As [`tcp::Connection::write`], or why there is no connection.
     pub(crate) fn write(&mut self, data: &[u8], now: Instant) -> Result<usize, tcp::Error> {
         self.stream()?.write(data, now)
     }
 
     /// Sends no more after what was written. Nothing happens where there is no connection.
-    pub(crate) fn shutdown_write(&mut self) {
+    pub(crate) fn close_write(&mut self) {
         if matches!(self.state, State::Connected { .. }) {
-            self.tcp.shutdown_write();
+            self.tcp.close_write();
         }
     }
 
@@ -252,7 +245,7 @@ impl<'a> Socket<'a> {
     /// Takes in a segment for its connection.
     ///
     /// # Errors
-    /// As [`tcp::Socket::receive`].
+    /// As [`tcp::Connection::receive`].
     pub(crate) fn receive(
         &mut self,
         segment: Unverified<'_>,
@@ -260,12 +253,10 @@ impl<'a> Socket<'a> {
         deliver: impl FnOnce(&mut Arrival<'_>),
         counters: &mut tcp::Counters,
     ) -> Result<Received, ParseError> {
-        let dropped_before = counters.dropped();
-        self.tcp.receive(segment, now, deliver, counters)?;
-        self.drops += counters.dropped() - dropped_before;
-        let ready = self.tcp.take_event();
+        let received = self.tcp.receive(segment, now, deliver, counters)?;
+        self.drops += u64::from(received.dropped.is_some());
         self.free_if_closed();
-        Ok(Received { ready })
+        Ok(received)
     }
 
     /// Where it has something to send to now.
@@ -279,11 +270,6 @@ impl<'a> Socket<'a> {
         self.unreachable_since = None;
         self.free_if_closed();
         Some(length)
-    }
-
-    /// Whether something happened, since this was asked last, that a call of the process may wait for.
-    pub(crate) fn take_event(&mut self) -> bool {
-        self.tcp.take_event()
     }
 
     /// When time alone would change something.
@@ -301,24 +287,23 @@ impl<'a> Socket<'a> {
             self.fail(tcp::Error::TimedOut);
             return Polled { ready: true, doubted: None };
         }
-        self.tcp.poll(now, counters);
-        let doubted = if self.tcp.take_doubt() { self.peer() } else { None };
-        let ready = self.tcp.take_event();
+        let polled = self.tcp.poll(now, counters);
+        let doubted = if polled.negative_advice { self.peer() } else { None };
         self.free_if_closed();
-        Polled { ready, doubted }
+        Polled { ready: polled.ready, doubted }
     }
 
     /// The neighbour on the way to the peer does not answer. A connection in the making fails, any other one when this
     /// has gone on for [`UNREACHABLE_LIMIT`]. Answers whether the process may have waited for that.
     pub(crate) fn neighbour_failed(&mut self, now: Instant, counters: &mut tcp::Counters) -> bool {
-        self.tcp.neighbour_failed(counters);
+        if self.tcp.neighbour_failed(counters) {
+            return true;
+        }
         if self.tcp.wants_transmit(now) && now.since(*self.unreachable_since.get_or_insert(now)) >= UNREACHABLE_LIMIT {
             self.abort_with(tcp::Error::TimedOut);
             return true;
         }
-        let ready = self.tcp.take_event();
-        self.free_if_closed();
-        ready
+        false
     }
 
     /// The process lets go: what was received is wiped at once, what was written is still sent, and the socket becomes
@@ -335,7 +320,8 @@ impl<'a> Socket<'a> {
     pub(crate) fn abort(&mut self) -> Option<ResetReply> {
         self.state = State::Free;
         self.unreachable_since = None;
-        self.tcp.abort()
+        self.tcp.abort();
+        self.tcp.free()
     }
 
     /// Ends everything at once and wipes it, for a reason that the process is told; an orphan becomes free. Nothing can
@@ -367,7 +353,7 @@ impl<'a> Socket<'a> {
             }
             // One that is over already has told its process why, and may hold bytes that are still to be read.
             State::Connected { remote } if self.tcp.state() != tcp::State::Closed => {
-                if let Some(deadline) = self.tcp.take_connect_back() {
+                if let Some(deadline) = self.tcp.undo_connect() {
                     self.state = State::Waiting { remote, deadline };
                     self.unreachable_since = None;
                     return false;
@@ -389,7 +375,7 @@ impl<'a> Socket<'a> {
     pub(crate) fn address_leaves(&mut self) -> bool {
         match self.state {
             State::Connected { .. } | State::Orphan { .. } => {
-                let ended = self.tcp.shut_down();
+                let ended = self.tcp.abort();
                 self.free_if_closed();
                 ended
             }
@@ -419,7 +405,7 @@ impl<'a> Socket<'a> {
         if self.is_free() {
             return 0;
         }
-        (size_of::<Self>() - size_of::<tcp::Socket<'_>>() + self.tcp.in_use_bytes()) as u64
+        (size_of::<Self>() - size_of::<tcp::Connection<'_>>() + self.tcp.in_use_bytes()) as u64
     }
 
     /// Takes note of its use for [`SocketInfo::high_water`], and answers it.

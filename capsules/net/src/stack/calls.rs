@@ -97,9 +97,9 @@ impl<'a> Stack<'a> {
     }
 
     /// Sends no more after what was written: half-close. Nothing happens where there is no connection.
-    pub fn shutdown_write(&mut self, id: SocketId) {
+    pub fn close_write(&mut self, id: SocketId) {
         if let Some(mut socket) = self.held(id) {
-            socket.shutdown_write();
+            socket.close_write();
         }
         self.note_timers(id.process);
         self.output = true;

@@ -14,7 +14,6 @@ use crate::MacAddress;
 use crate::dhcp::client::{Ignored, Lease};
 use crate::neighbour::cache::{Evidence, Learnt};
 use crate::neighbour::conflict::Verdict;
-use crate::sockets::Received;
 use crate::tcp::{self, Arrival};
 use crate::wire::arp::{Operation, Packet};
 use crate::wire::dhcp::{CLIENT_PORT, Reply};
@@ -217,24 +216,24 @@ impl Stack<'_> {
         let region = found.and_then(|id| Some((id, self.grant.enter(id.process).ok()?)));
         let Some((id, set)) = region else { return self.refuse(station, local, remote, segment) };
         let Some(mut socket) = set.enter(id.index) else { return };
-        let scales_before = self.counters.tcp.excessive_window_scales;
         // A process that waits for what arrived gets it at once: it is copied and summed in one go.
         let deliver = |arrival: &mut Arrival<'_>| {
             if let Some(buffer) = readers.buffer(id, arrival.place()) {
                 arrival.copy_to(buffer);
             }
         };
-        match socket.receive(segment, now, deliver, &mut self.counters.tcp) {
-            Ok(Received { ready: true }) => self.ready.insert(id.process),
-            Ok(Received { ready: false }) => {}
-            Err(error) => self.counters.segments.drop_for(error),
-        }
+        let received = socket.receive(segment, now, deliver, &mut self.counters.tcp);
         drop(socket);
         self.deadline.note(set.next_deadline());
         self.senders.insert(id.process);
-        if self.counters.tcp.excessive_window_scales != scales_before
-            && self.logs.window_scale.admit("tcp: window scales", now)
-        {
+        let received = match received {
+            Ok(received) => received,
+            Err(error) => return self.counters.segments.drop_for(error),
+        };
+        if received.ready {
+            self.ready.insert(id.process);
+        }
+        if received.excessive_scale && self.logs.window_scale.admit("tcp: window scales", now) {
             warn!("tcp: {} offers a window scale above 14", remote.address);
         }
     }

@@ -173,9 +173,6 @@ impl Stack<'_> {
                 let length = ipv4_frame(frame, self.mac, path, Protocol::TCP, |out| {
                     socket.transmit(out, now, &mut self.counters.tcp)
                 });
-                if socket.take_event() {
-                    self.ready.insert(process);
-                }
                 drop(socket);
                 self.deadline.note(set.next_deadline());
                 if length.is_some() {

@@ -69,7 +69,39 @@ pub struct Counters {
     pub timed_out: u64,
 }
 
+/// Why a segment for a connection was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
+pub enum Dropped {
+    /// Nothing of it lies within the receive window.
+    OutOfWindow,
+    /// Everything in it was received before.
+    Duplicate,
+    /// It is out of order, and the list of ranges was full.
+    ReassemblyFull,
+    /// Its timestamp is older than one received before.
+    OldTimestamp,
+    /// It lacks the timestamp that was agreed upon.
+    MissingTimestamp,
+    /// It has no ACK where there must be one.
+    WithoutAcknowledgement,
+    /// It acknowledges what was never sent, or what is too old.
+    UnacceptableAcknowledgement,
+}
+
 impl Counters {
+    /// Counts a dropped segment under its reason.
+    pub const fn count(&mut self, reason: Dropped) {
+        *match reason {
+            Dropped::OutOfWindow => &mut self.out_of_window,
+            Dropped::Duplicate => &mut self.duplicates,
+            Dropped::ReassemblyFull => &mut self.reassembly_full,
+            Dropped::OldTimestamp => &mut self.old_timestamps,
+            Dropped::MissingTimestamp => &mut self.missing_timestamps,
+            Dropped::WithoutAcknowledgement => &mut self.without_acknowledgement,
+            Dropped::UnacceptableAcknowledgement => &mut self.unacceptable_acknowledgements,
+        } += 1;
+    }
+
     /// Segments for a connection that were dropped, for whatever reason.
     pub const fn dropped(&self) -> u64 {
         self.out_of_window

@@ -1,24 +1,22 @@
 //! TCP as a client (RFC 9293), without any I/O of its own.
 //!
-//! A [`Socket`] is one connection with its two rings, all of it memory of one process's grant. A segment and the
-//! current time go in by [`Socket::receive`], segments come out by [`Socket::transmit`], one for each call, built
-//! straight into the caller's buffer. [`Socket::next_deadline`] says when [`Socket::poll`] must run the timers. The
-//! process's side is [`Socket::connect`], [`Socket::read`], [`Socket::write`] and [`Socket::close`]; none of them
-//! waits.
+//! A [`Connection`] is memory of one process's grant, its two rings included. A segment and the current time go in by
+//! [`Connection::receive`], segments come out by [`Connection::transmit`], one for each call, built straight into the
+//! caller's buffer. [`Connection::next_deadline`] says when [`Connection::poll`] must run the timers. The process's side
+//! is [`Connection::connect`], [`Connection::read`], [`Connection::write`] and [`Connection::close`]; none of them waits.
+//!
+//! Each line of the table knows those above it, and no line below; each type keeps its fields to itself.
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `range_set`, `ring` | sets of ranges of sequence numbers, byte rings |
-//! | `reset` | resets that need no connection |
-//! | `control` | the control block: every variable of a connection |
-//! | `socket`, `close` | what the process may do with it, and how it ends |
-//! | `receive`, `acknowledge`, `assembler` | a segment comes in: checks, what it acknowledges, what it brings |
-//! | `challenge` | answers that anybody can ask for, and their limits |
-//! | `arrival` | what it brings for a process that waits for it |
-//! | `plan`, `transmit` | which segment is due, and building it |
-//! | `timers` | what happens when time passes |
-//! | `rtt`, `congestion` | how long to wait, how much to send |
-//! | `recovery`, `rack`, `records`, `tail` | what is lost, by when it was sent; what to send again |
+//! | `state`, `counters`, `limits`, `reset`, `due` | small types: where in its life, what is counted, what is due |
+//! | `range_set`, `ring`, `timers`, `tick` | sets of ranges of sequence numbers, byte rings, the table of timers |
+//! | `loss/` | what is lost: the scoreboard, RACK, when each segment was sent |
+//! | `congestion`, `rtt`, `clock` | how much to send, how long to wait, the timestamps option |
+//! | `arrival`, `receiver/` | the peer's stream: the ring, what is held behind a gap, what is acknowledged, the window |
+//! | `sender/` | ours: what is due, building it, what acknowledgements and silence mean |
+//! | `handshake`, `defence`, `close`, `keep_alive` | how it begins, which segments are taken in, how it ends |
+//! | `connection` | the spine: receive, transmit, poll; and what the process may do |
 //!
 //! Deviations, and decisions where the specifications leave the choice, are in the doc comment of the item that
 //! makes them.
@@ -26,31 +24,31 @@
 pub mod counters;
 pub mod reset;
 
-mod acknowledge;
 mod arrival;
-mod assembler;
-mod challenge;
+mod clock;
 mod close;
 mod congestion;
-mod control;
-mod plan;
-mod rack;
+mod connection;
+mod defence;
+mod due;
+mod handshake;
+mod keep_alive;
+mod limits;
+mod loss;
 mod range_set;
-mod receive;
-mod records;
-mod recovery;
+mod receiver;
 mod ring;
 mod rtt;
-mod socket;
-mod tail;
+mod sender;
+mod state;
+mod tick;
 mod timers;
-mod transmit;
 
 #[cfg(test)]
 mod tests;
 
 pub use arrival::Arrival;
-pub use control::{ConnectParameters, Error, State};
-pub use counters::Counters;
+pub use connection::{ConnectParameters, Connection, Polled, Readiness, Received};
+pub use counters::{Counters, Dropped};
 pub use reset::{ResetReply, reset_for};
-pub use socket::{Readiness, Socket};
+pub use state::{Error, State};

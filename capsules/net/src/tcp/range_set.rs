@@ -13,7 +13,7 @@ pub struct Full;
 /// At most `N` separate ranges.
 #[derive(Clone, Debug, Default)]
 pub struct RangeSet<const N: usize> {
-    ranges: heapless::Vec<Range, N>,
+    ranges: heapless::Vec<Range, N, u8>,
 }
 
 impl<const N: usize> RangeSet<N> {

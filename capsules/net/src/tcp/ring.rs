@@ -9,7 +9,7 @@ use crate::wire::checksum::Accumulator;
 const LARGEST_RING: usize = 1 << 30;
 
 /// A ring of bytes in borrowed memory.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Ring<'a> {
     storage: &'a mut [u8],
     /// Where the first byte lies; below the capacity, or 0 where that is 0.

@@ -69,8 +69,8 @@ pub struct Class {
 pub(super) struct Wiring {
     /// Slot on the root bus of the bridge that the function is behind; `None` on the root bus itself.
     pub root_slot: Option<u8>,
-    /// By how much the bridges between turn the pin.
-    pub turn: u8,
+    /// By how much the bridges in between swizzle the pin.
+    pub swizzle: u8,
 }
 
 /// One function of a PCI device.
@@ -222,10 +222,10 @@ impl<B: Bus> Device<B> {
 
     /// The global system interrupt that its pin arrives on; `None` where it uses no pin.
     ///
-    /// Each bridge turns the pin by the slot of the device behind it (PCI-to-PCI Bridge 1.2, section 9.1). On the
-    /// root bus, the chipset joins pins to the lines PIRQ A to H, which are global interrupts 16 to 23: slots 0 to
-    /// 24 to E to H, turned by the slot; slot 30 to E to H, not turned; the chipset's own slots 25 to 29 and 31 to A
-    /// to D, not turned (Intel ICH9 data sheet, section 10.1, registers D25IR to D31IR, as QEMU resets them and its
+    /// Each bridge swizzles the pin by the slot of the device behind it (PCI-to-PCI Bridge 1.2, section 9.1). On the
+    /// root bus, the chipset joins pins to the lines PIRQ A to H, which are global interrupts 16 to 23: slots 0 to 24
+    /// to E to H, swizzled by the slot; slot 30 to E to H, not swizzled; the chipset's own slots 25 to 29 and 31 to A
+    /// to D, not swizzled (Intel ICH9 data sheet, section 10.1, registers D25IR to D31IR, as QEMU resets them and its
     /// ACPI tables agree).
     pub fn interrupt_gsi(&self) -> Option<u32> {
         let pin = match self.read::<u8>(offset::INTERRUPT_PIN) {
@@ -234,7 +234,7 @@ impl<B: Bus> Device<B> {
         };
         let (slot, pin) = match self.wiring.root_slot {
             None => (self.address.slot(), pin),
-            Some(slot) => (slot, (pin + u32::from(self.address.slot()) + u32::from(self.wiring.turn)) % 4),
+            Some(slot) => (slot, (pin + u32::from(self.address.slot()) + u32::from(self.wiring.swizzle)) % 4),
         };
         Some(match slot {
             0..=24 => 20 + (u32::from(slot) + pin) % 4,

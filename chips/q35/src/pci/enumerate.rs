@@ -35,7 +35,7 @@ impl<B: Bus> Configuration<B> {
         let mut pending: Vec<Pending, 256> = Vec::new();
         let mut visited = 0;
         let mut outcome = Ok(());
-        let mut current = Some(Pending { bus: root, wiring: Wiring { root_slot: None, turn: 0 } });
+        let mut current = Some(Pending { bus: root, wiring: Wiring { root_slot: None, swizzle: 0 } });
         while let Some(Pending { bus, wiring }) = current {
             self.each_function(bus, wiring, |device| {
                 visited += 1;
@@ -86,7 +86,7 @@ impl<B: Bus> Configuration<B> {
 fn behind<B: Bus>(bridge: &Device<B>) -> Wiring {
     let slot = bridge.address().slot();
     match bridge.wiring() {
-        Wiring { root_slot: None, .. } => Wiring { root_slot: Some(slot), turn: 0 },
-        Wiring { root_slot, turn } => Wiring { root_slot, turn: (turn + slot) % 4 },
+        Wiring { root_slot: None, .. } => Wiring { root_slot: Some(slot), swizzle: 0 },
+        Wiring { root_slot, swizzle } => Wiring { root_slot, swizzle: (swizzle + slot) % 4 },
     }
 }

@@ -24,7 +24,7 @@ register_bitfields![u16,
 
 register_bitfields![u32,
     /// Where the table is (section 6.8.2.4), offset 4 of the capability.
-    TablePlace [
+    TableOffset [
         /// Which base address register.
         BAR OFFSET(0) NUMBITS(3) [],
         /// Offset there, in units of 8 bytes.
@@ -98,9 +98,9 @@ impl<B: Bus> Device<B> {
         };
         let vectors =
             self.register::<u16, MessageControl::Register>(capability.offset + 2).read(MessageControl::LAST_ENTRY) + 1;
-        let place = self.register::<u32, TablePlace::Register>(capability.offset + 4).extract();
-        let start = u64::from(place.read(TablePlace::OFFSET)) * 8;
-        match self.bar(place.read(TablePlace::BAR) as u8)? {
+        let offset = self.register::<u32, TableOffset::Register>(capability.offset + 4).extract();
+        let start = u64::from(offset.read(TableOffset::OFFSET)) * 8;
+        match self.bar(offset.read(TableOffset::BAR) as u8)? {
             Bar::Memory { address, size, .. } if start + u64::from(vectors) * ENTRY_BYTES <= size => {
                 Ok(Some(Msix { offset: capability.offset, vectors, table: address + start }))
             }

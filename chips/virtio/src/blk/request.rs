@@ -26,7 +26,7 @@ pub(super) mod status {
     pub const NONE: u8 = 0xff;
 }
 
-/// Which request: always below [`REQUESTS`], for only [`RequestId::all`] and [`RequestId::named`] make one.
+/// Which request: always below [`REQUESTS`], because only [`RequestId::all`] and [`RequestId::named`] make one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RequestId(u8);
 
@@ -45,7 +45,7 @@ impl RequestId {
         self.0
     }
 
-    /// Place in an array of requests. The remainder changes nothing; it tells the compiler what the type promises.
+    /// Index into an array of requests. The remainder changes nothing; it tells the compiler what the type promises.
     pub fn index(self) -> usize {
         usize::from(self.0) % REQUESTS
     }
@@ -83,12 +83,12 @@ impl Request {
     }
 
     /// Whether the owner of a request that was given up has not been told yet.
-    pub fn is_untold(&self) -> bool {
+    pub fn is_unreported(&self) -> bool {
         matches!(self, Request::Lost { tag: Some(_), .. })
     }
 
     /// What the owner of a request that was given up has to be told, once.
-    pub fn tell(&mut self) -> Option<(u32, BlockError)> {
+    pub fn report(&mut self) -> Option<(u32, BlockError)> {
         match self {
             Request::Lost { tag, error } => tag.take().map(|tag| (tag, *error)),
             _ => None,
@@ -118,7 +118,7 @@ pub(super) struct Requests {
 }
 
 /// Where the parts of a request lie, in bytes from the beginning of [`Requests`].
-pub(super) struct Places {
+pub(super) struct Offsets {
     pub header: usize,
     pub data: usize,
     pub status: usize,
@@ -132,9 +132,9 @@ impl Requests {
         }
     }
 
-    pub fn places(id: RequestId) -> Places {
+    pub fn offsets(id: RequestId) -> Offsets {
         let head = offset_of!(Requests, heads) + id.index() * size_of::<Head>();
-        Places {
+        Offsets {
             header: head + offset_of!(Head, header),
             data: id.index() * REQUEST_BYTES,
             status: head + offset_of!(Head, status),
@@ -147,8 +147,8 @@ impl Requests {
     /// `memory` is static, and no other reference to this request's part of it lives.
     pub unsafe fn split<'a>(memory: NonNull<Requests>, id: RequestId) -> (&'a mut Head, &'a mut [u8; REQUEST_BYTES]) {
         let memory = memory.as_ptr();
-        // SAFETY: both places are within the arrays, for the index is below REQUESTS; the caller holds them alone. Raw
-        // pointers lead there, so that no reference touches another request, which the device may be writing.
+        // SAFETY: both parts are within the arrays, because the index is below REQUESTS; the caller holds them alone.
+        // Raw pointers lead there, so that no reference touches another request, which the device may be writing.
         unsafe {
             let head = (&raw mut (*memory).heads).cast::<Head>().add(id.index());
             let data = (&raw mut (*memory).data).cast::<[u8; REQUEST_BYTES]>().add(id.index());

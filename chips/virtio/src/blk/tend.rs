@@ -25,14 +25,14 @@ pub(super) enum Broken {
 
 impl<B: Bus> Block<B> {
     /// Gives up what the device has kept for too long, and brings a broken device back. To be called before
-    /// [`Block::complete`] in each pass, and at [`Block::next_look_us`]. `now_us` is any clock that does not go back.
+    /// [`Block::complete`] in each pass, and at [`Block::due_us`]. `now_us` is any clock that does not go back.
     pub fn tend(&mut self, now_us: u64) {
         // What has come back meanwhile counts, however late this look is.
         if self.limit_us().is_some_and(|limit| now_us >= limit) && !self.queue.has_used() {
             self.break_down(BlockError::Timeout, now_us);
         }
         // The owners of what the device had are told before it is started again.
-        if self.requests.iter().any(Request::is_untold) {
+        if self.requests.iter().any(Request::is_unreported) {
             return;
         }
         loop {
@@ -55,7 +55,7 @@ impl<B: Bus> Block<B> {
     }
 
     /// When [`Block::tend`] has something to do even if nothing happens.
-    pub fn next_look_us(&self) -> Option<u64> {
+    pub fn due_us(&self) -> Option<u64> {
         if self.is_running() { self.limit_us() } else { self.recovery.due_us() }
     }
 
@@ -71,7 +71,7 @@ impl<B: Bus> Block<B> {
 
     /// Takes the device out of service; what it still holds is its own until the reset.
     pub(super) fn break_down(&mut self, error: BlockError, now_us: u64) {
-        self.tell(Broken::Request(error));
+        self.log_once(Broken::Request(error));
         self.requests.iter_mut().for_each(|request| request.lose(error));
         self.transport.start_reset();
         self.recovery.reset_now(now_us);
@@ -89,12 +89,12 @@ impl<B: Bus> Block<B> {
         }
         match self.set_up() {
             Ok(()) => {
-                self.told = None;
+                self.logged = None;
                 self.recovery.works(now_us);
             }
             Err(error) => {
                 self.transport.fail();
-                self.tell(Broken::NotStarted(error));
+                self.log_once(Broken::NotStarted(error));
                 self.recovery.failed(now_us);
             }
         }
@@ -103,13 +103,13 @@ impl<B: Bus> Block<B> {
     /// Keeps a device whose reset failed from memory, and leaves it alone for a while.
     fn leave_alone(&mut self, broken: Broken, now_us: u64) {
         self.transport.cut_off();
-        self.tell(broken);
+        self.log_once(broken);
         self.recovery.failed(now_us);
     }
 
-    fn tell(&mut self, broken: Broken) {
-        if self.told != Some(broken) {
-            self.told = Some(broken);
+    fn log_once(&mut self, broken: Broken) {
+        if self.logged != Some(broken) {
+            self.logged = Some(broken);
             match broken {
                 Broken::Request(error) => defmt::error!("virtio-blk: broken: {}", error),
                 Broken::NotStarted(error) => defmt::error!("virtio-blk: cannot be started: {}", error),

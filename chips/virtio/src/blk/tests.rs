@@ -6,7 +6,7 @@ use std::cell::Cell;
 
 use super::*;
 use crate::fake::{Event, Fake, State, VERSION_1, physical};
-use crate::recovery::PROOF_US;
+use crate::recovery::PROBATION_US;
 
 const READ_ONLY: u64 = 1 << 5;
 const FLUSH: u64 = 1 << 9;
@@ -94,8 +94,8 @@ impl Bench {
         answers
     }
 
-    /// Carries out these operations, as many at a time as the device takes; the first error ends it. Answers come by the
-    /// place of their operation.
+    /// Carries out these operations, as many at a time as the device takes; the first error ends it. Answers come by
+    /// the place of their operation.
     fn carry_out(&mut self, operations: &[Operation<'_>]) -> Result<std::vec::Vec<std::vec::Vec<u8>>, BlockError> {
         let mut answers = vec![vec![]; operations.len()];
         let mut outcome = Ok(());
@@ -340,7 +340,7 @@ fn a_silent_device_is_reset_after_its_time_and_its_buffers_are_not_used_before()
     let before = resets(fake);
     assert_eq!(bench.pass(STALL_US - 1), []);
     assert_eq!(resets(fake), before);
-    // It stays with the device until that has been reset, for it might still be carried out.
+    // It stays with the device until that has been reset, because it might still be carried out.
     fake.state().stuck = true;
     assert_eq!(bench.pass(1), [(7, Err(BlockError::Timeout))]);
     assert_eq!(resets(fake), before + 1);
@@ -395,7 +395,7 @@ fn a_device_that_stays_away_is_tried_ever_more_rarely() {
             gaps.push(bench.now_us - last);
             (last, seen) = (bench.now_us, tries(fake));
         }
-        assert!(bench.block.next_look_us().is_some_and(|look| look > bench.now_us), "never a busy wait");
+        assert!(bench.block.due_us().is_some_and(|look| look > bench.now_us), "never a busy wait");
     }
     assert!(gaps.is_sorted(), "{gaps:?}");
     assert_eq!((gaps[0], gaps[1], gaps[13]), (100_000, 200_000, 60_000_000));
@@ -439,7 +439,7 @@ fn a_device_that_starts_and_never_answers_is_paused_longer_each_time() {
     assert!(pauses.is_sorted() && pauses[11] >= 60_000_000, "{pauses:?}");
     // Once it has answered for a while it is trusted again.
     fake.state().on_notify = Some(disk);
-    bench.pass(PROOF_US);
+    bench.pass(PROBATION_US);
     assert_eq!(bench.flush(), Ok(()));
     fake.state().on_notify = None;
     assert_eq!(bench.submit(0, Operation::Flush), Ok(()));

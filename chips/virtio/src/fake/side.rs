@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use crate::queue::Addresses;
 
-/// The driver's statics, as the device sees them: each in a window of its own of 16 MiB, so that an address which was not
-/// translated leads nowhere. Virtual addresses, by window.
+/// The driver's statics, as the device sees them: each in a window of its own of 16 MiB, so that an address which was
+/// not translated leads nowhere. Virtual addresses, by window.
 static WINDOWS: Mutex<Vec<usize>> = Mutex::new(Vec::new());
 const WINDOW_BITS: u32 = 24;
 

@@ -95,10 +95,10 @@ impl Segments {
     }
 }
 
-/// A buffer that exists: where it begins, from the first one's beginning. Only [`Buffers::place`] makes one, after the
+/// A buffer that exists: where it begins, from the first one's beginning. Only [`Buffers::get`] makes one, after the
 /// one check that is needed; it is for the `Buffers` that made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place(usize);
+pub(super) struct Buffer(usize);
 
 /// The buffers of one direction, without their number and size in the type: the driver is compiled once.
 pub(super) struct Buffers {
@@ -135,9 +135,9 @@ impl Buffers {
     }
 
     /// The numbers of all buffers, and where they are.
-    pub fn all(&self) -> impl DoubleEndedIterator<Item = (u8, Place)> + use<> {
+    pub fn all(&self) -> impl DoubleEndedIterator<Item = (u8, Buffer)> + use<> {
         let stride = self.stride;
-        (0..=self.last).map(move |token| (token, Place(usize::from(token) * stride)))
+        (0..=self.last).map(move |token| (token, Buffer(usize::from(token) * stride)))
     }
 
     /// Bytes of the longest frame.
@@ -146,15 +146,15 @@ impl Buffers {
     }
 
     /// Where a buffer is; `None` where there is none of this number.
-    pub fn place(&self, token: u8) -> Option<Place> {
-        (token <= self.last).then_some(Place(usize::from(token) * self.stride))
+    pub fn get(&self, token: u8) -> Option<Buffer> {
+        (token <= self.last).then_some(Buffer(usize::from(token) * self.stride))
     }
 
     /// The buffers of one frame for the device, the first `length` bytes of the frame.
-    pub fn segments(&self, place: Place, framing: Framing, length: u16, writable: bool) -> Segments {
+    pub fn segments(&self, buffer: Buffer, framing: Framing, length: u16, writable: bool) -> Segments {
         // No device is told of more than there is.
         let length = u32::from(length.min(self.frame));
-        let frame = self.physical + (place.0 + HEADER_ROOM) as u64;
+        let frame = self.physical + (buffer.0 + HEADER_ROOM) as u64;
         let header = frame - framing.header() as u64;
         let header_length = framing.header() as u32;
         match framing {
@@ -168,15 +168,15 @@ impl Buffers {
         }
     }
 
-    /// A buffer that the device has filled: its virtio header, and room for the longest frame behind it.
+    /// A buffer that the device has filled: its virtio header, and room for the longest frame after it.
     ///
     /// # Safety
-    /// The place is one of these buffers; the device does not have it, and no exclusive reference to it lives.
-    pub unsafe fn filled(&self, place: Place, framing: Framing) -> &[u8] {
-        // SAFETY: a place is inside the memory, where room for the longest header and for a frame of `frame` bytes lies
-        // without a gap; all of it was initialised; the caller promises that nobody writes it.
+    /// `buffer` is one of these; the device does not have it, and no exclusive reference to it lives.
+    pub unsafe fn filled(&self, buffer: Buffer, framing: Framing) -> &[u8] {
+        // SAFETY: a buffer is inside the memory, where room for the longest header and for a frame of `frame` bytes
+        // lies without a gap; all of it was initialised; the caller promises that nobody writes it.
         unsafe {
-            let start = self.base.add(place.0 + HEADER_ROOM - framing.header());
+            let start = self.base.add(buffer.0 + HEADER_ROOM - framing.header());
             core::slice::from_raw_parts(start.as_ptr(), framing.header() + usize::from(self.frame))
         }
     }
@@ -184,12 +184,12 @@ impl Buffers {
     /// The frame of a buffer to send, at its full size.
     ///
     /// # Safety
-    /// The place is one of these buffers; the device does not have it, and no other reference to it lives.
-    pub unsafe fn frame(&mut self, place: Place) -> &mut [u8] {
-        // SAFETY: a place is inside the memory, where the room for a frame of `frame` bytes follows that for the header;
-        // all of it was initialised; the caller holds the buffer alone.
+    /// `buffer` is one of these; the device does not have it, and no other reference to it lives.
+    pub unsafe fn frame(&mut self, buffer: Buffer) -> &mut [u8] {
+        // SAFETY: a buffer is inside the memory, where the room for a frame of `frame` bytes follows that for the
+        // header; all of it was initialised; the caller holds the buffer alone.
         unsafe {
-            let start = self.base.add(place.0 + HEADER_ROOM);
+            let start = self.base.add(buffer.0 + HEADER_ROOM);
             core::slice::from_raw_parts_mut(start.as_ptr(), self.frame.into())
         }
     }
@@ -197,10 +197,10 @@ impl Buffers {
     /// Makes the virtio header of a buffer say nothing: zeros ask for no offload (section 5.1.6.2.1).
     ///
     /// # Safety
-    /// The place is one of these buffers; the device does not have it, and no reference to it lives.
-    pub unsafe fn clear_header(&mut self, place: Place) {
-        // SAFETY: a place is inside the memory, and the room for the header begins there; the caller holds the buffer
+    /// `buffer` is one of these; the device does not have it, and no reference to it lives.
+    pub unsafe fn clear_header(&mut self, buffer: Buffer) {
+        // SAFETY: a buffer is inside the memory, and the room for the header begins there; the caller holds the buffer
         // alone.
-        unsafe { self.base.add(place.0).cast::<[u8; HEADER_ROOM]>().write([0; HEADER_ROOM]) };
+        unsafe { self.base.add(buffer.0).cast::<[u8; HEADER_ROOM]>().write([0; HEADER_ROOM]) };
     }
 }

@@ -10,8 +10,8 @@ use crate::transport::{Transport, TransportError};
 /// Largest payload of an Ethernet frame, where the device names none.
 const MTU_USUAL: u16 = 1500;
 /// Smallest MTU of a device that is used. A device may name 68 (section 5.1.4.1), but on such a link nobody gets an
-/// address: a DHCP message is 300 bytes long (RFC 1542 section 2.1), 328 with its headers, and is not cut up. One that is
-/// too small is declined, and frames are as large as where the device names none.
+/// address: a DHCP message is 300 bytes long (RFC 1542 section 2.1), 328 with its headers, and is not cut up. One that
+/// is too small is declined, and frames are as large as where the device names none.
 pub const MTU_LEAST: u16 = 328;
 /// Bytes of an Ethernet header.
 pub const ETHERNET_HEADER: usize = 14;
@@ -79,7 +79,7 @@ pub fn agree<B: Bus>(transport: &Transport<B>, frame: u16, fallback_mac: [u8; 6]
     let room = frame.saturating_sub(ETHERNET_HEADER as u16);
     let mut mtu = MTU_USUAL.min(room);
     if offered.mtu() {
-        let named = transport.at_rest(|transport| transport.configuration::<u16>(offset::MTU))?;
+        let named = transport.read_stable(|transport| transport.configuration::<u16>(offset::MTU))?;
         if (MTU_LEAST..=room).contains(&named) {
             features.set_mtu(true);
             mtu = named;
@@ -107,7 +107,7 @@ pub fn agree<B: Bus>(transport: &Transport<B>, frame: u16, fallback_mac: [u8; 6]
 }
 
 fn read_mac<B: Bus>(transport: &Transport<B>) -> Result<[u8; 6], TransportError> {
-    transport.at_rest(|transport| {
+    transport.read_stable(|transport| {
         let mut mac = [0; 6];
         for (index, byte) in mac.iter_mut().enumerate() {
             *byte = transport.configuration(offset::MAC + index)?;
@@ -121,6 +121,6 @@ pub fn link_up<B: Bus>(transport: &Transport<B>, features: Features) -> Result<b
     if !features.status() {
         return Ok(true);
     }
-    let status = transport.at_rest(|transport| transport.configuration::<u16>(offset::STATUS))?;
+    let status = transport.read_stable(|transport| transport.configuration::<u16>(offset::STATUS))?;
     Ok(LinkStatus(status).link_up())
 }

@@ -2,8 +2,9 @@
 //!
 //! One pass of the board's loop: [`Net::receive`] until it says false or enough is enough, [`Net::transmit_with`]
 //! likewise, then [`Net::flush`]. When there is nothing to do, [`Net::enable_interrupts`]; if that says true, work came
-//! in between and the pass is repeated. Each pass ends with [`Net::tend`], which looks after the device: whether it still
-//! sends, whether it is there, and when one that [`Net::is_broken`] is reset and started again. Nothing here waits.
+//! in between and the pass is repeated. Each pass ends with [`Net::tend`], which looks after the device: whether it
+//! still sends, whether it is there, and when one that [`Net::is_broken`] is reset and started again. Nothing here
+//! waits.
 
 mod buffers;
 mod features;
@@ -13,7 +14,7 @@ mod tend;
 use heapless::Vec;
 use slopos_registers::{Bus, Hardware};
 
-use buffers::{Buffers, Framing, Place};
+use buffers::{Buffer, Buffers, Framing};
 pub use buffers::{FRAME_MIN, FrameBuffer, NetMemory};
 pub use features::MTU_LEAST;
 use features::{Agreed, ETHERNET_HEADER, Features};
@@ -77,8 +78,8 @@ pub struct Net<B: Bus = Hardware> {
     /// When the device's status was looked at last, in microseconds.
     looked_us: u64,
     broken: Option<Broken>,
-    /// What the log was last told of a device that is of no use.
-    told: Option<Broken>,
+    /// The last line in the log about a device that is of no use.
+    logged: Option<Broken>,
     recovery: Recovery,
     /// Whether it has ever worked.
     proven: bool,
@@ -112,12 +113,12 @@ impl<B: Bus> Net<B> {
             waiting: None,
             looked_us: now_us,
             broken: Some(Broken::New),
-            told: None,
+            logged: None,
             recovery: Recovery::new(now_us, PAUSE_MIN_US),
             proven: false,
             counters: Counters::default(),
         };
-        // Whoever has the value asks it how it is.
+        // The caller asks the value how the device is.
         let _ = net.tend(false, now_us);
         net
     }
@@ -137,11 +138,11 @@ impl<B: Bus> Net<B> {
             self.transmit_free.push(token).map_err(|_| StartError::NotPosted(AddError::Full))?;
         }
         // Before the device runs, so that it drops no frame for want of a buffer.
-        for (token, place) in self.receive.buffers.all() {
+        for (token, buffer) in self.receive.buffers.all() {
             if self.receive.queue.free() < framing.descriptors() {
                 break;
             }
-            self.post(token, place).map_err(StartError::NotPosted)?;
+            self.post(token, buffer).map_err(StartError::NotPosted)?;
         }
         // Shown before DRIVER_OK and announced after it: section 3.1.1 forbids a notification before.
         let notify = self.receive.queue.publish();
@@ -192,9 +193,9 @@ impl<B: Bus> Net<B> {
     }
 
     /// Gives a receive buffer to the device, at the next [`Net::flush`].
-    fn post(&mut self, token: u8, place: Place) -> Result<(), AddError> {
+    fn post(&mut self, token: u8, buffer: Buffer) -> Result<(), AddError> {
         let direction = &mut self.receive;
-        let segments = direction.buffers.segments(place, self.framing, direction.buffers.frame_size(), true);
+        let segments = direction.buffers.segments(buffer, self.framing, direction.buffers.frame_size(), true);
         direction.queue.add(token, segments.as_slice())
     }
 
@@ -237,12 +238,12 @@ impl<B: Bus> Net<B> {
     /// [`Net::flush`]. False where there is none, or the device is broken. A frame that is dropped counts as one, so
     /// that a bounded number of calls is a bounded amount of work.
     pub fn receive(&mut self, work: impl FnOnce(&[u8])) -> bool {
-        let Some((Used { token, length }, place)) = self.next_received() else {
+        let Some((Used { token, length }, buffer)) = self.next_received() else {
             return false;
         };
-        // SAFETY: the place is one of the receive buffers. Its token came back from the used ring, which gives each back
+        // SAFETY: it is one of the receive buffers. Its token came back from the used ring, which gives each back
         // once, and the buffer is posted again only below: the device does not have it while this slice lives.
-        let filled = unsafe { self.receive.buffers.filled(place, self.framing) };
+        let filled = unsafe { self.receive.buffers.filled(buffer, self.framing) };
         let Some(written) = filled.get(..length as usize) else {
             // The queue holds the length against the same room, so this is found there.
             let fault = QueueFault::TooLong { claimed: length, writable: filled.len() as u32 };
@@ -253,7 +254,7 @@ impl<B: Bus> Net<B> {
             // VIRTIO_NET_HDR_GSO_NONE is 0. Anything else is a packet to be cut up, or with a checksum left out.
             Some(([_flags, gso_type, ..], frame)) if frame.len() >= ETHERNET_HEADER => {
                 if *gso_type == 0 {
-                    self.recovery.moved();
+                    self.recovery.made_progress();
                     self.counters.received += 1;
                     self.counters.received_bytes += frame.len() as u64;
                     work(frame);
@@ -263,20 +264,20 @@ impl<B: Bus> Net<B> {
             }
             _ => self.counters.received_short += 1,
         }
-        if let Err(error) = self.post(token, place) {
+        if let Err(error) = self.post(token, buffer) {
             self.break_down(Broken::NotPosted(error));
         }
         true
     }
 
     /// The next buffer that the device has filled.
-    fn next_received(&mut self) -> Option<(Used, Place)> {
+    fn next_received(&mut self) -> Option<(Used, Buffer)> {
         if self.broken.is_some() {
             return None;
         }
         let fault = match self.receive.queue.pop()? {
-            Ok(used) => match self.receive.buffers.place(used.token) {
-                Some(place) => return Some((used, place)),
+            Ok(used) => match self.receive.buffers.get(used.token) {
+                Some(buffer) => return Some((used, buffer)),
                 None => QueueFault::UnknownToken { token: used.token },
             },
             Err(fault) => fault,
@@ -295,15 +296,15 @@ impl<B: Bus> Net<B> {
         let Some(&token) = self.transmit_free.last() else {
             return false;
         };
-        let Some(place) = self.transmit.buffers.place(token) else {
+        let Some(buffer) = self.transmit.buffers.get(token) else {
             self.break_down(Broken::Transmit(QueueFault::UnknownToken { token }));
             return false;
         };
-        // SAFETY: the place is one of the transmit buffers, and on the free list: its token came back from the used
+        // SAFETY: it is one of the transmit buffers, and on the free list: its token came back from the used
         // ring, which gives each back once, or it was never given to the device since the last reset.
-        let frame = unsafe { self.transmit.buffers.frame(place) };
+        let frame = unsafe { self.transmit.buffers.frame(buffer) };
         match build(frame) {
-            Some(length) => self.send(token, place, length),
+            Some(length) => self.send(token, buffer, length),
             None => false,
         }
     }
@@ -317,15 +318,15 @@ impl<B: Bus> Net<B> {
         self.broken.is_none() && room(self)
     }
 
-    fn send(&mut self, token: u8, place: Place, length: usize) -> bool {
+    fn send(&mut self, token: u8, buffer: Buffer, length: usize) -> bool {
         let lengths = ETHERNET_HEADER..=usize::from(self.mtu) + ETHERNET_HEADER;
         let Some(length) = u16::try_from(length).ok().filter(|length| lengths.contains(&usize::from(*length))) else {
             self.counters.transmit_refused += 1;
             return false;
         };
         // SAFETY: as in `transmit_with`; the buffer is still on the free list, and what `build` got is gone.
-        unsafe { self.transmit.buffers.clear_header(place) };
-        let segments = self.transmit.buffers.segments(place, self.framing, length, false);
+        unsafe { self.transmit.buffers.clear_header(buffer) };
+        let segments = self.transmit.buffers.segments(buffer, self.framing, length, false);
         match self.transmit.queue.add(token, segments.as_slice()) {
             Ok(()) => {
                 self.transmit_free.pop();
@@ -356,7 +357,7 @@ impl<B: Bus> Net<B> {
             match self.transmit.queue.pop() {
                 None => break,
                 Some(Ok(used)) => {
-                    self.recovery.moved();
+                    self.recovery.made_progress();
                     // Each token is on the list or with the device, so there is room for it.
                     if let Err(token) = self.transmit_free.push(used.token) {
                         self.break_down(Broken::Transmit(QueueFault::UnknownToken { token }));

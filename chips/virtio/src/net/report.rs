@@ -79,7 +79,7 @@ pub enum Condition {
     },
 }
 
-/// What has happened since [`Net::start`].
+/// What has happened since `Net::start`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, defmt::Format)]
 pub struct Counters {
     /// Frames received and handed out.
@@ -88,13 +88,13 @@ pub struct Counters {
     pub received_bytes: u64,
     /// Frames dropped, shorter than their headers.
     pub received_short: u64,
-    /// Frames dropped, for they need an offload that was not agreed.
+    /// Frames dropped, because they need an offload that was not agreed.
     pub received_offloaded: u64,
     /// Frames given to the device.
     pub transmitted: u64,
     /// Bytes of those.
     pub transmitted_bytes: u64,
-    /// Frames refused, for their length was no frame's.
+    /// Frames refused, because no frame has their length.
     pub transmit_refused: u64,
     /// Notifications of the device.
     pub notifications: u64,

@@ -5,11 +5,11 @@ use crate::recovery::Step;
 use crate::transport::{ResetProgress, TransportError};
 use slopos_registers::Bus;
 
-/// How long a device may keep frames without sending one, in microseconds. Longer than any pause of a device that works:
-/// a reset costs the frames that are with it.
+/// How long a device may keep frames without sending one, in microseconds. Longer than any pause of a device that
+/// works: a reset costs the frames that are with it.
 pub const STALL_US: u64 = 5_000_000;
-/// Most of that which passes between two looks. More has passed where nobody looked, because the whole machine stood still
-/// or had nothing to do; then the device may have had no time either. The status is looked at as often.
+/// Most of that which passes between two looks. More has passed where nobody looked, because the whole machine stood
+/// still or had nothing to do; then the device may have had no time either. The status is looked at as often.
 const LOOK_US: u64 = 1_000_000;
 
 /// What is known of a device that has frames to send.
@@ -94,7 +94,8 @@ impl<B: Bus> Net<B> {
         }
     }
 
-    /// When [`Net::tend`] is to be called though nothing happens, by its clock. `None` where nothing is known to be due.
+    /// When [`Net::tend`] is to be called though nothing happens, by its clock. `None` where nothing is known to be
+    /// due.
     pub fn due_us(&self) -> Option<u64> {
         match self.broken {
             None => self.waiting.map(|last| last.looked_us.saturating_add(LOOK_US)),
@@ -120,10 +121,10 @@ impl<B: Bus> Net<B> {
 
     /// The steps of section 3.1.1 after the reset.
     fn bring_up(&mut self) -> Result<(), StartError> {
-        self.transport.greet()?;
+        self.transport.announce_driver()?;
         self.set_up()?;
         self.broken = None;
-        self.told = None;
+        self.logged = None;
         self.counters.recoveries += u64::from(self.proven);
         self.proven = true;
         Ok(())
@@ -139,9 +140,9 @@ impl<B: Bus> Net<B> {
         self.transport.cut_off();
         let pause_ms = self.recovery.failed(now_us) / 1_000;
         // One line for each state, not for each try.
-        if self.told != Some(broken) {
+        if self.logged != Some(broken) {
             defmt::error!("virtio-net: broken: {}, next try in {=u64} ms", broken, pause_ms);
-            self.told = Some(broken);
+            self.logged = Some(broken);
         }
     }
 

@@ -87,13 +87,13 @@ pub struct Used {
 pub enum AddError {
     /// Too few free descriptors. Pop some chains first.
     Full,
-    /// No buffers, or one to read behind one to write.
+    /// No buffers, or one to read after one to write.
     BadChain,
     /// The queue is faulty, or has not been set up.
     Faulty,
 }
 
-/// What the device did that cannot be. The queue is of no more use until it is set up anew.
+/// What the device did that cannot be. The queue is of no more use until it is set up again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
 pub enum QueueFault {
     /// The used index moved by more than there are chains with the device.
@@ -128,7 +128,7 @@ pub enum QueueFault {
     },
 }
 
-/// The size is no power of two, or above [`SIZE_MAX`].
+/// The size is not a power of two, or above [`SIZE_MAX`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
 pub struct BadSize;
 
@@ -183,7 +183,7 @@ impl Queue {
         self.free = 0;
         self.rings.clear(Size::new(size)?);
         self.usable = size.min(DESCRIPTORS_MAX as u16);
-        // The last one's successor is of no account: nobody follows it before another is put in its place.
+        // The last one's successor does not matter: nobody follows it before another is put in its place.
         for (index, slot) in self.slots.iter_mut().enumerate() {
             *slot = Slot::free((index as u8).wrapping_add(1));
         }
@@ -260,7 +260,8 @@ impl Queue {
         Ok(())
     }
 
-    /// Fills a descriptor that the device does not look at yet. Adds to the bytes that the device may write in its chain.
+    /// Fills a descriptor that the device does not look at yet. Adds to the bytes that the device may write in its
+    /// chain.
     fn describe(&mut self, index: u8, segment: &Segment, next: Option<u8>, writable: u32) -> u32 {
         let mut flags = DescriptorFlags::default();
         flags.set_next(next.is_some());

@@ -2,8 +2,8 @@
 //! the contiguous layout of a legacy device (section 2.7.2).
 //!
 //! Everything here is plain in and out: no value that the device writes is interpreted. Each access is volatile or
-//! atomic, for the device may write at any time, and each index is brought into the ring before use, so no value can
-//! lead outside.
+//! atomic, because the device may write at any time, and each index is brought into the ring before use, so no value
+//! can lead outside.
 
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU16, Ordering};
@@ -22,7 +22,7 @@ const fn available_offset(size: usize) -> usize {
     DESCRIPTOR_BYTES * size
 }
 
-/// Offset of the used ring: behind flags, index, entries and event of the available ring.
+/// Offset of the used ring: after flags, index, entries and event of the available ring.
 const fn used_offset(size: usize) -> usize {
     (available_offset(size) + 6 + 2 * size).next_multiple_of(USED_ALIGNMENT)
 }
@@ -50,7 +50,7 @@ impl Size {
         if size.is_power_of_two() && size <= SIZE_MAX { Ok(Size(size)) } else { Err(BadSize) }
     }
 
-    /// Place of a running index in a ring of this size, so always below it.
+    /// Position of a running index in a ring of this size, so always below it.
     fn entry(self, index: u16) -> usize {
         usize::from(index & (self.0 - 1))
     }
@@ -141,8 +141,8 @@ impl Rings {
             (u64::from(descriptor.length) | u64::from(descriptor.flags.0) << 32 | u64::from(descriptor.next) << 48)
                 .to_le(),
         ];
-        // SAFETY: the descriptor is in the table, for `Size::entry` is below the size; 16-byte entries of memory aligned to
-        // 4096 are aligned to 8.
+        // SAFETY: the descriptor is in the table, because `Size::entry` is below the size; 16-byte entries of memory
+        // aligned to 4096 are aligned to 8.
         unsafe { self.base.add(place).cast::<[u64; 2]>().write_volatile(words) };
     }
 
@@ -182,8 +182,8 @@ impl Rings {
     /// A used entry: the chain's first descriptor, and bytes written, as the device says.
     pub fn used_entry(&self, index: u16) -> (u32, u32) {
         let place = self.used_at + 4 + 8 * self.size.entry(index);
-        // SAFETY: the entry is in the used ring, for `Size::entry` is below the size; the ring is aligned to 4096, so an
-        // entry is aligned to 4.
+        // SAFETY: the entry is in the used ring, because `Size::entry` is below the size; the ring is aligned to 4096,
+        // so an entry is aligned to 4.
         let [id, length] = unsafe { self.base.add(place).cast::<[u32; 2]>().read_volatile() };
         (u32::from_le(id), u32::from_le(length))
     }

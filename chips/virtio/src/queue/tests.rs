@@ -250,7 +250,7 @@ fn one_in_flight() -> (Queue, Side, u32) {
     (queue, side, head)
 }
 
-/// The fault is reported once; then the queue is dead until it is set up anew.
+/// The fault is reported once; then the queue is dead until it is set up again.
 fn assert_faulty(mut queue: Queue, fault: QueueFault) {
     assert_eq!(queue.pop(), Some(Err(fault)));
     assert_eq!(queue.fault(), Some(fault));

@@ -1,7 +1,7 @@
 //! The two PCI transports behind one type: what a driver asks of either (section 4.1).
 //!
 //! A driver follows section 3.1.1: [`Transport::start_reset`], [`Transport::reset_progress`] until it is done,
-//! [`Transport::greet`], read features, [`Transport::accept`], set up the queues,
+//! [`Transport::announce_driver`], read features, [`Transport::accept`], set up the queues,
 //! [`Transport::run`].
 
 mod legacy;
@@ -30,7 +30,7 @@ register_bitfields![u8,
         DRIVER OFFSET(1) NUMBITS(1) [],
         /// The driver is ready: the device may use the queues.
         DRIVER_OK OFFSET(2) NUMBITS(1) [],
-        /// Features are agreed; read it back, for the device may refuse.
+        /// Features are agreed; read it back, because the device may refuse.
         FEATURES_OK OFFSET(3) NUMBITS(1) [],
         /// The device has met an error that only a reset ends.
         DEVICE_NEEDS_RESET OFFSET(6) NUMBITS(1) [],
@@ -59,7 +59,7 @@ const QUEUE_VECTOR: u16 = 1;
 /// processor's memory and of the fences that the queue has anyway. A device may refuse to work without them.
 const PLATFORM_FEATURES: u64 = 1 << 33 | 1 << 36;
 
-/// Most times that a configuration field is read before it counts as never at rest.
+/// Most times that a configuration field is read before it counts as never stable.
 const STABLE_READS: u32 = 16;
 
 /// Why the device cannot be driven. All but the first two are faults of the device, which stays off.
@@ -81,7 +81,7 @@ pub enum TransportError {
         /// The queue.
         queue: u16,
     },
-    /// The size of a queue is no power of two, or more than the static memory is for.
+    /// The size of a queue is not a power of two, or more than the static memory is for.
     BadQueueSize {
         /// The queue.
         queue: u16,
@@ -95,7 +95,7 @@ pub enum TransportError {
         /// The queue.
         queue: u16,
     },
-    /// A configuration field is missing, or never at rest.
+    /// A configuration field is missing, or never stable.
     BadConfiguration,
 }
 
@@ -217,7 +217,7 @@ impl<B: Bus> Transport<B> {
     }
 
     /// Agrees on features. What a modern device says of how it reaches memory is accepted beside them: see
-    /// [`PLATFORM_FEATURES`].
+    /// `PLATFORM_FEATURES`.
     ///
     /// # Errors
     /// [`TransportError::FeaturesRefused`].
@@ -301,13 +301,13 @@ impl<B: Bus> Transport<B> {
     /// device has no generation, so there two readings must agree.
     ///
     /// # Errors
-    /// [`TransportError::BadConfiguration`] where they are missing or never at rest.
-    pub fn at_rest<R: PartialEq>(
+    /// [`TransportError::BadConfiguration`] where they are missing or never stable.
+    pub fn read_stable<R: PartialEq>(
         &self,
         read: impl Fn(&Self) -> Result<R, TransportError>,
     ) -> Result<R, TransportError> {
         for _ in 0..STABLE_READS {
-            let (at_rest, value) = match &self.registers {
+            let (stable, value) = match &self.registers {
                 Registers::Modern(modern) => {
                     let before = modern.generation();
                     let value = read(self)?;
@@ -319,7 +319,7 @@ impl<B: Bus> Transport<B> {
                     (first == second, second)
                 }
             };
-            if at_rest {
+            if stable {
                 return Ok(value);
             }
         }

@@ -15,8 +15,8 @@ pub(super) struct Window {
 }
 
 registers! {
-    /// Common configuration structure (section 4.1.4.3). A 64-bit field is written as two halves, as section 4.1.3.1 has
-    /// it.
+    /// Common configuration structure (section 4.1.4.3). A 64-bit field is written as two halves, as section 4.1.3.1
+    /// has it.
     struct Common in Mmio {
         /// Which half of the offered features the next register shows.
         (0x00 => device_feature_select: WriteOnly<u32>),

@@ -71,7 +71,7 @@ struct Region {
 }
 
 #[derive(Clone, Copy)]
-enum Place {
+enum Location {
     Modern { common: Region, notify: Region, notify_multiplier: u32, isr: Region, configuration: Region },
     Legacy { port: u16, ports: u32 },
 }
@@ -80,12 +80,12 @@ enum Place {
 pub struct Probe<B: Bus = Hardware> {
     device: Device<B>,
     kind: Kind,
-    place: Place,
+    location: Location,
     msix: Option<Msix>,
 }
 
 impl<B: Bus> Probe<B> {
-    /// Looks at a PCI function; `None` where it is no device of virtio that is driven here. A transitional device is
+    /// Looks at a PCI function; `None` where it is not a virtio device that is driven here. A transitional device is
     /// used as a modern one where it can be.
     ///
     /// # Errors
@@ -104,8 +104,8 @@ impl<B: Bus> Probe<B> {
             0x1044 => (Kind::Entropy, false),
             _ => return Ok(None),
         };
-        let place = match modern(device, kind) {
-            Ok(place) => place,
+        let location = match modern(device, kind) {
+            Ok(location) => location,
             Err(_) if transitional && has_ports(device) => legacy(device)?,
             Err(error) => return Err(error),
         };
@@ -114,7 +114,7 @@ impl<B: Bus> Probe<B> {
             defmt::warn!("virtio: MSI-X table unusable: {}", error);
             None
         });
-        Ok(Some(Probe { device: *device, kind, place, msix }))
+        Ok(Some(Probe { device: *device, kind, location, msix }))
     }
 
     /// What kind of device it is.
@@ -151,8 +151,8 @@ impl<B: Bus> Probe<B> {
                 Some((msix, map(Region { address, length })?))
             }
         };
-        let registers = match self.place {
-            Place::Modern { common, notify, notify_multiplier, isr, configuration } => {
+        let registers = match self.location {
+            Location::Modern { common, notify, notify_multiplier, isr, configuration } => {
                 let (common, isr) = (map(common)?, map(isr)?);
                 let (notify, configuration) = (map(notify)?, map(configuration)?);
                 // SAFETY: the caller promises the mappings; sizes and alignment were checked by `modern`.
@@ -160,7 +160,7 @@ impl<B: Bus> Probe<B> {
                     Modern::new(bus, common.base, isr.base, notify, notify_multiplier, configuration)
                 })
             }
-            Place::Legacy { port, ports } => {
+            Location::Legacy { port, ports } => {
                 // SAFETY: the ports are the device's, by its base address register, and the caller owns the device.
                 Registers::Legacy(unsafe { Legacy::new(bus, port, ports) })
             }
@@ -181,7 +181,7 @@ impl<B: Bus> Probe<B> {
 
 /// Finds the regions of a modern device. Of several capabilities of a type, the first that can be used counts (section
 /// 4.1.4.1).
-fn modern<B: Bus>(device: &Device<B>, kind: Kind) -> Result<Place, ProbeError> {
+fn modern<B: Bus>(device: &Device<B>, kind: Kind) -> Result<Location, ProbeError> {
     let find = |wanted: u8, least: u64, alignment: u64| {
         let mut outcome = Err(ProbeError::NoRegisters);
         for entry in device.capabilities().filter(|entry| entry.id == VENDOR_SPECIFIC) {
@@ -207,7 +207,7 @@ fn modern<B: Bus>(device: &Device<B>, kind: Kind) -> Result<Place, ProbeError> {
         Err(error) => return Err(error),
     };
     let notify_multiplier = device.read(notify_capability + capability::NOTIFY_MULTIPLIER);
-    Ok(Place::Modern { common, notify, notify_multiplier, isr, configuration })
+    Ok(Location::Modern { common, notify, notify_multiplier, isr, configuration })
 }
 
 /// The memory that a virtio capability names; `None` where it is not in a memory BAR.
@@ -226,9 +226,9 @@ fn has_ports<B: Bus>(device: &Device<B>) -> bool {
     matches!(device.bar(0), Ok(Bar::Io { .. }))
 }
 
-fn legacy<B: Bus>(device: &Device<B>) -> Result<Place, ProbeError> {
+fn legacy<B: Bus>(device: &Device<B>) -> Result<Location, ProbeError> {
     match device.bar(0) {
-        Ok(Bar::Io { port, size }) if size >= PORTS_MIN => Ok(Place::Legacy { port, ports: size }),
+        Ok(Bar::Io { port, size }) if size >= PORTS_MIN => Ok(Location::Legacy { port, ports: size }),
         _ => Err(ProbeError::NoRegisters),
     }
 }

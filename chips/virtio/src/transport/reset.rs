@@ -16,8 +16,8 @@ pub enum ResetProgress {
 }
 
 impl<B: Bus> Transport<B> {
-    /// Tells the device to reset itself (section 4.1.4.3.2); [`Transport::reset_progress`] says when it has. One that was
-    /// pulled out and put back, or was reset by something else, is told first where it answers.
+    /// Tells the device to reset itself (section 4.1.4.3.2); [`Transport::reset_progress`] says when it has. One that
+    /// was pulled out and put back, or was reset by something else, is told first where it answers.
     pub fn start_reset(&self) {
         if self.device.is_present() {
             self.device.restore_bars(&self.bars);
@@ -25,7 +25,8 @@ impl<B: Bus> Transport<B> {
         }
     }
 
-    /// Looks once whether the device has finished its reset. Until it has, it may still use the memory that it was given.
+    /// Looks once whether the device has finished its reset. Until it has, it may still use the memory that it was
+    /// given.
     pub fn reset_progress(&self) -> ResetProgress {
         match self.status() {
             0 if self.device.is_present() => ResetProgress::Done,
@@ -34,7 +35,7 @@ impl<B: Bus> Transport<B> {
         }
     }
 
-    /// Keeps the device from memory and from interrupting, until [`Transport::greet`].
+    /// Keeps the device from memory and from interrupting, until [`Transport::announce_driver`].
     pub fn cut_off(&self) {
         self.device.set_bus_master(false);
         self.device.set_interrupt_pin_enabled(false);
@@ -44,7 +45,7 @@ impl<B: Bus> Transport<B> {
     ///
     /// # Errors
     /// [`TransportError::VectorRefused`].
-    pub fn greet(&self) -> Result<(), TransportError> {
+    pub fn announce_driver(&self) -> Result<(), TransportError> {
         match self.interrupts {
             Interrupts::Messages if !self.set_messages() => return Err(TransportError::VectorRefused),
             Interrupts::Pin => self.device.set_interrupt_pin_enabled(true),

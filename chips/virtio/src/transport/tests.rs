@@ -13,7 +13,7 @@ const MESSAGES: Messages = Messages {
 fn begin(transport: &Transport<&'static Fake>) -> Result<(), TransportError> {
     transport.start_reset();
     match transport.reset_progress() {
-        ResetProgress::Done => transport.greet(),
+        ResetProgress::Done => transport.announce_driver(),
         ResetProgress::Pending => Err(TransportError::ResetTimeout),
         ResetProgress::Gone => Err(TransportError::Gone),
     }
@@ -195,10 +195,10 @@ fn configuration_is_read_again_while_it_changes() {
     let fake = Fake::new(0x1041, true, false);
     let transport = fake.transport();
     fake.state().restless = 4;
-    assert_eq!(transport.at_rest(|transport| transport.configuration::<u8>(0)), Ok(0));
+    assert_eq!(transport.read_stable(|transport| transport.configuration::<u8>(0)), Ok(0));
     assert_eq!(fake.state().configuration_reads.len(), 3);
     fake.state().restless = u32::MAX;
-    let never = transport.at_rest(|transport| transport.configuration::<u8>(0));
+    let never = transport.read_stable(|transport| transport.configuration::<u8>(0));
     assert_eq!(never, Err(TransportError::BadConfiguration));
     assert_eq!(transport.configuration::<u16>(0xfff), Err(TransportError::BadConfiguration));
     assert_eq!(transport.configuration::<u16>(0x1000), Err(TransportError::BadConfiguration));

@@ -1,4 +1,5 @@
-//! Entropy for the network's secrets: RDSEED or RDRAND where there is one, the jitter of timing, and what the board adds.
+//! Entropy for the network's secrets: RDSEED or RDRAND where there is one, the jitter of timing, and what the board
+//! adds.
 //!
 //! All samples go through SHA-256, so a weak or hostile source cannot make the seed worse than the others leave it.
 //! [`gather`] takes what is there at once; [`Seeding`] waits for what takes time, but not for long.
@@ -51,7 +52,7 @@ pub fn gather(features: &Features, extra: &[&[u8]]) -> Gathered {
     Gathered { digest: pool.finalize().into(), processor: variety.is_plausible() }
 }
 
-/// Whether a generator gives what could be chance: some have been seen that answer all ones for ever, and say that it is
+/// Whether a generator gives what could be chance: some have been seen that answer all ones forever, and say that it is
 /// valid.
 #[derive(Default)]
 struct Variety {

@@ -4,7 +4,7 @@
 //! has answered or failed, or its time is up. Until then the network is not started.
 //!
 //! What is kept in the flash is renewed before anything is drawn from it, so no two boots use the same, were one to end
-//! in a power cut right behind the other; and it is never the seed itself, nor can the seed be told from it.
+//! in a power cut right after the other; and it is never the seed itself, and the seed cannot be derived from it.
 
 use super::Gathered;
 use sha2::{Digest, Sha256};
@@ -90,8 +90,8 @@ impl Seeding {
         self.generator = Source::Failed;
     }
 
-    /// The flash has given the seed that was kept in it. Gives the one that is to be kept instead; only once it is there,
-    /// which [`Seeding::renewed`] says, the old one counts.
+    /// The flash has given the seed that was kept in it. Gives the one that is to be kept instead; only once it is
+    /// there, which [`Seeding::renewed`] says, the old one counts.
     pub fn add_stored(&mut self, old: &[u8]) -> [u8; STORED_BYTES] {
         self.pool = self.derive("stored", old);
         self.derive("to be stored", &[])

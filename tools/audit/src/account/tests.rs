@@ -2,7 +2,7 @@
 
 use super::*;
 use slopos_elf::image::{Segment, Symbol};
-use slopos_elf::types::{Field, Static, Type};
+use slopos_elf::types::{Field, Static, Type, Variant};
 use slopos_manifest::parse;
 use std::path::Path;
 
@@ -86,12 +86,14 @@ fn made(sockets: u64, receive: u64) -> Maker {
     let byte = maker.kind("u8", 1, Shape::Number);
     let page = maker.array(byte, 4096);
     maker.section(".process.web", &[("qemu_q35::process_0::RAM", page), ("qemu_q35::process_0::STACK", page)]);
-    let assembler = maker.kind("slopos_net::tcp::assembler::Assembler", 20, Shape::Number);
+    let assembler = maker.kind("slopos_net::tcp::receiver::assembler::Assembler", 20, Shape::Number);
     let timers = maker.kind("slopos_net::tcp::timers::Timers", 10, Shape::Number);
     let instant = maker.kind("slopos_kernel::time::Instant", 8, Shape::Number);
     let field = |name: &str, kind, offset| Field { name: name.into(), kind, offset };
-    let fields =
-        vec![field("assembler", assembler, 0), field("timers", timers, 20), field("time_wait_since", instant, 30)];
+    let time_wait = maker.kind("TimeWait", 16, Shape::Structure(vec![field("since", instant, 8)]));
+    let variants = vec![Variant { value: Some(9), field: field("TimeWait", time_wait, 0) }];
+    let life = maker.kind("Life", 16, Shape::Variants { tag: None, variants });
+    let fields = vec![field("assembler", assembler, 0), field("timers", timers, 20), field("life", life, 32)];
     let socket = maker.kind("Socket", 100, Shape::Structure(fields));
     let control = maker.array(socket, sockets);
     let control = maker.cell(control);

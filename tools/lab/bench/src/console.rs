@@ -1,6 +1,7 @@
 //! What a guest says on its console, and when: the first byte of a response, and webget's lines.
 
 use anyhow::{Context, Result, anyhow};
+use slopos_lab::report::value;
 use std::time::{Duration, Instant};
 
 /// What webget's last line says.
@@ -19,12 +20,7 @@ pub struct Done {
 impl Done {
     /// Reads the line behind `webget: done `.
     fn parse(words: &str) -> Option<Done> {
-        let figure = |name: &str| {
-            words
-                .split_whitespace()
-                .filter_map(|word| word.split_once('='))
-                .find_map(|(key, value)| (key == name).then_some(value))
-        };
+        let figure = |name| value(words, name);
         Some(Done {
             status: figure("status")?.parse().ok()?,
             count: figure("count")?.parse().ok()?,
@@ -36,7 +32,7 @@ impl Done {
 
 /// Listens to a console. It believes no clock but the host's.
 #[derive(Debug, Default)]
-pub struct Console {
+pub struct Listener {
     line: Vec<u8>,
     /// When the status line of the first response was there.
     pub first_byte: Option<Instant>,
@@ -44,7 +40,7 @@ pub struct Console {
     done: Option<(Instant, Done)>,
 }
 
-impl Console {
+impl Listener {
     /// Takes what came.
     pub fn hear(&mut self, bytes: &[u8], now: Instant) {
         for &byte in bytes {
@@ -102,7 +98,7 @@ mod tests {
                     webget: done status=200 count=2 bytes=2048 seconds=0.250\nguest: status 0\n";
         for size in 1..text.len() {
             let begin = Instant::now();
-            let mut console = Console::default();
+            let mut console = Listener::default();
             let mut now = begin;
             for piece in text.as_bytes().chunks(size) {
                 now += Duration::from_millis(1);
@@ -120,13 +116,13 @@ mod tests {
     #[test]
     fn a_guest_that_says_too_little_is_told() {
         let now = Instant::now();
-        let mut console = Console::default();
+        let mut console = Listener::default();
         console.hear(b"webget: done status=200 count=1 bytes=1 seconds=1.0\n", now);
         assert!(console.result().is_err(), "never began");
         console.hear(b"webget: GET x\n", now);
         assert!(console.result().is_ok());
         assert!(console.boot(now).is_err());
-        let mut console = Console::default();
+        let mut console = Listener::default();
         console.hear(b"webget: GET x\nwebget: done status=200 count=1\n\xff\xfe\n", now);
         assert!(console.result().is_err(), "no figures");
     }

@@ -1,6 +1,6 @@
 //! The guests, and one run of one of them: boot, fetch, end.
 
-use crate::console::{Console, Done};
+use crate::console::{Done, Listener};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use slopos_run::{Accelerator, Builder, Event, Machine, Outcome, Verdict, verdict};
@@ -114,14 +114,14 @@ impl Bench<'_> {
     /// # Errors
     /// It did not boot, or did not receive what it had to.
     pub fn run(&self) -> Result<Run> {
-        let mut console = Console::default();
+        let mut console = Listener::default();
         let outcome = self.machine().run_with(|event| {
             if let Event::Console(bytes) = event {
                 console.hear(bytes, Instant::now());
             }
             Ok(())
         })?;
-        self.judge(&outcome, &console).with_context(|| last_words(self.guest, &outcome))
+        self.check(&outcome, &console).with_context(|| last_words(self.guest, &outcome))
     }
 
     fn machine(&self) -> Builder {
@@ -142,7 +142,7 @@ impl Bench<'_> {
         machine.netdev(self.netdev.clone()).memory(memory).accelerator(Accelerator::Tcg).timeout(limit)
     }
 
-    fn judge(&self, outcome: &Outcome, console: &Console) -> Result<Run> {
+    fn check(&self, outcome: &Outcome, console: &Listener) -> Result<Run> {
         let well = match self.guest {
             Guest::Slopos => verdict(outcome.code) == Verdict::Exit(0),
             // It switches the machine off, which says nothing of how it went.
@@ -190,21 +190,21 @@ mod tests {
     fn a_run_counts_only_where_all_was_received() {
         let images = Images { board: "b".into(), linux: "l".into() };
         let job = Job { url: "http://10.0.2.2/".to_owned(), count: 2, length: 10 };
-        let judge = |guest, code, bytes: u32, text: &str| {
+        let check = |guest, code, bytes: u32, text: &str| {
             let bench = Bench { images: &images, guest, netdev: "user".to_owned(), job: &job, memory: None };
             let said = format!(
                 "webget: GET x\nHTTP/1.1 200 OK\nwebget: done status=200 count=2 bytes={bytes} seconds=0.5\n{text}\n"
             );
-            let mut console = Console::default();
+            let mut console = Listener::default();
             console.hear(said.as_bytes(), Instant::now());
-            bench.judge(&outcome(code, &said), &console)
+            bench.check(&outcome(code, &said), &console)
         };
-        assert_eq!(judge(Guest::Slopos, 33, 20, "").expect("well").done.bytes, 20);
-        assert!(judge(Guest::Slopos, 0, 20, "").is_err(), "nothing booted");
-        assert!(judge(Guest::Slopos, 33, 19, "").is_err(), "a byte is missing");
-        assert!(judge(Guest::Linux, 0, 20, "guest: status 0").is_ok());
-        assert!(judge(Guest::Linux, 0, 20, "guest: status 1").is_err());
-        assert!(judge(Guest::LinuxOffloads, 124, 20, "guest: status 0").is_err(), "it did not end");
+        assert_eq!(check(Guest::Slopos, 33, 20, "").expect("well").done.bytes, 20);
+        assert!(check(Guest::Slopos, 0, 20, "").is_err(), "nothing booted");
+        assert!(check(Guest::Slopos, 33, 19, "").is_err(), "a byte is missing");
+        assert!(check(Guest::Linux, 0, 20, "guest: status 0").is_ok());
+        assert!(check(Guest::Linux, 0, 20, "guest: status 1").is_err());
+        assert!(check(Guest::LinuxOffloads, 124, 20, "guest: status 0").is_err(), "it did not end");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 pub mod console;
 pub mod guest;
-pub mod lab;
+pub mod links;
 pub mod load;
 pub mod measure;
 pub mod memory;

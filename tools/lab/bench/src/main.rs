@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 use slopos_bench::guest::Images;
-use slopos_bench::lab::Lab;
+use slopos_bench::links::Links;
 use slopos_bench::measure::{MEASURES, Measure};
 use slopos_bench::plot;
 use slopos_bench::report::{self, Row, Setting, Verdict};
@@ -92,10 +92,10 @@ fn bench(arguments: &Arguments) -> Result<bool> {
         offloads: arguments.with_offloads,
     };
     let setting = setting(arguments)?;
-    let lab = Lab::new()?;
+    let links = Links::new()?;
     let mut rows = Vec::new();
     for measure in measures {
-        let row = Row::new(measure, series::run(measure, &lab, &settings));
+        let row = Row::new(measure, series::run(measure, &links, &settings));
         match (row.verdict, &row.reason) {
             (Verdict::Skipped, Some(reason)) => eprintln!("SKIPPED: {}: {reason}", measure.name),
             (Verdict::Failed, Some(reason)) => eprintln!("bench: {}: {reason}", measure.name),

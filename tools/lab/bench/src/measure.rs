@@ -1,7 +1,7 @@
 //! What is measured: the list, each with its link, its work and the bar that it is held against.
 
 use crate::guest::Run;
-use crate::lab::Wire;
+use crate::links::Wire;
 use std::fmt;
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! The least memory with which a guest boots and fetches, by bisection.
 
 use crate::guest::Guest;
-use crate::lab::Lab;
+use crate::links::Links;
 use crate::measure::Measure;
 use crate::series::{Figures, Sample, Settings};
 use anyhow::{Context, Result, bail};
@@ -19,9 +19,9 @@ fn enough(guest: Guest) -> u32 {
 ///
 /// # Errors
 /// A guest does not boot with what it has elsewhere.
-pub fn run(measure: &Measure, lab: &Lab, settings: &Settings) -> Result<Vec<Figures>> {
-    let job = lab.job(measure.wire, measure.length, measure.count)?;
-    let site = lab.site(measure.wire, measure.congestion_control)?;
+pub fn run(measure: &Measure, links: &Links, settings: &Settings) -> Result<Vec<Figures>> {
+    let job = links.job(measure.wire, measure.length, measure.count)?;
+    let site = links.site(measure.wire, measure.congestion_control)?;
     let mut all = Vec::new();
     for guest in settings.guests() {
         let size = least(1, enough(*guest), |size| {

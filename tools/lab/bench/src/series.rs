@@ -1,7 +1,7 @@
 //! A measure's runs: a warm-up of each guest, then the guests in turns, each run watched for disturbance.
 
 use crate::guest::{Guest, Images};
-use crate::lab::Lab;
+use crate::links::Links;
 use crate::load::{Load, Meter, undisturbed};
 use crate::measure::{Measure, Quantity};
 use crate::memory;
@@ -79,13 +79,13 @@ pub enum Outcome {
 ///
 /// # Errors
 /// A guest does not boot, or does not receive what it has to.
-pub fn run(measure: &Measure, lab: &Lab, settings: &Settings) -> Result<Outcome> {
+pub fn run(measure: &Measure, links: &Links, settings: &Settings) -> Result<Outcome> {
     // Tried here, so that what this machine cannot do is told from what fails.
-    if let Err(why) = lab.site(measure.wire, measure.congestion_control) {
+    if let Err(why) = links.site(measure.wire, measure.congestion_control) {
         return Ok(Outcome::Skipped(format!("{why:#}")));
     }
     if measure.quantity == Quantity::Memory {
-        return memory::run(measure, lab, settings).map(Outcome::Measured);
+        return memory::run(measure, links, settings).map(Outcome::Measured);
     }
     let guests = settings.guests();
     let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); guests.len()];
@@ -93,7 +93,7 @@ pub fn run(measure: &Measure, lab: &Lab, settings: &Settings) -> Result<Outcome>
     for round in 0..=runs {
         for (guest, samples) in guests.iter().zip(&mut samples) {
             // The same round loses by the same seed, whoever's turn it is. The warm-up is round 0.
-            let sample = match once(measure, lab, settings, *guest, round)? {
+            let sample = match once(measure, links, settings, *guest, round)? {
                 Ok(sample) => sample,
                 // A warm-up may be disturbed.
                 Err(_) if round == 0 => continue,
@@ -115,14 +115,14 @@ pub fn run(measure: &Measure, lab: &Lab, settings: &Settings) -> Result<Outcome>
 /// One run, tried again while other work disturbs it. The inner error says what disturbed the last one.
 fn once(
     measure: &Measure,
-    lab: &Lab,
+    links: &Links,
     settings: &Settings,
     guest: Guest,
     round: u32,
 ) -> Result<std::result::Result<Sample, String>> {
-    let job = lab.job(measure.wire, measure.length, measure.count)?;
+    let job = links.job(measure.wire, measure.length, measure.count)?;
     let run = || {
-        let site = lab.site(measure.wire, measure.congestion_control)?;
+        let site = links.site(measure.wire, measure.congestion_control)?;
         let meter = Meter::start(&site.pids())?;
         let passed = site.run(&settings.images, guest, &job, u64::from(round), None)?;
         let load = meter.finish()?;

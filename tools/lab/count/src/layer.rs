@@ -78,7 +78,7 @@ impl Layer {
 }
 
 /// What each name begins with; the longer ones of two that fit come first.
-const RULES: [(&str, Layer); 54] = [
+const RULES: [(&str, Layer); 55] = [
     ("slopos_memory::", Layer::Copy),
     ("memcpy", Layer::Copy),
     ("memmove", Layer::Copy),
@@ -99,6 +99,7 @@ const RULES: [(&str, Layer); 54] = [
     ("slopos_q35::pci::enumerate", Layer::Boot),
     ("slopos_q35::pit::", Layer::Boot),
     ("slopos_q35::", Layer::Driver),
+    ("slopos_registers::", Layer::Driver),
     ("slopos_x86_64::control::wait_for_interrupt", Layer::Idle),
     ("slopos_x86_64::control::sanitise_user_flags", Layer::SystemCalls),
     ("slopos_x86_64::trap::hardware::note", Layer::Loop),
@@ -138,7 +139,7 @@ const RULES: [(&str, Layer); 54] = [
 
 /// What works for whoever uses it, as the language's own library does: it decides only where nobody else is named.
 const SHARED: [&str; 4] =
-    ["slopos_q35::register::", "slopos_kernel::time::", "slopos_kernel::grant::", "slopos_kernel::process::"];
+    ["slopos_registers::", "slopos_kernel::time::", "slopos_kernel::grant::", "slopos_kernel::process::"];
 
 /// Whose work everything within them is, but copying and logging: the flash's driver and the boot use the clock, the
 /// queues and the page tables that others use too. The loop ends the search, for it may be part of the boot's function.
@@ -207,7 +208,7 @@ mod tests {
         let add = "<slopos_kernel::time::Instant as core::ops::arith::Add>::add";
         assert_eq!(layer(&[add, "slopos_net::tcp::timers::Timers::earliest"]).0, Layer::Tcp);
         assert_eq!(layer(&[add]), (Layer::Loop, Some(add.to_owned())));
-        let port = "<slopos_q35::register::Hardware as slopos_q35::register::Bus>::port_write";
+        let port = "<slopos_registers::Hardware as slopos_registers::Bus>::port_write";
         assert_eq!(layer(&[port, "slopos_q35::uart::Uart<B>::write", "qemu_q35::board::Board::run"]).0, Layer::Console);
         // The boot's use of what others use is the boot's, but the loop within its function is not.
         assert_eq!(layer(&["slopos_x86_64::paging::PageTable::set", "kernel_main"]).0, Layer::Boot);

@@ -30,7 +30,7 @@ const REQUESTS: [usize; 2] = [10, 210];
 /// What shows what is held when the last connection is closed on both sides.
 const AFTERWARDS: &str = "; sleep 1; grants; ps; net";
 /// How long the server's last segment may take, while the board sleeps in what follows.
-const FAREWELL: Duration = Duration::from_millis(300);
+const LAST_SEGMENT: Duration = Duration::from_millis(300);
 /// The requests at either end of a long run.
 const HUNDRED: usize = 100;
 /// The same against a server on the host, which varies, so that it takes more of them.
@@ -271,7 +271,7 @@ impl Counter {
                 script::serve(&mut lab, pages.iter().copied());
                 if !more.is_empty() {
                     // The last acknowledgement leaves when the board waits.
-                    lab.during(FAREWELL);
+                    lab.during(LAST_SEGMENT);
                 }
             });
             let counted = self.board.0.run(&commands, peer)?;

@@ -66,6 +66,5 @@ fn respond(lab: &mut Lab, server: &mut Server, response: &[u8]) {
     while !(server.finished && server.acknowledged == server.next) {
         server.take(lab, SOON);
     }
-    let last = server.segment();
-    server.send(lab, last);
+    server.send(lab, server.segment());
 }

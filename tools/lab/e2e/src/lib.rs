@@ -1,5 +1,7 @@
 //! What the end-to-end tests share: the built boards, and what a fetch came to.
 //!
+//! What is not as a test wants it panics, with all that the board has said.
+//!
 //! The tests in `tests/` boot the images that `./just build` has left in build/, each test a board of its own.
 #![forbid(unsafe_code)]
 
@@ -15,9 +17,6 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(240);
 
 /// The file in build/ that `./just build` makes.
-///
-/// # Panics
-/// It is not there yet.
 pub fn built(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../build").join(name);
     assert!(path.is_file(), "{} is missing; run ./just build first, for each manifest of the board", path.display());
@@ -49,9 +48,6 @@ fn machine(name: &str) -> Builder {
 }
 
 /// Boots the board and waits for its end.
-///
-/// # Panics
-/// QEMU cannot be started.
 pub fn run(board: Builder) -> Report {
     match board.run() {
         Ok(outcome) => Report { outcome },
@@ -64,9 +60,6 @@ pub type Step<'a> = (&'a str, Box<dyn FnOnce() + 'a>);
 
 /// Boots the board and waits for its end. Each step is taken once the console has said its text, behind what the step
 /// before waited for.
-///
-/// # Panics
-/// QEMU cannot be started.
 pub fn run_with_steps(board: Builder, steps: Vec<Step<'_>>) -> Report {
     let mut steps = VecDeque::from(steps);
     let mut said = Vec::new();
@@ -95,10 +88,19 @@ pub fn run_with_steps(board: Builder, steps: Vec<Step<'_>>) -> Report {
     }
 }
 
+/// Runs a board while `work` goes on beside it, in a thread of its own.
+pub fn run_beside(work: impl FnOnce() -> anyhow::Result<()> + Send, board: impl FnOnce() -> Report) -> Report {
+    std::thread::scope(|scope| {
+        let beside = scope.spawn(|| work().unwrap_or_else(|why| panic!("{why:#}")));
+        let report = board();
+        if let Err(why) = beside.join() {
+            panic!("beside the board: {why:?}\n{}", report.all());
+        }
+        report
+    })
+}
+
 /// Boots the board, has it run `webget ARGUMENTS`, and waits for its end.
-///
-/// # Panics
-/// QEMU cannot be started.
 pub fn fetch(board: Builder, arguments: &str) -> Report {
     run(board.append(format!("webget {arguments}; exit")))
 }
@@ -111,9 +113,6 @@ pub struct Report {
 
 impl Report {
     /// Checks that the board exited, and with this status of its last command.
-    ///
-    /// # Panics
-    /// It did not.
     #[track_caller]
     pub fn exits(&self, status: u8) -> &Report {
         let found = verdict(self.outcome.code);
@@ -122,9 +121,6 @@ impl Report {
     }
 
     /// Checks that the kernel's log has a line that begins with this text.
-    ///
-    /// # Panics
-    /// It has none.
     #[track_caller]
     pub fn logs(&self, text: &str) -> &Report {
         let found = self.outcome.log.iter().any(|line| line.starts_with(text));
@@ -133,9 +129,6 @@ impl Report {
     }
 
     /// Checks that the console has this text.
-    ///
-    /// # Panics
-    /// It has not.
     #[track_caller]
     pub fn shows(&self, text: &str) -> &Report {
         assert!(self.outcome.console.contains(text), "the console lacks {text:?}\n{}", self.all());
@@ -143,9 +136,6 @@ impl Report {
     }
 
     /// Checks that neither the log nor the console has this text.
-    ///
-    /// # Panics
-    /// One has.
     #[track_caller]
     pub fn lacks(&self, text: &str) -> &Report {
         assert!(!self.outcome.says(text), "{text:?} should not be there\n{}", self.all());
@@ -153,9 +143,6 @@ impl Report {
     }
 
     /// The figures of a process in the last output of the command `grants`.
-    ///
-    /// # Panics
-    /// There are none.
     #[track_caller]
     pub fn grant(&self, process: &str) -> Grant {
         let start = format!("{process} bytes=");
@@ -178,9 +165,6 @@ pub struct Grant(HashMap<String, String>);
 
 impl Grant {
     /// A figure; of `sockets=1/4` the 1, those in use.
-    ///
-    /// # Panics
-    /// There is none of this name.
     #[track_caller]
     pub fn figure(&self, name: &str) -> u64 {
         let figure = self.0.get(name).and_then(|figure| figure.split('/').next()?.parse().ok());

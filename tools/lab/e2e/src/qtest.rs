@@ -2,6 +2,8 @@
 //! and physical memory as if the processor had made them. So a test can move a device's registers, switch it off, or
 //! send an interrupt message.
 //!
+//! What reads and writes fails where QEMU has ended, or does not understand.
+//!
 //! A read or write lands between two instructions of the board, which goes on: what the test reads first may have
 //! changed when it writes.
 
@@ -14,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How long QEMU may take to open a socket, or to answer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(60);
 /// Port of CONFIG_ADDRESS (PCI Local Bus 3.0, section 3.2.2.3.2).
 const CONFIG_ADDRESS: u16 = 0xcf8;
 /// First port of CONFIG_DATA.
@@ -27,11 +29,11 @@ const MESSAGES: u64 = 0xfee0_0000;
 /// # Errors
 /// It is not there in time.
 pub(crate) fn connect(socket: &Path) -> Result<UnixStream> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + LIMIT;
     loop {
         match UnixStream::connect(socket) {
             Ok(stream) => {
-                stream.set_read_timeout(Some(PATIENCE)).context("a socket of QEMU's")?;
+                stream.set_read_timeout(Some(LIMIT)).context("a socket of QEMU's")?;
                 return Ok(stream);
             }
             Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(5)),
@@ -101,41 +103,26 @@ impl Qtest {
     }
 
     /// Reads 32 bits from a port.
-    ///
-    /// # Errors
-    /// QEMU has ended, or does not understand.
     pub fn port(&mut self, port: u16) -> Result<u32> {
         Ok(self.number(&format!("inl {port:#x}"))? as u32)
     }
 
     /// Writes 32 bits to a port.
-    ///
-    /// # Errors
-    /// As for [`Qtest::port`].
     pub fn set_port(&mut self, port: u16, value: u32) -> Result<()> {
         self.command(&format!("outl {port:#x} {value:#x}")).map(drop)
     }
 
     /// Reads 32 bits at a physical address.
-    ///
-    /// # Errors
-    /// As for [`Qtest::port`].
     pub fn word(&mut self, address: u64) -> Result<u32> {
         Ok(self.number(&format!("readl {address:#x}"))? as u32)
     }
 
     /// Writes 32 bits at a physical address.
-    ///
-    /// # Errors
-    /// As for [`Qtest::port`].
     pub fn set_word(&mut self, address: u64, value: u32) -> Result<()> {
         self.command(&format!("writel {address:#x} {value:#x}")).map(drop)
     }
 
     /// Reads memory, or what stands there, at a physical address.
-    ///
-    /// # Errors
-    /// As for [`Qtest::port`].
     pub fn memory(&mut self, address: u64, length: usize) -> Result<Vec<u8>> {
         let answer = self.command(&format!("read {address:#x} {length:#x}"))?;
         let digits = answer.strip_prefix("0x").unwrap_or(&answer).as_bytes();
@@ -145,27 +132,18 @@ impl Qtest {
     }
 
     /// Sends an interrupt message to the processor: the vector, and in the bits above it how it is delivered.
-    ///
-    /// # Errors
-    /// As for [`Qtest::port`].
     pub fn message(&mut self, data: u32) -> Result<()> {
         self.set_word(MESSAGES, data)
     }
 
     /// Reads 32 bits of a function's configuration space, at an offset that is a multiple of 4. By the ports, which
     /// the kernel does not use where there is memory-mapped configuration space.
-    ///
-    /// # Errors
-    /// As for [`Qtest::port`].
     pub fn configuration(&mut self, function: Function, offset: u8) -> Result<u32> {
         self.select(function, offset)?;
         self.port(CONFIG_DATA)
     }
 
     /// Writes 32 bits of a function's configuration space.
-    ///
-    /// # Errors
-    /// As for [`Qtest::port`].
     pub fn set_configuration(&mut self, function: Function, offset: u8, value: u32) -> Result<()> {
         self.select(function, offset)?;
         self.set_port(CONFIG_DATA, value)
@@ -179,7 +157,7 @@ impl Qtest {
     /// The first function of this vendor and one of these devices, on buses 0 and 1.
     ///
     /// # Errors
-    /// As for [`Qtest::port`], or there is none.
+    /// There is none.
     pub fn find(&mut self, vendor: u16, devices: &[u16]) -> Result<Function> {
         for bus in 0..2 {
             for slot in 0..32 {

@@ -1,5 +1,6 @@
 //! A network device that falls silent while the board runs: it reads as ones, or is told otherwise by somebody else.
 
+use anyhow::Context;
 use slopos_e2e::qtest::{Function, Qtest};
 use slopos_e2e::{Report, board, qtest, run_with_steps};
 use slopos_lab::servers::{Answer, answering, response};
@@ -16,32 +17,19 @@ const NETWORK: [u16; 2] = [0x1000, 0x1041];
 /// QEMU's PCI Express root port.
 const ROOT_PORT: (u16, u16) = (0x1b36, 0x000c);
 
-/// What comes out of a thread that works beside a board.
-fn checked<T>(result: anyhow::Result<T>) -> T {
-    result.unwrap_or_else(|why| panic!("{why:#}"))
-}
-
 /// Boots a board that carries out `commands`, and does `work` beside it once it has its lease and says "no such".
 fn run_beside(board: Builder, commands: &str, work: impl FnOnce(&mut Qtest) -> anyhow::Result<()> + Send) -> Report {
     let folder = tempfile::tempdir().expect("a folder");
     let socket = qtest::Socket::new(folder.path());
     let board = socket.open(board.append(format!("begin; {commands}")));
-    std::thread::scope(|scope| {
-        let (begin, begun) = channel();
-        let beside = scope.spawn(move || {
-            let mut registers = checked(socket.connect());
-            begun.recv().expect("the board begins");
-            checked(work(&mut registers));
-        });
-        let report = run_with_steps(
-            board,
-            vec![("begin: no such command", Box::new(move || begin.send(()).expect("somebody waits")))],
-        );
-        if let Err(why) = beside.join() {
-            panic!("beside the board: {why:?}\n{}", report.all());
-        }
-        report
-    })
+    let (begin, begun) = channel();
+    let work = move || {
+        let mut registers = socket.connect()?;
+        begun.recv().context("the board begins")?;
+        work(&mut registers)
+    };
+    let step = Box::new(move || begin.send(()).expect("somebody waits"));
+    slopos_e2e::run_beside(work, || run_with_steps(board, vec![("begin: no such command", step)]))
 }
 
 /// Changes bits of a function's command register.

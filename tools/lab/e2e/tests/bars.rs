@@ -1,7 +1,7 @@
 //! Devices whose base address registers point where they must not: moved between the firmware and the kernel.
 
 use slopos_e2e::qtest::{Function, Qtest};
-use slopos_e2e::{Report, board, built, gdb, qtest, run};
+use slopos_e2e::{Report, board, built, gdb, qtest, run, run_beside};
 use slopos_run::{Builder, Transport};
 use std::fmt::Debug;
 
@@ -13,11 +13,6 @@ const MESSAGES: u8 = 1;
 /// The devices' identities, transitional and modern.
 const NETWORK: [u16; 2] = [0x1000, 0x1041];
 const BLOCK: [u16; 2] = [0x1001, 0x1042];
-
-/// What comes out of a thread that works beside a board.
-fn checked<T>(result: anyhow::Result<T>) -> T {
-    result.unwrap_or_else(|why| panic!("{why:#}"))
-}
 
 /// Physical address of the kernel's 32-bit entry, as its ELF says.
 fn entry() -> u64 {
@@ -34,21 +29,15 @@ fn run_changed<T: Debug + Send>(
     let folder = tempfile::tempdir().expect("a folder");
     let (registers, debugger) = (qtest::Socket::new(folder.path()), gdb::Socket::new(folder.path()));
     let board = debugger.open(registers.open(board));
-    std::thread::scope(|scope| {
-        let beside = scope.spawn(|| {
-            let mut stub = checked(debugger.connect());
-            let mut board = checked(registers.connect());
-            checked(stub.run_to(entry()));
-            let changed = checked(change(&mut board));
-            checked(stub.leave());
-            checked(look(&mut board, changed));
-        });
-        let report = run(board);
-        if let Err(why) = beside.join() {
-            panic!("beside the board: {why:?}\n{}", report.all());
-        }
-        report
-    })
+    let work = || {
+        let mut stub = debugger.connect()?;
+        let mut board = registers.connect()?;
+        stub.run_to(entry())?;
+        let changed = change(&mut board)?;
+        stub.leave()?;
+        look(&mut board, changed)
+    };
+    run_beside(work, || run(board))
 }
 
 fn set_bar(board: &mut Qtest, device: Function, bar: u8, address: u64, wide: bool) -> anyhow::Result<()> {

@@ -1,16 +1,14 @@
 //! Network devices that are not the usual one.
 
 use slopos_e2e::{board, fetch};
-use slopos_lab::files;
 use slopos_lab::servers::programs::Python;
 use slopos_run::{Builder, Transport};
 
 /// Fetches a mebibyte with this board and compares the hashes.
 #[track_caller]
 fn fetches(board: Builder) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let sha256 = files::write(&folder.path().join("file"), 1 << 20);
-    let server = Python::serve(folder.path());
+    let server = Python::new();
+    let sha256 = server.file("file", 1 << 20);
     let report = fetch(board, &format!("--sha256 {}", server.url("file")));
     report.exits(0).shows(&format!("{sha256}  1048576"));
     assert!(report.outcome.qemu.is_empty(), "{}", report.all());

@@ -9,9 +9,8 @@ use slopos_run::Transport;
 /// Fetches a file of this length from Python's server and compares the hashes.
 #[track_caller]
 fn arrives_whole(length: usize) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let sha256 = files::write(&folder.path().join("file"), length);
-    let server = Python::serve(folder.path());
+    let server = Python::new();
+    let sha256 = server.file("file", length);
     let report = fetch(board(), &format!("--sha256 {}", server.url("file")));
     report.exits(0).shows(&format!("{sha256}  {length}")).shows(&format!("status=200 count=1 bytes={length} "));
 }
@@ -38,10 +37,9 @@ fn sixty_four_mebibytes_arrive() {
 
 #[test]
 fn several_addresses_are_fetched_in_turn() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let one = files::write(&folder.path().join("one"), 100_000);
-    let two = files::write(&folder.path().join("two"), 200_000);
-    let server = Python::serve(folder.path());
+    let server = Python::new();
+    let one = server.file("one", 100_000);
+    let two = server.file("two", 200_000);
     let report = fetch(board(), &format!("--sha256 {} {}", server.url("one"), server.url("two")));
     report.exits(0).shows(&format!("{one}  100000")).shows(&format!("{two}  200000"));
 }
@@ -49,9 +47,8 @@ fn several_addresses_are_fetched_in_turn() {
 #[test]
 fn a_repeated_fetch_adds_up_its_bytes() {
     // More connections than the process has sockets, so closed ones have to be used again.
-    let folder = tempfile::tempdir().expect("a folder");
-    files::write(&folder.path().join("file"), 10_000);
-    let server = Python::serve(folder.path());
+    let server = Python::new();
+    server.file("file", 10_000);
     let report = fetch(board(), &format!("-o null --count 12 {}", server.url("file")));
     report.exits(0).shows("webget: done status=200 count=12 bytes=120000 seconds=");
 }
@@ -68,8 +65,7 @@ fn text(text: &str) -> Vec<u8> {
 
 #[test]
 fn a_missing_page_is_22() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let server = Python::serve(folder.path());
+    let server = Python::new();
     fetch(board(), &server.url("nothing")).exits(22).shows(" 404 ").shows("webget: done status=404 count=1 ");
 }
 
@@ -97,9 +93,8 @@ fn an_address_that_makes_no_sense_is_2() {
 
 #[test]
 fn the_first_failure_is_the_status() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let sha256 = files::write(&folder.path().join("file"), 1000);
-    let server = Python::serve(folder.path());
+    let server = Python::new();
+    let sha256 = server.file("file", 1000);
     let urls = format!("--sha256 {} {} {}", server.url("nothing"), refusing(), server.url("file"));
     fetch(board(), &urls).exits(22).shows(&format!("{sha256}  1000"));
 }

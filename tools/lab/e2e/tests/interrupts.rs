@@ -1,7 +1,7 @@
 //! Interrupt messages that no device was told to send, and lines that nobody claims.
 
 use slopos_e2e::qtest::Qtest;
-use slopos_e2e::{Report, attack_board, board, built, qtest, run_with_steps};
+use slopos_e2e::{Report, attack_board, board, built, qtest, run_beside, run_with_steps};
 use slopos_lab::servers::{Answer, answering};
 use slopos_run::{Builder, Transport};
 use std::sync::mpsc::{Receiver, channel};
@@ -26,26 +26,20 @@ fn beside(board: Builder, when: &str, deeds: impl FnOnce(&mut Qtest) + Send) -> 
     let board = socket.open(board);
     let (begin, begun) = channel();
     let (end, ended): (_, Receiver<()>) = channel();
-    std::thread::scope(|scope| {
-        scope.spawn(move || {
-            let mut registers = socket.connect().unwrap_or_else(|why| panic!("{why:#}"));
-            if begun.recv().is_ok() {
-                deeds(&mut registers);
-            }
-            drop(end);
-        });
-        run_with_steps(
-            board,
-            vec![(
-                when,
-                Box::new(move || {
-                    begin.send(()).expect("the thread waits");
-                    // It drops its end when the deeds are done.
-                    let _done = ended.recv();
-                }),
-            )],
-        )
-    })
+    let work = move || {
+        let mut registers = socket.connect()?;
+        if begun.recv().is_ok() {
+            deeds(&mut registers);
+        }
+        drop(end);
+        Ok(())
+    };
+    let step = Box::new(move || {
+        begin.send(()).expect("the thread waits");
+        // It drops its end when the deeds are done.
+        let _done = ended.recv();
+    });
+    run_beside(work, || run_with_steps(board, vec![(when, step)]))
 }
 
 fn send(board: &mut Qtest, data: u32) {

@@ -3,7 +3,6 @@
 use sha2::{Digest, Sha256};
 use slopos_e2e::{Report, built, run, test_board};
 use slopos_flash::Image;
-use slopos_lab::files;
 use slopos_lab::servers::programs::Python;
 use slopos_run::{Builder, Event, Transport};
 use std::ops::Range;
@@ -86,9 +85,8 @@ impl Forged {
 
 #[test]
 fn a_flash_of_one_request_a_second_slows_only_who_waits_for_it() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let sha256 = files::write(&folder.path().join("file"), 64 << 10);
-    let server = Python::serve(folder.path());
+    let server = Python::new();
+    let sha256 = server.file("file", 64 << 10);
     // `syscalls` reads and writes its region all the while, a request a second; `webget` says so for each file it has.
     let script = format!("start syscalls; webget --sha256 --count 1000 {}; ps; exit", server.url("file"));
     let (mut text, mut said) = (String::new(), Vec::new());

@@ -29,7 +29,7 @@ const FEATURES: u64 = 1 << 29 | 1 << 30 | 1 << 32;
 /// Bytes of the header in front of a frame with VERSION_1 (section 5.1.6.1).
 const HEADER_BYTES: usize = 12;
 /// How long a QEMU may take to start.
-const PATIENCE: Duration = Duration::from_secs(30);
+const START_LIMIT: Duration = Duration::from_secs(30);
 /// How long a late interrupt or a stalled queue waits to be looked at again.
 const TICK: Duration = Duration::from_millis(25);
 
@@ -208,7 +208,7 @@ struct Device {
 impl Device {
     /// Waits for a QEMU and serves it until it goes.
     fn serve(mut self, listener: &UnixListener) -> Result<Deeds> {
-        if !wait_for(&[listener.as_fd()], PATIENCE)? {
+        if !wait_for(&[listener.as_fd()], START_LIMIT)? {
             bail!("no QEMU has connected");
         }
         let (stream, _) = listener.accept().context("QEMU's connection")?;
@@ -263,7 +263,7 @@ impl Device {
                 self.memory = GuestMemoryMmap::from_ranges_with_files(&ranges).context("the guest's memory")?;
             }
             Request::Size(queue, size) => self.ring(queue)?.size = size,
-            Request::Place(queue, [descriptors, used, available]) => {
+            Request::Addresses(queue, [descriptors, used, available]) => {
                 let [descriptors, used, available] = [descriptors, used, available].map(|user| self.guest(user));
                 let ring = self.ring(queue)?;
                 (ring.descriptors, ring.used, ring.available) = (descriptors?, used?, available?);

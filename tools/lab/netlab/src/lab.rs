@@ -75,9 +75,6 @@ pub struct Seen {
 
 impl Lab {
     /// A network with the router, which gives the board [`BOARD`] for an hour.
-    ///
-    /// # Panics
-    /// The folder for temporary files cannot be written.
     #[expect(clippy::new_without_default, reason = "it makes files and waits for a board; that is no default")]
     pub fn new() -> Lab {
         Lab::over(Link::new().map(Wire::Free))
@@ -85,9 +82,6 @@ impl Lab {
 
     /// The same, but what is sent waits until the guest's processor does ([`Step`]). Nothing is sent before the script
     /// waits for a frame.
-    ///
-    /// # Panics
-    /// The folder for temporary files cannot be written.
     pub fn in_step() -> Lab {
         Lab::over(Step::new().map(Wire::InStep))
     }
@@ -116,9 +110,6 @@ impl Lab {
     }
 
     /// Sends bytes as they are.
-    ///
-    /// # Panics
-    /// The board does not take them.
     pub fn send_bytes(&mut self, bytes: &[u8]) {
         self.note("lab  ", &describe(bytes));
         if let Err(why) = self.wire.send(bytes) {
@@ -127,9 +118,6 @@ impl Lab {
     }
 
     /// Sends a frame.
-    ///
-    /// # Panics
-    /// The board does not take it.
     pub fn send(&mut self, frame: &Frame) {
         self.send_bytes(&frame.emit());
     }
@@ -155,9 +143,6 @@ impl Lab {
     }
 
     /// The board's next frame that is not answered by itself; `None` where none comes by `deadline`.
-    ///
-    /// # Panics
-    /// A frame is one that a correct host does not send.
     pub fn next(&mut self, deadline: Instant) -> Option<Seen> {
         loop {
             let bytes = match self.wire.receive(deadline) {
@@ -179,9 +164,6 @@ impl Lab {
     }
 
     /// Waits for a frame for which `choose` gives something. Others are passed over.
-    ///
-    /// # Panics
-    /// None comes within `limit`; the text says what was waited for.
     #[track_caller]
     pub fn wait<T>(&mut self, what: &str, limit: Duration, mut choose: impl FnMut(&Seen) -> Option<T>) -> T {
         let deadline = Instant::now() + limit;
@@ -200,9 +182,6 @@ impl Lab {
     }
 
     /// Waits for a DHCP message of this type.
-    ///
-    /// # Panics
-    /// None comes within `limit`.
     #[track_caller]
     pub fn wait_dhcp(&mut self, wanted: u8, limit: Duration) -> (Instant, Frame, Dhcp) {
         self.wait(&format!("a DHCP message of type {wanted}"), limit, |seen| {
@@ -212,9 +191,6 @@ impl Lab {
     }
 
     /// Waits for an ARP packet that `choose` accepts.
-    ///
-    /// # Panics
-    /// None comes within `limit`.
     #[track_caller]
     pub fn wait_arp(&mut self, what: &str, limit: Duration, choose: impl Fn(&Arp) -> bool) -> (Instant, Frame) {
         self.wait(what, limit, |seen| {

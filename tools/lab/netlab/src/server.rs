@@ -70,9 +70,6 @@ pub struct Server {
 
 impl Server {
     /// Waits for the board's SYN to a port, and checks it. Nothing is answered yet.
-    ///
-    /// # Panics
-    /// No SYN comes, or it is not what RFC 9293 wants.
     #[track_caller]
     pub fn listen(lab: &mut Lab, port: u16, offer: Offer) -> Server {
         let (board, local, syn) = lab.wait(&format!("a SYN to port {port}"), SOON, |seen| {
@@ -105,9 +102,6 @@ impl Server {
     }
 
     /// Waits for a connection to port 80 and completes the handshake.
-    ///
-    /// # Panics
-    /// The board does not play its part.
     #[track_caller]
     pub fn accept(lab: &mut Lab, offer: Offer) -> Server {
         let mut server = Server::listen(lab, 80, offer);
@@ -116,13 +110,9 @@ impl Server {
     }
 
     /// Sends the SYN with its acknowledgement and waits for the acknowledgement of that.
-    ///
-    /// # Panics
-    /// It does not come.
     #[track_caller]
     pub fn answer(&mut self, lab: &mut Lab) {
-        let segment = self.syn_ack();
-        self.send(lab, segment);
+        self.send(lab, self.syn_ack());
         self.next = self.offer.initial.wrapping_add(1);
         while self.acknowledged != self.next {
             self.take(lab, SOON);
@@ -195,9 +185,6 @@ impl Server {
     }
 
     /// The board's next segment of this connection, taken into account. Nothing is answered.
-    ///
-    /// # Panics
-    /// None comes within `limit`, or it lies beyond the window that we gave.
     #[track_caller]
     pub fn take(&mut self, lab: &mut Lab, limit: Duration) -> Tcp {
         match self.poll(lab, limit) {
@@ -207,9 +194,6 @@ impl Server {
     }
 
     /// As [`Server::take`], but `None` where no segment comes.
-    ///
-    /// # Panics
-    /// A segment lies beyond the window that we gave.
     #[track_caller]
     pub fn poll(&mut self, lab: &mut Lab, limit: Duration) -> Option<Tcp> {
         let deadline = Instant::now() + limit;
@@ -226,9 +210,6 @@ impl Server {
     }
 
     /// Waits for a segment of this connection that `choose` accepts.
-    ///
-    /// # Panics
-    /// None comes.
     #[track_caller]
     pub fn wait(&mut self, lab: &mut Lab, what: &str, limit: Duration, choose: impl Fn(&Tcp) -> bool) -> Tcp {
         let deadline = Instant::now() + limit;
@@ -243,24 +224,17 @@ impl Server {
     }
 
     /// Waits for the whole head of a request, acknowledges it and returns it.
-    ///
-    /// # Panics
-    /// It does not come.
     #[track_caller]
     pub fn request(&mut self, lab: &mut Lab) -> String {
         while !has_head(&self.received) {
             self.take(lab, SOON);
         }
-        let segment = self.segment();
-        self.send(lab, segment);
+        self.send(lab, self.segment());
         String::from_utf8(self.received.clone()).expect("a request is text")
     }
 
     /// Sends bytes in segments of the board's MSS within its window, no more than [`IN_FLIGHT`] at a time, again where
     /// they are not acknowledged, and returns when all are.
-    ///
-    /// # Panics
-    /// The board stops to acknowledge, or resets the connection.
     #[track_caller]
     pub fn reply(&mut self, lab: &mut Lab, bytes: &[u8]) {
         let timestamps = if self.segment().options.is_empty() { 0 } else { 12 };
@@ -291,18 +265,12 @@ impl Server {
     }
 
     /// Sends a whole HTTP response.
-    ///
-    /// # Panics
-    /// As [`Server::reply`].
     #[track_caller]
     pub fn respond(&mut self, lab: &mut Lab, body: &[u8]) {
         self.reply(lab, &response(body));
     }
 
     /// Says that nothing follows, and waits until both directions are closed and acknowledged.
-    ///
-    /// # Panics
-    /// The board does not close its direction.
     #[track_caller]
     pub fn close(&mut self, lab: &mut Lab) {
         let fin = Tcp { flags: ACK | FIN, ..self.segment() };
@@ -312,8 +280,7 @@ impl Server {
             self.take(lab, SOON);
             assert!(!self.was_reset, "the board reset the connection\n{}", lab.transcript());
             if self.finished {
-                let last = self.segment();
-                self.send(lab, last);
+                self.send(lab, self.segment());
             }
         }
     }

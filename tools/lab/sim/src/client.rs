@@ -18,7 +18,7 @@ use crate::talker::Talker;
 const RETRY_US: u64 = 1_000_000;
 /// An application whose peer has quit learns of it by a reset, unless that was lost and there is nothing more to send.
 /// Then it gives up after so long, in microseconds.
-const PATIENCE_US: u64 = 300_000_000;
+const QUIT_LIMIT_US: u64 = 300_000_000;
 
 /// What must become of a connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,8 +139,8 @@ impl Client {
         match self.phase {
             Phase::Waiting => Some(self.next_us),
             Phase::Talking(_) if self.talker.script().is_cut_short() => {
-                let patience = self.moved_us + PATIENCE_US;
-                Some(self.talker.wake_us().map_or(patience, |wake| wake.min(patience)))
+                let limit = self.moved_us + QUIT_LIMIT_US;
+                Some(self.talker.wake_us().map_or(limit, |wake| wake.min(limit)))
             }
             Phase::Talking(_) => self.talker.wake_us(),
             Phase::Connecting(_) | Phase::Done(_) => None,
@@ -173,7 +173,7 @@ impl Client {
                 let moved = self.talker.act(&mut stream, now_us)?;
                 if moved > 0 {
                     self.moved_us = now_us;
-                } else if self.talker.script().is_cut_short() && now_us >= self.moved_us + PATIENCE_US {
+                } else if self.talker.script().is_cut_short() && now_us >= self.moved_us + QUIT_LIMIT_US {
                     self.talker.give_up(&mut stream);
                 }
                 if self.talker.closed {

@@ -135,7 +135,7 @@ pub fn run_and_listen(seed: u64, trace: bool, listen: bool) -> Result<(Figures, 
             let at = run.describe();
             return Err(error).context(at);
         }
-        run.judge()?;
+        run.check_outcomes()?;
         Ok((run.figures, run.heard.unwrap_or_default()))
     })?;
     ensure!(memory.is_wiped(), "bytes are left in the memory of sockets that are free");
@@ -364,7 +364,7 @@ impl<'r, 'a> Run<'r, 'a> {
         clients.chain(talkers).chain(others).map(|at| at.max(now_us + 1)).min()
     }
 
-    fn judge(&mut self) -> Result<()> {
+    fn check_outcomes(&mut self) -> Result<()> {
         let may_lose = self.scenario.may_lose();
         let given_up = self.given_up();
         let killed = self.killed_process();

@@ -134,7 +134,7 @@ fn run_both<'r, 'a>(
         let at = format!("at {:.6} s; {one}; {other}", run.now_us as f64 / 1e6);
         return Err(error).context(at);
     }
-    run.judge()?;
+    run.check_outcomes()?;
     Ok(run.figures)
 }
 
@@ -207,7 +207,7 @@ impl Run<'_, '_> {
         all.map(|at| at.max(self.now_us + 1)).min()
     }
 
-    fn judge(&mut self) -> Result<()> {
+    fn check_outcomes(&mut self) -> Result<()> {
         let given_up = self.may_lose
             && self.stations.iter().any(|station| {
                 let tcp = station.stack.counters().tcp;

@@ -311,7 +311,7 @@ impl Stream for SocketStream<'_, '_> {
     }
 
     fn finish(&mut self) {
-        self.station.stack.shutdown_write(self.socket);
+        self.station.stack.close_write(self.socket);
     }
 
     fn close(&mut self) {

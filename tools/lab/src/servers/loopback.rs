@@ -1,4 +1,5 @@
 //! Servers on free ports of the loopback, each with a thread for a connection. They end with the program.
+//! Where there is no free port, what starts one panics.
 
 use super::url;
 use std::io::{Error, ErrorKind, Read, Result, Write};
@@ -30,9 +31,6 @@ const PAUSE: Duration = Duration::from_millis(50);
 const PIECE: usize = 256 * 1024;
 
 /// A socket that listens on a free port of the loopback, and the port.
-///
-/// # Panics
-/// The loopback has no free port.
 pub fn listen() -> (TcpListener, u16) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let port = listener.local_addr().expect("an address").port();
@@ -40,9 +38,6 @@ pub fn listen() -> (TcpListener, u16) {
 }
 
 /// Has `work` done on each connection to a free port, which is returned.
-///
-/// # Panics
-/// The loopback has no free port.
 pub fn serve(work: impl Fn(TcpStream) -> Result<()> + Clone + Send + 'static) -> u16 {
     let (listener, port) = listen();
     thread::spawn(move || {
@@ -60,34 +55,22 @@ pub fn serve(work: impl Fn(TcpStream) -> Result<()> + Clone + Send + 'static) ->
 }
 
 /// Starts a server that answers every connection so; returns its address as the board sees it.
-///
-/// # Panics
-/// The loopback has no free port.
 pub fn answering(answer: Answer) -> String {
     url(serve(move |stream| give(stream, &answer)), "")
 }
 
 /// Starts a server that takes whatever comes and says nothing; returns its address as the board sees it.
-///
-/// # Panics
-/// The loopback has no free port.
 pub fn sinking() -> String {
     // A client that is killed resets its connections.
     url(serve(|mut stream| std::io::copy(&mut stream, &mut std::io::sink()).map(drop)), "")
 }
 
 /// An address of the loopback at which nobody listens.
-///
-/// # Panics
-/// The loopback has no free port.
 pub fn refusing() -> String {
     url(listen().1, "")
 }
 
 /// Starts a server whose pages have as many bytes as their paths say, and returns its port.
-///
-/// # Panics
-/// The loopback has no free port.
 pub fn pages() -> u16 {
     serve(page)
 }

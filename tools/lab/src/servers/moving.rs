@@ -24,9 +24,6 @@ pub struct Steady {
 
 impl Steady {
     /// Serves this body to whoever asks.
-    ///
-    /// # Panics
-    /// The loopback has no free port; the body is no longer than what is kept back.
     pub fn serve(body: Vec<u8>) -> Steady {
         assert!(body.len() > KEPT, "a body of {} bytes does not last", body.len());
         let released = Arc::new(AtomicBool::new(false));
@@ -77,9 +74,6 @@ struct State {
 
 impl Page {
     /// Serves this page.
-    ///
-    /// # Panics
-    /// The loopback has no free port.
     pub fn serve(body: &[u8]) -> Page {
         let (listener, port) = listen();
         listener.set_nonblocking(true).expect("a listener that does not block");
@@ -123,9 +117,6 @@ impl Page {
     }
 
     /// Comes back, at the same address.
-    ///
-    /// # Panics
-    /// Somebody else has taken the port.
     pub fn start(&self) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).expect("the port that was ours");
         listener.set_nonblocking(true).expect("a listener that does not block");

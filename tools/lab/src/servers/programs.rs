@@ -1,5 +1,6 @@
 //! Servers of others' making, each a process that ends with its value.
 
+use crate::files;
 use crate::namespace::{SERVER, TAP};
 use crate::servers::url;
 use anyhow::{Context, Result, bail};
@@ -9,6 +10,7 @@ use std::net::{SocketAddrV4, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 /// How long a server may take to listen.
 const START: Duration = Duration::from_secs(20);
@@ -174,23 +176,26 @@ fn configuration(folder: &Path, name: &str, text: &str) -> Result<String> {
     Ok(path.to_string_lossy().into_owned())
 }
 
-/// Python's web server on a free port of the loopback, ended when this value goes.
+/// Python's web server on a free port of the loopback, with a folder of its own; both go when this value does.
 pub struct Python {
     port: u16,
+    folder: TempDir,
     _process: Process,
     /// Kept open: the server dies when it cannot write to it.
     _output: BufReader<ChildStdout>,
 }
 
 impl Python {
-    /// Serves the files of a folder.
+    /// Serves a folder that is empty.
     ///
     /// # Panics
     /// Python 3 is not there or does not say which port it took.
-    pub fn serve(folder: &Path) -> Python {
+    #[expect(clippy::new_without_default, reason = "it starts a process; that is no default")]
+    pub fn new() -> Python {
+        let folder = tempfile::tempdir().expect("a folder");
         let mut child = Command::new("python3")
             .args(["-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory"])
-            .arg(folder)
+            .arg(folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -203,7 +208,12 @@ impl Python {
         let mut words = line.split_whitespace().skip_while(|word| *word != "port").skip(1);
         let port = words.next().and_then(|word| word.parse().ok());
         let port = port.unwrap_or_else(|| panic!("python3 says {line:?} instead of its port"));
-        Python { port, _process: Process(child), _output: output }
+        Python { port, folder, _process: Process(child), _output: output }
+    }
+
+    /// Serves a file of so many bytes too, and gives their SHA-256 in hexadecimal digits.
+    pub fn file(&self, name: &str, length: usize) -> String {
+        files::write(&self.folder.path().join(name), length)
     }
 
     /// The address of a file, as the board sees it.

@@ -17,7 +17,7 @@ const EVERY: Duration = Duration::from_secs(10);
 pub struct Settings<'a> {
     /// The time from the beginning of one look to that of the next.
     pub every: Duration,
-    /// How often to look; for ever without a number.
+    /// How often to look; forever without a number.
     pub count: Option<u32>,
     /// Where to look.
     pub url: &'a str,

@@ -17,7 +17,8 @@ use framing::Framing;
 
 use crate::chunked;
 
-/// Most bytes of a response's head: 32 KiB of header fields, as servers and proxies at most let pass, and a status line.
+/// Most bytes of a response's head: 32 KiB of header fields, as servers and proxies at most let pass, and a status
+/// line.
 pub const HEAD: usize = 33 * 1024;
 
 /// Most header fields. 100 is what servers and proxies at most let pass, and some add a few of their own.
@@ -33,7 +34,7 @@ pub struct Head<'a> {
     pub minor_version: u8,
     /// The status code, 100 to 999.
     pub status: u16,
-    /// The words behind it; may be empty.
+    /// The words after it; may be empty.
     pub reason: &'a str,
     /// The header fields, in the server's order. A value may be folded: [`unfolded`] says how it reads.
     pub headers: &'a [Header<'a>],
@@ -68,7 +69,7 @@ pub trait Sink {
 pub enum Broken {
     /// The server closed the connection before the response was complete.
     CutOff,
-    /// This is no head of an HTTP/1 response.
+    /// This is not the head of an HTTP/1 response.
     Head(httparse::Error),
     /// The head is longer than [`HEAD`] bytes.
     LongHead,
@@ -134,7 +135,7 @@ pub struct Progress {
 
 /// Receives one response to a request with this method.
 ///
-/// `buffer` bounds a single read; it must hold at least [`HEAD`] bytes. `progress` is kept up to date all the while.
+/// `buffer` bounds a single read; it must hold at least [`HEAD`] bytes. `progress` is kept up to date.
 ///
 /// # Errors
 /// [`Failure`] says who failed.
@@ -165,7 +166,7 @@ pub fn receive<R: Read, S: Sink>(
     Ok(())
 }
 
-/// One response, taken in whatever pieces it comes: for who reads several at a time, and cannot wait for one.
+/// One response, taken in whatever pieces it comes: for a caller that reads several at a time and cannot wait for one.
 #[derive(Debug)]
 pub struct Receiver {
     method: Method,
@@ -181,7 +182,7 @@ impl Receiver {
         Receiver { method, interim: 0, framing: None }
     }
 
-    /// Whether the head is behind it. From then on [`Receiver::take`] takes all that it is given.
+    /// Whether it has the whole head. From then on [`Receiver::take`] takes all that it is given.
     pub const fn has_head(&self) -> bool {
         self.framing.is_some()
     }
@@ -197,7 +198,7 @@ impl Receiver {
     }
 
     /// Takes bytes, and returns how many of them. Of a head that is not complete it takes none: the rest has to be
-    /// given again, with more behind it. What lies beyond the end of the body is taken and thrown away. A version of
+    /// given again, with more after it. What lies beyond the end of the body is taken and thrown away. A version of
     /// HTTP/1 that is not known is overwritten with the highest that is.
     ///
     /// # Errors

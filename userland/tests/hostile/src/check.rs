@@ -50,7 +50,7 @@ impl Words {
     }
 }
 
-/// A number, hexadecimal behind `0x`.
+/// A number, hexadecimal after `0x`.
 pub fn number(word: &str) -> Result<u64, Failed> {
     let number = match word.strip_prefix("0x") {
         Some(digits) => u64::from_str_radix(digits, 16),

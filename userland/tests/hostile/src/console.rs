@@ -21,7 +21,7 @@ pub fn keys(_: &mut Words) -> Result<(), Failed> {
     Ok(())
 }
 
-/// `chatter PIECE`: writes pieces of so many bytes for ever, each ended by a newline.
+/// `chatter PIECE`: writes pieces of so many bytes forever, each ended by a newline.
 pub fn chatter(words: &mut Words) -> Result<(), Failed> {
     let mut piece = [b'#'; 512];
     let length = usize::try_from(words.number()?).ok().filter(|length| (1..=512).contains(length));

@@ -64,7 +64,7 @@ fn answers_are_right(flags: u64) -> Result<(), Failed> {
     check::holds("the time is right", (before..=after).contains(&(result as u64)))
 }
 
-/// `single-step call`, `single-step spin`, `single-step segment`: a trap behind each instruction. The trap is the
+/// `single-step call`, `single-step spin`, `single-step segment`: a trap after each instruction. The trap is the
 /// process's own, and ends it.
 pub fn single_step(words: &mut Words) -> Result<(), Failed> {
     match words.word()? {

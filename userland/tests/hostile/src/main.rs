@@ -1,8 +1,9 @@
 //! `hostile ATTACK [ARGUMENT...]`: does what a process must not do, so that tests can see that nobody else suffers.
 //!
-//! It says `hostile: begins ATTACK ...`, on descriptor 2, because an attack may give up descriptor 1. An attack that the kernel has to end the process for says
-//! `hostile: survived ATTACK` and exits with 1 where it was let through. Any other attack checks each answer, says
-//! `hostile: contained ATTACK` and exits with 0, or says what was not right and exits with 1.
+//! It says `hostile: begins ATTACK ...`, on descriptor 2, because an attack may give up descriptor 1. An attack that
+//! the kernel has to end the process for says `hostile: survived ATTACK` and exits with 1 where it was let through. Any
+//! other attack checks each answer, says `hostile: contained ATTACK` and exits with 0, or says what was not right and
+//! exits with 1.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![forbid(unsafe_code)]
 

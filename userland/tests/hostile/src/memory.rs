@@ -45,7 +45,7 @@ pub fn pass(words: &mut Words) -> Result<(), Failed> {
     Ok(())
 }
 
-/// `guard SEED`: keeps a secret for ever, and looks whether it is as it was.
+/// `guard SEED`: keeps a secret forever, and looks whether it is as it was.
 pub fn guard(words: &mut Words) -> Result<(), Failed> {
     let mark = mark(words.number()?);
     for (word, index) in SECRET.iter().zip(1..) {
@@ -64,7 +64,8 @@ pub fn guard(words: &mut Words) -> Result<(), Failed> {
     }
 }
 
-/// `search SEED`: reads all that it can, in search of a guard's secret; then overwrites what lies at the secret's address.
+/// `search SEED`: reads all that it can, in search of a guard's secret; then overwrites what lies at the secret's
+/// address.
 pub fn search(words: &mut Words) -> Result<(), Failed> {
     let mark = mark(words.number()?);
     println!("hostile: the secret would be at {:#x}", hazard::address(&SECRET));

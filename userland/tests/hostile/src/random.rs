@@ -1,4 +1,4 @@
-//! Random numbers that a seed repeats: Marsaglia's xorshift64, with a multiplication behind it (Vigna's xorshift64*).
+//! Random numbers that a seed repeats: Marsaglia's xorshift64, with a multiplication after it (Vigna's xorshift64*).
 
 /// A sequence of random numbers.
 #[derive(Clone, Debug)]

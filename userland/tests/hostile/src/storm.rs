@@ -101,7 +101,7 @@ impl fmt::Display for Tally {
 pub fn storm(words: &mut Words) -> Result<(), Failed> {
     let (seed, count, url) = (words.number()?, words.number()?, words.url()?);
     check::succeeds("narrow to one", call::restrict_connect(url.address.to_bits(), 32, url.port, url.port))?;
-    // What could block for ever, or print, is given up.
+    // What could block forever, or print, is given up.
     check::succeeds("give up the input", call::restrict(STDIN, Rights::NONE))?;
     check::succeeds("give up the output", call::restrict(STDOUT, Rights::NONE))?;
     let mut storm = Storm {
@@ -143,7 +143,7 @@ fn fill_bands() {
     bands().for_each(|(index, word)| word.store(band(index), Relaxed));
 }
 
-/// The process's own state is what it was: memory, time, grant. Answers the time.
+/// The process's own state is what it was: memory, time, grant. Returns the time.
 fn sane(last_time: u64) -> Result<u64, Failed> {
     let intact = bands().all(|(index, word)| word.load(Relaxed) == band(index));
     check::holds("a call wrote where it was not asked to", intact)?;
@@ -274,7 +274,7 @@ impl Storm {
             5 => USER_END - 4096 - self.random.below(16),
             6 => USER_BASE - self.random.below(16),
             _ => {
-                // What lies behind the arena is the process's own too, so what is written has to end in it. Of a length
+                // What lies after the arena is the process's own too, so what is written has to end in it. Of a length
                 // that cannot be right NET_INFO and GRANT_INFO still take what they need.
                 let bytes = 8 * ARENA as u64;
                 let wrong = length > USER_END;
@@ -283,7 +283,7 @@ impl Storm {
                 return (hazard::address(&MEMORY[BAND]) + offset, length);
             }
         };
-        // At the stack's end and behind code lies more of the process.
+        // At the stack's end and after the code lies more of the process.
         match address {
             USER_BASE..USER_END if length < USER_END => (address, length.clamp(16, 64)),
             _ => (address, length),

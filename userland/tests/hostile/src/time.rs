@@ -1,4 +1,4 @@
-//! Time: waiting for ever, and never giving the processor back. Each of these has to be killed.
+//! Time: waiting forever, and never giving the processor back. Each of these has to be killed.
 
 use libslop::abi::Syscall;
 use libslop::println;
@@ -19,7 +19,7 @@ pub fn wait(words: &mut Words) -> Result<(), Failed> {
     check::fails(format_args!("a wait without an end came back with {result}"))
 }
 
-/// `hog spin`, `hog yield`, `hog call`, `hog print`: for ever.
+/// `hog spin`, `hog yield`, `hog call`, `hog print`: forever.
 pub fn hog(words: &mut Words) -> Result<(), Failed> {
     match words.word()? {
         "spin" => loop {

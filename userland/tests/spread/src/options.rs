@@ -26,11 +26,11 @@ pub struct Settings<'a> {
 pub enum UsageError<'a> {
     /// There are not three arguments.
     Count,
-    /// This is no number of connections that fit.
+    /// This is not a number of connections that fit.
     Sockets(&'a str),
-    /// This is no number of bytes.
+    /// This is not a number of bytes.
     Bytes(&'a str),
-    /// The URL is none.
+    /// This is not a URL.
     Url(UrlError),
 }
 

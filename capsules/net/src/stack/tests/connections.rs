@@ -273,7 +273,7 @@ fn the_oldest_time_wait_is_recycled_before_any_orphan() {
 /// A connection that we closed first and that is in TIME-WAIT.
 fn time_wait(network: &mut Network) -> SocketId {
     let socket = network.connect(APP, FAR);
-    network.stack.shutdown_write(socket);
+    network.stack.close_write(socket);
     network.settle();
     let local = network.local(socket);
     let fin = Segment {

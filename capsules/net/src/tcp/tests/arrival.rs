@@ -5,18 +5,18 @@ use super::*;
 #[test]
 fn what_a_reader_waits_for_is_not_in_the_ring_on_its_way() {
     let mut connection = established();
-    let empty = connection.socket.in_use_bytes();
+    let empty = connection.in_use_bytes();
     let stream = pattern(2_920);
     connection.wait_to_read(4_000);
     for (index, payload) in stream.chunks(1_460).enumerate() {
         connection.receive(data(payload).seq(RECEIVE_NEXT + 1_460 * index as u32), at(0));
-        assert!(connection.socket.take_event() && connection.socket.readiness().readable);
+        assert!(connection.take_ready() && connection.readiness().readable);
     }
-    assert_eq!(connection.socket.in_use_bytes(), empty);
+    assert_eq!(connection.in_use_bytes(), empty);
     let acknowledgement = connection.sent_one(at(0));
     assert_eq!((acknowledgement.acknowledgement, acknowledgement.window), (RECEIVE_NEXT + 2_920, 65_535));
     assert_eq!(connection.read_again().unwrap(), stream);
-    assert!(!connection.socket.readiness().readable);
+    assert!(!connection.readiness().readable);
     assert_eq!(connection.counters.bytes_received, 2_920);
 }
 
@@ -58,11 +58,11 @@ fn what_is_damaged_on_its_way_to_a_reader_does_not_count() {
     let mut connection = established();
     connection.wait_to_read(100);
     connection.receive(data(b"good"), at(0));
-    connection.socket.take_event();
+    connection.take_ready();
     let mut bytes = data(b"evil").seq(RECEIVE_NEXT + 4).bytes(REMOTE, LOCAL);
     *bytes.last_mut().unwrap() ^= 1;
     assert_eq!(connection.receive_bytes(&bytes, at(1)), Err(ParseError::BadChecksum));
-    assert!(!connection.socket.take_event());
+    assert!(!connection.take_ready());
     connection.receive(data(b"kept").seq(RECEIVE_NEXT + 4), at(2));
     assert_eq!(connection.read_again().unwrap(), b"goodkept");
 }
@@ -92,9 +92,9 @@ fn a_connection_knows_nothing_of_what_an_earlier_one_delivered() {
     let mut connection = established();
     connection.wait_to_read(100);
     connection.receive(data(b"abc"), at(0));
-    connection.socket.abort();
-    connection.socket.open(SocketFlags::default());
-    assert!(!connection.socket.readiness().readable);
+    connection.free();
+    connection.open(SocketFlags::default());
+    assert!(!connection.readiness().readable);
     assert_eq!(connection.read(), Err(Error::NotConnected));
 }
 
@@ -109,6 +109,6 @@ fn it_is_copied_once_and_only_to_as_many_bytes() {
             arrival.copy_to(buffer);
         }
     };
-    connection.socket.receive(segment, at(0), deliver, &mut connection.counters).unwrap();
+    connection.inner.receive(segment, at(0), deliver, &mut connection.counters).unwrap();
     assert_eq!((&short, &right, &again), (&[0; 4], b"hello", &[0; 5]));
 }

@@ -8,10 +8,10 @@ fn a_reset_at_exactly_the_next_number_ends_the_connection() {
     connection.receive(data(b"kept"), at(0));
     connection.receive(rst().seq(RECEIVE_NEXT + 4), at(0));
     assert_eq!(connection.state(), State::Closed);
-    assert!(connection.socket.take_event());
+    assert!(connection.take_ready());
     assert_eq!(connection.read().unwrap(), b"kept", "what arrived before is not lost");
     assert_eq!(connection.read(), Err(Error::Reset));
-    assert_eq!(connection.socket.write(b"x", at(0)), Err(Error::Reset));
+    assert_eq!(connection.inner.write(b"x", at(0)), Err(Error::Reset));
     assert_eq!(connection.counters.resets_received, 1);
     assert!(connection.sent(at(0)).is_empty());
 }
@@ -197,23 +197,23 @@ fn any_segment_in_any_state_is_survived() {
             }
             connection.receive(packet, at(now));
             match random(12) {
-                0 => connection.socket.shutdown_write(),
-                1 => connection.socket.close(at(now)),
+                0 => connection.close_write(),
+                1 => connection.close(at(now)),
                 2..=5 => {
-                    let _ = connection.socket.write(&pattern(random(3_000) as usize), at(now));
+                    let _ = connection.inner.write(&pattern(random(3_000) as usize), at(now));
                 }
                 6..=8 => {
-                    let _ = connection.socket.read(&mut vec![0; random(900) as usize]);
+                    let _ = connection.inner.read(&mut vec![0; random(900) as usize]);
                 }
                 _ => {}
             }
             connection.sent(at(now));
-            assert!(connection.socket.next_deadline().is_none_or(|deadline| deadline > at(now)));
+            assert!(connection.next_deadline().is_none_or(|deadline| deadline > at(now)));
         }
-        connection.socket.close(at(now));
+        connection.close(at(now));
         let mut steps = 0;
-        while !connection.socket.is_free() {
-            let deadline = connection.socket.next_deadline().unwrap_or(at(now));
+        while !connection.is_free() {
+            let deadline = connection.next_deadline().unwrap_or(at(now));
             connection.sent(deadline);
             steps += 1;
             assert!(steps < 100, "the slot does not become free: {:?}", connection.state());

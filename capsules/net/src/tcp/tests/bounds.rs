@@ -21,7 +21,7 @@ fn what_brings_no_data_is_shown_to_no_reader() {
     let bytes = ack().bytes(REMOTE, LOCAL);
     let segment = Unverified::parse(REMOTE.address, LOCAL.address, &bytes).unwrap();
     let deliver = |_: &mut Arrival<'_>| panic!("there is nothing to be copied");
-    connection.socket.receive(segment, at(0), deliver, &mut connection.counters).unwrap();
+    connection.inner.receive(segment, at(0), deliver, &mut connection.counters).unwrap();
 }
 
 #[test]
@@ -99,11 +99,11 @@ fn the_window_that_ends_a_handshake_of_both_sides_is_scaled() {
 }
 
 /// A connection whose streams both have been ended, the peer's first; so many bytes of ours are not acknowledged.
-fn in_last_ack(bytes: usize) -> Connection {
+fn in_last_ack(bytes: usize) -> Fixture {
     let mut connection = established();
     connection.receive(fin(), at(0));
     connection.write(&pattern(bytes), at(0));
-    connection.socket.shutdown_write();
+    connection.close_write();
     connection.sent(at(0));
     assert_eq!(connection.state(), State::LastAck);
     connection
@@ -115,10 +115,10 @@ fn a_reset_when_all_was_said_is_no_error_and_before_that_it_is_one() {
     let mut connection = in_last_ack(0);
     connection.receive(rst().seq(RECEIVE_NEXT + 1), at(10));
     assert_eq!(connection.state(), State::Closed);
-    assert!(!connection.socket.readiness().error);
+    assert!(!connection.readiness().error);
     let mut connection = in_last_ack(5);
     connection.receive(rst().seq(RECEIVE_NEXT + 1), at(10));
-    assert!(connection.socket.readiness().error, "five bytes may be lost");
+    assert!(connection.readiness().error, "five bytes may be lost");
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn a_fin_that_comes_again_is_reported_by_no_empty_block() {
     connection.receive(fin(), at(0));
     connection.sent(at(0));
     connection.receive(fin(), at(1));
-    let length = connection.socket.transmit(&mut [0; 1_480], at(1), &mut connection.counters);
+    let length = connection.inner.transmit(&mut [0; 1_480], at(1), &mut connection.counters);
     assert_eq!(length, Some(20), "a header without options");
 }
 
@@ -150,7 +150,7 @@ fn of_what_lies_outside_the_window_only_repeated_data_acknowledges_anything() {
         connection.write(b"hello", at(0));
         connection.sent(at(0));
         connection.receive(packet.acking(SEND_NEXT + 5), at(10));
-        connection.socket.control.outstanding() == 0
+        connection.sender().outstanding() == 0
     };
     assert!(acknowledges(data(b"x").seq(RECEIVE_NEXT - 65_536)));
     assert!(!acknowledges(data(b"x").seq(RECEIVE_NEXT - 65_537)), "longer ago than the buffer is large");
@@ -171,10 +171,10 @@ fn data_from_before_the_peers_syn_establishes_nothing() {
 #[test]
 fn half_closing_what_is_not_connected_changes_nothing() {
     let (mut receive, mut send) = ([0; 100], [0; 100]);
-    let mut socket = Socket::new(&mut receive, &mut send);
-    socket.open(SocketFlags::default());
-    socket.shutdown_write();
-    assert!(!socket.control.send.fin_queued);
+    let mut connection = Connection::new(&mut receive, &mut send);
+    connection.open(SocketFlags::default());
+    connection.close_write();
+    assert!(!connection.sender().is_ended());
 }
 
 #[test]
@@ -193,10 +193,10 @@ fn the_byte_of_a_window_probe_is_measured_by_its_timestamp() {
     connection.write(b"abc", at(0));
     let probe = connection.sent_one(at(200));
     assert_eq!(probe.payload, b"a");
-    assert_eq!(connection.socket.control.round_trip.smoothed(), Some(Duration::ZERO));
+    assert_eq!(connection.sender().round_trip(), Some(Duration::ZERO));
     let echo = probe.options.timestamps.unwrap().value;
     connection.receive(ack().acking(SEND_NEXT + 1).window(0).stamped(502, echo), at(280));
-    assert_eq!(connection.socket.control.round_trip.smoothed(), Some(Duration::from_millis(10)), "an eighth of 80");
+    assert_eq!(connection.sender().round_trip(), Some(Duration::from_millis(10)), "an eighth of 80");
 }
 
 #[test]
@@ -204,26 +204,26 @@ fn what_was_held_behind_the_end_of_the_stream_is_forgotten_with_it() {
     let mut connection = established().selective();
     connection.receive(data(b"xyz").seq(RECEIVE_NEXT + 10), at(0));
     connection.sent(at(0));
-    let held = connection.socket.in_use_bytes();
+    let held = connection.in_use_bytes();
     connection.receive(data(b"abc").and(Flags::FIN), at(1));
     assert_eq!(connection.state(), State::CloseWait);
     assert_eq!(connection.sent_one(at(1)).blocks(), []);
-    assert_eq!(connection.socket.in_use_bytes(), held, "three bytes for three");
+    assert_eq!(connection.in_use_bytes(), held, "three bytes for three");
 }
 
 #[test]
 fn what_was_ended_before_it_was_connected_takes_no_more() {
     let mut connection = connecting();
-    connection.socket.shutdown_write();
-    assert_eq!(connection.socket.write(b"x", at(0)), Err(Error::Closed));
-    assert_eq!((connection.socket.local(), connection.socket.remote()), (LOCAL, REMOTE));
+    connection.close_write();
+    assert_eq!(connection.inner.write(b"x", at(0)), Err(Error::Closed));
+    assert_eq!((connection.local(), connection.remote()), (LOCAL, REMOTE));
 }
 
 #[test]
 fn a_connection_that_has_ended_keeps_its_ends_and_is_made_no_second_time() {
     let mut connection = established();
     connection.receive(rst(), at(0));
-    assert_eq!((connection.socket.local(), connection.socket.remote()), (LOCAL, REMOTE));
+    assert_eq!((connection.local(), connection.remote()), (LOCAL, REMOTE));
     let parameters = ConnectParameters {
         local: LOCAL,
         remote: REMOTE,
@@ -232,5 +232,5 @@ fn a_connection_that_has_ended_keeps_its_ends_and_is_made_no_second_time() {
         maximum_segment: 1_460,
         deadline: at(1),
     };
-    assert_eq!(connection.socket.connect(parameters, at(0)), Err(Error::AlreadyConnected));
+    assert_eq!(connection.connect(parameters, at(0)), Err(Error::AlreadyConnected));
 }

@@ -2,9 +2,9 @@
 
 use super::*;
 
-fn closing() -> Connection {
+fn closing() -> Fixture {
     let mut connection = established();
-    connection.socket.close(at(0));
+    connection.close(at(0));
     let sent = connection.sent_one(at(0));
     assert_eq!(sent.flags, Flags::FIN.with(Flags::ACK));
     connection
@@ -19,12 +19,12 @@ fn closing_first_ends_in_time_wait_for_a_minute() {
     connection.receive(fin().acking(SEND_NEXT + 1), at(20));
     assert_eq!(connection.state(), State::TimeWait);
     assert_eq!(connection.sent_one(at(20)).acknowledgement, RECEIVE_NEXT + 1);
-    assert_eq!(connection.socket.time_wait_since(), Some(at(20)));
+    assert_eq!(connection.time_wait_since(), Some(at(20)));
     assert!(connection.sent(at(60_019)).is_empty());
-    assert!(!connection.socket.is_free());
+    assert!(!connection.is_free());
     connection.sent(at(60_020));
-    assert!(connection.socket.is_free());
-    assert_eq!(connection.socket.next_deadline(), None);
+    assert!(connection.is_free());
+    assert_eq!(connection.next_deadline(), None);
 }
 
 #[test]
@@ -43,9 +43,9 @@ fn in_time_wait_the_pair_of_ends_is_taken() {
     connection.receive(fin().acking(SEND_NEXT + 1), at(20));
     connection.sent(at(20));
     assert_eq!(connection.state(), State::TimeWait);
-    assert!(connection.socket.matches(LOCAL, REMOTE), "so a new connection gets another port");
+    assert!(connection.matches(LOCAL, REMOTE), "so a new connection gets another port");
     connection.sent(at(60_020));
-    assert!(!connection.socket.matches(LOCAL, REMOTE));
+    assert!(!connection.matches(LOCAL, REMOTE));
 }
 
 #[test]
@@ -61,18 +61,18 @@ fn closing_second_ends_with_the_last_acknowledgement() {
     let mut connection = established();
     connection.receive(fin(), at(0));
     assert_eq!(connection.state(), State::CloseWait);
-    assert!(connection.socket.take_event());
+    assert!(connection.take_ready());
     assert_eq!(connection.read(), Ok(vec![]));
-    assert!(connection.socket.readiness().hangup);
+    assert!(connection.readiness().hangup);
     connection.write(b"last words", at(0));
-    connection.socket.close(at(1));
+    connection.close(at(1));
     assert_eq!(connection.state(), State::LastAck);
     let last = connection.sent_one(at(1));
     assert_eq!(last.payload, b"last words");
     assert!(last.flags.fin());
-    assert!(!connection.socket.is_free());
+    assert!(!connection.is_free());
     connection.receive(ack().seq(RECEIVE_NEXT + 1).acking(SEND_NEXT + 11), at(10));
-    assert!(connection.socket.is_free());
+    assert!(connection.is_free());
 }
 
 #[test]
@@ -105,17 +105,17 @@ fn repeated_data_may_acknowledge_something_new() {
     connection.sent(at(1));
     connection.receive(data(b"abc").acking(SEND_NEXT + 6), at(10));
     assert_eq!(connection.sent_one(at(10)).acknowledgement, RECEIVE_NEXT + 3);
-    assert_eq!(connection.socket.next_deadline(), None, "nothing is left to be sent again");
+    assert_eq!(connection.next_deadline(), None, "nothing is left to be sent again");
 }
 
 #[test]
 fn after_a_half_close_the_peer_may_still_send() {
     let mut connection = established();
     connection.write(b"request", at(0));
-    connection.socket.shutdown_write();
-    connection.socket.shutdown_write();
-    assert_eq!(connection.socket.write(b"more", at(0)), Err(Error::Closed));
-    assert!(!connection.socket.readiness().writable);
+    connection.close_write();
+    connection.close_write();
+    assert_eq!(connection.inner.write(b"more", at(0)), Err(Error::Closed));
+    assert!(!connection.readiness().writable);
     connection.sent(at(0));
     connection.receive(data(b"answer").acking(SEND_NEXT + 8), at(10));
     assert_eq!(connection.state(), State::FinWait2);
@@ -124,41 +124,41 @@ fn after_a_half_close_the_peer_may_still_send() {
     connection.receive(fin().seq(RECEIVE_NEXT + 6).acking(SEND_NEXT + 8), at(500_000));
     assert_eq!(connection.state(), State::TimeWait);
     assert_eq!(connection.read(), Ok(vec![]));
-    assert_eq!(connection.socket.time_wait_since(), None, "the process holds it still");
-    connection.socket.close(at(500_001));
-    assert_eq!(connection.socket.time_wait_since(), Some(at(500_000)));
+    assert_eq!(connection.time_wait_since(), None, "the process holds it still");
+    connection.close(at(500_001));
+    assert_eq!(connection.time_wait_since(), Some(at(500_000)));
     connection.sent(at(560_000));
-    assert!(connection.socket.is_free());
+    assert!(connection.is_free());
 }
 
 #[test]
 fn a_descriptor_kept_beyond_time_wait_reads_the_end_and_is_freed_by_its_close() {
     let mut connection = established();
-    connection.socket.shutdown_write();
+    connection.close_write();
     connection.sent(at(0));
     connection.receive(data(b"tail").and(Flags::FIN).acking(SEND_NEXT + 1), at(10));
     connection.sent(at(60_010));
     assert_eq!(connection.state(), State::Closed);
-    assert!(!connection.socket.is_free());
+    assert!(!connection.is_free());
     assert_eq!(connection.read().unwrap(), b"tail");
     assert_eq!(connection.read().unwrap(), b"");
-    assert_eq!(connection.socket.connect_result(), Some(Ok(())));
-    connection.socket.close(at(70_000));
-    assert!(connection.socket.is_free());
+    assert_eq!(connection.connect_result(), Some(Ok(())));
+    connection.close(at(70_000));
+    assert!(connection.is_free());
 }
 
 #[test]
 fn closing_with_unread_data_resets_and_wipes_it() {
     let mut connection = established();
     connection.receive(data(b"secret"), at(0));
-    let empty = established().socket.in_use_bytes();
-    connection.socket.close(at(1));
-    assert_eq!(connection.socket.in_use_bytes(), empty);
-    assert!(!connection.socket.is_free(), "the reset has not left");
+    let empty = established().in_use_bytes();
+    connection.close(at(1));
+    assert_eq!(connection.in_use_bytes(), empty);
+    assert!(!connection.is_free(), "the reset has not left");
     let reset = connection.sent_one(at(1));
     assert_eq!(reset.flags, Flags::RST.with(Flags::ACK));
     assert_eq!((reset.sequence, reset.acknowledgement), (SEND_NEXT, RECEIVE_NEXT + 6));
-    assert!(connection.socket.is_free());
+    assert!(connection.is_free());
     assert_eq!(connection.counters.resets_sent, 1);
 }
 
@@ -166,18 +166,18 @@ fn closing_with_unread_data_resets_and_wipes_it() {
 fn closing_with_unread_data_resets_even_after_both_sides_have_ended_their_streams() {
     let mut connection = established();
     connection.receive(data(b"unread").and(Flags::FIN), at(0));
-    connection.socket.shutdown_write();
+    connection.close_write();
     connection.sent(at(0));
     assert_eq!(connection.state(), State::LastAck);
-    connection.socket.close(at(1));
+    connection.close(at(1));
     assert!(connection.sent_one(at(1)).flags.reset());
 
     let mut connection = established();
-    connection.socket.shutdown_write();
+    connection.close_write();
     connection.sent(at(0));
     connection.receive(data(b"unread").and(Flags::FIN).acking(SEND_NEXT + 1), at(0));
     connection.sent(at(0));
-    connection.socket.close(at(1));
+    connection.close(at(1));
     assert!(connection.sent(at(1)).is_empty(), "in TIME-WAIT the peer is done already");
     assert_eq!(connection.state(), State::TimeWait);
 }
@@ -187,17 +187,17 @@ fn shutting_down_resets_the_peer_and_leaves_what_has_arrived() {
     let mut connection = established();
     connection.receive(data(b"kept"), at(0));
     connection.write(b"unsent", at(0));
-    assert!(connection.socket.shut_down());
+    assert!(connection.abort());
     let reset = connection.sent_one(at(1));
     assert_eq!((reset.flags, reset.sequence), (Flags::RST.with(Flags::ACK), SEND_NEXT));
     assert_eq!(connection.read().unwrap(), b"kept");
     assert_eq!(connection.read(), Err(Error::Reset));
-    assert!(!connection.socket.shut_down(), "there is none any more");
+    assert!(!connection.abort(), "there is none any more");
     let mut connection = connecting();
     connection.sent(at(0));
-    assert!(connection.socket.shut_down());
+    assert!(connection.abort());
     assert!(connection.sent(at(1)).is_empty(), "nobody knows of a SYN that was not answered");
-    assert_eq!(connection.socket.connect_result(), Some(Err(Error::TimedOut)));
+    assert_eq!(connection.connect_result(), Some(Err(Error::TimedOut)));
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn the_peer_may_end_its_stream_and_still_take_ours() {
     assert_eq!(connection.sent_one(at(10)).payload, b"still here");
     connection.receive(ack().seq(RECEIVE_NEXT + 1).acking(SEND_NEXT + 10), at(20));
     assert_eq!(connection.state(), State::CloseWait);
-    assert_eq!(connection.socket.next_deadline(), None);
+    assert_eq!(connection.next_deadline(), None);
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn data_that_nobody_will_read_is_answered_with_a_reset() {
     let reset = connection.sent_one(at(20));
     assert!(reset.flags.reset());
     assert_eq!(reset.sequence, SEND_NEXT + 1);
-    assert!(connection.socket.is_free());
+    assert!(connection.is_free());
 }
 
 #[test]
@@ -244,13 +244,13 @@ fn an_orphan_waits_a_minute_for_the_peers_fin() {
     connection.sent(at(60_999));
     assert_eq!(connection.state(), State::FinWait2);
     connection.sent(at(61_000));
-    assert!(connection.socket.is_free());
+    assert!(connection.is_free());
 
     let mut connection = established();
-    connection.socket.shutdown_write();
+    connection.close_write();
     connection.sent(at(0));
     connection.receive(ack().acking(SEND_NEXT + 1), at(10));
-    connection.socket.close(at(5_000));
+    connection.close(at(5_000));
     assert_eq!(connection.deadline(), at(65_000));
 }
 
@@ -258,7 +258,7 @@ fn an_orphan_waits_a_minute_for_the_peers_fin() {
 fn an_orphan_whose_peer_is_gone_is_given_up_sooner() {
     let mut connection = closing();
     let mut sent = 0;
-    while !connection.socket.is_free() {
+    while !connection.is_free() {
         sent += connection.sent(connection.deadline()).len();
     }
     assert_eq!(sent, 8);
@@ -269,7 +269,7 @@ fn what_was_written_still_goes_out_after_the_close() {
     let stream = pattern(30_000);
     let mut connection = established();
     connection.write(&stream, at(0));
-    connection.socket.close(at(0));
+    connection.close(at(0));
     let mut received = Vec::new();
     for round in 0..10u64 {
         for packet in connection.sent(at(round * 10)) {
@@ -287,8 +287,8 @@ fn what_was_written_still_goes_out_after_the_close() {
 fn closing_while_connecting_frees_at_once() {
     let mut connection = connecting();
     connection.sent(at(0));
-    connection.socket.close(at(1));
-    assert!(connection.socket.is_free());
+    connection.close(at(1));
+    assert!(connection.is_free());
     assert!(connection.sent(at(1)).is_empty());
 }
 
@@ -298,9 +298,9 @@ fn closing_while_both_begin_resets() {
     connection.sent(at(0));
     connection.receive(syn(), at(1));
     connection.sent(at(1));
-    connection.socket.close(at(2));
+    connection.close(at(2));
     assert!(connection.sent_one(at(2)).flags.reset());
-    assert!(connection.socket.is_free());
+    assert!(connection.is_free());
 }
 
 #[test]
@@ -308,22 +308,24 @@ fn aborting_wipes_and_gives_one_reset() {
     let mut connection = established();
     connection.receive(data(b"unread"), at(0));
     connection.write(b"unsent", at(0));
-    let reset = connection.socket.abort().unwrap();
-    assert!(connection.socket.is_free());
-    assert_eq!(connection.socket.in_use_bytes(), 0);
+    assert!(connection.abort());
+    let reset = connection.free().unwrap();
+    assert!(connection.is_free());
+    assert_eq!(connection.in_use_bytes(), 0);
     assert_eq!((reset.sequence, reset.acknowledgement), (SEND_NEXT, Some(RECEIVE_NEXT + 6)));
     assert_eq!((reset.local, reset.remote), (LOCAL, REMOTE));
-    assert_eq!(connection.socket.abort(), None);
-    assert_eq!(connecting().socket.abort(), None, "nobody knows of a SYN that was not answered");
+    assert_eq!((connection.abort(), connection.free()), (false, None));
+    let mut connection = connecting();
+    assert_eq!((connection.abort(), connection.free()), (true, None), "nobody knows of a SYN that was not answered");
 }
 
 #[test]
 fn a_recycled_slot_can_be_opened_again() {
     let mut connection = closing();
-    connection.socket.recycle();
-    assert!(connection.socket.is_free());
+    assert_eq!(connection.free(), None);
+    assert!(connection.is_free());
     assert!(connection.sent(at(1)).is_empty());
-    connection.socket.open(SocketFlags::default());
+    connection.open(SocketFlags::default());
     assert_eq!(connection.read(), Err(Error::NotConnected));
 }
 
@@ -331,7 +333,7 @@ fn a_recycled_slot_can_be_opened_again() {
 fn half_closing_while_connecting_takes_effect_once_connected() {
     let mut connection = connecting();
     connection.sent(at(0));
-    connection.socket.shutdown_write();
+    connection.close_write();
     connection.receive(syn_ack(), at(10));
     assert_eq!(connection.state(), State::FinWait1);
     assert!(connection.sent(at(10)).iter().any(|packet| packet.flags.fin()));
@@ -342,8 +344,8 @@ fn wiping_leaves_nothing_of_the_stream_in_memory() {
     let mut receive = vec![0; 4_000];
     let mut send = vec![0; 4_000];
     {
-        let mut socket = Socket::new(&mut receive, &mut send);
-        socket.open(SocketFlags::default());
+        let mut connection = Connection::new(&mut receive, &mut send);
+        connection.open(SocketFlags::default());
         let parameters = ConnectParameters {
             local: LOCAL,
             remote: REMOTE,
@@ -352,16 +354,16 @@ fn wiping_leaves_nothing_of_the_stream_in_memory() {
             maximum_segment: 1_460,
             deadline: at(1_000),
         };
-        socket.connect(parameters, at(0)).unwrap();
+        connection.connect(parameters, at(0)).unwrap();
         let mut counters = Counters::default();
         for packet in [syn_ack(), data(&[1; 1_000]), data(&[2; 1_000]).seq(RECEIVE_NEXT + 1_500)] {
             let bytes = packet.bytes(REMOTE, LOCAL);
             let segment = Unverified::parse(REMOTE.address, LOCAL.address, &bytes).unwrap();
-            socket.receive(segment, at(0), |_| {}, &mut counters).unwrap();
+            connection.receive(segment, at(0), |_| {}, &mut counters).unwrap();
         }
-        socket.read(&mut [0; 500]).unwrap();
-        socket.write(&[3; 2_000], at(0)).unwrap();
-        assert!(socket.abort().is_some());
+        connection.read(&mut [0; 500]).unwrap();
+        connection.write(&[3; 2_000], at(0)).unwrap();
+        assert!(connection.abort() && connection.free().is_some());
     }
     assert!(receive.iter().chain(&send).all(|byte| *byte == 0));
 }
@@ -370,7 +372,7 @@ fn wiping_leaves_nothing_of_the_stream_in_memory() {
 fn in_time_wait_no_other_timer_runs() {
     let mut connection = established().keepalive();
     connection.receive(ack(), at(7_000_000));
-    connection.socket.close(at(7_150_000));
+    connection.close(at(7_150_000));
     connection.sent(at(7_150_000));
     connection.receive(fin().acking(SEND_NEXT + 1), at(7_150_000));
     connection.sent(at(7_150_000));

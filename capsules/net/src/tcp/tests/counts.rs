@@ -4,17 +4,17 @@ use super::*;
 
 /// A connection that did something, and what that added to its counters.
 struct Counted {
-    connection: Connection,
+    connection: Fixture,
     before: Counters,
 }
 
-fn on(connection: Connection) -> Counted {
+fn on(connection: Fixture) -> Counted {
     Counted { before: connection.counters, connection }
 }
 
 impl Counted {
     /// Does something at this time, lets everything leave, and has to find `expected` beside what came and left.
-    fn adds(&mut self, now: u64, act: impl FnOnce(&mut Connection), expected: impl FnOnce(&mut Counters)) -> &mut Self {
+    fn adds(&mut self, now: u64, act: impl FnOnce(&mut Fixture), expected: impl FnOnce(&mut Counters)) -> &mut Self {
         act(&mut self.connection);
         let sent = self.connection.sent(at(now));
         let mut counters = self.before;
@@ -90,7 +90,7 @@ fn while_both_begin() {
         });
     on(connecting()).adds(
         0,
-        |connection| connection.socket.neighbour_failed(&mut connection.counters),
+        |connection| assert!(connection.inner.neighbour_failed(&mut connection.counters)),
         |counters| counters.timed_out += 1,
     );
 }
@@ -197,12 +197,12 @@ fn what_repairs_a_loss() {
 #[test]
 fn what_ends() {
     on(established())
-        .adds(0, |connection| connection.socket.close(at(0)), |_| {})
+        .adds(0, |connection| connection.close(at(0)), |_| {})
         .hears(10, ack().acking(SEND_NEXT + 1), |_| {})
         .hears(20, data(b"more").acking(SEND_NEXT + 1), |counters| counters.resets_sent += 1);
     on(established()).hears(0, data(b"unread"), |counters| counters.bytes_received += 6).adds(
         1,
-        |connection| connection.socket.close(at(1)),
+        |connection| connection.close(at(1)),
         |counters| counters.resets_sent += 1,
     );
 }

@@ -24,14 +24,14 @@ fn the_syn_offers_mss_scale_sack_and_timestamps() {
 fn a_syn_ack_establishes_and_is_acknowledged() {
     let mut connection = connecting();
     connection.sent(at(0));
-    assert_eq!(connection.socket.connect_result(), None);
+    assert_eq!(connection.connect_result(), None);
     connection.receive(syn_ack(), at(30));
     assert_eq!(connection.state(), State::Established);
-    assert_eq!(connection.socket.connect_result(), Some(Ok(())));
-    assert!(connection.socket.take_event());
+    assert_eq!(connection.connect_result(), Some(Ok(())));
+    assert!(connection.take_ready());
     let answer = connection.sent_one(at(30));
     assert_eq!((answer.flags, answer.sequence, answer.acknowledgement), (Flags::ACK, SEND_NEXT, RECEIVE_NEXT));
-    assert_eq!(connection.socket.next_deadline(), None);
+    assert_eq!(connection.next_deadline(), None);
     assert_eq!(connection.counters.established, 1);
 }
 
@@ -55,13 +55,13 @@ fn connecting_ends_at_the_deadline() {
         let now = connection.deadline();
         connection.sent(now);
     }
-    assert_eq!(connection.socket.connect_result(), None);
+    assert_eq!(connection.connect_result(), None);
     assert!(connection.sent(at(180_000)).is_empty());
-    assert_eq!(connection.socket.connect_result(), Some(Err(Error::TimedOut)));
+    assert_eq!(connection.connect_result(), Some(Err(Error::TimedOut)));
     assert_eq!(connection.state(), State::Closed);
     assert_eq!(connection.counters.timed_out, 1);
-    assert!(connection.socket.take_event());
-    assert_eq!(connection.socket.next_deadline(), None);
+    assert!(connection.take_ready());
+    assert_eq!(connection.next_deadline(), None);
 }
 
 #[test]
@@ -69,9 +69,9 @@ fn a_reset_that_acknowledges_the_syn_refuses() {
     let mut connection = connecting();
     connection.sent(at(0));
     connection.receive(rst().and(Flags::ACK).seq(SequenceNumber::new(0)), at(1));
-    assert_eq!(connection.socket.connect_result(), Some(Err(Error::Refused)));
+    assert_eq!(connection.connect_result(), Some(Err(Error::Refused)));
     assert_eq!(connection.read(), Err(Error::Refused));
-    assert_eq!(connection.socket.write(b"x", at(1)), Err(Error::Refused));
+    assert_eq!(connection.inner.write(b"x", at(1)), Err(Error::Refused));
     assert!(connection.sent(at(1)).is_empty());
     assert_eq!(connection.counters.refused, 1);
 }
@@ -179,10 +179,10 @@ fn both_sides_may_begin_at_once() {
     let answer = connection.sent_one(at(1));
     assert_eq!(answer.flags, Flags::SYN.with(Flags::ACK));
     assert_eq!((answer.sequence, answer.acknowledgement), (OUR_INITIAL, RECEIVE_NEXT));
-    assert_eq!(connection.socket.connect_result(), None);
+    assert_eq!(connection.connect_result(), None);
     connection.receive(ack().window(1_000), at(2));
     assert_eq!(connection.state(), State::Established);
-    assert_eq!(connection.socket.connect_result(), Some(Ok(())));
+    assert_eq!(connection.connect_result(), Some(Ok(())));
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn a_reset_while_both_begin_refuses() {
     connection.sent(at(0));
     connection.receive(syn(), at(1));
     connection.receive(rst(), at(2));
-    assert_eq!(connection.socket.connect_result(), Some(Err(Error::Refused)));
+    assert_eq!(connection.connect_result(), Some(Err(Error::Refused)));
 }
 
 #[test]
@@ -257,10 +257,10 @@ fn data_and_fin_in_the_syn_ack_are_taken() {
 #[test]
 fn a_neighbour_that_fails_ends_connecting_but_no_connection() {
     let mut connection = connecting();
-    connection.socket.neighbour_failed(&mut connection.counters);
-    assert_eq!(connection.socket.connect_result(), Some(Err(Error::TimedOut)));
+    connection.inner.neighbour_failed(&mut connection.counters);
+    assert_eq!(connection.connect_result(), Some(Err(Error::TimedOut)));
     let mut connection = established();
-    connection.socket.neighbour_failed(&mut connection.counters);
+    connection.inner.neighbour_failed(&mut connection.counters);
     assert_eq!(connection.state(), State::Established);
 }
 
@@ -275,30 +275,30 @@ fn a_socket_connects_once() {
         maximum_segment: 1_460,
         deadline: at(1),
     };
-    assert_eq!(connection.socket.connect(parameters, at(0)), Err(Error::AlreadyConnected));
-    let mut free = Socket::new(&mut [], &mut []);
+    assert_eq!(connection.connect(parameters, at(0)), Err(Error::AlreadyConnected));
+    let mut free = Connection::new(&mut [], &mut []);
     assert_eq!(free.connect(parameters, at(0)), Err(Error::NotConnected));
 }
 
 #[test]
 fn before_a_connect_nothing_can_be_read_or_written() {
-    let mut socket = Socket::new(&mut [], &mut []);
-    assert!(socket.is_free());
-    socket.open(SocketFlags::default());
-    assert!(!socket.is_free());
-    assert_eq!(socket.read(&mut [0; 4]), Err(Error::NotConnected));
-    assert_eq!(socket.write(b"x", at(0)), Err(Error::NotConnected));
-    assert_eq!(socket.readiness(), Readiness::default());
-    socket.close(at(0));
-    assert!(socket.is_free());
+    let mut connection = Connection::new(&mut [], &mut []);
+    assert!(connection.is_free());
+    connection.open(SocketFlags::default());
+    assert!(!connection.is_free());
+    assert_eq!(connection.read(&mut [0; 4]), Err(Error::NotConnected));
+    assert_eq!(connection.write(b"x", at(0)), Err(Error::NotConnected));
+    assert_eq!(connection.readiness(), Readiness::default());
+    connection.close(at(0));
+    assert!(connection.is_free());
 }
 
 #[test]
 fn while_connecting_reading_and_writing_would_block() {
     let mut connection = connecting();
     assert_eq!(connection.read(), Err(Error::WouldBlock));
-    assert_eq!(connection.socket.write(b"x", at(0)), Err(Error::WouldBlock));
-    assert_eq!(connection.socket.readiness(), Readiness::default());
+    assert_eq!(connection.inner.write(b"x", at(0)), Err(Error::WouldBlock));
+    assert_eq!(connection.readiness(), Readiness::default());
 }
 
 #[test]
@@ -316,8 +316,8 @@ fn after_a_repeated_handshake_one_segment_begins() {
 #[test]
 fn only_its_own_segments_match() {
     let connection = established();
-    assert!(connection.socket.matches(LOCAL, REMOTE));
-    assert!(!connection.socket.matches(LOCAL, Endpoint { port: 81, ..REMOTE }));
-    assert!(!connection.socket.matches(Endpoint { port: 1, ..LOCAL }, REMOTE));
-    assert!(!Socket::new(&mut [], &mut []).matches(Endpoint::UNSPECIFIED, Endpoint::UNSPECIFIED));
+    assert!(connection.matches(LOCAL, REMOTE));
+    assert!(!connection.matches(LOCAL, Endpoint { port: 81, ..REMOTE }));
+    assert!(!connection.matches(Endpoint { port: 1, ..LOCAL }, REMOTE));
+    assert!(!Connection::new(&mut [], &mut []).matches(Endpoint::UNSPECIFIED, Endpoint::UNSPECIFIED));
 }

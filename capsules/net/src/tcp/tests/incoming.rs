@@ -8,11 +8,11 @@ fn data_in_order_is_read_as_it_came() {
     assert_eq!(connection.read(), Err(Error::WouldBlock));
     connection.receive(data(b"hello "), at(0));
     connection.receive(data(b"world").seq(RECEIVE_NEXT + 6), at(0));
-    assert!(connection.socket.take_event());
-    assert!(connection.socket.readiness().readable);
+    assert!(connection.take_ready());
+    assert!(connection.readiness().readable);
     assert_eq!(connection.read_up_to(8).unwrap(), b"hello wo");
     assert_eq!(connection.read().unwrap(), b"rld");
-    assert!(!connection.socket.readiness().readable);
+    assert!(!connection.readiness().readable);
     assert_eq!(connection.counters.bytes_received, 11);
 }
 
@@ -23,7 +23,7 @@ fn an_acknowledgement_waits_forty_milliseconds_for_more() {
     assert!(connection.sent(at(139)).is_empty());
     assert_eq!(connection.deadline(), at(140));
     assert_eq!(connection.sent_one(at(140)).acknowledgement, RECEIVE_NEXT + 5);
-    assert_eq!(connection.socket.next_deadline(), None);
+    assert_eq!(connection.next_deadline(), None);
 }
 
 #[test]
@@ -254,9 +254,9 @@ fn urgent_data_is_read_in_line() {
 fn data_is_given_to_the_reader_with_or_without_push() {
     let mut connection = established();
     connection.receive(data(b"a"), at(0));
-    assert!(connection.socket.take_event() && connection.socket.readiness().readable);
+    assert!(connection.take_ready() && connection.readiness().readable);
     connection.receive(data(b"b").seq(RECEIVE_NEXT + 1).and(Flags::PSH), at(0));
-    assert!(connection.socket.take_event());
+    assert!(connection.take_ready());
     assert_eq!(connection.read().unwrap(), b"ab");
 }
 
@@ -346,13 +346,13 @@ fn data_behind_the_fin_is_not_taken() {
 #[test]
 fn memory_in_use_is_the_control_block_and_what_the_rings_hold() {
     let mut connection = established();
-    let empty = connection.socket.in_use_bytes();
+    let empty = connection.in_use_bytes();
     assert!(empty > 0);
     connection.receive(data(b"hello"), at(0));
     connection.receive(data(b"x").seq(RECEIVE_NEXT + 10), at(0));
     connection.write(b"abc", at(0));
-    assert_eq!(connection.socket.in_use_bytes(), empty + 9);
-    assert_eq!(Socket::new(&mut [], &mut []).in_use_bytes(), 0);
+    assert_eq!(connection.in_use_bytes(), empty + 9);
+    assert_eq!(Connection::new(&mut [], &mut []).in_use_bytes(), 0);
 }
 
 #[test]

@@ -16,7 +16,7 @@ fn what_is_not_acknowledged_is_sent_again_ever_more_rarely() {
         now += Duration::from_millis(wait);
     }
     connection.receive(ack().acking(SEND_NEXT + 5), now);
-    assert_eq!(connection.socket.next_deadline(), None);
+    assert_eq!(connection.next_deadline(), None);
     assert_eq!(connection.counters.retransmits, 4);
 }
 
@@ -33,8 +33,8 @@ fn a_peer_that_acknowledges_nothing_is_given_up_after_fifteen_retransmissions() 
     assert_eq!(sent, 16);
     assert!(now > at(100_000), "R2 is at least 100 s (RFC 9293 section 3.8.3)");
     assert_eq!(connection.read(), Err(Error::TimedOut));
-    assert_eq!(connection.socket.write(b"x", now), Err(Error::TimedOut));
-    assert!(connection.socket.readiness().error);
+    assert_eq!(connection.inner.write(b"x", now), Err(Error::TimedOut));
+    assert!(connection.readiness().error);
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn after_a_timeout_slow_start_sends_everything_again() {
     assert_eq!(places(&connection.sent(at(210))), [(1_460, 1_460), (2_920, 1_460)]);
     connection.receive(ack().acking(SEND_NEXT + 7_300), at(220));
     assert!(connection.sent(at(220)).is_empty());
-    assert_eq!(connection.socket.next_deadline(), None);
+    assert_eq!(connection.next_deadline(), None);
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn a_timeout_forgets_what_was_reported() {
 fn a_lost_fin_is_sent_again() {
     let mut connection = established();
     connection.write(b"bye", at(0));
-    connection.socket.shutdown_write();
+    connection.close_write();
     connection.sent(at(0));
     let again = connection.sent_one(at(200));
     assert!(again.flags.fin());
@@ -252,7 +252,7 @@ fn three_retransmissions_cast_doubt_on_the_way() {
     connection.sent(at(0));
     for (time, doubt) in [(200, false), (600, false), (1_400, true), (3_000, false)] {
         connection.sent(at(time));
-        assert_eq!(connection.socket.take_doubt(), doubt, "at {time} ms");
+        assert_eq!(connection.take_negative_advice(), doubt, "at {time} ms");
     }
 }
 
@@ -286,14 +286,14 @@ fn a_timeout_ends_slow_start_at_seven_tenths_of_what_was_on_its_way_however_ofte
         connection.sent(at(0));
         let mut now = at(0);
         for _ in 0..timeouts {
-            now = connection.socket.control.timers.retransmit.unwrap();
+            now = connection.timers().deadline(Timer::Retransmission).unwrap();
             connection.sent(now);
         }
         for count in 1..=20 {
             connection.receive(ack().acking(SEND_NEXT + count * 1_460), now);
             connection.sent(now);
         }
-        let window = connection.socket.control.congestion.window(Duration::ZERO, seconds(1));
+        let window = connection.sender().congestion_window();
         assert!((10_220..13_000).contains(&window), "{window} after {timeouts}");
     }
 }

@@ -1,16 +1,19 @@
 //! Scenarios: what goes in, what comes out, when. Each test is named after the rule that it shows.
 //!
 //! [`established`] gives a connection whose handshake is done at time zero, with a peer that offers no options; the
-//! builder methods change the peer or the socket and begin anew. Every segment passes through the wire format.
+//! builder methods change the peer or our side and begin anew. Every segment passes through the wire format.
+
+use core::net::Ipv4Addr;
+use core::ops::{Deref, DerefMut};
 
 use slopos_kernel::time::{Duration, Instant};
 
-use core::net::Ipv4Addr;
+use super::timers::Timer;
+use slopos_abi::{Endpoint, SocketFlags};
 
 use super::*;
 use crate::wire::tcp::options::{SackBlocks, Timestamps};
 use crate::wire::tcp::{Flags, Options, ParseError, Range, Segment, SequenceNumber, Unverified};
-use slopos_abi::{Endpoint, SocketFlags};
 
 mod arrival;
 mod attacks;
@@ -169,32 +172,48 @@ struct Setup {
     answer: Packet,
 }
 
-/// A socket under test, and what it has counted.
-pub struct Connection {
-    pub socket: Socket<'static>,
+/// A connection under test, what it has counted and what it has told.
+pub struct Fixture {
+    pub inner: Connection<'static>,
     pub counters: Counters,
     setup: Setup,
     /// The buffer of a read that waits.
     waiting: Option<Vec<u8>>,
+    ready: bool,
+    negative_advice: bool,
 }
 
-/// A socket whose SYN has not left.
-pub fn connecting() -> Connection {
+impl Deref for Fixture {
+    type Target = Connection<'static>;
+
+    fn deref(&self) -> &Connection<'static> {
+        &self.inner
+    }
+}
+
+impl DerefMut for Fixture {
+    fn deref_mut(&mut self) -> &mut Connection<'static> {
+        &mut self.inner
+    }
+}
+
+/// A connection whose SYN has not left.
+pub fn connecting() -> Fixture {
     let mut answer = syn_ack();
     answer.options.maximum_segment = Some(1_460);
-    Connection::connecting(Setup { receive_bytes: 65_535, send_bytes: 65_535, flags: SocketFlags::default(), answer })
+    Fixture::connecting(Setup { receive_bytes: 65_535, send_bytes: 65_535, flags: SocketFlags::default(), answer })
 }
 
 /// A connection after its handshake, with nothing left to be sent.
-pub fn established() -> Connection {
+pub fn established() -> Fixture {
     connecting().begin()
 }
 
-impl Connection {
-    fn connecting(setup: Setup) -> Connection {
+impl Fixture {
+    fn connecting(setup: Setup) -> Fixture {
         let ring = |bytes: usize| -> &'static mut [u8] { vec![0; bytes].leak() };
-        let mut socket = Socket::new(ring(setup.receive_bytes), ring(setup.send_bytes));
-        socket.open(setup.flags);
+        let mut inner = Connection::new(ring(setup.receive_bytes), ring(setup.send_bytes));
+        inner.open(setup.flags);
         let parameters = ConnectParameters {
             local: LOCAL,
             remote: REMOTE,
@@ -203,74 +222,74 @@ impl Connection {
             maximum_segment: 1_460,
             deadline: at(180_000),
         };
-        socket.connect(parameters, at(0)).unwrap();
-        Connection { socket, counters: Counters::default(), setup, waiting: None }
+        inner.connect(parameters, at(0)).unwrap();
+        Fixture { inner, counters: Counters::default(), setup, waiting: None, ready: false, negative_advice: false }
     }
 
-    fn begin(mut self) -> Connection {
+    fn begin(mut self) -> Fixture {
         assert_eq!(self.sent(at(0)).len(), 1);
         self.receive(self.setup.answer.clone(), at(0));
         assert_eq!(self.state(), State::Established);
         assert_eq!(self.sent(at(0)).len(), 1);
-        self.socket.take_event();
+        self.ready = false;
         self.counters = Counters::default();
         self
     }
 
-    fn again(setup: Setup) -> Connection {
-        Connection::connecting(setup).begin()
+    fn again(setup: Setup) -> Fixture {
+        Fixture::connecting(setup).begin()
     }
 
     /// With a receive ring of so many bytes.
     pub fn receive_window(mut self, bytes: usize) -> Self {
         self.setup.receive_bytes = bytes;
-        Connection::again(self.setup)
+        Fixture::again(self.setup)
     }
 
     /// With a send ring of so many bytes.
     pub fn send_buffer(mut self, bytes: usize) -> Self {
         self.setup.send_bytes = bytes;
-        Connection::again(self.setup)
+        Fixture::again(self.setup)
     }
 
     /// With a peer that offers this window in its SYN.
     pub fn peer_window(mut self, window: u16) -> Self {
         self.setup.answer.window = window;
-        Connection::again(self.setup)
+        Fixture::again(self.setup)
     }
 
     /// With a peer that announces this MSS, or none.
     pub fn peer_mss(mut self, mss: Option<u16>) -> Self {
         self.setup.answer.options.maximum_segment = mss;
-        Connection::again(self.setup)
+        Fixture::again(self.setup)
     }
 
     /// With a peer that scales windows.
     pub fn peer_scale(mut self, shift: u8) -> Self {
         self.setup.answer.options.window_scale = Some(shift);
-        Connection::again(self.setup)
+        Fixture::again(self.setup)
     }
 
     /// With a peer that does SACK.
     pub fn selective(mut self) -> Self {
         self.setup.answer.options.sack_permitted = true;
-        Connection::again(self.setup)
+        Fixture::again(self.setup)
     }
 
     /// With a peer that does timestamps; its clock stands at 500.
     pub fn timestamps(mut self) -> Self {
         self.setup.answer = self.setup.answer.stamped(500, TIMESTAMP_OFFSET);
-        Connection::again(self.setup)
+        Fixture::again(self.setup)
     }
 
     pub fn nodelay(mut self) -> Self {
         self.setup.flags.nodelay = true;
-        Connection::again(self.setup)
+        Fixture::again(self.setup)
     }
 
     pub fn keepalive(mut self) -> Self {
         self.setup.flags.keepalive = true;
-        Connection::again(self.setup)
+        Fixture::again(self.setup)
     }
 
     /// A segment from the peer arrives.
@@ -287,17 +306,36 @@ impl Connection {
                 arrival.copy_to(buffer);
             }
         };
-        self.socket.receive(segment, now, deliver, &mut self.counters)
+        let received = self.inner.receive(segment, now, deliver, &mut self.counters)?;
+        self.ready |= received.ready;
+        Ok(())
+    }
+
+    /// The timers run.
+    pub fn poll(&mut self, now: Instant) {
+        let polled = self.inner.poll(now, &mut self.counters);
+        self.ready |= polled.ready;
+        self.negative_advice |= polled.negative_advice;
+    }
+
+    /// Whether, since this was asked last, something happened that a blocked call may wait for.
+    pub fn take_ready(&mut self) -> bool {
+        core::mem::take(&mut self.ready)
+    }
+
+    /// Whether, since this was asked last, the way to the peer was said to be broken perhaps.
+    pub fn take_negative_advice(&mut self) -> bool {
+        core::mem::take(&mut self.negative_advice)
     }
 
     /// All that leaves at `now`, after the timers have run.
     pub fn sent(&mut self, now: Instant) -> Vec<Packet> {
-        self.socket.poll(now, &mut self.counters);
+        self.poll(now);
         let mut sent = Vec::new();
         let mut out = [0; 1_480];
         loop {
-            let wanted = self.socket.wants_transmit(now);
-            let length = self.socket.transmit(&mut out, now, &mut self.counters);
+            let wanted = self.inner.wants_transmit(now);
+            let length = self.inner.transmit(&mut out, now, &mut self.counters);
             assert_eq!(wanted, length.is_some(), "wants_transmit and transmit disagree");
             let Some(length) = length else { return sent };
             sent.push(Packet::parse(LOCAL, REMOTE, &out[..length]).unwrap());
@@ -313,7 +351,7 @@ impl Connection {
     }
 
     pub fn state(&self) -> State {
-        self.socket.state()
+        self.inner.state()
     }
 
     pub fn read(&mut self) -> Result<Vec<u8>, Error> {
@@ -322,7 +360,7 @@ impl Connection {
 
     pub fn read_up_to(&mut self, most: usize) -> Result<Vec<u8>, Error> {
         let mut out = vec![0; most];
-        let read = self.socket.read(&mut out)?;
+        let read = self.inner.read(&mut out)?;
         out.truncate(read);
         Ok(out)
     }
@@ -330,25 +368,25 @@ impl Connection {
     /// The process waits in a read of so many bytes.
     pub fn wait_to_read(&mut self, bytes: usize) {
         let mut buffer = vec![0xee; bytes];
-        assert_eq!(self.socket.read(&mut buffer), Err(Error::WouldBlock));
+        assert_eq!(self.inner.read(&mut buffer), Err(Error::WouldBlock));
         self.waiting = Some(buffer);
     }
 
     /// The process is woken, and its read is tried again.
     pub fn read_again(&mut self) -> Result<Vec<u8>, Error> {
         let mut buffer = self.waiting.take().expect("no read waits");
-        let read = self.socket.read(&mut buffer)?;
+        let read = self.inner.read(&mut buffer)?;
         buffer.truncate(read);
         Ok(buffer)
     }
 
     pub fn write(&mut self, bytes: &[u8], now: Instant) {
-        assert_eq!(self.socket.write(bytes, now), Ok(bytes.len()));
+        assert_eq!(self.inner.write(bytes, now), Ok(bytes.len()));
     }
 
     /// The time of the next timer, which there must be.
     pub fn deadline(&self) -> Instant {
-        self.socket.next_deadline().expect("no timer runs")
+        self.inner.next_deadline().expect("no timer runs")
     }
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 
 /// A connection with SACK whose round trip takes 40 ms; nothing is on its way.
-fn measured() -> Connection {
+fn measured() -> Fixture {
     let mut connection = connecting();
     connection.setup.answer.options.sack_permitted = true;
     connection.sent(at(0));
@@ -15,7 +15,7 @@ fn measured() -> Connection {
 }
 
 /// The same, and ten segments were sent at 100 ms.
-fn ten_under_way() -> Connection {
+fn ten_under_way() -> Fixture {
     let mut connection = measured();
     connection.write(&pattern(14_600), at(100));
     assert_eq!(connection.sent(at(100)).len(), 10);
@@ -23,7 +23,7 @@ fn ten_under_way() -> Connection {
 }
 
 /// The same once the path has shown that it reorders: the second segment arrived before the first.
-fn on_a_path_that_reorders() -> Connection {
+fn on_a_path_that_reorders() -> Fixture {
     let mut connection = measured();
     connection.write(&pattern(2_920), at(50));
     connection.sent(at(50));
@@ -61,16 +61,16 @@ fn a_lost_retransmission_is_repaired_without_the_timer() {
     assert_eq!(places(&again)[0], (0, 1_460), "sent a third time");
     let counters = connection.counters;
     assert_eq!((counters.repairs_lost, counters.retransmission_timeouts, counters.fast_retransmits), (1, 0, 1));
-    let end = connection.socket.control.send.next;
+    let end = connection.sender().next();
     connection.receive(ack().acking(end), at(221));
-    assert_eq!(connection.socket.control.outstanding(), 0);
+    assert_eq!(connection.sender().outstanding(), 0);
 }
 
 #[test]
 fn the_loss_of_a_retransmission_reduces_the_window_once_more() {
     let mut connection = ten_under_way();
     connection.write(&pattern(14_600), at(100));
-    let window = |connection: &Connection| connection.socket.control.congestion.window(Duration::ZERO, seconds(1));
+    let window = |connection: &Fixture| connection.sender().congestion_window();
     connection.receive(ack().reporting(&[(1_460, 5_840)]), at(140));
     connection.sent(at(140));
     let reduced = window(&connection);
@@ -91,7 +91,7 @@ fn once_reordering_was_seen_a_quarter_of_the_round_trip_is_waited_for() {
     assert!(connection.sent(at(149)).is_empty());
     let counters = connection.counters;
     assert_eq!((counters.retransmits, counters.fast_retransmits, counters.reordering_timeouts), (0, 0, 0));
-    assert_eq!(connection.socket.next_deadline(), None);
+    assert_eq!(connection.next_deadline(), None);
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn the_reordering_timer_repairs_what_one_report_tells_of() {
     assert_eq!(connection.deadline(), at(150), "long before the retransmission timer");
     assert_eq!(places(&connection.sent(at(150))), [(1_460, 1_460)]);
     connection.receive(ack().acking(SEND_NEXT + 4_380), at(190));
-    assert_eq!(connection.socket.next_deadline(), None);
+    assert_eq!(connection.next_deadline(), None);
     let counters = connection.counters;
     assert_eq!((counters.reordering_timeouts, counters.retransmission_timeouts, counters.tail_probes), (1, 0, 0));
 }
@@ -160,14 +160,14 @@ fn a_loss_at_the_end_behind_a_repaired_one_needs_neither_probe_nor_timer() {
     connection.receive(ack().acking(SEND_NEXT + 10_220).reporting(&[(13_140, 14_600)]), at(180));
     assert_eq!(places(&connection.sent(at(180))), [(10_220, 1_460), (11_680, 1_460)]);
     connection.receive(ack().acking(SEND_NEXT + 14_600), at(220));
-    assert_eq!(connection.socket.next_deadline(), None);
+    assert_eq!(connection.next_deadline(), None);
     assert_eq!(connection.counters.retransmission_timeouts, 0);
 }
 
 #[test]
 fn the_retransmission_timer_lets_the_reordering_timer_go_first() {
     let mut connection = on_a_path_that_reorders();
-    let timeout = connection.socket.control.timers.retransmit.unwrap();
+    let timeout = connection.timers().deadline(Timer::Retransmission).unwrap();
     let late = Instant::from_micros(timeout.as_micros() - 1);
     connection.receive(ack().acking(SEND_NEXT + 2_920).reporting(&[(third(1), third(10))]), late);
     let sent = connection.sent(timeout);
@@ -180,8 +180,8 @@ fn the_retransmission_timer_lets_the_reordering_timer_go_first() {
 #[test]
 fn the_control_block_grows_by_no_more_than_its_records() {
     // What the records and RACK take of each socket's grant; a change of this is a change of every board's memory.
-    assert!(size_of::<super::super::records::SendRecords>() <= 560);
-    assert!(size_of::<super::super::rack::Rack>() <= 64);
+    assert!(size_of::<crate::tcp::loss::SendRecords>() <= 560);
+    assert!(size_of::<crate::tcp::loss::Rack>() <= 64);
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn the_retransmission_timer_starts_anew_when_the_reordering_timer_has_found_more
     let mut connection = on_a_path_that_reorders();
     connection.receive(ack().acking(SEND_NEXT + 2_920).reporting(&[(third(1), third(2))]), at(140));
     assert_eq!(places(&connection.sent(at(150))), [(third(0) as i32, 1_460)]);
-    let timeout = connection.socket.control.timers.retransmit.unwrap();
+    let timeout = connection.timers().deadline(Timer::Retransmission).unwrap();
     let late = Instant::from_micros(timeout.as_micros() - 1);
     connection.receive(ack().acking(SEND_NEXT + 2_920).reporting(&[(third(5), third(10)), (third(1), third(2))]), late);
     connection.sent(late);

@@ -58,7 +58,7 @@ fn the_last_small_segment_does_not_wait_for_anything() {
     connection.write(b"a", at(0));
     connection.sent(at(0));
     connection.write(b"b", at(1));
-    connection.socket.shutdown_write();
+    connection.close_write();
     let last = connection.sent_one(at(1));
     assert_eq!(last.payload, b"b");
     assert!(last.flags.fin());
@@ -67,17 +67,17 @@ fn the_last_small_segment_does_not_wait_for_anything() {
 #[test]
 fn a_full_send_ring_takes_no_more_until_a_quarter_is_free() {
     let mut connection = established().send_buffer(4_000);
-    assert_eq!(connection.socket.write(&pattern(5_000), at(0)), Ok(4_000));
-    assert_eq!(connection.socket.write(b"x", at(0)), Err(Error::WouldBlock));
-    assert!(!connection.socket.readiness().writable);
+    assert_eq!(connection.inner.write(&pattern(5_000), at(0)), Ok(4_000));
+    assert_eq!(connection.inner.write(b"x", at(0)), Err(Error::WouldBlock));
+    assert!(!connection.readiness().writable);
     connection.sent(at(0));
-    connection.socket.take_event();
+    connection.take_ready();
     connection.receive(ack().acking(SEND_NEXT + 999), at(10));
-    assert!(!connection.socket.take_event());
+    assert!(!connection.take_ready());
     connection.receive(ack().acking(SEND_NEXT + 1_000), at(10));
-    assert!(connection.socket.take_event());
-    assert!(connection.socket.readiness().writable);
-    assert_eq!(connection.socket.write(&pattern(5_000), at(0)), Ok(1_000));
+    assert!(connection.take_ready());
+    assert!(connection.readiness().writable);
+    assert_eq!(connection.inner.write(&pattern(5_000), at(0)), Ok(1_000));
 }
 
 #[test]
@@ -118,14 +118,14 @@ fn too_little_room_for_a_header_sends_nothing_and_loses_nothing() {
     let mut connection = established();
     connection.write(b"hello", at(0));
     for room in 0..20 {
-        assert_eq!(connection.socket.transmit(&mut vec![0; room], at(0), &mut connection.counters), None);
+        assert_eq!(connection.inner.transmit(&mut vec![0; room], at(0), &mut connection.counters), None);
     }
     assert_eq!(connection.sent_one(at(0)).payload, b"hello");
 }
 
 #[test]
 fn an_idle_connection_is_probed_only_where_asked_for() {
-    assert_eq!(established().socket.next_deadline(), None);
+    assert_eq!(established().next_deadline(), None);
     let mut connection = established().keepalive();
     connection.receive(data(b"x"), at(1_000_000));
     connection.sent(at(1_000_040));
@@ -163,7 +163,7 @@ fn silence_of_one_timeout_is_not_too_long() {
             acknowledged += 14_600;
             connection.receive(ack().acking(acknowledged), at(round * 20 + 10));
         }
-        let now = at(40) + connection.socket.control.round_trip.timeout() + later;
+        let now = at(40) + connection.sender().timeout() + later;
         connection.write(&pattern(60_000), now);
         assert_eq!(connection.sent(now).len() > 10, more, "{later:?} later");
     }

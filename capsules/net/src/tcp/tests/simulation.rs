@@ -84,9 +84,9 @@ fn run(scenario: &Scenario) -> Outcome {
     let download: Vec<u8> = (0..scenario.download).map(|_| random.below(256) as u8).collect();
     let mut peer = Peer::new(habits, download.clone());
     let (mut receive, mut send) = (vec![0; scenario.receive_bytes], vec![0; scenario.send_bytes]);
-    let mut socket = Socket::new(&mut receive, &mut send);
+    let mut connection = Connection::new(&mut receive, &mut send);
     let mut counters = Counters::default();
-    socket.open(SocketFlags { nodelay: seed % 2 == 0, ..SocketFlags::default() });
+    connection.open(SocketFlags { nodelay: seed % 2 == 0, ..SocketFlags::default() });
     let parameters = ConnectParameters {
         local: LOCAL,
         remote: REMOTE,
@@ -95,7 +95,7 @@ fn run(scenario: &Scenario) -> Outcome {
         maximum_segment: 1_460,
         deadline: at(180_000),
     };
-    socket.connect(parameters, at(0)).unwrap();
+    connection.connect(parameters, at(0)).unwrap();
 
     let mut flights = Flights::new();
     let (mut written, mut read) = (0, Vec::new());
@@ -108,18 +108,18 @@ fn run(scenario: &Scenario) -> Outcome {
             if random.percent(scenario.diligence) && !half_closed {
                 let most = 1 + random.below(9_000) as usize;
                 let end = upload.len().min(written + most);
-                match socket.write(&upload[written..end], at(now)) {
+                match connection.write(&upload[written..end], at(now)) {
                     Ok(count) => written += count,
                     Err(error) => assert_eq!(error, Error::WouldBlock),
                 }
-                if written == upload.len() && socket.connect_result() == Some(Ok(())) {
-                    socket.shutdown_write();
+                if written == upload.len() && connection.connect_result() == Some(Ok(())) {
+                    connection.close_write();
                     half_closed = true;
                 }
             }
             if random.percent(scenario.diligence) && !ended {
                 let mut buffer = vec![0; 1 + random.below(9_000) as usize];
-                match socket.read(&mut buffer) {
+                match connection.read(&mut buffer) {
                     Ok(0) => ended = true,
                     Ok(count) => {
                         read.extend(&buffer[..count]);
@@ -132,7 +132,7 @@ fn run(scenario: &Scenario) -> Outcome {
                 peer.application_reads(random.below(9_000) as usize);
             }
             if ended && half_closed {
-                socket.close(at(now));
+                connection.close(at(now));
                 closed_at = Some(now);
             }
         }
@@ -150,40 +150,40 @@ fn run(scenario: &Scenario) -> Outcome {
                     assert!(upload.starts_with(&peer.received), "seed {seed}: bytes out of order at the peer");
                 }
             } else if let Ok(segment) = Unverified::parse(REMOTE.address, LOCAL.address, &bytes) {
-                let received = socket.receive(segment, at(now), |_| {}, &mut counters);
-                assert!(matches!(received, Ok(()) | Err(ParseError::BadChecksum)), "seed {seed}: {received:?}");
+                let received = connection.receive(segment, at(now), |_| {}, &mut counters);
+                assert!(matches!(received, Ok(_) | Err(ParseError::BadChecksum)), "seed {seed}: {received:?}");
             }
         }
-        socket.poll(at(now), &mut counters);
-        while let Some(length) = socket.transmit(&mut out, at(now), &mut counters) {
+        connection.poll(at(now), &mut counters);
+        while let Some(length) = connection.transmit(&mut out, at(now), &mut counters) {
             launch(&mut flights, &mut random, link, now, true, out[..length].to_vec());
         }
         while let Some(packet) = peer.transmit(now) {
             launch(&mut flights, &mut random, link, now, false, packet.bytes(REMOTE, LOCAL));
         }
-        if socket.is_free() && (peer.is_done() || peer.was_reset) {
+        if connection.is_free() && (peer.is_done() || peer.was_reset) {
             break;
         }
         // The next thing to happen.
         let tick = if closed_at.is_none() { Some((now / 3 + 1) * 3) } else { None };
         let arrival = flights.first_key_value().map(|((time, _), _)| *time);
-        let timers = socket.next_deadline().map(|deadline| deadline.as_micros().div_ceil(1_000));
+        let timers = connection.next_deadline().map(|deadline| deadline.as_micros().div_ceil(1_000));
         let next = [tick, arrival, timers, peer.timer()].into_iter().flatten().min();
         let Some(next) = next else { break };
         now = next.max(now + 1);
         assert!(
             now < 3_600_000,
             "seed {seed} does not end: {:?}, {} read, {written} written",
-            socket.state(),
+            connection.state(),
             read.len()
         );
     }
     assert_eq!(read, download, "seed {seed}");
     assert_eq!(peer.received, upload, "seed {seed}");
     assert!(peer.has_fin(), "seed {seed}");
-    assert!(socket.is_free(), "seed {seed}");
-    assert_eq!(socket.in_use_bytes(), 0);
-    drop(socket);
+    assert!(connection.is_free(), "seed {seed}");
+    assert_eq!(connection.in_use_bytes(), 0);
+    drop(connection);
     assert!(receive.iter().chain(&send).all(|byte| *byte == 0), "seed {seed}: bytes are left in memory");
     Outcome { finished_ms: closed_at.unwrap_or(now), counters }
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 /// A connection with SACK whose round trip takes 50 ms, and nothing on its way at 100 ms: the probe waits 100 ms.
-fn measured() -> Connection {
+fn measured() -> Fixture {
     let mut connection = connecting();
     connection.setup.answer.options.sack_permitted = true;
     connection.sent(at(0));
@@ -44,7 +44,7 @@ fn when_the_probe_has_arrived_what_is_missing_before_it_is_lost() {
     connection.receive(ack().reporting(&[(2_920, 4_380)]), at(250));
     assert_eq!(places(&connection.sent(at(250))), [(0, 1_460), (1_460, 1_460)], "both at once");
     connection.receive(ack().acking(SEND_NEXT + 4_380), at(300));
-    assert_eq!(connection.socket.next_deadline(), None);
+    assert_eq!(connection.next_deadline(), None);
     let counters = connection.counters;
     assert_eq!((counters.fast_retransmits, counters.retransmission_timeouts), (1, 0));
 }
@@ -102,7 +102,7 @@ fn a_single_segment_gives_the_peer_time_to_delay_its_acknowledgement() {
 fn a_lost_fin_is_probed_for() {
     let mut connection = measured();
     connection.write(&pattern(2_000), at(100));
-    connection.socket.shutdown_write();
+    connection.close_write();
     connection.sent(at(100));
     let probe = connection.sent_one(at(200));
     assert!(probe.flags.fin());
@@ -147,7 +147,7 @@ fn a_probe_that_has_not_left_is_called_off_by_news() {
     let mut connection = measured();
     connection.write(&pattern(4_380), at(100));
     connection.sent(at(100));
-    connection.socket.poll(at(200), &mut connection.counters);
+    connection.poll(at(200));
     connection.receive(ack().acking(SEND_NEXT + 1_460), at(200));
     assert!(connection.sent(at(200)).is_empty());
 }
@@ -157,7 +157,7 @@ fn a_probe_that_has_not_left_is_called_off_by_the_timer() {
     let mut connection = measured();
     connection.write(&pattern(4_380), at(100));
     connection.sent(at(100));
-    connection.socket.poll(at(200), &mut connection.counters);
+    connection.poll(at(200));
     assert_eq!(connection.deadline(), at(400));
     assert_eq!(places(&connection.sent(at(400))), [(0, 1_460)]);
 }
@@ -185,7 +185,7 @@ fn a_probe_by_new_data_brings_the_fin_along_where_the_window_has_room_for_it() {
         connection.receive(connection.setup.answer.clone(), at(50));
         connection.sent(at(50));
         connection.write(&pattern(14_600 + 700), at(100));
-        connection.socket.shutdown_write();
+        connection.close_write();
         assert_eq!(connection.sent(at(100)).len(), 10, "the congestion window is full");
         let probe = connection.sent_one(at(200));
         assert_eq!((probe.payload.len(), probe.flags.fin()), (700, fin), "a window of {room} more");

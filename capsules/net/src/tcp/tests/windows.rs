@@ -87,7 +87,7 @@ fn a_closed_window_still_takes_acknowledgements() {
     connection.receive(data(b"x").seq(RECEIVE_NEXT + 1_000).acking(SEND_NEXT + 3), at(50));
     let answer = connection.sent_one(at(50));
     assert_eq!((answer.acknowledgement, answer.window), (RECEIVE_NEXT + 1_000, 0));
-    assert_eq!(connection.socket.next_deadline(), None, "the data is acknowledged");
+    assert_eq!(connection.next_deadline(), None, "the data is acknowledged");
     connection.receive(fin().seq(RECEIVE_NEXT + 1_000).acking(SEND_NEXT + 3), at(60));
     assert_eq!(connection.state(), State::CloseWait, "a FIN needs no room");
 }
@@ -157,7 +157,7 @@ fn a_window_that_opens_by_too_little_is_used_once_the_timer_runs_out() {
 #[test]
 fn a_fin_waits_for_the_window_and_probes_it() {
     let mut connection = established().peer_window(0);
-    connection.socket.shutdown_write();
+    connection.close_write();
     assert!(connection.sent(at(0)).is_empty());
     let probe = connection.sent_one(connection.deadline());
     assert!(probe.flags.fin());
@@ -165,7 +165,7 @@ fn a_fin_waits_for_the_window_and_probes_it() {
     connection.receive(ack().acking(SEND_NEXT + 1), at(300));
     assert_eq!(connection.state(), State::FinWait2);
     assert!(connection.sent(at(300)).is_empty());
-    assert_eq!(connection.socket.next_deadline(), None);
+    assert_eq!(connection.next_deadline(), None);
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn a_peer_that_took_back_its_window_and_answers_is_never_given_up() {
     assert_eq!(connection.state(), State::Established);
     let now = connection.deadline();
     connection.receive(ack().window(1_000).acking(SEND_NEXT + 5), now);
-    assert_eq!(connection.socket.next_deadline(), None);
+    assert_eq!(connection.next_deadline(), None);
 }
 
 #[test]
@@ -262,7 +262,7 @@ fn an_edge_that_was_announced_once_more_stays_there_too() {
 fn a_probe_that_has_not_left_is_called_off_when_the_window_opens() {
     let mut connection = established().peer_window(0);
     connection.write(b"abc", at(0));
-    connection.socket.poll(at(200), &mut connection.counters);
+    connection.inner.poll(at(200), &mut connection.counters);
     connection.receive(ack().window(1_000), at(200));
     assert_eq!(connection.sent_one(at(200)).payload, b"abc");
     connection.receive(ack().acking(SEND_NEXT + 3).window(0), at(210));
@@ -284,10 +284,10 @@ fn a_window_blocks_where_it_is_too_small_to_be_worth_using() {
     ] {
         let mut connection = established().peer_window(largest);
         connection.receive(ack().window(window), at(0));
-        assert_eq!(connection.socket.next_deadline(), None, "nothing waits");
+        assert_eq!(connection.next_deadline(), None, "nothing waits");
         connection.write(&pattern(unsent), at(0));
-        assert_eq!(connection.socket.is_blocked_by_window(), blocked, "{largest} {window} {unsent}");
-        assert_eq!(connection.socket.next_deadline().is_some(), blocked);
+        assert_eq!(connection.sender().is_blocked_by_window(), blocked, "{largest} {window} {unsent}");
+        assert_eq!(connection.next_deadline().is_some(), blocked);
     }
 }
 
@@ -297,6 +297,6 @@ fn a_closed_window_is_not_probed_while_something_is_on_its_way() {
     connection.write(&pattern(3_000), at(0));
     assert_eq!(connection.sent(at(0)).len(), 1);
     connection.receive(ack().window(0), at(10));
-    assert!(!connection.socket.is_blocked_by_window());
-    assert_eq!(connection.socket.control.timers.persist, None);
+    assert!(!connection.sender().is_blocked_by_window());
+    assert_eq!(connection.timers().deadline(Timer::Persist), None);
 }

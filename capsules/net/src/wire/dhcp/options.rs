@@ -44,7 +44,7 @@ pub struct Malformed;
 /// in order (RFC 3396). Where a whole value is there already, a further instance is a repetition and is left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// What kind of message this is; a number of [`super::wire::MessageType`] or an unknown one.
+    /// What kind of message this is; a number of [`super::MessageType`] or an unknown one.
     pub message_type: Option<u8>,
     /// Which server speaks.
     pub server: Option<Ipv4Addr>,

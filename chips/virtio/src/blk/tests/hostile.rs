@@ -1,5 +1,5 @@
-//! Queues of every size, and each lie that a device can tell about a request: it ends in a fault and a reset, and after a
-//! recovery the disk is read as it is. Nothing outside the driver's memory is ever touched.
+//! Queues of every size, and each lie that a device can tell about a request: it ends in a fault and a reset, and after
+//! a recovery the disk is read as it is. Nothing outside the driver's memory is ever touched.
 
 use core::ops::Range;
 

@@ -1,7 +1,8 @@
-//! Devices that fall silent, vanish and come back, in virtual time: what they cost meanwhile, and that they are used again.
+//! Devices that fall silent, vanish and come back, in virtual time: what they cost meanwhile, and that they are used
+//! again.
 
 use super::*;
-use crate::recovery::{PAUSE_MAX_US, PROOF_US, RESET_US};
+use crate::recovery::{PAUSE_MAX_US, PROBATION_US, RESET_US};
 
 const SECOND: u64 = 1_000_000;
 
@@ -156,10 +157,10 @@ fn a_device_that_breaks_whenever_it_is_started_is_not_started_often() {
         now_us = net.due_us().unwrap_or(now_us).max(now_us + 1);
     }
     exchange(&mut net, fake, 12);
-    assert_eq!(net.tend(true, now_us + PROOF_US + SECOND), Tended::Same);
+    assert_eq!(net.tend(true, now_us + PROBATION_US + SECOND), Tended::Same);
     fake.state().status |= 0x40;
     assert!(!net.service_configuration());
-    now_us += PROOF_US + SECOND;
+    now_us += PROBATION_US + SECOND;
     assert_eq!(net.tend(true, now_us), Tended::Lost);
     assert_eq!(net.condition(now_us), Condition::Failed { next_try_us: 100_000 });
 }

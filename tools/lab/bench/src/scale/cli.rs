@@ -3,7 +3,7 @@
 use super::report::{self, Measured, Memory};
 use super::run::Bench;
 use super::{CURVES, plot};
-use crate::lab::Wire;
+use crate::links::Wire;
 use anyhow::{Result, bail};
 use slopos_audit::{Audit, account};
 use slopos_lab::report::write;

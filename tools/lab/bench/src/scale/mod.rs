@@ -9,6 +9,7 @@ pub mod report;
 pub mod run;
 
 use anyhow::{Context, Result, bail};
+use slopos_lab::report::value;
 use std::fmt::Write;
 
 /// Most of one process: what its descriptor table has beside the console's three. The manifest grants as many.
@@ -25,7 +26,7 @@ pub const TOTALS: [u64; 2] = [64 << 20, 256 << 20];
 
 /// Seconds that the board waits when one process has ended, for the others. All of them have the same to do for each of
 /// their sockets.
-const PATIENCE: u32 = 3;
+const OTHERS_SECONDS: u32 = 3;
 
 /// So many sockets in so many processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +77,7 @@ impl Point {
         }
         // One process ends when it is done, and there is nobody to wait for.
         if self.processes > 1 {
-            write!(commands, "sleep {PATIENCE}; ").expect("a string takes all");
+            write!(commands, "sleep {OTHERS_SECONDS}; ").expect("a string takes all");
         }
         commands.truncate(commands.trim_end_matches("; ").len());
         commands
@@ -93,9 +94,7 @@ impl Point {
             let line = console.lines().find_map(|line| line.trim_end().strip_prefix(&name));
             let line = line.with_context(|| format!("spread{process} is not done"))?;
             let figure = |key: &str| -> Result<u64> {
-                let words = line.split(' ').filter_map(|word| word.split_once('='));
-                let value = words.into_iter().find_map(|(name, value)| (name == key).then_some(value));
-                Ok(value.with_context(|| format!("no {key} in {line:?}"))?.parse()?)
+                Ok(value(line, key).with_context(|| format!("no {key} in {line:?}"))?.parse()?)
             };
             if (figure("sockets")?, figure("bytes")?) != (sockets.into(), bytes_each * u64::from(sockets)) {
                 bail!("spread{process} had {sockets} sockets with {bytes_each} bytes each to fetch: {line}");

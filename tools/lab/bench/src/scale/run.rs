@@ -1,7 +1,7 @@
 //! The runs of a point: timed ones, watched for disturbance, and counted ones under the plugin of `tools/lab/count`.
 
 use super::{Point, TOTALS};
-use crate::lab::{Lab, Wire};
+use crate::links::{Links, Wire};
 use crate::load::{Meter, undisturbed};
 use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
@@ -20,7 +20,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 /// What the runs need.
 pub struct Bench {
-    lab: Lab,
+    links: Links,
     wire: Wire,
     board: Board,
     symbols: Symbols,
@@ -56,7 +56,7 @@ impl Bench {
     pub fn new(image: &Path, apps: &Path, wire: Wire, retries: u32) -> Result<Bench> {
         let board = Board { image: image.to_owned(), memory: MEMORY };
         let symbols = Symbols::open(&board.kernel(), &apps.join("spread"))?;
-        Ok(Bench { lab: Lab::new()?, wire, board, symbols, retries })
+        Ok(Bench { links: Links::new()?, wire, board, symbols, retries })
     }
 
     /// The kernel's ELF.
@@ -82,11 +82,11 @@ impl Bench {
 
     fn once(&self, point: Point, total: u64) -> Result<Timed> {
         let bytes_each = point.bytes_each(total);
-        let commands = point.commands(&self.lab.job(self.wire, bytes_each, 1)?.url, bytes_each);
+        let commands = point.commands(&self.links.job(self.wire, bytes_each, 1)?.url, bytes_each);
         // The work in the namespace is another thread's, and what is known of symbols stays in this one.
         let image = &self.board.image;
         let run = || {
-            let site = self.lab.site(self.wire, None)?;
+            let site = self.links.site(self.wire, None)?;
             let meter = Meter::start(&site.pids())?;
             let outcome = site.within(|netdev| {
                 Machine::image(image)
@@ -115,8 +115,8 @@ impl Bench {
     pub fn counted(&self, point: Point) -> Result<Figure> {
         let run = |total| -> Result<_> {
             let bytes_each = point.bytes_each(total);
-            let commands = point.commands(&self.lab.job(self.wire, bytes_each, 1)?.url, bytes_each);
-            let (site, board) = (self.lab.site(self.wire, None)?, &self.board);
+            let commands = point.commands(&self.links.job(self.wire, bytes_each, 1)?.url, bytes_each);
+            let (site, board) = (self.links.site(self.wire, None)?, &self.board);
             let (profile, console) = site.within(|netdev| board.run(&commands, Peer::Link(netdev)))?;
             point.seconds(&console, bytes_each).with_context(|| console.clone())?;
             self.symbols.sort(&profile)

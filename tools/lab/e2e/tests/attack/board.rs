@@ -77,7 +77,7 @@ pub fn carry_out(attacks: &[Attack]) -> (Count, Report) {
     steps.push((PROMPT, Box::new(|| server.release())));
     let board = board.when("webget: done status=200", format!("sleep 1; hostile {CHECK}; grants; exit\r"));
     let report = run_with_steps(board, steps);
-    let count = judge(&[attacks, &[contained(CHECK)]].concat(), &report);
+    let count = count_contained(&[attacks, &[contained(CHECK)]].concat(), &report);
     report.exits(0);
     others_are_well(&report, &sha256);
     (count, report)
@@ -139,7 +139,7 @@ fn typed(attacks: &[Attack]) -> Vec<String> {
 
 /// Compares what was said with how each attack must end.
 #[track_caller]
-fn judge(attacks: &[Attack], report: &Report) -> Count {
+fn count_contained(attacks: &[Attack], report: &Report) -> Count {
     let mut reports = report.outcome.log.iter().filter(|line| line.contains("process hostile: killed by "));
     let mut begun = report.outcome.console.split("hostile: begins ").skip(1);
     let mut count = Count::default();

@@ -2,7 +2,6 @@
 
 use crate::board::{Count, DOWNLOAD, PROMPT, grants_are_back, guard_is_well};
 use slopos_e2e::{attack_board, run};
-use slopos_lab::files;
 use slopos_lab::servers::programs::Python;
 
 /// Seconds for which it goes on beside the download. With pauses of 0.2, 0.4 and then 0.8 seconds that is room for five
@@ -11,9 +10,8 @@ const SECONDS: usize = 4;
 
 /// Its pauses grow, so that the others keep the processor; a kill ends it for good.
 pub fn attacks() -> Count {
-    let folder = tempfile::tempdir().expect("a folder");
-    let sha256 = files::write(&folder.path().join("file"), DOWNLOAD);
-    let server = Python::serve(folder.path());
+    let server = Python::new();
+    let sha256 = server.file("file", DOWNLOAD);
     let fetch = format!("webget --sha256 {}", server.url("file"));
     let script = format!("start guard; start crasher; {fetch}; sleep {SECONDS}; kill crasher; ps");
     let report = run(attack_board().append(script).when(PROMPT, "sleep 2; grants; exit\r"));

@@ -8,9 +8,8 @@ use slopos_lab::servers::programs::Python;
 
 #[test]
 fn a_long_lived_monitor_and_a_download_run_side_by_side() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let sha256 = files::write(&folder.path().join("file"), DOWNLOAD);
-    let server = Python::serve(folder.path());
+    let server = Python::new();
+    let sha256 = server.file("file", DOWNLOAD);
     let (first, second) = (b"the first page".as_slice(), b"the second page".as_slice());
     let page = Page::serve(first);
     let board = attack_board()

@@ -67,9 +67,8 @@ fn killed_while_it_hoards() -> Count {
 
 /// Waits and loops without an end, two attackers at a time, beside a download at full speed each.
 fn hogs() -> Count {
-    let folder = tempfile::tempdir().expect("a folder");
-    let sha256 = files::write(&folder.path().join("file"), DOWNLOAD);
-    let server = Python::serve(folder.path());
+    let server = Python::new();
+    let sha256 = server.file("file", DOWNLOAD);
     let fetch = format!("webget --sha256 {}", server.url("file"));
     let pairs = [("hog spin", "hog yield"), ("hog call", "wait read"), ("wait sleep", "wait poll")];
     let mut board = attack_board().append("start guard");

@@ -14,12 +14,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long a board has for what it is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// Looks at the board until `enough` has happened.
 #[track_caller]
 fn watch(image: &Image, manifest: &Expanded, socket: &Path, enough: impl Fn(&Live) -> bool) -> Live {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + LIMIT;
     loop {
         let live = look_at_board(image, manifest, socket).unwrap_or_else(|why| panic!("{why:#}"));
         assert_eq!(live.disagreements(), Vec::<String>::new());

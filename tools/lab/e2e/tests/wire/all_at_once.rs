@@ -2,8 +2,9 @@
 //! a second, a router that changes its station two thousand times a second, programs that crash, one that never stops
 //! printing.
 
-use crate::{Scene, noise};
+use crate::Scene;
 use slopos_e2e::{attack_board, built, run};
+use slopos_lab::files;
 use slopos_lab::link::Link;
 use slopos_lab::servers::response;
 use slopos_lab::wire::tcp::SYN;
@@ -67,7 +68,7 @@ fn a_download_and_a_sleeper_get_along_beside_everything_at_once() {
     );
     let board_thread = machine.netdev(lab.netdev()).append(commands).timeout(Duration::from_secs(240));
     let mut scene = Scene { lab, board: std::thread::spawn(|| run(board_thread)) };
-    let body = noise(BODY);
+    let body = files::bytes(BODY);
     // The flash takes its time until the program is there. The SYN comes again when it was not answered.
     let syn = |seen: &Seen| seen.frame.tcp().filter(|segment| segment.has(SYN)).map(|_| ());
     scene.lab.wait("a first SYN", Duration::from_secs(120), syn);

@@ -1,6 +1,7 @@
 //! Neighbours that are late, move, lie or are too many (RFC 826, RFC 5227).
 
-use crate::{Scene, ms, noise};
+use crate::{Scene, ms};
+use slopos_lab::files;
 use slopos_lab::servers::response;
 use slopos_lab::wire::dhcp::{code, kind};
 use slopos_lab::wire::{Arp, BROADCAST, Mac};
@@ -64,9 +65,8 @@ fn a_neighbour_is_spoken_to_directly() {
 
 #[test]
 fn a_router_that_moves_is_followed() {
-    let mut scene = Scene::fetching();
-    let mut server = scene.accept(Offer::default());
-    let body = noise(20_000);
+    let (mut scene, mut server) = Scene::connected(Offer::default());
+    let body = files::bytes(20_000);
     let bytes = response(&body);
     server.reply(&mut scene.lab, &bytes[..10_000]);
     // What was confirmed within the last second stays.
@@ -83,9 +83,8 @@ fn a_router_that_moves_is_followed() {
 
 #[test]
 fn a_flood_does_not_push_the_router_out() {
-    let mut scene = Scene::fetching();
-    let mut server = scene.accept(Offer::default());
-    let body = noise(20_000);
+    let (mut scene, mut server) = Scene::connected(Offer::default());
+    let body = files::bytes(20_000);
     let bytes = response(&body);
     server.reply(&mut scene.lab, &bytes[..10_000]);
     scene.lab.stations.clear();
@@ -117,8 +116,7 @@ fn a_flood_does_not_push_the_router_out() {
 
 #[test]
 fn a_router_that_flaps_between_two_stations_writes_a_line_a_second() {
-    let mut scene = Scene::fetching();
-    let server = scene.accept(Offer::default());
+    let (mut scene, server) = Scene::connected(Offer::default());
     let begin = Instant::now();
     for _ in 0..1_000 {
         for station in [OTHER_MAC, ROUTER_MAC] {
@@ -180,9 +178,8 @@ fn from_the_first_moment_probes_of_others_are_answered_and_one_claim_is_defended
 
 #[test]
 fn who_asks_for_the_board_from_another_network_is_answered_and_not_believed() {
-    let mut scene = Scene::fetching();
-    let mut server = scene.accept(Offer::default());
-    let body = noise(20_000);
+    let (mut scene, mut server) = Scene::connected(Offer::default());
+    let body = files::bytes(20_000);
     let bytes = response(&body);
     server.reply(&mut scene.lab, &bytes[..10_000]);
     for sender in [[172, 16, 9, 1], [192, 0, 2, 80], [0; 4], [10, 0, 2, 77]].map(Ipv4Addr::from) {

@@ -1,6 +1,7 @@
 //! Segments that somebody else sends, who guesses at the connection (RFC 5961).
 
-use crate::{Scene, ms, noise};
+use crate::{Scene, ms};
+use slopos_lab::files;
 use slopos_lab::servers::response;
 use slopos_lab::wire::tcp::{ACK, FIN, PSH, RST, SYN, Tcp};
 use slopos_netlab::Offer;
@@ -10,9 +11,8 @@ use slopos_netlab::lab::{BOARD, REMOTE, SOON};
 /// answers it with an acknowledgement of where it is.
 #[track_caller]
 fn survives(answered: bool, forge: impl Fn(&slopos_netlab::Server) -> Tcp) {
-    let mut scene = Scene::fetching();
-    let mut server = scene.accept(Offer::default());
-    let body = noise(4000);
+    let (mut scene, mut server) = Scene::connected(Offer::default());
+    let body = files::bytes(4000);
     let bytes = response(&body);
     server.reply(&mut scene.lab, &bytes[..1000]);
     scene.lab.during(ms(50));
@@ -83,8 +83,7 @@ fn data_without_an_acknowledgement_is_dropped() {
 
 #[test]
 fn challenges_are_limited() {
-    let mut scene = Scene::fetching();
-    let mut server = scene.accept(Offer::default());
+    let (mut scene, mut server) = Scene::connected(Offer::default());
     let forged = Tcp { flags: SYN, acknowledgement: 0, ..server.segment() };
     for _ in 0..1000 {
         server.send(&mut scene.lab, forged.clone());
@@ -96,8 +95,7 @@ fn challenges_are_limited() {
 
 #[test]
 fn segments_for_no_connection_are_reset() {
-    let mut scene = Scene::fetching();
-    let server = scene.accept(Offer::default());
+    let (mut scene, server) = Scene::connected(Offer::default());
     let stray = Tcp { source: 4000, destination: 9, sequence: 100, acknowledgement: 500, window: 9, ..Tcp::default() };
     let of_port = |scene: &mut Scene| {
         scene.lab.wait("a reset", SOON, |seen| seen.frame.tcp().filter(|tcp| tcp.destination == 4000).cloned())

@@ -1,6 +1,7 @@
 //! DHCP servers that are slow, many, odd or gone (RFC 2131).
 
-use crate::{Scene, ms, noise};
+use crate::{Scene, ms};
+use slopos_lab::files;
 use slopos_lab::wire::dhcp::{Lease, code, kind};
 use slopos_lab::wire::ipv4::Body;
 use slopos_lab::wire::udp::Message;
@@ -222,7 +223,7 @@ fn a_t1_of_zero_makes_the_board_ask_no_more_often() {
     let asked = |seen: &Seen| seen.frame.dhcp().is_some();
     let seen = scene.lab.during(Duration::from_secs(3));
     assert_eq!(seen.iter().filter(|seen| asked(seen)).count(), 0, "{seen:?}");
-    let body = noise(20_000);
+    let body = files::bytes(20_000);
     server.respond(&mut scene.lab, &body);
     scene.received(&body);
 }
@@ -247,7 +248,7 @@ fn what_a_renewal_leaves_out_stays_as_it_was() {
         assert_eq!(frame.destination, ROUTER_MAC);
         scene.lab.send_dhcp(ROUTER, bare(&renewal), false);
     }
-    let body = noise(20_000);
+    let body = files::bytes(20_000);
     server.respond(&mut scene.lab, &body);
     let report = scene.received(&body);
     report.logs("dhcp: lease 10.0.2.15/24 gateway 10.0.2.2 server 10.0.2.2 seconds 8");

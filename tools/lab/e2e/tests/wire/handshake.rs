@@ -1,6 +1,7 @@
 //! Connections begin, or do not.
 
-use crate::{Scene, ms, noise};
+use crate::{Scene, ms};
+use slopos_lab::files;
 use slopos_lab::wire::tcp::{ACK, FIN, Options, RST, SYN, Tcp};
 use slopos_netlab::lab::{BOARD, BOARD_MAC, REMOTE, ROUTER_MAC, SOON};
 use slopos_netlab::server::url;
@@ -21,7 +22,7 @@ fn a_page_is_fetched_by_the_book() {
     let request = server.request(&mut scene.lab);
     assert!(request.starts_with("GET / HTTP/1.1\r\n"), "{request}");
     assert!(request.contains(&format!("\r\nHost: {REMOTE}\r\n")), "{request}");
-    let body = noise(50_000);
+    let body = files::bytes(50_000);
     server.respond(&mut scene.lab, &body);
     server.close(&mut scene.lab);
     scene.received(&body);
@@ -155,8 +156,7 @@ fn data_and_fin_may_come_with_the_syn() {
 fn fetches_with(offer: Offer, look: impl Fn(&Server, &[Tcp])) {
     let mut scene = Scene::fetching();
     let mut server = Server::listen(&mut scene.lab, 80, offer);
-    let segment = server.syn_ack();
-    server.send(&mut scene.lab, segment);
+    server.send(&mut scene.lab, server.syn_ack());
     server.next = server.offer.initial.wrapping_add(1);
     let mut segments = Vec::new();
     while !slopos_lab::servers::loopback::has_head(&server.received) {
@@ -221,8 +221,7 @@ fn broken_options_are_harmless() {
 
 #[test]
 fn everything_goes_by_the_router() {
-    let mut scene = Scene::fetching();
-    let mut server = scene.accept(Offer::default());
+    let (mut scene, mut server) = Scene::connected(Offer::default());
     server.push(&mut scene.lab, b"HTTP/1.1 200 OK\r\n");
     let frame = scene.lab.wait("an acknowledgement", SOON, |seen| seen.frame.tcp().map(|_| seen.frame.clone()));
     assert_eq!((frame.destination, frame.source), (ROUTER_MAC, BOARD_MAC));

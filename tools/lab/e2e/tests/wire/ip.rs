@@ -1,6 +1,7 @@
 //! IPv4 and Ethernet: what is dropped, and what is not.
 
-use crate::{Scene, ms, noise};
+use crate::{Scene, ms};
+use slopos_lab::files;
 use slopos_lab::servers::response;
 use slopos_lab::wire::ipv4::{Body, DO_NOT_FRAGMENT, MORE_FRAGMENTS};
 use slopos_lab::wire::{BROADCAST, Frame, Ipv4, Payload, Udp, checksum, udp::Message};
@@ -12,9 +13,8 @@ use std::net::Ipv4Addr;
 /// nothing new, and the fetch goes on as if nothing had been.
 #[track_caller]
 fn is_dropped(change: impl Fn(Ipv4) -> Vec<u8>) {
-    let mut scene = Scene::fetching();
-    let mut server = scene.accept(Offer::default());
-    let body = noise(4000);
+    let (mut scene, mut server) = Scene::connected(Offer::default());
+    let body = files::bytes(4000);
     let bytes = response(&body);
     server.reply(&mut scene.lab, &bytes[..1000]);
     let frame = change(packet(&server, &[0x55; 1000]));
@@ -70,14 +70,13 @@ fn packets_for_and_from_others_are_dropped() {
 
 #[test]
 fn junk_of_every_kind_is_dropped() {
-    let mut scene = Scene::fetching();
-    let server = scene.accept(Offer::default());
+    let (mut scene, server) = Scene::connected(Offer::default());
     let other = |kind, bytes: &[u8]| Frame { payload: Payload::Other(kind, bytes.to_vec()), ..template() };
     for length in [0, 1, 13, 19, 20, 27, 28, 40, 59, 1500] {
         for kind in [0x0800, 0x0806, 0x86dd, 0x8100, 100] {
             scene.lab.send(&other(kind, &vec![0; length]));
             scene.lab.send(&other(kind, &vec![0xff; length]));
-            scene.lab.send(&other(kind, &noise(length)));
+            scene.lab.send(&other(kind, &files::bytes(length)));
         }
     }
     // An empty datagram would be the end of the wire to QEMU.
@@ -86,12 +85,12 @@ fn junk_of_every_kind_is_dropped() {
     }
     for protocol in [0, 1, 2, 6, 17, 41, 255] {
         for length in [0, 1, 7, 8, 19, 20, 100] {
-            let body = Body::Other(protocol, noise(length));
+            let body = Body::Other(protocol, files::bytes(length));
             scene.lab.send_ipv4(Ipv4::new(REMOTE, BOARD, body));
         }
     }
     for port in [0, 67, 68, 69] {
-        let datagram = Udp { source: 67, destination: port, message: Message::Other(noise(300)) };
+        let datagram = Udp { source: 67, destination: port, message: Message::Other(files::bytes(300)) };
         scene.lab.send_ipv4(Ipv4::new(ROUTER, BOARD, Body::Udp(datagram)));
     }
     scene.completes(server);
@@ -103,9 +102,8 @@ fn template() -> Frame {
 
 #[test]
 fn options_padding_and_the_last_hop_are_no_reason_to_drop() {
-    let mut scene = Scene::fetching();
-    let mut server = scene.accept(Offer::default());
-    let body = noise(3000);
+    let (mut scene, mut server) = Scene::connected(Offer::default());
+    let body = files::bytes(3000);
     let bytes = response(&body);
     let mut offset = 0;
     // Record route with no room left, no-operations, an unknown option.

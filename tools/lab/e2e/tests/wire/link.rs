@@ -1,8 +1,9 @@
 //! The cable is pulled and put back.
 
-use crate::{Scene, ms, noise};
+use crate::{Scene, ms};
 use serde_json::json;
 use slopos_e2e::board;
+use slopos_lab::files;
 use slopos_lab::servers::response;
 use slopos_lab::wire::dhcp::{code, kind};
 use slopos_lab::wire::{BROADCAST, Dhcp};
@@ -21,7 +22,7 @@ fn survives_a_pulled_cable(properties: &str) {
     let machine = machine.network_properties(properties);
     let mut scene = Scene::of(machine, Lab::new(), &format!("webget --sha256 {}; exit", url()));
     let mut server = scene.accept(Offer::default());
-    let body = noise(40_000);
+    let body = files::bytes(40_000);
     let bytes = response(&body);
     server.reply(&mut scene.lab, &bytes[..10_000]);
     let lease = scene.lab.lease.take().expect("a lease");

@@ -47,6 +47,14 @@ impl Scene {
         Scene::fetching_with("")
     }
 
+    /// Boots such a board, and takes its connection and request.
+    #[track_caller]
+    fn connected(offer: Offer) -> (Scene, Server) {
+        let mut scene = Scene::fetching();
+        let server = scene.accept(offer);
+        (scene, server)
+    }
+
     /// Boots a board that fetches a page from behind the router with these options of webget.
     fn fetching_with(options: &str) -> Scene {
         Scene::with(Lab::new(), &format!("webget --sha256 {options} {}; exit", url()))
@@ -85,7 +93,7 @@ impl Scene {
     /// Answers the board's request with a body whose bytes look random, and checks that it arrived.
     #[track_caller]
     fn completes(mut self, mut server: Server) -> Report {
-        let body = noise(20_000);
+        let body = files::bytes(20_000);
         server.respond(&mut self.lab, &body);
         self.received(&body)
     }
@@ -97,18 +105,6 @@ impl Scene {
         report.shows(&format!("{}  {}", files::sha256(body), body.len()));
         report
     }
-}
-
-/// Bytes of which no two stretches are equal.
-fn noise(length: usize) -> Vec<u8> {
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 32) as u8
-    };
-    (0..length).map(|_| next()).collect()
 }
 
 /// Milliseconds, for short.

@@ -1,7 +1,8 @@
 //! Streams whose segments come late, twice, in pieces, changed, or not at all.
 
-use crate::{Scene, ms, noise};
+use crate::{Scene, ms};
 use slopos_e2e::test_board;
+use slopos_lab::files;
 use slopos_lab::servers::response;
 use slopos_lab::wire::Ipv4;
 use slopos_lab::wire::ipv4::Body;
@@ -27,14 +28,12 @@ fn with_sack() -> Offer {
 
 #[test]
 fn segments_in_reverse_order_are_put_right() {
-    let mut scene = Scene::fetching();
-    let mut server = scene.accept(with_sack());
-    let body = noise(12_000);
+    let (mut scene, mut server) = Scene::connected(with_sack());
+    let body = files::bytes(12_000);
     let bytes = response(&body);
     let pieces: Vec<_> = bytes.chunks(1000).enumerate().collect();
     for (number, piece) in pieces.iter().rev() {
-        let segment = server.data(*number as u32 * 1000, piece);
-        server.send(&mut scene.lab, segment);
+        server.send(&mut scene.lab, server.data(*number as u32 * 1000, piece));
         if *number > 0 {
             // RFC 2018 section 4: the first block is the one with the segment that just came.
             let answer = server.take(&mut scene.lab, SOON);
@@ -58,7 +57,7 @@ fn frames_are_as_large_as_the_device_offers_and_the_manifest_allows() {
     assert_eq!(server.syn_options.mss, Some(8_960), "RFC 9293 section 3.7.1: the MTU less 40");
     server.answer(&mut scene.lab);
     server.request(&mut scene.lab);
-    let body = noise(50_000);
+    let body = files::bytes(50_000);
     for piece in response(&body).chunks(8_960) {
         server.push(&mut scene.lab, piece);
     }
@@ -69,17 +68,15 @@ fn frames_are_as_large_as_the_device_offers_and_the_manifest_allows() {
 
 #[test]
 fn what_was_acknowledged_is_not_changed_by_an_overlap() {
-    let mut scene = Scene::fetching();
-    let mut server = scene.accept(Offer::default());
-    let body = noise(2000);
+    let (mut scene, mut server) = Scene::connected(Offer::default());
+    let body = files::bytes(2000);
     let bytes = response(&body);
     let (first, rest) = bytes.split_at(1000);
     server.push(&mut scene.lab, first);
     all_acknowledged(&mut scene, &mut server);
     // 500 bytes that were acknowledged, now others, and 300 new ones.
     let lie = [&[0xee; 500][..], &rest[..300]].concat();
-    let segment = server.data(0_u32.wrapping_sub(500), &lie);
-    server.send(&mut scene.lab, segment);
+    server.send(&mut scene.lab, server.data(0_u32.wrapping_sub(500), &lie));
     server.next = server.next.wrapping_add(300);
     all_acknowledged(&mut scene, &mut server);
     server.reply(&mut scene.lab, &rest[300..]);
@@ -88,9 +85,8 @@ fn what_was_acknowledged_is_not_changed_by_an_overlap() {
 
 #[test]
 fn a_fin_out_of_order_ends_the_stream_where_it_stands() {
-    let mut scene = Scene::fetching();
-    let mut server = scene.accept(Offer::default());
-    let body = noise(500);
+    let (mut scene, mut server) = Scene::connected(Offer::default());
+    let body = files::bytes(500);
     // Without a length the body ends with the stream.
     let bytes = [b"HTTP/1.1 200 OK\r\n\r\n", &body[..]].concat();
     let mut fin = server.data(100, &bytes[100..]);
@@ -98,8 +94,7 @@ fn a_fin_out_of_order_ends_the_stream_where_it_stands() {
     server.send(&mut scene.lab, fin);
     let answer = server.take(&mut scene.lab, SOON);
     assert_eq!(answer.acknowledgement, server.next, "the FIN is not there before what precedes it");
-    let segment = server.data(0, &bytes[..100]);
-    server.send(&mut scene.lab, segment);
+    server.send(&mut scene.lab, server.data(0, &bytes[..100]));
     server.next = server.next.wrapping_add(bytes.len() as u32 + 1);
     all_acknowledged(&mut scene, &mut server);
     scene.received(&body);
@@ -107,9 +102,8 @@ fn a_fin_out_of_order_ends_the_stream_where_it_stands() {
 
 #[test]
 fn a_thousand_segments_of_one_byte_are_a_stream() {
-    let mut scene = Scene::fetching();
-    let mut server = scene.accept(Offer::default());
-    let body = noise(1000);
+    let (mut scene, mut server) = Scene::connected(Offer::default());
+    let body = files::bytes(1000);
     for byte in response(&body) {
         server.push(&mut scene.lab, &[byte]);
     }
@@ -119,9 +113,8 @@ fn a_thousand_segments_of_one_byte_are_a_stream() {
 
 #[test]
 fn a_segment_with_a_wrong_checksum_never_was() {
-    let mut scene = Scene::fetching();
-    let mut server = scene.accept(Offer::default());
-    let body = noise(3000);
+    let (mut scene, mut server) = Scene::connected(Offer::default());
+    let body = files::bytes(3000);
     let bytes = response(&body);
     let lie = server.data(0, &[0x55; 1000]);
     let packet = Ipv4::new(*server.local.ip(), *server.board.ip(), Body::Tcp(lie));
@@ -181,14 +174,13 @@ fn a_lost_request_is_sent_again() {
 
 #[test]
 fn a_lone_segment_is_acknowledged_within_half_a_second() {
-    let mut scene = Scene::fetching();
-    let mut server = scene.accept(Offer::default());
+    let (mut scene, mut server) = Scene::connected(Offer::default());
     let begin = Instant::now();
     server.push(&mut scene.lab, b"HTTP/1.1 200 OK\r\nContent-Length: 3000\r\n\r\n");
     all_acknowledged(&mut scene, &mut server);
     // RFC 9293 section 3.8.6.3. A little more for a machine that is busy.
     assert!(begin.elapsed() < ms(700), "{:?}", begin.elapsed());
-    let body = noise(3000);
+    let body = files::bytes(3000);
     let begin = Instant::now();
     server.push(&mut scene.lab, &body[..1460]);
     server.push(&mut scene.lab, &body[1460..2920]);
@@ -200,9 +192,8 @@ fn a_lone_segment_is_acknowledged_within_half_a_second() {
 
 #[test]
 fn a_stream_that_ends_half_way_is_56() {
-    let mut scene = Scene::fetching();
-    let mut server = scene.accept(Offer::default());
-    let bytes = response(&noise(1000));
+    let (mut scene, mut server) = Scene::connected(Offer::default());
+    let bytes = response(&files::bytes(1000));
     server.reply(&mut scene.lab, &bytes[..500]);
     let fin = slopos_lab::wire::Tcp { flags: ACK | FIN, ..server.segment() };
     server.send(&mut scene.lab, fin);
@@ -211,9 +202,8 @@ fn a_stream_that_ends_half_way_is_56() {
 
 #[test]
 fn a_reset_half_way_is_56() {
-    let mut scene = Scene::fetching();
-    let mut server = scene.accept(Offer::default());
-    let bytes = response(&noise(1000));
+    let (mut scene, mut server) = Scene::connected(Offer::default());
+    let bytes = response(&files::bytes(1000));
     server.reply(&mut scene.lab, &bytes[..500]);
     let reset = server.reset(0);
     server.send(&mut scene.lab, reset);
@@ -223,9 +213,8 @@ fn a_reset_half_way_is_56() {
 #[test]
 fn an_old_timestamp_is_refused() {
     let options = Options { timestamps: Some((0, 0)), ..Offer::default().options };
-    let mut scene = Scene::fetching();
-    let mut server = scene.accept(Offer { options, ..Offer::default() });
-    let body = noise(3000);
+    let (mut scene, mut server) = Scene::connected(Offer { options, ..Offer::default() });
+    let body = files::bytes(3000);
     let bytes = response(&body);
     scene.lab.during(ms(200));
     server.reply(&mut scene.lab, &bytes[..1000]);
@@ -242,9 +231,8 @@ fn an_old_timestamp_is_refused() {
 #[test]
 fn a_keep_alive_without_the_agreed_timestamp_is_acknowledged_at_a_limited_rate() {
     let options = Options { timestamps: Some((0, 0)), ..Offer::default().options };
-    let mut scene = Scene::fetching();
-    let mut server = scene.accept(Offer { options, ..Offer::default() });
-    let body = noise(3000);
+    let (mut scene, mut server) = Scene::connected(Offer { options, ..Offer::default() });
+    let body = files::bytes(3000);
     let bytes = response(&body);
     server.reply(&mut scene.lab, &bytes[..1000]);
     scene.lab.during(ms(300));
@@ -268,9 +256,8 @@ fn a_keep_alive_without_the_agreed_timestamp_is_acknowledged_at_a_limited_rate()
 
 #[test]
 fn the_window_is_respected_and_never_shrinks() {
-    let mut scene = Scene::fetching();
-    let mut server = scene.accept(Offer::default());
-    let body = noise(400_000);
+    let (mut scene, mut server) = Scene::connected(Offer::default());
+    let body = files::bytes(400_000);
     let bytes = response(&body);
     let mut edge = server.acknowledged.wrapping_add(server.board_window);
     for piece in bytes.chunks(20_000) {

@@ -38,7 +38,7 @@ pub enum Request {
     /// A queue's number of descriptors.
     Size(u32, u16),
     /// Where a queue's descriptor table, used ring and available ring are, as addresses of QEMU's.
-    Place(u32, [u64; 3]),
+    Addresses(u32, [u64; 3]),
     /// A queue's next available index.
     Base(u32, u16),
     /// A queue stops; the answer is its next available index.
@@ -131,7 +131,7 @@ fn read(request: u32, payload: &[u8], mut files: Vec<File>) -> Result<Request> {
             Request::Memory(regions.collect())
         }
         8 => Request::Size(index, state),
-        9 => Request::Place(index, [8, 16, 24].map(|offset| long(payload, offset))),
+        9 => Request::Addresses(index, [8, 16, 24].map(|offset| long(payload, offset))),
         10 => Request::Base(index, state),
         11 => Request::Stop(index, Answer(request)),
         12 => Request::Kick(queue, files.pop()),

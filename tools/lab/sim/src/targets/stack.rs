@@ -200,7 +200,7 @@ impl Machine<'_, '_> {
             }
             Command::Finish { line } => {
                 if let Some(line) = pick(&mut self.lines, line) {
-                    self.station.stack.shutdown_write(line.socket);
+                    self.station.stack.close_write(line.socket);
                 }
                 Ok(())
             }

@@ -1,0 +1,84 @@
+//! `tree`: draws the pictures of the documents, writes the index of the documentation, shows what modules need.
+#![forbid(unsafe_code)]
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::{Parser, Subcommand};
+
+use slopos_tree::markdown::Document;
+use slopos_tree::modules::{self, Methods};
+use slopos_tree::{files, index, layers, packages, tour};
+
+#[derive(Parser)]
+#[command(name = "tree", about = "What the tree says of itself: pictures, index, dependencies")]
+struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Draws doc/*.svg anew.
+    Draw,
+    /// Writes index.html into rustdoc's output folder.
+    Index {
+        /// The folder, target/doc by default.
+        folder: Option<PathBuf>,
+    },
+    /// Prints the circles between the files of each crate, or of one, with the names behind them.
+    Cycles {
+        /// The package.
+        package: Option<String>,
+        /// Calls of methods that stand apart from their type count too.
+        #[arg(long)]
+        methods: bool,
+        /// Prints a line for each circle, as tests/circles.txt has them.
+        #[arg(long)]
+        list: bool,
+    },
+}
+
+fn main() -> Result<()> {
+    let root = files::root();
+    match Options::parse().command {
+        Command::Draw => {
+            let doc = root.join("doc");
+            std::fs::write(doc.join("layers.svg"), layers::draw())?;
+            for way in tour::ways(&Document::read(&root, "doc/tour.md".as_ref())?) {
+                std::fs::write(doc.join(&way.file), tour::draw(&way)?)?;
+            }
+        }
+        Command::Index { folder } => {
+            let folder = folder.unwrap_or_else(|| root.join("target/doc"));
+            let file = folder.join("index.html");
+            std::fs::write(&file, index::page(&root, &packages::all(&root)?)?)
+                .with_context(|| format!("cannot write {}", file.display()))?;
+            println!("{}", file.display());
+        }
+        Command::Cycles { package, methods, list } => {
+            let methods = if methods { Methods::Apart } else { Methods::Ignored };
+            let mut packages = packages::all(&root)?;
+            if let Some(name) = package {
+                packages.retain(|package| package.name == name);
+                if packages.is_empty() {
+                    bail!("{name} is no package");
+                }
+            }
+            for target in packages.iter().flat_map(|package| &package.targets) {
+                let graph = modules::read(&root, &target.file, methods)?;
+                for group in graph.cycles(|_| true) {
+                    if list {
+                        println!("{}", modules::line(&target.file, &group));
+                        continue;
+                    }
+                    println!("{}: {} files in a circle", target.file.display(), group.len());
+                    for line in graph.explain(&group) {
+                        println!("    {line}");
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}

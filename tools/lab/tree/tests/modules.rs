@@ -1,0 +1,64 @@
+//! No two files depend on each other in a circle; `slopos_tree::modules` says what counts as a dependency.
+
+use slopos_tree::modules::{self, Methods};
+use slopos_tree::{files, packages};
+
+/// Circles that are still there, a line each: the crate's root file, then the files. The list only shrinks.
+const KNOWN: &str = include_str!("circles.txt");
+
+#[test]
+fn no_files_of_a_crate_depend_on_each_other_in_a_circle() {
+    let root = files::root();
+    let known: Vec<&str> = KNOWN.lines().collect();
+    let mut found = Vec::new();
+    let mut told = String::new();
+    let mut read = 0;
+    for target in packages::all(&root).unwrap().iter().flat_map(|package| &package.targets) {
+        let graph = modules::read(&root, &target.file, Methods::Ignored).unwrap();
+        read += graph.files.len();
+        for group in graph.cycles(|_| true) {
+            let line = modules::line(&target.file, &group);
+            if !known.contains(&line.as_str()) {
+                told += &format!("{}:\n    {}\n", target.file.display(), graph.explain(&group).join("\n    "));
+            }
+            found.push(line);
+        }
+    }
+    assert!(read > 300, "only {read} files were read");
+    assert!(told.is_empty(), "files that depend on each other in a circle:\n{told}");
+    let gone: Vec<_> = known.iter().filter(|line| !found.iter().any(|found| found == *line)).collect();
+    assert!(gone.is_empty(), "no circle any more, so take it from the list: {gone:#?}");
+}
+
+/// What each layer may stand on: folders, by what their path begins with. Build scripts and tests are left out.
+const LAYERS: [(&str, &[&str]); 9] = [
+    // What both sides of the system calls link, and knows nothing of either.
+    ("lib", &["lib"]),
+    ("kernel/abi", &[]),
+    ("kernel", &["kernel"]),
+    ("capsules", &["kernel"]),
+    ("chips", &["kernel", "chips", "lib"]),
+    ("boards", &["kernel", "capsules", "chips", "boards", "lib"]),
+    ("userland", &["kernel/abi", "userland", "lib"]),
+    ("tools/lab", &["kernel", "capsules", "userland", "tools", "lib", "boards/host"]),
+    ("tools", &["kernel", "userland/escape", "tools"]),
+];
+
+#[test]
+fn dependencies_between_crates_point_one_way() {
+    let packages = packages::all(&files::root()).unwrap();
+    let mut wrong = Vec::new();
+    for package in &packages {
+        let (_, below) = LAYERS
+            .iter()
+            .find(|(layer, _)| package.folder.starts_with(layer))
+            .unwrap_or_else(|| panic!("{} lies in no layer", package.folder.display()));
+        for needed in packages.iter().filter(|other| package.needs.contains(&other.name)) {
+            let laboratory = needed.folder.starts_with("tools/lab") && !package.folder.starts_with("tools/lab");
+            if laboratory || !below.iter().any(|layer| needed.folder.starts_with(layer)) {
+                wrong.push(format!("{} -> {}", package.folder.display(), needed.folder.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
