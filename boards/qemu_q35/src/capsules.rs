@@ -1,7 +1,7 @@
 //! The seam between the kernel and the capsules: a match on the kind of object.
 
 use crate::flash::Flash;
-use crate::tokens;
+use crate::tokens::CallAuthority;
 use slopos_abi::info::{GrantInfo, NetInfo, SocketInfo, network};
 use slopos_abi::{Endpoint, Errno, Readiness, RemoteRange, SocketFlags};
 use slopos_console::Console;
@@ -22,7 +22,7 @@ pub struct Capsules {
     /// Whether there is a network device. Without one, connecting fails at once.
     pub has_network_device: bool,
     /// The authority to tell a process what its own grants hold.
-    pub token: tokens::Calls,
+    pub call_authority: CallAuthority,
 }
 
 /// The errno for how a TCP call failed.
@@ -181,10 +181,10 @@ impl Objects for Capsules {
     }
 
     fn grant_info(&mut self, process: ProcessId) -> GrantInfo {
-        self.stack.grant_info(process, &self.token)
+        self.stack.grant_info(process, &self.call_authority)
     }
 
     fn socket_info(&mut self, process: ProcessId, index: SocketIndex) -> Option<SocketInfo> {
-        self.stack.socket_info(SocketId { process, index }, &self.token)
+        self.stack.socket_info(SocketId { process, index }, &self.call_authority)
     }
 }

@@ -1,6 +1,7 @@
 //! The result of an audit, as the JSON schema in the README has it.
 
 use crate::live::Live;
+use crate::memory::total;
 use serde::{Deserialize, Serialize};
 
 /// Tells one form of the JSON from the next.
@@ -69,12 +70,6 @@ pub struct ProcessAccount {
     pub grants: Vec<GrantAccount>,
     /// Its own memory: code, data, stack, page tables.
     pub memory: Vec<Row>,
-}
-
-/// The sum of sizes; one that cannot be counted is the largest number. What memory holds, or an old audit says, may be
-/// anything.
-pub(crate) fn total(sizes: impl Iterator<Item = u64>) -> u64 {
-    sizes.fold(0, u64::saturating_add)
 }
 
 impl ProcessAccount {

@@ -1,6 +1,7 @@
 //! What a change costs: the difference between two audits, for a review.
 
-use crate::audit::{Audit, ProcessAccount, total};
+use crate::audit::{Audit, ProcessAccount};
+use crate::memory::total;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 

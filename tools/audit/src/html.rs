@@ -3,8 +3,9 @@
 //! `maud` escapes every text, so a name from a manifest or from memory cannot become markup, and the page forbids
 //! itself to load anything.
 
-use crate::audit::{Audit, Row, total};
+use crate::audit::{Audit, Row};
 use crate::live::{Live, LiveGrant, LiveProcess, LiveSocket};
+use crate::memory::total;
 use crate::text::multiplied;
 use crate::treemap::{Rectangle, divide};
 use maud::{DOCTYPE, Markup, PreEscaped, html};

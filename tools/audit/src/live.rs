@@ -3,8 +3,7 @@
 //! The figures are found by the ELF's symbols and types. What the kernel says that a grant has in use is not taken on
 //! trust: it is summed up again from the sockets, and a difference is told.
 
-use crate::audit::total;
-use crate::memory::Memory;
+use crate::memory::{Memory, total};
 use crate::value::{Space, Value};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};

@@ -112,6 +112,12 @@ impl Memory {
     }
 }
 
+/// The sum of sizes; one that cannot be counted is the largest number. What memory holds, or an old audit says, may be
+/// anything.
+pub(crate) fn total(sizes: impl Iterator<Item = u64>) -> u64 {
+    sizes.fold(0, u64::saturating_add)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,6 @@
 //! A kernel's ELF as it lies in memory: its sections, its symbols, its build id.
 
-use crate::types::{self, Types};
+use crate::types::{self, SIZE_MAX, Types};
 use anyhow::{Context, Result, bail, ensure};
 use object::elf::{PF_W, PT_LOAD, SHF_ALLOC};
 use object::read::elf::{ElfFile64, FileHeader as _, ProgramHeader as _};
@@ -8,10 +8,6 @@ use object::{LittleEndian, Object as _, ObjectSection as _, ObjectSymbol as _, S
 
 /// Name of the section that holds the build id.
 const BUILD_ID: &str = ".note.gnu.build-id";
-
-/// Largest image that is believed, in bytes, and largest size of anything in it: no board of this kind has as much
-/// memory. What an ELF claims beyond it is damage, and is refused before it is counted with or memory is set aside.
-pub const SIZE_MAX: u64 = 1 << 32;
 
 /// Largest alignment that is believed: a large page.
 const ALIGNMENT_MAX: u64 = 2 << 20;

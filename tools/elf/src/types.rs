@@ -3,13 +3,16 @@
 //! Everything is read for what it is, without knowledge of SlopOS: structures, arrays, references, and Rust's enums,
 //! whose variant is told by a number that may lie in the spare values of another field.
 
-use crate::image::SIZE_MAX;
 use anyhow::{Result, bail, ensure};
 use gimli::{AttributeValue, DebugInfoOffset, EndianSlice, LittleEndian};
 use object::read::elf::ElfFile64;
 use object::{Object as _, ObjectSection as _};
 use std::borrow::Cow;
 use std::collections::HashMap;
+
+/// Largest image that is believed, in bytes, and largest size of anything in it: no board of this kind has as much
+/// memory. What an ELF claims beyond it is damage, and is refused before it is counted with or memory is set aside.
+pub const SIZE_MAX: u64 = 1 << 32;
 
 /// Arrays of arrays that are followed.
 const ARRAY_DEPTH: usize = 16;

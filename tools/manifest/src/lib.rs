@@ -46,6 +46,7 @@ mod check;
 pub mod duration;
 mod error;
 mod expand;
+mod read;
 mod remote;
 pub mod size;
 mod table;
@@ -55,10 +56,11 @@ mod tests;
 pub use check::{BUFFER_MAX, BUFFER_MIN, DATA_UNIT, FRAME_MAX, FRAME_MIN, PAGE, PRIORITY_DEFAULT, RESTART_MAX};
 pub use error::Error;
 pub use expand::{Expanded, ExpandedBoard, ExpandedNetwork, ExpandedProcess, Item, Product};
+pub use read::{load, parse};
 
 use serde::{Deserialize, Serialize};
 use slopos_abi::RemoteRange;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// A board, its processes and what is in its flash beside the programs.
@@ -237,27 +239,4 @@ impl Manifest {
     pub fn seed(&self) -> Option<&Data> {
         self.data.iter().find(|region| region.purpose == Purpose::Seed)
     }
-}
-
-/// Reads the manifest at `path` and checks it.
-///
-/// # Errors
-/// The first thing that is wrong with it; the message names the file, the line, the need and the limit.
-pub fn load(path: impl AsRef<Path>) -> Result<Manifest, Error> {
-    let path = path.as_ref();
-    let text = std::fs::read_to_string(path).map_err(|why| Error {
-        path: path.to_owned(),
-        line: 0,
-        message: format!("cannot be read: {why}"),
-    })?;
-    parse(&text, path)
-}
-
-/// Checks the manifest `text`; `path` names it in messages, and its folder is where data files are looked for.
-///
-/// # Errors
-/// As [`load`].
-pub fn parse(text: &str, path: &Path) -> Result<Manifest, Error> {
-    let folder = path.parent().unwrap_or(Path::new(""));
-    check::manifest(text, folder).map_err(|fault| fault.locate(path, text))
 }

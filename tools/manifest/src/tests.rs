@@ -1,6 +1,7 @@
 //! What a manifest may say, and how a wrong one is refused.
 
 use super::*;
+use std::path::Path;
 
 /// A manifest that is right, to be made wrong in one place by each test.
 const RIGHT: &str = r#"

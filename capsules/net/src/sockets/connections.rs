@@ -10,19 +10,11 @@ use slopos_abi::Endpoint;
 use slopos_kernel::grant::Grant;
 use slopos_kernel::objects::SocketId;
 
-use super::SocketSet;
+use super::link::Link;
+use super::set::SocketSet;
 
 /// Chains. Ports are taken in turn, so that they fill evenly; a board with hundreds of sockets has two or three in each.
 const BUCKETS: usize = 256;
-
-/// A socket's part in the chains.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Link {
-    /// The port whose chain it is in, if it is in one.
-    port: Option<u16>,
-    /// The next of the chain.
-    next: Option<SocketId>,
-}
 
 /// The table.
 pub(crate) struct ConnectionTable {

@@ -10,6 +10,7 @@
 mod authority;
 mod bits;
 mod connections;
+mod link;
 mod set;
 mod socket;
 #[cfg(test)]

@@ -10,7 +10,7 @@ use slopos_kernel::time::Instant;
 
 use super::authority::Authority;
 use super::bits::SocketBits;
-use super::connections::Link;
+use super::link::Link;
 use super::socket::Socket;
 use crate::deadline::Deadline;
 use crate::tcp::ResetReply;

@@ -4,7 +4,7 @@ use slopos_abi::info::{SocketInfo, SocketState};
 use slopos_abi::{Endpoint, SocketFlags};
 use slopos_kernel::time::{Duration, Instant};
 
-use super::connections::Link;
+use super::link::Link;
 use crate::tcp::{self, Arrival, ConnectParameters, Readiness, Received, ResetReply};
 use crate::wire::tcp::{ParseError, Unverified};
 

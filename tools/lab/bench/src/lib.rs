@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod console;
+pub mod figures;
 pub mod guest;
 pub mod links;
 pub mod load;

@@ -2,13 +2,14 @@
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
+use slopos_bench::figures::Settings;
 use slopos_bench::guest::Images;
 use slopos_bench::links::Links;
 use slopos_bench::measure::{MEASURES, Measure};
 use slopos_bench::plot;
 use slopos_bench::report::{self, Row, Setting, Verdict};
 use slopos_bench::scale::cli as scale;
-use slopos_bench::series::{self, Settings};
+use slopos_bench::series;
 use slopos_lab::report::write;
 use std::fs;
 use std::path::PathBuf;

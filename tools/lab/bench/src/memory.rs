@@ -1,9 +1,9 @@
 //! The least memory with which a guest boots and fetches, by bisection.
 
+use crate::figures::{Figures, Sample, Settings};
 use crate::guest::Guest;
 use crate::links::Links;
 use crate::measure::Measure;
-use crate::series::{Figures, Sample, Settings};
 use anyhow::{Context, Result, bail};
 use slopos_lab::report::Summary;
 

@@ -1,8 +1,9 @@
 //! The table, for people and for machines.
 
+use crate::figures::Figures;
 use crate::guest::Guest;
 use crate::measure::Measure;
-use crate::series::{Figures, Outcome};
+use crate::series::Outcome;
 use serde::Serialize;
 use slopos_lab::report::Table;
 
@@ -162,8 +163,8 @@ pub fn json(setting: &Setting, rows: &[Row]) -> anyhow::Result<String> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::figures::Sample;
     use crate::measure::MEASURES;
-    use crate::series::Sample;
     use slopos_lab::report::Summary;
 
     fn figures(guest: Guest, values: &[f64], disturbed: bool) -> Figures {

@@ -1,7 +1,7 @@
 //! The figures that are kept in the tree, and the comparison with those of today.
 
+use crate::figure::Figure;
 use crate::layer::Layer;
-use crate::report::Figure;
 use serde::{Deserialize, Serialize};
 use slopos_lab::report::{grown, number};
 use std::collections::BTreeMap;

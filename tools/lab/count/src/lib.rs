@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod change;
+pub mod figure;
 pub mod kept;
 pub mod layer;
 pub mod profile;

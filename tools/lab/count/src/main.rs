@@ -2,9 +2,10 @@
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Parser;
+use slopos_count::figure::Figure;
 use slopos_count::kept::Kept;
 use slopos_count::profile::{Board, MEMORY, Peer, Profile};
-use slopos_count::report::{self, Figure, Tables};
+use slopos_count::report::{self, Tables};
 use slopos_count::script;
 use slopos_count::symbols::{Sorted, Symbols};
 use slopos_lab::report::{json, write};

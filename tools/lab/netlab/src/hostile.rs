@@ -11,7 +11,7 @@ mod protocol;
 mod ring;
 
 use anyhow::{Context, Result, bail};
-use protocol::{Connection, Request};
+use protocol::{Connection, Region, Request};
 use ring::{Chain, Ring};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::VecDeque;
@@ -162,17 +162,6 @@ impl Hostile {
     pub fn end(self) -> Result<Deeds> {
         self.thread.join().expect("the device's thread")
     }
-}
-
-/// A part of the guest's memory as QEMU names it.
-#[derive(Clone, Copy, Debug)]
-struct Region {
-    /// Address in the guest.
-    guest: u64,
-    /// Bytes.
-    size: u64,
-    /// Address in QEMU, which names the rings by such.
-    user: u64,
 }
 
 /// What the device has done with a ring since the board was switched on, and what it is about to do.

@@ -139,7 +139,7 @@ impl Lab {
 
     /// Sends a server's DHCP message, by broadcast or to the address in it.
     pub fn send_dhcp(&mut self, server: Ipv4Addr, message: Dhcp, broadcast: bool) {
-        self.send(&message.framed(server, ROUTER_MAC, broadcast));
+        self.send(&Frame::of_dhcp(message, server, ROUTER_MAC, broadcast));
     }
 
     /// The board's next frame that is not answered by itself; `None` where none comes by `deadline`.

@@ -42,7 +42,8 @@ impl DhcpServer {
     pub fn reply(&self, message: &Dhcp, kind: u8) -> Option<Vec<u8>> {
         let address = *self.addresses.get(&message.mac)?;
         let lease = Lease { server: ROUTER, address, router: Some(ROUTER), seconds: self.lease_seconds, renewal: None };
-        Some(message.answer(address, lease.options(kind)).framed(ROUTER, ROUTER_MAC, self.broadcasts).emit())
+        let answer = message.answer(address, lease.options(kind));
+        Some(Frame::of_dhcp(answer, ROUTER, ROUTER_MAC, self.broadcasts).emit())
     }
 }
 

@@ -1,6 +1,6 @@
 //! ARP for IPv4 on Ethernet (RFC 826).
 
-use super::{Mac, array};
+use super::bytes::{Mac, array};
 use std::net::Ipv4Addr;
 
 /// Bytes of a packet.

@@ -1,8 +1,6 @@
 //! DHCP messages (RFC 2131 section 2) with their options (RFC 2132).
 
-use super::ipv4::Body;
-use super::udp::Message;
-use super::{BROADCAST, Frame, Ipv4, Mac, Payload, Udp, array, long, word};
+use super::bytes::{Mac, array, long, word};
 use std::net::Ipv4Addr;
 
 /// Message types (RFC 2132 section 9.6).
@@ -132,14 +130,6 @@ impl Dhcp {
             kind::REQUEST => Some(kind::ACK),
             _ => None,
         }
-    }
-
-    /// A server's message in a frame from its router's station: to everybody, or to the address in it.
-    pub fn framed(self, server: Ipv4Addr, router: Mac, broadcast: bool) -> Frame {
-        let (address, destination) = if broadcast { (Ipv4Addr::BROADCAST, BROADCAST) } else { (self.yours, self.mac) };
-        let datagram = Udp { source: 67, destination: 68, message: Message::Dhcp(self) };
-        let payload = Payload::Ipv4(Ipv4::new(server, address, Body::Udp(datagram)));
-        Frame { destination, source: router, payload }
     }
 
     /// The value of an option.

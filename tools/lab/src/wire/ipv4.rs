@@ -1,6 +1,8 @@
 //! IPv4 (RFC 791).
 
-use super::{Tcp, Udp, array, checksum, word};
+use super::bytes::{array, checksum, word};
+use super::tcp::Tcp;
+use super::udp::Udp;
 use std::net::Ipv4Addr;
 
 /// The flag that forbids fragmentation, in the field with the fragment's offset.
@@ -107,12 +109,4 @@ impl Ipv4 {
         };
         format!("{} -> {} {what}", self.source, self.destination)
     }
-}
-
-/// The pseudo-header that the checksums of TCP and UDP include (RFC 9293 section 3.1).
-pub(super) fn pseudo_header(source: Ipv4Addr, destination: Ipv4Addr, protocol: u8, length: usize) -> [u8; 12] {
-    let [a, b, c, d] = source.octets();
-    let [e, f, g, h] = destination.octets();
-    let [i, j] = (length as u16).to_be_bytes();
-    [a, b, c, d, e, f, g, h, 0, protocol, i, j]
 }

@@ -1,6 +1,6 @@
 //! TCP segments (RFC 9293 section 3.1).
 
-use super::{checksum, ipv4::pseudo_header, long, word};
+use super::bytes::{checksum, long, pseudo_header, word};
 use std::net::Ipv4Addr;
 
 /// The sender has no more data.

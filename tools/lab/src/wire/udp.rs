@@ -1,6 +1,7 @@
 //! UDP (RFC 768), which here carries DHCP alone.
 
-use super::{Dhcp, checksum, ipv4::pseudo_header, word};
+use super::bytes::{checksum, pseudo_header, word};
+use super::dhcp::Dhcp;
 use std::net::Ipv4Addr;
 
 /// A datagram.

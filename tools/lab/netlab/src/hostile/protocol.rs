@@ -2,7 +2,6 @@
 //!
 //! A message is a header of three words (request, flags, length of what follows), its payload, and files beside it.
 
-use super::Region;
 use anyhow::{Context, Result, bail};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use std::fs::File;
@@ -23,6 +22,17 @@ const ANSWER: u32 = 1 | 4;
 /// The number of a request that is to be answered.
 #[derive(Clone, Copy, Debug)]
 pub struct Answer(u32);
+
+/// A part of the guest's memory as QEMU names it.
+#[derive(Clone, Copy, Debug)]
+pub struct Region {
+    /// Address in the guest.
+    pub guest: u64,
+    /// Bytes.
+    pub size: u64,
+    /// Address in QEMU, which names the rings by such.
+    pub user: u64,
+}
 
 /// What QEMU wants.
 #[derive(Debug)]
