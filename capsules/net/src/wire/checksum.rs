@@ -14,7 +14,7 @@
 use core::hint::black_box;
 use core::net::Ipv4Addr;
 
-use crate::wire::ipv4::Protocol;
+use crate::wire::protocol::Protocol;
 
 const LOW_HALF: u64 = 0xffff_ffff;
 

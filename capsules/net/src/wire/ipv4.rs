@@ -3,6 +3,7 @@
 //! Options are skipped, fragments are refused (there is no reassembly, by decision), and what the link padded is
 //! cut off. Packets of our own never fragment (DF), so their identification field may be zero (RFC 6864).
 
+pub use super::protocol::Protocol;
 use core::net::Ipv4Addr;
 
 use crate::wire::checksum;
@@ -57,17 +58,6 @@ pub const fn mask(prefix: u8) -> u32 {
         1..=32 => u32::MAX << (32 - prefix),
         _ => u32::MAX,
     }
-}
-
-/// What a packet carries: the protocol field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Protocol(pub u8);
-
-impl Protocol {
-    /// RFC 9293.
-    pub const TCP: Protocol = Protocol(6);
-    /// RFC 768.
-    pub const UDP: Protocol = Protocol(17);
 }
 
 bitfield::bitfield! {

@@ -33,9 +33,6 @@ enum Command {
         /// Calls of methods that stand apart from their type count too.
         #[arg(long)]
         methods: bool,
-        /// Prints a line for each circle, as tests/circles.txt has them.
-        #[arg(long)]
-        list: bool,
     },
 }
 
@@ -56,7 +53,7 @@ fn main() -> Result<()> {
                 .with_context(|| format!("cannot write {}", file.display()))?;
             println!("{}", file.display());
         }
-        Command::Cycles { package, methods, list } => {
+        Command::Cycles { package, methods } => {
             let methods = if methods { Methods::Apart } else { Methods::Ignored };
             let mut packages = packages::all(&root)?;
             if let Some(name) = package {
@@ -68,10 +65,6 @@ fn main() -> Result<()> {
             for target in packages.iter().flat_map(|package| &package.targets) {
                 let graph = modules::read(&root, &target.file, methods)?;
                 for group in graph.cycles(|_| true) {
-                    if list {
-                        println!("{}", modules::line(&target.file, &group));
-                        continue;
-                    }
                     println!("{}: {} files in a circle", target.file.display(), group.len());
                     for line in graph.explain(&group) {
                         println!("    {line}");

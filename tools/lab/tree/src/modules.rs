@@ -130,12 +130,6 @@ impl Graph {
     }
 }
 
-/// A circle as one line: the crate's root file, then the files.
-pub fn line(root: &Path, group: &[PathBuf]) -> String {
-    let files: Vec<_> = group.iter().map(|file| file.display().to_string()).collect();
-    format!("{}: {}", root.display(), files.join(" "))
-}
-
 /// What a path leads to.
 enum Target {
     Module(usize),
