@@ -3,7 +3,7 @@
 //!
 //! Three seams lead out of it, and only three: [`objects::Objects`] reaches what a descriptor names,
 //! [`processor::Processor`] runs a process and touches its memory, and [`readers::Readers`] gives a capsule the buffer
-//! of a process that waits to read. Start reading in [`scheduler`], then [`dispatch`].
+//! of a process that waits to read. Start reading in [`kernel`], then [`syscall`].
 #![cfg_attr(not(test), no_std)]
 #![deny(unsafe_code)]
 
@@ -11,16 +11,17 @@
 use slopos_host_log as _;
 
 pub mod capability;
-pub mod descriptor;
-pub mod dispatch;
 pub mod grant;
+pub mod kernel;
 pub mod ledger;
 pub mod loader;
 pub mod log_budget;
 pub mod objects;
+pub mod pacing;
 pub mod process;
 pub mod processor;
 pub mod readers;
 pub mod scheduler;
 pub mod storm;
+pub mod syscall;
 pub mod time;

@@ -70,7 +70,7 @@ pub trait Objects {
     /// A region of the flash by name, which the manifest has already been found to grant.
     fn open(&mut self, process: ProcessId, name: &str) -> Result<Object, Errno>;
     /// Reads; 0 is the end of the stream. `buffer` is not empty. Where the process had to wait, it may hold what came in
-    /// the meantime already ([`crate::scheduler::Kernel::waiting_reader`]).
+    /// the meantime already ([`crate::kernel::Kernel::waiting_reader`]).
     fn read(
         &mut self,
         process: ProcessId,
@@ -108,7 +108,7 @@ pub trait Objects {
     /// Where the app is that a process is loaded from.
     fn app_slot(&mut self, process: ProcessId, app: &str, now: Instant) -> AppSlot;
     /// Asks for sectors of the flash for a process that is being loaded, one stretch at a time; called again with the same
-    /// stretch it says how that stands. What is read is handed to [`crate::scheduler::Kernel::take_in`].
+    /// stretch it says how that stands. What is read is handed to [`crate::kernel::Kernel::take_in`].
     fn fetch(&mut self, process: ProcessId, sector: u64, length: usize, now: Instant) -> Fetch;
     /// The state of the network; the kernel adds the ledger.
     fn net_info(&mut self, now: Instant) -> NetInfo;

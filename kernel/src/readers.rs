@@ -6,10 +6,7 @@
 //!
 //! [`Objects::read`]: crate::objects::Objects::read
 
-use crate::capability::EnterProcessMemory;
-use crate::objects::{Object, SocketId};
-use crate::processor::Processor;
-use crate::scheduler::Kernel;
+use crate::objects::SocketId;
 use core::ops::Range;
 
 /// Reaches the buffer of a process that waits to read from a socket.
@@ -17,29 +14,4 @@ pub trait Readers {
     /// The part `range` of the buffer; its bytes mean nothing to the process until the read returns. `None` where nobody
     /// waits to read from this socket, or the part is not within the buffer.
     fn buffer(&mut self, socket: SocketId, range: Range<usize>) -> Option<&mut [u8]>;
-}
-
-/// The readers among the kernel's processes.
-pub struct WaitingReaders<'a, P, T> {
-    kernel: &'a mut Kernel,
-    cpu: &'a mut P,
-    authority: &'a T,
-}
-
-impl<P: Processor, T: EnterProcessMemory> Readers for WaitingReaders<'_, P, T> {
-    fn buffer(&mut self, socket: SocketId, range: Range<usize>) -> Option<&mut [u8]> {
-        let object = Object::Socket(socket.index);
-        self.kernel.waiting_reader(socket.process, &object, range, self.cpu, self.authority)
-    }
-}
-
-impl Kernel {
-    /// The processes that wait to read, for a capsule that has something for them.
-    pub fn readers<'a, P: Processor, T: EnterProcessMemory>(
-        &'a mut self,
-        cpu: &'a mut P,
-        authority: &'a T,
-    ) -> WaitingReaders<'a, P, T> {
-        WaitingReaders { kernel: self, cpu, authority }
-    }
 }

@@ -13,32 +13,25 @@ use crate::log;
 use crate::machine::{Alarm, now};
 use crate::reports::Report;
 use crate::serial::{Serial, Terminal};
-use crate::tokens;
+use crate::tokens::{ConsoleAuthority, FrameAuthority};
+use slopos_kernel::kernel::Kernel;
 use slopos_kernel::objects::SocketId;
+use slopos_kernel::pacing::{FRAMES_PER_PASS, Pacing};
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::readers::Readers;
-use slopos_kernel::scheduler::{Kernel, Step};
-use slopos_kernel::time::{Duration, Instant};
+use slopos_kernel::scheduler::Step;
+use slopos_kernel::time::Instant;
 use slopos_net::MacAddress;
 use slopos_net::tcp::Arrival;
-use slopos_process_console::{Console as Monitor, Input};
+use slopos_process_console::{Input, ProcessConsole};
+use slopos_q35::uart::FIFO_BYTES;
 use slopos_virtio::net::{Net, Tended};
 use slopos_x86_64::control::{let_interrupts_in, wait_for_interrupt};
 use slopos_x86_64::processor::Cpu;
 use slopos_x86_64::trap::{TIMER_VECTOR, has_pending, pending_bit, take_pending};
 
-/// Frames taken in, and frames sent, in one pass. Few enough that a sender with a window of 64 KiB hears of the first
-/// ones while the last are still on their way.
-const FRAMES_PER_PASS: usize = 16;
-/// Bytes taken from the console's port in one pass: its FIFO twice.
-const KEYS_PER_PASS: usize = 32;
-/// How long after a frame the next is looked for, without the device's interrupts.
-const WATCH: Duration = Duration::from_millis(1);
-/// How long a process that was woken runs before it is interrupted, to look for frames: it seldom runs for so long.
-const STAY: Duration = Duration::from_millis(4);
-/// How long frames wait for a process that may add to them.
-const COALESCE: Duration = Duration::from_micros(50);
-
+/// Bytes taken from the console's port in one pass.
+const KEYS_PER_PASS: usize = 2 * FIFO_BYTES;
 /// All parts of the running system.
 pub struct Board {
     /// Processes and system calls.
@@ -50,17 +43,17 @@ pub struct Board {
     /// The console's port.
     pub serial: Serial,
     /// The process console.
-    pub monitor: Monitor<'static>,
+    pub process_console: ProcessConsole<'static>,
     /// The network device.
     pub network: Option<Net>,
     /// The timer.
     pub alarm: Alarm,
     /// The interrupt lines, and those that nobody expects.
     pub interrupts: Interrupts,
-    /// The authority to manage processes.
-    pub token: tokens::Console,
-    /// The authority over the network device's frames.
-    pub wire: tokens::Wire,
+    /// What allows the console's commands and reports.
+    pub console_authority: ConsoleAuthority,
+    /// What allows frames to pass between the network device and the stack.
+    pub frame_authority: FrameAuthority,
     /// What a command prints, as long as it is not complete.
     pub report: Option<Report>,
     /// The end of the run, once it has begun.
@@ -73,8 +66,8 @@ pub struct Board {
     pub boot: Boot,
     /// The process that was started in the background and is still being loaded.
     pub background_start: Option<ProcessId>,
-    /// Until when frames are looked for while processes run, rather than announced by interrupts.
-    pub watched_until: Instant,
+    /// When frames are looked for, and how long processes run.
+    pub pacing: Pacing,
     /// When something is due that seldom is: what only a boot, a storm, a request of the flash or the end of a run has.
     pub seldom_due: Option<Instant>,
 }
@@ -124,23 +117,24 @@ impl Board {
         self.guard_interrupts(arrived, claimed || flash.line, received, flash.idle_message, now);
         self.capsules.stack.poll(now);
         self.wake(now);
-        // Who was woken may add to what is due: an acknowledgement goes with its answer. Anybody else could keep it
-        // waiting for long.
-        let mut sent = if self.kernel.wakes() { 0 } else { self.send_frames(now) };
-        self.watch_frames(received + sent, now);
-        let ran = self.run_processes(now);
+        let mut sent = 0;
+        if self.pacing.sends_first(self.kernel.next_is_woken()) {
+            sent = self.send_frames(now);
+        }
+        self.pacing.note_frames(received + sent, now);
+        let ran = self.run_processes();
         self.restart_due(now);
         if self.booting {
             self.load_next();
         }
         self.watch_foreground();
-        self.run_monitor(now);
+        self.run_process_console(now);
         self.continue_report();
         self.serial.send(&mut self.capsules.console);
         log::send();
-        if ran || self.capsules.stack.take_output() {
-            sent += self.send_frames(crate::machine::now());
-            self.watch_frames(sent, now);
+        if ran.is_some() || self.capsules.stack.take_output() {
+            sent += self.send_frames(ran.unwrap_or(now));
+            self.pacing.note_frames(sent, now);
         }
         self.tend_network(received, now);
         if self.booting {
@@ -148,8 +142,9 @@ impl Board {
             self.booting = !self.boot.is_done() || !self.chance.is_settled();
         }
         self.find_seldom_due();
-        let goes_on = ran || self.kernel.runnable() > 0 || self.capsules.console.has_ready() || self.report_can_go_on();
-        goes_on || received == FRAMES_PER_PASS || sent >= FRAMES_PER_PASS || self.monitor.has_more()
+        let goes_on =
+            ran.is_some() || self.kernel.runnable() > 0 || self.capsules.console.has_ready() || self.report_can_go_on();
+        goes_on || received == FRAMES_PER_PASS || sent >= FRAMES_PER_PASS || self.process_console.has_more()
     }
 
     /// Looks after the serial ports: those that interrupted, and, lest an interrupt was lost, all when the timer rings.
@@ -184,47 +179,37 @@ impl Board {
         self.seldom_due = deadlines.into_iter().flatten().min();
     }
 
-    /// Frames came or went: more will soon.
-    fn watch_frames(&mut self, frames: usize, now: Instant) {
-        if frames > 0 {
-            self.watched_until = now + WATCH;
-        }
-    }
-
-    /// Lets processes run: until none can, one has given the network something to send, or an interrupt comes, but no
-    /// longer than [`COALESCE`] and one stay in a process. Answers whether one ran.
-    fn run_processes(&mut self, start: Instant) -> bool {
+    /// Lets processes run: until none can, one has given the network something to send, an interrupt comes, or
+    /// [`Stay`](slopos_kernel::pacing::Stay) says that it is enough. Answers the time, where one ran.
+    fn run_processes(&mut self) -> Option<Instant> {
         if self.kernel.runnable() == 0 {
-            return false;
+            return None;
         }
-        // While frames keep coming they are looked for, and interrupts are not worth their cost. Who was woken soon
-        // waits again; anybody else may compute for long, and must not keep frames waiting.
-        let watched = start < self.watched_until && self.kernel.wakes();
-        let waiting = !watched && self.network.as_mut().is_some_and(Net::enable_interrupts);
-        // For frames that wait already no interrupt may come. The process runs all the same, or a flood of frames could
-        // keep it from running for ever.
-        let watch = if waiting { Some(start + WATCH) } else { watched.then(|| start + STAY) };
-        let woken = self.kernel.wakes();
-        self.watch_process(watch, start);
+        let start = now();
+        let network = &mut self.network;
+        let arm = || network.as_mut().is_some_and(Net::enable_interrupts);
+        let stay = self.pacing.begin_stay(self.kernel.next_is_woken(), start, arm);
+        self.set_alarm_for_process(stay.interrupt_at(), start);
+        let mut time = start;
         loop {
-            let step = self.kernel.run_next(&mut self.cpu, &mut self.capsules, now);
-            let time = now();
-            // What waited for those who were woken waits no longer for others.
-            let others = step == Step::Pauses && woken && !self.kernel.wakes();
+            let (step, end) = self.kernel.run_next(&mut self.cpu, &mut self.capsules, time, now);
+            time = end;
             let idle = self.kernel.runnable() == 0;
-            if idle || others || has_pending() || self.capsules.stack.take_output() || time > start + COALESCE {
-                return true;
+            let over = stay.is_over(step, self.kernel.next_is_woken(), time);
+            if idle || over || has_pending() || self.capsules.stack.take_output() {
+                return Some(time);
             }
-            if step == Step::Pauses {
-                self.watch_process(watch, time);
+            if step == Step::Yielded {
+                time = now();
+                self.set_alarm_for_process(stay.interrupt_at(), time);
             }
         }
     }
 
     /// Makes sure that the process which runs next is interrupted when its slice ends, or something else is to be done.
-    fn watch_process(&mut self, watch: Option<Instant>, now: Instant) {
+    fn set_alarm_for_process(&mut self, interrupt_at: Option<Instant>, now: Instant) {
         let slice = self.kernel.slice().map(|slice| now + slice);
-        let deadlines = [slice, watch, self.next_deadline()];
+        let deadlines = [slice, interrupt_at, self.next_deadline()];
         self.alarm.set(deadlines.into_iter().flatten().min(), now);
     }
 
@@ -233,7 +218,7 @@ impl Board {
         let deadlines = [
             self.capsules.stack.next_deadline().filter(|_| self.network.is_some()),
             self.kernel.next_deadline(),
-            self.monitor.next_deadline(),
+            self.process_console.next_deadline(),
             self.network.as_ref().and_then(Net::due_us).map(Instant::from_micros),
             self.seldom_due,
         ];
@@ -242,12 +227,12 @@ impl Board {
 
     fn take_keys(&mut self, now: Instant) {
         for _ in 0..KEYS_PER_PASS {
-            if !self.monitor.accepts_input() {
+            if !self.process_console.accepts_input() {
                 return;
             }
             let Some(byte) = self.serial.read() else { return };
             let mut terminal = Terminal(&mut self.capsules.console);
-            match self.monitor.input(byte, &mut terminal) {
+            match self.process_console.input(byte, &mut terminal) {
                 Input::Done => {}
                 Input::ForProcess(byte) => self.capsules.console.input(byte, now),
                 Input::Interrupt(process) => self.kill(process),
@@ -286,17 +271,17 @@ impl Board {
     /// Takes frames in; answers how many.
     pub fn receive_frames(&mut self, now: Instant) -> usize {
         let Some(device) = &mut self.network else { return 0 };
-        let (stack, wire) = (&mut *self.capsules.stack, &self.wire);
+        let (stack, authority) = (&mut *self.capsules.stack, &self.frame_authority);
         let (kernel, cpu) = (&mut self.kernel, &mut self.cpu);
         // A process that waits for what arrived gets it at once: it is copied and summed in one go.
         let mut deliver = |process, index, arrival: &mut Arrival<'_>| {
             let socket = SocketId { process, index };
-            if let Some(buffer) = kernel.readers(cpu, wire).buffer(socket, arrival.place()) {
+            if let Some(buffer) = kernel.readers(cpu, authority).buffer(socket, arrival.place()) {
                 arrival.copy_to(buffer);
             }
         };
         let mut received = 0;
-        while received < FRAMES_PER_PASS && device.receive(|frame| stack.receive(frame, now, &mut deliver, wire)) {
+        while received < FRAMES_PER_PASS && device.receive(|frame| stack.receive(frame, now, &mut deliver, authority)) {
             received += 1;
         }
         received
@@ -305,9 +290,9 @@ impl Board {
     /// Sends what the stack has; answers how many frames. Buffers that were emptied go back to the device as well.
     pub fn send_frames(&mut self, now: Instant) -> usize {
         let Some(device) = &mut self.network else { return 0 };
-        let (stack, wire) = (&mut *self.capsules.stack, &self.wire);
+        let (stack, authority) = (&mut *self.capsules.stack, &self.frame_authority);
         let mut sent = 0;
-        while sent < FRAMES_PER_PASS && device.transmit_with(|buffer| stack.transmit(buffer, now, wire)) {
+        while sent < FRAMES_PER_PASS && device.transmit_with(|buffer| stack.transmit(buffer, now, authority)) {
             sent += 1;
         }
         device.flush();
@@ -349,14 +334,14 @@ impl Board {
         self.kernel.wake_expired(now);
     }
 
-    fn run_monitor(&mut self, now: Instant) {
+    fn run_process_console(&mut self, now: Instant) {
         let absent = self.network.as_ref().is_none_or(Net::is_hopeless);
         let ready = self.apps_ready(now) && (absent || self.capsules.stack.is_up());
-        self.monitor.network_ready(ready, now);
+        self.process_console.network_ready(ready, now);
         let mut terminal = Terminal(&mut self.capsules.console);
-        if let Some(command) = self.monitor.next(now, &mut terminal) {
+        if let Some(command) = self.process_console.next(now, &mut terminal) {
             self.carry_out(&command);
-            self.monitor.give_back(command);
+            self.process_console.give_back(command);
         }
     }
 }

@@ -4,10 +4,10 @@ use crate::board::Board;
 use crate::machine::now;
 use crate::reports::{Kind, Report};
 use core::fmt::Write;
-use slopos_kernel::process::ProcessId;
+use slopos_kernel::kernel::StartError;
+use slopos_kernel::process::{Process, ProcessId, State};
 use slopos_kernel::processor::ArgumentsTooLong;
-use slopos_kernel::scheduler::{Process, StartError, State};
-use slopos_process_console::{self as monitor, Command, ParseError, STATUS_UNKNOWN, Words};
+use slopos_process_console::{Command, ParseError, STATUS_UNKNOWN, Words, ending};
 
 /// What is said of a process whose app cannot be loaded; the log has the reason.
 const NO_IMAGE: &str = "has no usable image in the flash";
@@ -17,20 +17,20 @@ const STATUS_USAGE: i32 = 2;
 const STATUS_FAILED: i32 = 1;
 
 impl Board {
-    /// Carries out one command. Afterwards the monitor is told its status, or waits for it.
+    /// Carries out one command. Afterwards the process console is told its status, or waits for it.
     pub fn carry_out(&mut self, line: &str) {
         match Command::parse(line) {
             Ok(Command::Exit) => self.begin_to_leave(now()),
-            Ok(Command::Sleep(span)) => self.monitor.sleep_until(now() + span),
+            Ok(Command::Sleep(span)) => self.process_console.sleep_until(now() + span),
             Ok(Command::Start { name, arguments, background }) => self.start(name, arguments, background),
-            Ok(Command::Empty) => self.monitor.finished(self.monitor.status()),
+            Ok(Command::Empty) => self.process_console.finished(self.process_console.status()),
             Ok(Command::Help) => self.report = Some(Report::new(Kind::Help)),
             Ok(Command::Processes) => self.report = Some(Report::new(Kind::Processes)),
             Ok(Command::Network) => self.report = Some(Report::new(Kind::Network)),
             Ok(Command::Grants) => self.report = Some(Report::new(Kind::Grants)),
             Ok(Command::Kill(name)) => {
                 let status = self.kill_by_name(name);
-                self.monitor.finished(status);
+                self.process_console.finished(status);
             }
             Err(error) => {
                 let mut terminal = self.terminal();
@@ -39,7 +39,7 @@ impl Board {
                     ParseError::Quote => writeln!(terminal, "quotes do not match in: {line}"),
                     ParseError::Usage(usage) => writeln!(terminal, "usage: {usage}"),
                 };
-                self.monitor.finished(STATUS_USAGE);
+                self.process_console.finished(STATUS_USAGE);
             }
         }
     }
@@ -47,17 +47,17 @@ impl Board {
     fn start(&mut self, name: &str, arguments: Words<'_>, background: bool) {
         #[cfg(selftest)]
         if let Some(status) = crate::selftest::command(self, name) {
-            return self.monitor.finished(status);
+            return self.process_console.finished(status);
         }
         let Some(id) = self.kernel.find(name) else {
             self.say(format_args!("{name}: no such command or process; help lists them"));
-            return self.monitor.finished(STATUS_UNKNOWN);
+            return self.process_console.finished(STATUS_UNKNOWN);
         };
         match self.launch(id, arguments) {
             Ok(()) if background => self.background_start = Some(id),
             Ok(()) => {
                 self.capsules.console.set_foreground(Some(id));
-                self.monitor.run_in_foreground(id);
+                self.process_console.run_in_foreground(id);
             }
             Err(error) => {
                 match error {
@@ -67,7 +67,7 @@ impl Board {
                         "{name}: its name and arguments take {bytes} bytes, and its stack has room for {most}"
                     )),
                 }
-                self.monitor.finished(STATUS_FAILED);
+                self.process_console.finished(STATUS_FAILED);
             }
         }
     }
@@ -78,7 +78,7 @@ impl Board {
         id: ProcessId,
         arguments: impl Iterator<Item = &'a str> + Clone,
     ) -> Result<(), StartError> {
-        self.kernel.start(id, arguments, now(), &mut self.cpu, &self.token)
+        self.kernel.start(id, arguments, now(), &mut self.cpu, &self.console_authority)
     }
 
     fn kill_by_name(&mut self, name: &str) -> i32 {
@@ -104,13 +104,13 @@ impl Board {
 
     /// Ends a process at once.
     pub fn kill(&mut self, id: ProcessId) {
-        self.kernel.kill(id, &mut self.capsules, now(), &self.token);
+        self.kernel.kill(id, &mut self.capsules, now(), &self.console_authority);
     }
 
-    /// Tells the monitor when the process in the foreground has ended, or the one that was started in the background has
+    /// Tells the process console when the process in the foreground has ended, or the one that was started in the background has
     /// begun.
     pub fn watch_foreground(&mut self) {
-        let started = self.monitor.foreground().or(self.background_start);
+        let started = self.process_console.foreground().or(self.background_start);
         let Some((id, process)) = started.and_then(|id| Some((id, self.kernel.process(id)?))) else { return };
         if process.is_starting() || process.is_running() && self.background_start != Some(id) {
             return;
@@ -123,15 +123,15 @@ impl Board {
         if state == State::NoImage {
             self.say(format_args!("{name}: {NO_IMAGE}"));
             // What cannot run is as if it were not there.
-            return self.monitor.finished(STATUS_UNKNOWN);
+            return self.process_console.finished(STATUS_UNKNOWN);
         }
         if background {
-            return self.monitor.finished(0);
+            return self.process_console.finished(0);
         }
-        if let Some(ending) = monitor::ending(status) {
+        if let Some(ending) = ending(status) {
             self.say(format_args!("{name}: {ending}"));
         }
-        self.monitor.finished(status);
+        self.process_console.finished(status);
     }
 
     fn say(&mut self, text: core::fmt::Arguments<'_>) {

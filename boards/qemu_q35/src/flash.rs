@@ -4,14 +4,14 @@
 use crate::board::Board;
 use crate::interrupts::{FLASH_VECTOR, PIN_VECTOR};
 use crate::statics::{self, PROCESSES};
-use crate::tokens::Loader;
+use crate::tokens::LoaderAuthority;
 use slopos_abi::Errno;
 use slopos_abi::flash::SECTOR;
+use slopos_kernel::kernel::Kernel;
 use slopos_kernel::loader::MAP_BYTES;
 use slopos_kernel::log_budget::LogBudget;
 use slopos_kernel::objects::Object;
 use slopos_kernel::process::ProcessId;
-use slopos_kernel::scheduler::Kernel;
 use slopos_kernel::time::Instant;
 use slopos_storage::{Call, Owner, Request, Storage, Want};
 use slopos_virtio::blk::{Block, BlockError, Operation, REQUEST_BYTES};
@@ -30,7 +30,7 @@ pub struct Flash {
     pub storage: Storage<'static>,
     /// The device, where there is one.
     device: Option<Block>,
-    token: Loader,
+    authority: LoaderAuthority,
     log: LogBudget,
     own: Own,
 }
@@ -61,13 +61,13 @@ pub struct Answered {
 impl Flash {
     /// The flash on this device, if there is one. Its map is read when the loop runs. To be called once.
     #[inline(never)]
-    pub fn new(device: Option<Block>, token: Loader) -> &'static mut Flash {
+    pub fn new(device: Option<Block>, authority: LoaderAuthority) -> &'static mut Flash {
         let mut storage = Storage::new(statics::fill(CALLS.uninit(), |_| Call::NONE), REQUEST_BYTES);
         if device.is_none() {
             defmt::error!("flash: no usable flash, so there are no apps");
             storage.close();
         }
-        FLASH.init_with(|| Flash { storage, device, token, log: LogBudget::new(), own: Own::None })
+        FLASH.init_with(|| Flash { storage, device, authority, log: LogBudget::new(), own: Own::None })
     }
 
     /// Gives the device the call that a process makes right now, if it is its turn: so the device works while others run.
@@ -164,7 +164,7 @@ impl Flash {
 
     /// Takes one answer of the device and hands it to whom it is for. False where there is none.
     fn take_answer(&mut self, kernel: &mut Kernel, cpu: &mut Cpu, now: Instant) -> bool {
-        let Flash { storage, device, token, own, .. } = self;
+        let Flash { storage, device, authority, own, .. } = self;
         let Some(device) = device else { return false };
         let capacity = device.capacity();
         let mut failure = None;
@@ -190,7 +190,7 @@ impl Flash {
                 Some(Owner::Map) => return storage.settle_map(Some(bytes), capacity, now),
                 Some(Owner::Process(process, Want::Read { region, position, length, .. })) => {
                     let object = Object::Flash { region, position };
-                    match kernel.waiting_reader(process, &object, 0..length, cpu, token).zip(bytes.get(..length)) {
+                    match kernel.waiting_reader(process, &object, 0..length, cpu, authority).zip(bytes.get(..length)) {
                         Some((buffer, bytes)) => {
                             buffer.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
                             Ok(length)
@@ -200,7 +200,7 @@ impl Flash {
                 }
                 Some(Owner::Process(_, Want::Write { length, .. })) => Ok(length),
                 Some(Owner::Process(process, Want::Fetch { .. })) => {
-                    kernel.take_in(process, bytes, cpu, token);
+                    kernel.take_in(process, bytes, cpu, authority);
                     Ok(bytes.len())
                 }
                 Some(Owner::Process(_, Want::Sync | Want::Map)) | None => Ok(0),
@@ -226,7 +226,7 @@ impl Flash {
             let Some(request) = self.storage.next(now) else { break };
             let bytes = match request.owner {
                 Owner::Process(process, Want::Write { region, position, length, .. }) => {
-                    kernel.waiting_writer(process, &Object::Flash { region, position }, 0..length, cpu, &self.token)
+                    kernel.waiting_writer(process, &Object::Flash { region, position }, 0..length, cpu, &self.authority)
                 }
                 _ => None,
             };

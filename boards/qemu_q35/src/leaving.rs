@@ -37,7 +37,7 @@ impl Board {
     /// Begins to leave. No process runs from now on.
     pub fn begin_to_leave(&mut self, now: Instant) {
         self.capsules.stack.release(now);
-        let code = self.monitor.exit_code();
+        let code = self.process_console.exit_code();
         self.leaving = Some(Leaving { code, frames_until: Some(now + FRAMES), left: (0, now), next_look: now });
     }
 

@@ -2,8 +2,7 @@
 
 use crate::board::Board;
 use crate::statics::{CONFIGURATIONS, PROCESSES};
-use slopos_kernel::process::ProcessId;
-use slopos_kernel::scheduler::State;
+use slopos_kernel::process::{ProcessId, State};
 use slopos_kernel::time::{Duration, Instant};
 
 /// How long the commands of the command line wait for all apps to be loaded, so that what the log says of bad ones comes
@@ -68,7 +67,7 @@ impl Board {
         while let Some(&index) = ORDER.get(self.boot.looked_at) {
             self.boot.looked_at += 1;
             let id = ProcessId::new(index);
-            self.kernel.load(id, &self.token);
+            self.kernel.load(id, &self.console_authority);
             if self.is_loading(id) {
                 self.boot.loading = Some(id);
                 return;

@@ -32,24 +32,27 @@ use capsules::Capsules;
 use chance::Chance;
 use flash::Flash;
 use heapless::Deque;
-use interrupts::{LOG_VECTOR, UART_VECTOR};
 use loading::Boot;
 use machine::now;
 use serial::Serial;
 use slopos_console::Console;
 use slopos_kernel::grant::Grant;
-use slopos_kernel::scheduler::{Kernel, Process};
-use slopos_kernel::time::Instant;
+use slopos_kernel::kernel::Kernel;
+use slopos_kernel::pacing::Pacing;
+use slopos_kernel::process::Process;
 // The copies that compiled code calls by name.
 use slopos_memory as _;
 use slopos_net::MacAddress;
 use slopos_net::socket::SocketSet;
 use slopos_net::stack::{Config, Stack};
-use slopos_process_console::{Console as Monitor, Memory as MonitorMemory};
+use slopos_net::wire::ethernet::HEADER_BYTES;
+use slopos_process_console::{self as process_console, ProcessConsole};
+use slopos_virtio::net::Net;
 use slopos_x86_64::processor::{Cpu, UserSpace};
 use slopos_x86_64::start_info::CommandLine;
 use static_cell::{ConstStaticCell, StaticCell};
 use statics::{CONFIGURATIONS, MAX_FRAME, PROCESSES};
+use tokens::Authorities;
 
 /// Bytes of console output that wait for the line: four shares for processes, one for the process console.
 const CONSOLE_OUTPUT: usize = 5 * 1024;
@@ -63,7 +66,7 @@ static INPUT: ConstStaticCell<Deque<u8, CONSOLE_INPUT>> = ConstStaticCell::new(D
 #[unsafe(link_section = ".owner.console")]
 static COMMAND_LINE: ConstStaticCell<CommandLine> = ConstStaticCell::new(CommandLine::new());
 #[unsafe(link_section = ".owner.console")]
-static MONITOR: ConstStaticCell<MonitorMemory> = ConstStaticCell::new(MonitorMemory::new());
+static PROCESS_CONSOLE: ConstStaticCell<process_console::Memory> = ConstStaticCell::new(process_console::Memory::new());
 #[unsafe(link_section = ".owner.kernel")]
 static PROCESS_TABLE: StaticCell<[Process; PROCESSES]> = StaticCell::new();
 #[unsafe(link_section = ".owner.kernel")]
@@ -79,25 +82,49 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
     let command_line = COMMAND_LINE.take();
     // SAFETY: called once, by the boot code, with what the loader passed.
     let mut machine = unsafe { machine::bring_up(start_info, command_line) };
-    let serial = Serial::start();
-    for (line, vector) in [(4, UART_VECTOR), (3, LOG_VECTOR)] {
-        let line = machine.tables.isa(line);
-        if let Err(error) = machine.interrupts.route(line.gsi, vector, line.trigger, line.polarity) {
-            defmt::warn!("serial: an interrupt cannot be routed, the timer stands in: {}", error);
-        }
-    }
+    // SAFETY: this is the board's composition, and runs once.
+    let authorities = unsafe { Authorities::mint() };
+    let serial = Serial::start(&mut machine.interrupts, &machine.tables);
     let devices = devices::start(&mut machine);
-    let flash = Flash::new(devices.block, tokens::Loader::mint());
+    let flash = Flash::new(devices.block, authorities.loader);
     let mut chance = Chance::new(&machine.gathered, devices.entropy, now());
-
-    let spaces = SPACES.init_with(statics::user_spaces);
-    let cpu = Cpu::new(&machine.space, spaces);
+    let stack = start_network(devices.network.as_ref(), flash, &mut chance);
     let kernel = Kernel::new(process_table());
+    let cpu = Cpu::new(&machine.space, SPACES.init_with(statics::user_spaces));
+    let capsules = Capsules {
+        console: Console::new(OUTPUT.take().as_mut_view(), INPUT.take().as_mut_view()),
+        stack,
+        flash,
+        has_network_device: devices.network.as_ref().is_some_and(|device| !device.is_hopeless()),
+    };
+    Board {
+        kernel,
+        cpu,
+        capsules,
+        serial,
+        process_console: ProcessConsole::new(command_line, PROCESS_CONSOLE.take()),
+        network: devices.network,
+        alarm: machine.alarm,
+        interrupts: machine.interrupts,
+        console_authority: authorities.console,
+        frame_authority: authorities.frames,
+        report: None,
+        leaving: None,
+        chance,
+        pacing: Pacing::default(),
+        seldom_due: None,
+        booting: true,
+        boot: Boot::default(),
+        background_start: None,
+    }
+    .run()
+}
 
-    let (mac, link_up, mtu) = devices
-        .network
-        .as_ref()
-        .map_or(([0; 6], false, MAX_FRAME - 14), |device| (device.mac(), device.link_up(), device.mtu()));
+/// The network stack on this device, with the grants of the processes. It keeps still until its secrets are drawn.
+fn start_network(device: Option<&Net>, flash: &mut Flash, chance: &mut Chance) -> &'static mut Stack<'static> {
+    let (mac, link_up, mtu) = device.map_or(([0; 6], false, MAX_FRAME - HEADER_BYTES as u16), |device| {
+        (device.mac(), device.link_up(), device.mtu())
+    });
     let grant = Grant::new(GRANTS.init_with(statics::network_grants));
     let config = Config { max_frame: MAX_FRAME };
     let stack = STACK.init_with(|| Stack::new(MacAddress(mac), config, chance.preliminary(), grant, now()));
@@ -106,35 +133,7 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
         stack.set_seed(seed);
     }
     stack.set_link(link_up && chance.is_settled(), now());
-
-    let capsules = Capsules {
-        console: Console::new(OUTPUT.take().as_mut_view(), INPUT.take().as_mut_view()),
-        stack,
-        flash,
-        has_network_device: devices.network.as_ref().is_some_and(|device| !device.is_hopeless()),
-    };
-    let token = tokens::Console::mint();
-    Board {
-        kernel,
-        cpu,
-        capsules,
-        serial,
-        monitor: Monitor::new(command_line, MONITOR.take()),
-        network: devices.network,
-        alarm: machine.alarm,
-        interrupts: machine.interrupts,
-        token,
-        wire: tokens::Wire::mint(),
-        report: None,
-        leaving: None,
-        chance,
-        watched_until: Instant::BOOT,
-        seldom_due: None,
-        booting: true,
-        boot: Boot::default(),
-        background_start: None,
-    }
-    .run()
+    stack
 }
 
 /// The process table. Inlined, what builds a process would stay in the frame of `kernel_main` for good.

@@ -8,7 +8,7 @@ use slopos_abi::info::GrantInfo;
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::time::Instant;
 use slopos_net::stack::Connection;
-use slopos_process_console::{self as monitor, DeviceState, LINE_ROOM, Window};
+use slopos_process_console::{self as process_console, DeviceState, LINE_ROOM, Window};
 use slopos_virtio::net::{Condition, Net};
 
 /// What is printed.
@@ -39,7 +39,7 @@ impl Report {
 }
 
 impl Board {
-    /// Prints what the console has room for. The monitor is told when the report is complete.
+    /// Prints what the console has room for. The process console is told when the report is complete.
     pub fn continue_report(&mut self) {
         while let Some(Report { kind, section, line }) = self.report {
             let room = self.capsules.console.say_room();
@@ -53,7 +53,7 @@ impl Board {
             self.capsules.console.say(text.as_bytes());
             self.report = match exists {
                 None => {
-                    self.monitor.finished(0);
+                    self.process_console.finished(0);
                     None
                 }
                 Some(()) if written == 0 => Some(Report { kind, section: section.saturating_add(1), line: 0 }),
@@ -76,25 +76,25 @@ impl Board {
         // A window that is full ends the section: it is written again from where it ended.
         let _ = match kind {
             Kind::Help if section == 0 => {
-                let tests = if cfg!(selftest) { monitor::SELF_TEST_HELP } else { "" };
-                write!(out, "{}{tests}", monitor::HELP)
+                let tests = if cfg!(selftest) { process_console::SELF_TEST_HELP } else { "" };
+                write!(out, "{}{tests}", process_console::HELP)
             }
             Kind::Network if section == 0 => {
                 let now = now();
                 let device = self.network.as_mut().map_or(DeviceState::None, |device| device_state(device, now));
-                monitor::network(&self.capsules.stack.info(now), device, out)
+                process_console::network(&self.capsules.stack.info(now), device, out)
             }
             Kind::Help | Kind::Network => return None,
             Kind::Processes => {
                 let process = self.kernel.process(id)?;
-                monitor::process(process, section == 0, out)
+                process_console::process(process, section == 0, out)
             }
             Kind::Grants => {
                 let process = self.kernel.process(id)?;
-                let (stack, token) = (&mut *self.capsules.stack, &self.token);
+                let (stack, authority) = (&mut *self.capsules.stack, &self.console_authority);
                 let info = GrantInfo { denials: process.denials, ..stack.grant_info(id) };
-                let mut shown = monitor::grant(process.configuration.name, &info, out);
-                stack.each_connection(id, token, |connection| {
+                let mut shown = process_console::grant(process.configuration.name, &info, out);
+                stack.each_connection(id, authority, |connection| {
                     shown = shown.and_then(|()| show_connection(&connection, out));
                 });
                 shown

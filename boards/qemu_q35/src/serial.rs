@@ -1,7 +1,9 @@
 //! Moves bytes between the console's port and the console capsule. Nothing here waits for the port.
 
+use crate::interrupts::{Interrupts, LOG_VECTOR, UART_VECTOR};
 use slopos_console::Console;
-use slopos_q35::uart::{COM1, FIFO_BYTES, Uart};
+use slopos_q35::acpi::Tables;
+use slopos_q35::uart::{COM1, COM1_ISA_INTERRUPT, COM2_ISA_INTERRUPT, FIFO_BYTES, Uart};
 use slopos_registers::Hardware;
 
 /// Most bytes that one turn of the loop gives to the port.
@@ -21,8 +23,15 @@ pub struct Serial {
 }
 
 impl Serial {
-    /// Sets the port up. A board without one works on, and its console output is dropped.
-    pub fn start() -> Serial {
+    /// Sets the port up, and has it and the log's interrupt. A board without a port works on, and its console output is
+    /// dropped.
+    pub fn start(interrupts: &mut Interrupts, tables: &Tables) -> Serial {
+        for (line, vector) in [(COM1_ISA_INTERRUPT, UART_VECTOR), (COM2_ISA_INTERRUPT, LOG_VECTOR)] {
+            let line = tables.isa(line);
+            if let Err(error) = interrupts.route(line.gsi, vector, line.trigger, line.polarity) {
+                defmt::warn!("serial: an interrupt cannot be routed, the timer stands in: {}", error);
+            }
+        }
         // SAFETY: only the panic handler uses COM1 too, and it never returns.
         let port = unsafe { Uart::new(Hardware, COM1) };
         let present = port.initialise().is_ok();

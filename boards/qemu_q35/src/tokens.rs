@@ -1,44 +1,43 @@
-//! The capabilities that this board mints, and whom it hands them to.
+//! The authorities that this board gives out, and to whom.
 
 use slopos_kernel::capability::{EnterProcessMemory, HandFrames, ManageProcesses, ReadGrants};
 
 /// Held by the event loop, which carries out the console's commands.
-pub struct Console(());
+pub struct ConsoleAuthority(());
 
 /// Held by the flash, which loads apps into processes.
-pub struct Loader(());
+pub struct LoaderAuthority(());
 
 /// Held by the event loop, which moves frames between the network device and the stack.
-pub struct Wire(());
+pub struct FrameAuthority(());
 
 // SAFETY: the board's event loop hands over what the network device received, and nothing else.
-unsafe impl HandFrames for Wire {}
+unsafe impl HandFrames for FrameAuthority {}
 // SAFETY: the board's event loop puts what arrived into the buffer of a process that waits to read it, nowhere else.
-unsafe impl EnterProcessMemory for Wire {}
+unsafe impl EnterProcessMemory for FrameAuthority {}
 // SAFETY: the board trusts the console's reports, which a person at the serial line asks for.
-unsafe impl ReadGrants for Console {}
+unsafe impl ReadGrants for ConsoleAuthority {}
 // SAFETY: the board trusts its event loop to start and kill what a person at the console names.
-unsafe impl ManageProcesses for Console {}
+unsafe impl ManageProcesses for ConsoleAuthority {}
 // SAFETY: the board trusts its loader, which writes the memory of processes that do not run.
-unsafe impl EnterProcessMemory for Loader {}
+unsafe impl EnterProcessMemory for LoaderAuthority {}
 
-impl Console {
-    /// The token. Only `main` makes one.
-    pub const fn mint() -> Self {
-        Console(())
-    }
+/// All of them.
+pub struct Authorities {
+    /// For the console's commands and reports.
+    pub console: ConsoleAuthority,
+    /// For the flash.
+    pub loader: LoaderAuthority,
+    /// For the frames.
+    pub frames: FrameAuthority,
 }
 
-impl Loader {
-    /// The token. Only `main` makes one.
-    pub const fn mint() -> Self {
-        Loader(())
-    }
-}
-
-impl Wire {
-    /// The token. Only `main` makes one.
-    pub const fn mint() -> Self {
-        Wire(())
+impl Authorities {
+    /// Mints them.
+    ///
+    /// # Safety
+    /// Only the composition of the board does this, once, and hands each to whom its documentation names.
+    pub const unsafe fn mint() -> Authorities {
+        Authorities { console: ConsoleAuthority(()), loader: LoaderAuthority(()), frames: FrameAuthority(()) }
     }
 }

@@ -1,6 +1,7 @@
-//! The interactive monitor on the serial line: line editing, the script of the kernel command line, and commands.
+//! The process console: the monitor on the serial line, with line editing, the script of the kernel command line, and
+//! commands.
 //!
-//! It reads bytes and yields commands; the board carries them out and says how they ended ([`Console::finished`]).
+//! It reads bytes and yields commands; the board carries them out and says how they ended ([`ProcessConsole::finished`]).
 //! A command line is a list of commands separated by `;`. Words are separated by spaces; double quotes keep spaces
 //! and semicolons in a word. A command may have 8 KiB, and nothing is copied to carry it out: it is lent to the board.
 //!
@@ -61,7 +62,7 @@ const PROMPT: &str = "slopos> ";
 /// One line of commands.
 pub(crate) type Line = String<LINE_MAX>;
 
-/// What a monitor keeps of what is typed. Its beginning is all zeros, so it may lie where memory starts as such; it is
+/// What the process console keeps of what is typed. Its beginning is all zeros, so it may lie where memory starts as such; it is
 /// much too large for a stack.
 pub struct Memory {
     /// The line that is being typed, and the one that was typed and is being carried out.
@@ -77,7 +78,7 @@ impl Memory {
     }
 }
 
-/// A command that is to be carried out, on loan: [`Console::give_back`] wants it again.
+/// A command that is to be carried out, on loan: [`ProcessConsole::give_back`] wants it again.
 #[derive(Debug)]
 pub enum Begun<'a> {
     /// One of the script.
@@ -97,7 +98,7 @@ impl Deref for Begun<'_> {
     }
 }
 
-/// What the monitor is doing.
+/// What the process console is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     /// The script waits for the network.
@@ -112,7 +113,7 @@ enum Mode {
     Foreground(ProcessId),
 }
 
-/// What a byte from the line asks of the board, beside what the monitor did itself.
+/// What a byte from the line asks of the board, beside what the process console did itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
     /// Nothing.
@@ -123,8 +124,8 @@ pub enum Input {
     Interrupt(ProcessId),
 }
 
-/// The monitor.
-pub struct Console<'a> {
+/// The process console.
+pub struct ProcessConsole<'a> {
     script: Option<&'a str>,
     editor: Editor<'a>,
     /// The line that was typed; `None` while a part of it is on loan.
@@ -136,14 +137,14 @@ pub struct Console<'a> {
     prompted: bool,
 }
 
-impl<'a> Console<'a> {
-    /// A monitor that first carries out the script; an empty one is none.
+impl<'a> ProcessConsole<'a> {
+    /// A process console that first carries out the script; an empty one is none.
     pub fn new(script: &'a str, memory: &'a mut Memory) -> Self {
         let Memory { lines: [line, typed], history } = memory;
         let script = Some(script).filter(|script| !script.trim().is_empty());
         let mode = if script.is_some() { Mode::AwaitingNetwork } else { Mode::Idle };
         let editor = Editor::new(line, history);
-        Console { script, editor, typed: Some(typed), dealt_with: 0, mode, status: 0, prompted: false }
+        ProcessConsole { script, editor, typed: Some(typed), dealt_with: 0, mode, status: 0, prompted: false }
     }
 
     /// Says whether the network is up, or whether there is none to wait for; the script begins then.
@@ -164,7 +165,7 @@ impl<'a> Console<'a> {
         self.typed.as_ref().and_then(|typed| typed.get(self.dealt_with..)).unwrap_or_default()
     }
 
-    /// Takes a byte from the line and echoes it. To be called while [`Console::accepts_input`].
+    /// Takes a byte from the line and echoes it. To be called while [`ProcessConsole::accepts_input`].
     pub fn input(&mut self, byte: u8, out: &mut impl Write) -> Input {
         match self.mode {
             Mode::Foreground(process) if byte == Key::INTERRUPT => Input::Interrupt(process),
@@ -217,14 +218,14 @@ impl<'a> Console<'a> {
         Some(Begun::Typed(line, range))
     }
 
-    /// Takes the command back that [`Console::next`] gave. Until then nothing can be typed.
+    /// Takes the command back that [`ProcessConsole::next`] gave. Until then nothing can be typed.
     pub fn give_back(&mut self, command: Begun<'a>) {
         if let Begun::Typed(line, _) = command {
             self.typed = Some(line);
         }
     }
 
-    /// The command that [`Console::next`] gave has ended with this status.
+    /// The command that [`ProcessConsole::next`] gave has ended with this status.
     pub fn finished(&mut self, status: i32) {
         self.status = status;
         self.mode = Mode::Idle;
@@ -236,7 +237,7 @@ impl<'a> Console<'a> {
         self.mode = Mode::Sleeping(until);
     }
 
-    /// The command started a process; its end is to be told by [`Console::finished`].
+    /// The command started a process; its end is to be told by [`ProcessConsole::finished`].
     pub fn run_in_foreground(&mut self, process: ProcessId) {
         self.mode = Mode::Foreground(process);
     }
@@ -249,7 +250,7 @@ impl<'a> Console<'a> {
         }
     }
 
-    /// When [`Console::next`] must be called even if nothing else happens.
+    /// When [`ProcessConsole::next`] must be called even if nothing else happens.
     pub fn next_deadline(&self) -> Option<Instant> {
         match self.mode {
             Mode::AwaitingNetwork => Some(Instant::BOOT + NETWORK_PATIENCE),
@@ -258,7 +259,7 @@ impl<'a> Console<'a> {
         }
     }
 
-    /// Whether [`Console::next`] has another command at once.
+    /// Whether [`ProcessConsole::next`] has another command at once.
     pub fn has_more(&self) -> bool {
         self.mode == Mode::Idle && (self.script.is_some() || !self.rest().is_empty())
     }
@@ -285,7 +286,7 @@ fn bounded(command: &str) -> &str {
     "<too-long>"
 }
 
-/// The word for how a process ended, for the line that the monitor prints where it did not end by itself.
+/// The word for how a process ended, for the line that the process console prints where it did not end by itself.
 pub fn ending(status: i32) -> Option<&'static str> {
     (status == STATUS_KILLED).then_some("killed")
 }
@@ -295,18 +296,18 @@ mod tests {
     use super::*;
     use std::string::String;
 
-    fn monitor(script: &str) -> Console<'_> {
-        Console::new(script, std::boxed::Box::leak(std::boxed::Box::new(Memory::new())))
+    fn console_with(script: &str) -> ProcessConsole<'_> {
+        ProcessConsole::new(script, std::boxed::Box::leak(std::boxed::Box::new(Memory::new())))
     }
 
-    fn next(console: &mut Console<'_>, millis: u64) -> Option<String> {
+    fn next(console: &mut ProcessConsole<'_>, millis: u64) -> Option<String> {
         let command = console.next(Instant::from_millis(millis), &mut String::new())?;
         let text = String::from(&*command);
         console.give_back(command);
         Some(text)
     }
 
-    fn type_line(console: &mut Console<'_>, text: &str) -> String {
+    fn type_line(console: &mut ProcessConsole<'_>, text: &str) -> String {
         let mut echo = String::new();
         for byte in text.bytes() {
             console.input(byte, &mut echo);
@@ -316,20 +317,20 @@ mod tests {
 
     #[test]
     fn the_script_waits_for_the_network_or_for_two_minutes() {
-        let mut console = monitor("webget http://10.0.2.2/; exit");
+        let mut console = console_with("webget http://10.0.2.2/; exit");
         console.network_ready(false, Instant::from_millis(119_999));
         assert_eq!(next(&mut console, 119_999), None);
         assert_eq!(console.next_deadline(), Some(Instant::from_millis(120_000)));
         console.network_ready(false, Instant::from_millis(120_000));
         assert_eq!(next(&mut console, 120_000).as_deref(), Some("webget http://10.0.2.2/"));
-        let mut console = monitor("exit");
+        let mut console = console_with("exit");
         console.network_ready(true, Instant::from_millis(1));
         assert_eq!(next(&mut console, 1).as_deref(), Some("exit"));
     }
 
     #[test]
     fn commands_follow_each_other_when_the_one_before_has_ended() {
-        let mut console = monitor("a; b");
+        let mut console = console_with("a; b");
         console.network_ready(true, Instant::BOOT);
         assert_eq!(next(&mut console, 0).as_deref(), Some("a"));
         assert_eq!(next(&mut console, 0), None, "nothing begins while a command is carried out");
@@ -343,7 +344,7 @@ mod tests {
     #[test]
     fn a_status_out_of_range_counts_as_111() {
         for (status, code) in [(0, 16), (22, 38), (111, 127), (112, 127), (200, 127), (-1, 127), (i32::MIN, 127)] {
-            let mut console = monitor("");
+            let mut console = console_with("");
             console.finished(status);
             assert_eq!(console.exit_code(), code);
         }
@@ -351,7 +352,7 @@ mod tests {
 
     #[test]
     fn sleep_ends_by_itself_with_status_0() {
-        let mut console = monitor("");
+        let mut console = console_with("");
         console.finished(5);
         console.sleep_until(Instant::from_millis(100));
         assert_eq!(next(&mut console, 99), None);
@@ -362,7 +363,7 @@ mod tests {
 
     #[test]
     fn typed_lines_are_split_like_scripts() {
-        let mut console = monitor("");
+        let mut console = console_with("");
         type_line(&mut console, "ps; net\r");
         assert_eq!(next(&mut console, 0).as_deref(), Some("ps"));
         console.finished(0);
@@ -374,7 +375,7 @@ mod tests {
     #[test]
     fn semicolons_without_commands_leave_the_prompt() {
         for line in [";\r", ";;\r", " ; ; \r", "   \r", "\r"] {
-            let mut console = monitor("");
+            let mut console = console_with("");
             type_line(&mut console, line);
             while next(&mut console, 0).is_some_and(|command| command.is_empty()) {
                 console.finished(0);
@@ -385,7 +386,7 @@ mod tests {
 
     #[test]
     fn what_is_typed_while_a_process_runs_is_the_process_s() {
-        let mut console = monitor("");
+        let mut console = console_with("");
         let id = ProcessId::new(2);
         console.run_in_foreground(id);
         assert_eq!(console.input(b'x', &mut String::new()), Input::ForProcess(b'x'));
@@ -394,7 +395,7 @@ mod tests {
 
     #[test]
     fn the_prompt_is_written_once() {
-        let mut console = monitor("");
+        let mut console = console_with("");
         let mut out = String::new();
         console.next(Instant::BOOT, &mut out);
         console.next(Instant::BOOT, &mut out);
@@ -404,7 +405,7 @@ mod tests {
     #[test]
     fn a_command_that_is_too_long_is_an_unknown_one() {
         let long = "x".repeat(LINE_MAX + 1) + "; b";
-        let mut console = monitor(&long);
+        let mut console = console_with(&long);
         console.network_ready(true, Instant::BOOT);
         let line = next(&mut console, 0).unwrap();
         assert!(matches!(Command::parse(&line), Ok(Command::Start { name: "<too-long>", .. })));
@@ -417,7 +418,7 @@ mod tests {
         let command = format!("webget http://10.0.2.2/{}", "x".repeat(LINE_MAX - 23));
         assert_eq!(command.len(), 8 * 1024);
         let script = format!(" {command} ; exit");
-        let mut console = monitor(&script);
+        let mut console = console_with(&script);
         console.network_ready(true, Instant::BOOT);
         assert_eq!(next(&mut console, 0), Some(command.clone()));
         console.finished(0);
@@ -429,7 +430,7 @@ mod tests {
 
     #[test]
     fn nothing_can_be_typed_while_a_typed_command_is_on_loan() {
-        let mut console = monitor("");
+        let mut console = console_with("");
         type_line(&mut console, "a; b\r");
         let begun = console.next(Instant::BOOT, &mut String::new()).unwrap();
         assert_eq!(&*begun, "a");
@@ -443,7 +444,7 @@ mod tests {
 
     #[test]
     fn a_report_whose_beginning_a_process_read_is_no_command_behind_its_end() {
-        let mut console = monitor("");
+        let mut console = console_with("");
         console.run_in_foreground(ProcessId::new(0));
         for byte in *b"\x1b]0;exit" {
             console.input(byte, &mut String::new());

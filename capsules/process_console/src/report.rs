@@ -2,7 +2,7 @@
 
 use core::fmt::{Result, Write};
 use slopos_abi::info::{GrantInfo, NetInfo};
-use slopos_kernel::scheduler::Process;
+use slopos_kernel::process::Process;
 
 /// The text of `help`.
 pub const HELP: &str = "\

@@ -4,8 +4,7 @@ use super::Tally;
 use crate::board::Board;
 use crate::machine::now;
 use slopos_abi::{STATUS_KILLED, STATUS_MAX};
-use slopos_kernel::process::ProcessId;
-use slopos_kernel::scheduler::Process;
+use slopos_kernel::process::{Process, ProcessId};
 use slopos_kernel::time::Duration;
 use slopos_x86_64::control::wait_for_interrupt;
 

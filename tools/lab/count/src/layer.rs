@@ -78,7 +78,7 @@ impl Layer {
 }
 
 /// What each name begins with; the longer ones of two that fit come first.
-const RULES: [(&str, Layer); 55] = [
+const RULES: &[(&str, Layer)] = &[
     ("slopos_memory::", Layer::Copy),
     ("memcpy", Layer::Copy),
     ("memmove", Layer::Copy),
@@ -113,6 +113,7 @@ const RULES: [(&str, Layer); 55] = [
     ("slopos_x86_64::", Layer::Boot),
     ("slopos_kernel::loader::", Layer::Boot),
     ("slopos_kernel::time::", Layer::Loop),
+    ("slopos_kernel::pacing::", Layer::Loop),
     ("slopos_kernel::", Layer::SystemCalls),
     ("slopos_abi::", Layer::SystemCalls),
     ("slopos_console::", Layer::Console),
@@ -139,7 +140,7 @@ const RULES: [(&str, Layer); 55] = [
 
 /// What works for whoever uses it, as the language's own library does: it decides only where nobody else is named.
 const SHARED: [&str; 4] =
-    ["slopos_registers::", "slopos_kernel::time::", "slopos_kernel::grant::", "slopos_kernel::process::"];
+    ["slopos_registers::", "slopos_kernel::time::", "slopos_kernel::grant::", "slopos_kernel::process::id::"];
 
 /// Whose work everything within them is, but copying and logging: the flash's driver and the boot use the clock, the
 /// queues and the page tables that others use too. The loop ends the search, for it may be part of the boot's function.

@@ -84,10 +84,31 @@ impl ConsoleAccess {
     }
 }
 
+/// Where in its table an open descriptor is: a number that was looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DescriptorIndex(u8);
+
 /// The table of one process.
 pub struct DescriptorTable {
     entries: [Option<Descriptor>; DESCRIPTORS],
     generations: [u32; DESCRIPTORS],
+}
+
+/// A free place of a table, which is sure to be there when what it is for has been made.
+pub struct Vacant<'a> {
+    index: usize,
+    entry: &'a mut Option<Descriptor>,
+    generation: &'a mut u32,
+}
+
+impl Vacant<'_> {
+    /// Gives the place out, as a descriptor's number.
+    pub fn fill(self, object: Object, rights: Rights, nonblocking: bool) -> u64 {
+        let generation = *self.generation;
+        *self.generation = generation.wrapping_add(1);
+        *self.entry = Some(Descriptor { object, rights, nonblocking, connect_booked: false, generation });
+        Number::new(self.index, generation).into()
+    }
 }
 
 impl DescriptorTable {
@@ -96,21 +117,15 @@ impl DescriptorTable {
         DescriptorTable { entries: [None; DESCRIPTORS], generations: [0; DESCRIPTORS] }
     }
 
-    /// Gives out the lowest free index, as a descriptor's number.
+    /// The place of the lowest free index.
     ///
     /// # Errors
     /// [`Errno::TooManyOpen`] where all are in use.
-    pub fn insert(&mut self, object: Object, rights: Rights, nonblocking: bool) -> Result<u64, Errno> {
-        let index = self.entries.iter().position(Option::is_none).ok_or(Errno::TooManyOpen)?;
-        let generation = self.generations[index];
-        self.generations[index] = generation.wrapping_add(1);
-        self.entries[index] = Some(Descriptor { object, rights, nonblocking, connect_booked: false, generation });
-        Ok(Number::new(index, generation).into())
-    }
-
-    /// Whether another descriptor can be given out.
-    pub fn has_room(&self) -> bool {
-        self.entries.iter().any(Option::is_none)
+    pub fn vacant(&mut self) -> Result<Vacant<'_>, Errno> {
+        let places = self.entries.iter_mut().zip(&mut self.generations).enumerate();
+        let mut free = places.filter(|(_, (entry, _))| entry.is_none());
+        let (index, (entry, generation)) = free.next().ok_or(Errno::TooManyOpen)?;
+        Ok(Vacant { index, entry, generation })
     }
 
     /// The open descriptor of this number, with all of the rights asked for.
@@ -118,18 +133,40 @@ impl DescriptorTable {
     /// # Errors
     /// [`Errno::BadDescriptor`] where it is not open or lacks a right.
     pub fn get(&mut self, number: u64, needed: Rights) -> Result<&mut Descriptor, Errno> {
-        match self.slot(number) {
+        match self.entry(number) {
             Some(Some(descriptor)) if descriptor.rights.contains(needed) => Ok(descriptor),
             _ => Err(Errno::BadDescriptor),
         }
     }
 
+    /// Looks a number up, to be used again and again as long as the descriptor is open.
+    ///
+    /// # Errors
+    /// As [`DescriptorTable::get`].
+    pub(crate) fn find(&mut self, number: u64, needed: Rights) -> Result<DescriptorIndex, Errno> {
+        self.get(number, needed)?;
+        Ok(DescriptorIndex((number % DESCRIPTORS as u64) as u8))
+    }
+
+    /// A descriptor that was looked up.
+    ///
+    /// # Errors
+    /// [`Errno::BadDescriptor`] where it was closed since.
+    pub(crate) fn at(&mut self, DescriptorIndex(index): DescriptorIndex) -> Result<&mut Descriptor, Errno> {
+        self.entries.get_mut(usize::from(index)).and_then(Option::as_mut).ok_or(Errno::BadDescriptor)
+    }
+
+    /// What a descriptor names that was looked up.
+    pub(crate) fn object(&self, DescriptorIndex(index): DescriptorIndex) -> Option<&Object> {
+        Some(&self.entries.get(usize::from(index))?.as_ref()?.object)
+    }
+
     /// The entry that a number names; `None` where it names an earlier use of its index.
-    fn slot(&mut self, number: u64) -> Option<&mut Option<Descriptor>> {
+    fn entry(&mut self, number: u64) -> Option<&mut Option<Descriptor>> {
         let number = Number::read(number)?;
-        let slot = self.entries.get_mut(number.index())?;
-        let current = slot.as_ref()?.generation;
-        (number.generation() == Number::new(0, current).generation()).then_some(slot)
+        let entry = self.entries.get_mut(number.index())?;
+        let current = entry.as_ref()?.generation;
+        (number.generation() == Number::new(0, current).generation()).then_some(entry)
     }
 
     /// Takes an entry out of the table.
@@ -137,7 +174,7 @@ impl DescriptorTable {
     /// # Errors
     /// [`Errno::BadDescriptor`] where it is not open.
     pub fn remove(&mut self, number: u64) -> Result<Descriptor, Errno> {
-        self.slot(number).and_then(Option::take).ok_or(Errno::BadDescriptor)
+        self.entry(number).and_then(Option::take).ok_or(Errno::BadDescriptor)
     }
 
     /// Takes any entry out; `None` when the table is empty.
@@ -151,9 +188,11 @@ impl DescriptorTable {
         *self = DescriptorTable::new();
         let read = Rights::READ.when(console == ConsoleAccess::Input);
         let write = Rights::WRITE.when(console != ConsoleAccess::None);
-        for needed in [read, write, write] {
+        for rights in [read, write, write] {
             // The table is empty, so there is room and these become 0, 1 and 2.
-            let _ = self.insert(Object::Console, needed, false);
+            if let Ok(vacant) = self.vacant() {
+                vacant.fill(Object::Console, rights, false);
+            }
         }
     }
 
@@ -174,14 +213,18 @@ mod tests {
     use super::*;
     use crate::objects::SocketIndex;
 
+    fn insert(table: &mut DescriptorTable, object: Object, rights: Rights) -> Result<u64, Errno> {
+        Ok(table.vacant()?.fill(object, rights, false))
+    }
+
     #[test]
     fn the_lowest_free_index_is_given_out_with_a_new_generation() {
         let mut table = DescriptorTable::new();
         table.begin(ConsoleAccess::Input);
-        let first = table.insert(Object::Socket(SocketIndex(0)), Rights::ALL, false).unwrap();
+        let first = insert(&mut table, Object::Socket(SocketIndex(0)), Rights::ALL).unwrap();
         assert_eq!(first, 3);
         table.remove(first).unwrap();
-        let second = table.insert(Object::Socket(SocketIndex(1)), Rights::ALL, false).unwrap();
+        let second = insert(&mut table, Object::Socket(SocketIndex(1)), Rights::ALL).unwrap();
         assert_eq!(second, 3 | 1 << 5);
         assert_eq!(table.get(second, Rights::NONE).unwrap().object, Object::Socket(SocketIndex(1)));
     }
@@ -191,7 +234,7 @@ mod tests {
         let mut table = DescriptorTable::new();
         let mut stale = Vec::new();
         for _ in 0..100 {
-            let number = table.insert(Object::Socket(SocketIndex(0)), Rights::ALL, false).unwrap();
+            let number = insert(&mut table, Object::Socket(SocketIndex(0)), Rights::ALL).unwrap();
             for &old in &stale {
                 assert_eq!(table.get(old, Rights::NONE), Err(Errno::BadDescriptor));
                 assert_eq!(table.remove(old), Err(Errno::BadDescriptor));
@@ -208,7 +251,7 @@ mod tests {
             table.begin(ConsoleAccess::Input);
             assert!(table.get(0, Rights::READ).is_ok() && table.get(2, Rights::WRITE).is_ok());
             table.remove(1).unwrap();
-            assert_eq!(table.insert(Object::Socket(SocketIndex(0)), Rights::ALL, false), Ok(1 | 1 << 5));
+            assert_eq!(insert(&mut table, Object::Socket(SocketIndex(0)), Rights::ALL), Ok(1 | 1 << 5));
         }
     }
 
@@ -216,21 +259,21 @@ mod tests {
     fn numbers_are_never_negative_even_when_the_generation_wraps() {
         let mut table = DescriptorTable::new();
         table.generations[0] = u32::MAX;
-        let number = table.insert(Object::Console, Rights::READ, false).unwrap();
+        let number = insert(&mut table, Object::Console, Rights::READ).unwrap();
         assert!(i32::try_from(number).is_ok_and(|number| number > 0));
         assert!(table.get(number, Rights::NONE).is_ok());
         table.remove(number).unwrap();
-        assert_eq!(table.insert(Object::Console, Rights::READ, false), Ok(0));
+        assert_eq!(insert(&mut table, Object::Console, Rights::READ), Ok(0));
     }
 
     #[test]
     fn a_full_table_gives_out_nothing() {
         let mut table = DescriptorTable::new();
         for _ in 0..DESCRIPTORS {
-            table.insert(Object::Console, Rights::READ, false).unwrap();
+            insert(&mut table, Object::Console, Rights::READ).unwrap();
         }
-        assert!(!table.has_room());
-        assert_eq!(table.insert(Object::Console, Rights::READ, false), Err(Errno::TooManyOpen));
+        assert!(table.vacant().is_err());
+        assert_eq!(insert(&mut table, Object::Console, Rights::READ), Err(Errno::TooManyOpen));
     }
 
     #[test]

@@ -1,14 +1,12 @@
 //! What the calls for sockets hand on, and when they wait.
 
-mod common;
-
-use common::MEMORY;
-use common::fixture::{Fixture, fixture};
+use crate::fixture::{Fixture, fixture};
+use crate::support::MEMORY;
 use slopos_abi::limits::DESCRIPTORS;
 use slopos_abi::poll::{self, Entry};
 use slopos_abi::{Endpoint, Errno, Readiness, RemoteRange, Rights, SocketFlags, Syscall};
-use slopos_kernel::dispatch::CONNECT_LIMIT;
 use slopos_kernel::process::{ProcessId, ProcessSet};
+use slopos_kernel::syscall::CONNECT_LIMIT;
 use slopos_kernel::time::{Duration, Instant};
 use zerocopy::{FromBytes, IntoBytes};
 

@@ -5,10 +5,10 @@ use crate::log_budget::LogBudget;
 use crate::processor::Fault;
 use crate::time::Instant;
 
-use super::process::{Process, Restart};
+use super::{Process, Restart};
 
 /// The budgets of one process.
-pub(super) struct Logs {
+pub struct Logs {
     /// It was killed by a fault.
     fault: LogBudget,
     /// It asked for what the manifest does not grant.

@@ -1,22 +1,21 @@
 //! A processor and objects that tests script.
-#![allow(dead_code, reason = "each test takes what it needs")]
 
 use sha2::{Digest, Sha256};
 use slopos_abi::flash::{self, AppHeader, EXECUTE, READ, SECTOR, Segment};
 use slopos_abi::info::{GrantInfo, NetInfo, SocketInfo, network};
 use slopos_abi::{ARGUMENTS_MAX, Endpoint, Errno, Readiness, RemoteRange, SocketFlags};
 use slopos_host_log::Token;
-use slopos_kernel::descriptor::ConsoleAccess;
+use slopos_kernel::kernel::Kernel;
 use slopos_kernel::loader::{Extent, Image};
 use slopos_kernel::objects::{AppSlot, Fetch, Object, Objects, SocketIndex};
+use slopos_kernel::process::ConsoleAccess;
+use slopos_kernel::process::{Configuration, Process, Restart, State};
 use slopos_kernel::process::{ProcessId, ProcessSet};
 use slopos_kernel::processor::{ArgumentsTooLong, Processor, Trap};
-use slopos_kernel::scheduler::{Configuration, Kernel, Process, Restart, State};
+use slopos_kernel::scheduler::Step;
 use slopos_kernel::time::Instant;
 use std::collections::VecDeque;
 use zerocopy::{FromBytes, IntoBytes};
-
-pub mod fixture;
 
 /// Address of the one page that a fake process has.
 pub const MEMORY: u64 = 0x40_0000;
@@ -62,6 +61,12 @@ pub fn kernel_of(configurations: &'static [Configuration]) -> Kernel {
     Kernel::new(Box::leak(processes.into_boxed_slice()))
 }
 
+/// Lets the next process make a step, and counts the time from now on.
+pub fn run(kernel: &mut Kernel, cpu: &mut FakeProcessor, objects: &mut FakeObjects, now: impl Fn() -> Instant) -> Step {
+    let start = now();
+    kernel.run_next(cpu, objects, start, now).0
+}
+
 /// Runs nothing: hands out the traps that a test has queued, interrupts when there are none.
 pub struct FakeProcessor {
     pub traps: Vec<VecDeque<Trap>>,
@@ -102,7 +107,7 @@ impl FakeProcessor {
     /// Makes steps until the process is no longer being loaded; nobody else may be able to run.
     pub fn run_loader(&mut self, kernel: &mut Kernel, objects: &mut FakeObjects, id: ProcessId) {
         while kernel.process(id).unwrap().state() == State::Loading {
-            kernel.run_next(self, objects, || Instant::BOOT);
+            run(kernel, self, objects, || Instant::BOOT);
             objects.serve(kernel, self);
         }
     }

@@ -1,10 +1,10 @@
 //! A kernel with one process, whose calls a test makes one by one.
 
-use super::{FakeObjects, FakeProcessor, kernel};
+use crate::support::{FakeObjects, FakeProcessor, kernel, run};
 use slopos_abi::Errno;
+use slopos_kernel::kernel::Kernel;
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::processor::{Call, Trap};
-use slopos_kernel::scheduler::Kernel;
 use slopos_kernel::time::Instant;
 
 /// One process that makes calls.
@@ -33,7 +33,7 @@ impl Fixture {
     /// Lets it make a step at that time; `None` where it has no result.
     pub fn step(&mut self, millis: u64) -> Option<Result<u64, Errno>> {
         self.cpu.results.clear();
-        self.kernel.run_next(&mut self.cpu, &mut self.objects, || Instant::from_millis(millis));
+        run(&mut self.kernel, &mut self.cpu, &mut self.objects, || Instant::from_millis(millis));
         self.cpu.results.first().map(|&(_, value)| Errno::from_return(value))
     }
 

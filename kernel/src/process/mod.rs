@@ -1,13 +1,21 @@
-//! One process as the scheduler keeps it: what the manifest says, and how its run is going.
+//! One process: what the manifest says of it, and how its run is going.
 
-use crate::descriptor::{ConsoleAccess, DescriptorTable};
+mod descriptor;
+mod id;
+mod report;
+mod waiting;
+
+pub use descriptor::ConsoleAccess;
+pub(crate) use descriptor::{Descriptor, DescriptorIndex, DescriptorTable};
+pub use id::{ProcessId, ProcessSet};
+pub(crate) use waiting::{UserRange, Waiting};
+
 use crate::ledger::Ledger;
 use crate::loader::Loader;
-use crate::processor::{Call, Fault};
+use crate::processor::{Fault, Processor};
 use crate::time::{Duration, Instant};
-
-use super::TIME_SLICE;
-use super::report::Logs;
+use report::Logs;
+use slopos_abi::Errno;
 
 /// What the manifest says of a process.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +32,8 @@ pub struct Configuration {
     pub flash: &'static [&'static str],
     /// What happens when it ends.
     pub restart: Restart,
-    /// Below [`PRIORITIES`](slopos_abi::limits::PRIORITIES). 0 runs first; a process runs only while none with a lower number can.
+    /// Below [`PRIORITIES`](slopos_abi::limits::PRIORITIES). 0 runs first; a process runs only while none with a lower
+    /// number can.
     pub priority: u8,
     /// What it may do with the console.
     pub console: ConsoleAccess,
@@ -86,32 +95,24 @@ pub struct Process {
     /// Requests that the manifest did not allow.
     pub denials: u64,
     pub(crate) descriptors: DescriptorTable,
-    pub(super) state: State,
-    pub(super) loader: Loader,
+    pub(crate) loader: Loader,
+    /// The call that it waits for, or is to make again.
+    pub(crate) waiting: Option<Waiting>,
+    pub(crate) restart_at: Option<Instant>,
+    state: State,
     /// Its memory is as it was loaded: it can begin.
-    pub(super) fresh: bool,
+    fresh: bool,
     /// It begins as soon as it is loaded.
-    pub(super) starting: bool,
+    starting: bool,
     /// What loads it waits for the flash.
-    pub(super) load_waits: bool,
-    pub(super) status: Option<i32>,
-    pub(super) fault: Option<Fault>,
-    pub(super) waiting: Option<Waiting>,
-    /// What is left of its slice. Waiting does not renew it.
-    pub(super) slice: Duration,
-    pub(super) started: Instant,
+    load_waits: bool,
+    status: Option<i32>,
+    fault: Option<Fault>,
+    started: Instant,
     /// How long the last restart was waited for.
-    pub(super) backoff: Duration,
-    pub(super) restart_at: Option<Instant>,
+    backoff: Duration,
     /// Budgets of the lines that it makes the kernel write.
-    pub(super) logs: Logs,
-}
-
-/// The call that a process waits for.
-#[derive(Clone, Copy)]
-pub(super) struct Waiting {
-    pub call: Call,
-    pub deadline: Option<Instant>,
+    logs: Logs,
 }
 
 impl Process {
@@ -124,18 +125,17 @@ impl Process {
             starts: 0,
             denials: 0,
             descriptors: DescriptorTable::new(),
-            state: State::NoImage,
             loader: Loader::new(),
+            waiting: None,
+            restart_at: None,
+            state: State::NoImage,
             fresh: false,
             starting: false,
             load_waits: false,
             status: None,
             fault: None,
-            waiting: None,
-            slice: TIME_SLICE,
             started: Instant::BOOT,
             backoff: Duration::ZERO,
-            restart_at: None,
             logs: Logs::new(),
         }
     }
@@ -170,42 +170,102 @@ impl Process {
         self.state == State::Loading && self.starting
     }
 
-    /// Whether it can make a step, of its own or of being loaded.
-    pub(super) fn is_ready(&self) -> bool {
-        self.state == State::Ready || self.state == State::Loading && !self.load_waits
-    }
-
-    /// Whether it waits for something that happens outside.
-    pub(super) fn is_waiting(&self) -> bool {
-        self.state == State::Waiting || self.state == State::Loading && self.load_waits
-    }
-
     /// When it starts again by itself, if it does.
     pub fn restart_at(&self) -> Option<Instant> {
         self.restart_at
     }
 
+    /// Whether it can make a step, of its own or of being loaded.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.state == State::Ready || self.state == State::Loading && !self.load_waits
+    }
+
+    /// Whether it waits for something that happens outside.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.state == State::Waiting || self.state == State::Loading && self.load_waits
+    }
+
     /// When time alone changes something for it.
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         match self.state {
-            State::Waiting => self.waiting?.deadline,
+            State::Waiting => self.waiting.as_ref()?.deadline(),
             State::Ready | State::Loading => None,
             State::Stopped | State::NoImage => self.restart_at,
         }
     }
 
-    /// Charges it with time that it ran while others could. Answers whether its slice is used up; the next begins.
-    pub(super) fn charge(&mut self, time: Duration) -> bool {
-        if time < self.slice {
-            self.slice = self.slice - time;
-            return false;
+    /// It is to run, and its arguments are in place. Where its memory is fresh it begins, else it is loaded first.
+    pub(crate) fn start(&mut self, id: ProcessId, cpu: &mut impl Processor, now: Instant) {
+        self.status = None;
+        self.fault = None;
+        self.restart_at = None;
+        self.starting = true;
+        if self.fresh {
+            self.begin(id, cpu, now);
+        } else if self.state != State::Loading {
+            self.load();
         }
-        self.slice = TIME_SLICE;
-        true
+    }
+
+    /// Begins to load its program.
+    pub(crate) fn load(&mut self) {
+        self.loader.begin();
+        self.load_waits = false;
+        self.fresh = false;
+        self.state = State::Loading;
+    }
+
+    /// Its program is loaded, and mapped. It begins where it was started.
+    pub(crate) fn loaded(&mut self, id: ProcessId, cpu: &mut impl Processor, now: Instant) {
+        self.fresh = true;
+        self.state = State::Stopped;
+        if self.starting {
+            self.begin(id, cpu, now);
+        }
+    }
+
+    /// Its program cannot be loaded. Where it was to run and is kept up, it is tried again later, as if it had ended.
+    pub(crate) fn load_failed(&mut self, now: Instant) {
+        self.state = State::NoImage;
+        self.fresh = false;
+        if core::mem::take(&mut self.starting) {
+            self.plan_restart(false, now);
+        }
+    }
+
+    /// What loads it waits for the flash.
+    pub(crate) fn wait_for_flash(&mut self) {
+        self.load_waits = true;
+    }
+
+    /// Begins the run of a process whose memory is fresh and whose arguments are in place.
+    fn begin(&mut self, id: ProcessId, cpu: &mut impl Processor, now: Instant) {
+        cpu.set_entry(id, self.loader.image().entry);
+        self.descriptors.begin(self.configuration.console);
+        self.fresh = false;
+        self.starting = false;
+        self.started = now;
+        self.starts = self.starts.saturating_add(1);
+        self.state = State::Ready;
+    }
+
+    /// It waits until this call can be made again.
+    pub(crate) fn block(&mut self, waiting: Waiting) {
+        self.waiting = Some(waiting);
+        self.state = State::Waiting;
+    }
+
+    /// What it waits for may have happened.
+    pub(crate) fn wake(&mut self) {
+        if self.state == State::Loading {
+            self.load_waits = false;
+        } else {
+            self.state = State::Ready;
+        }
     }
 
     /// Ends the run, and says when the next begins.
-    pub(super) fn end(&mut self, status: i32, now: Instant) {
+    pub(crate) fn end(&mut self, status: i32, now: Instant) {
         // Who is ended while it is loaded has not run.
         let begun = !self.is_starting();
         self.state = State::Stopped;
@@ -215,9 +275,26 @@ impl Process {
         self.plan_restart(begun, now);
     }
 
+    /// It was killed: it does not start again by itself.
+    pub(crate) fn stay_down(&mut self) {
+        self.restart_at = None;
+        self.backoff = Duration::ZERO;
+    }
+
+    /// A fault ends its run.
+    pub(crate) fn note_fault(&mut self, fault: Fault, now: Instant) {
+        self.report(&fault, now);
+        self.fault = Some(fault);
+    }
+
+    /// Counts a request that the manifest does not allow.
+    pub(crate) fn deny(&mut self, errno: Errno) {
+        self.denials += u64::from(errno == Errno::Access);
+    }
+
     /// Says when it starts again, where the manifest says that it does: ever later, unless the last run was `begun` and
     /// lasted.
-    pub(super) fn plan_restart(&mut self, begun: bool, now: Instant) {
+    fn plan_restart(&mut self, begun: bool, now: Instant) {
         if let Restart::Backoff { first, maximum } = self.configuration.restart {
             let steady = begun && now.since(self.started) >= maximum;
             let wait =

@@ -1,15 +1,15 @@
 //! What can be learnt of a process, and what is said of one that cannot be loaded.
 
-mod common;
-
-use common::{FakeObjects, FakeProcessor, kernel, kernel_of};
+use crate::support::{FakeObjects, FakeProcessor, kernel, kernel_of, run};
 use slopos_abi::Syscall;
 use slopos_host_log::Token;
-use slopos_kernel::descriptor::ConsoleAccess;
+use slopos_kernel::kernel::Kernel;
 use slopos_kernel::log_budget::LOG_BURST;
+use slopos_kernel::process::ConsoleAccess;
+use slopos_kernel::process::{Configuration, Restart, State};
 use slopos_kernel::process::{ProcessId, ProcessSet};
 use slopos_kernel::processor::{Call, Trap};
-use slopos_kernel::scheduler::{Configuration, Kernel, Restart, State, Step};
+use slopos_kernel::scheduler::Step;
 use slopos_kernel::time::{Duration, Instant};
 
 const FIRST: ProcessId = ProcessId::new(0);
@@ -65,7 +65,7 @@ fn a_program_that_is_loaded_ahead_neither_runs_nor_is_loaded_again() {
     cpu.run_loader(&mut kernel, &mut objects, FIRST);
     assert_eq!(process(&kernel), (State::Stopped, false, false));
     assert_eq!((kernel.runnable(), kernel.process(FIRST).unwrap().open_descriptors()), (0, 0));
-    assert_eq!(kernel.run_next(&mut cpu, &mut objects, || Instant::BOOT), Step::Nobody);
+    assert_eq!(run(&mut kernel, &mut cpu, &mut objects, || Instant::BOOT), Step::Idle);
     kernel.load(FIRST, &Token);
     assert_eq!(process(&kernel), (State::Stopped, false, false), "it is there");
     start(&mut kernel, &mut cpu, FIRST, &[]);
@@ -82,12 +82,12 @@ fn a_step_of_loading_is_told_once_and_no_other_step_is() {
     let (mut kernel, mut cpu, mut objects) = (kernel(1), FakeProcessor::new(1), FakeObjects::default());
     assert!(!kernel.take_load_step());
     kernel.load(FIRST, &Token);
-    assert_eq!(kernel.run_next(&mut cpu, &mut objects, || Instant::BOOT), Step::Continues);
+    assert_eq!(run(&mut kernel, &mut cpu, &mut objects, || Instant::BOOT), Step::Running);
     assert!(kernel.take_load_step() && !kernel.take_load_step());
     cpu.run_loader(&mut kernel, &mut objects, FIRST);
     assert!(kernel.take_load_step());
     start(&mut kernel, &mut cpu, FIRST, &[]);
-    kernel.run_next(&mut cpu, &mut objects, || Instant::BOOT);
+    run(&mut kernel, &mut cpu, &mut objects, || Instant::BOOT);
     assert!(!kernel.take_load_step());
 }
 
@@ -101,7 +101,7 @@ fn how_a_run_ended_is_told_until_the_next_begins() {
     };
     assert_eq!(end(&kernel), (None, false, None));
     cpu.traps[0].push_back(Trap::SystemCall(Call { number: Syscall::Exit.number(), arguments: [42, 0, 0, 0, 0, 0] }));
-    assert_eq!(kernel.run_next(&mut cpu, &mut objects, || Instant::BOOT), Step::Pauses);
+    assert_eq!(run(&mut kernel, &mut cpu, &mut objects, || Instant::BOOT), Step::Yielded);
     assert_eq!(end(&kernel), (Some(42), false, None));
     start(&mut kernel, &mut cpu, FIRST, &[]);
     assert_eq!(end(&kernel), (None, false, None));
@@ -116,7 +116,7 @@ fn when_a_process_starts_again_is_told() {
     let (mut kernel, mut cpu, mut objects) = (kernel_of(&KEPT_UP), FakeProcessor::new(1), FakeObjects::default());
     cpu.start_all(&mut kernel);
     cpu.traps[0].push_back(Trap::SystemCall(Call { number: Syscall::Exit.number(), arguments: [0; 6] }));
-    kernel.run_next(&mut cpu, &mut objects, || Instant::from_millis(500));
+    run(&mut kernel, &mut cpu, &mut objects, || Instant::from_millis(500));
     assert_eq!(kernel.process(FIRST).unwrap().restart_at(), Some(Instant::from_millis(2_500)));
 }
 
@@ -153,9 +153,9 @@ fn only_who_waits_is_woken() {
     let (mut kernel, mut cpu, mut objects) = (kernel(2), FakeProcessor::new(2), FakeObjects::default());
     start(&mut kernel, &mut cpu, FIRST, &[]);
     kernel.wake(ProcessSet::ALL);
-    assert!(!kernel.wakes(), "it is being loaded and has something to do");
+    assert!(!kernel.next_is_woken(), "it is being loaded and has something to do");
     while kernel.runnable() > 0 {
-        kernel.run_next(&mut cpu, &mut objects, || Instant::BOOT);
+        run(&mut kernel, &mut cpu, &mut objects, || Instant::BOOT);
     }
     kernel.kill(FIRST, &mut objects, Instant::BOOT, &Token);
     kernel.wake(ProcessSet::ALL);
@@ -171,13 +171,13 @@ fn what_is_woken_while_it_is_loaded_asks_again_and_begins_once() {
     let (mut kernel, mut cpu, mut objects) = (kernel(2), FakeProcessor::new(2), FakeObjects::default());
     start(&mut kernel, &mut cpu, FIRST, &[]);
     while kernel.runnable() > 0 {
-        kernel.run_next(&mut cpu, &mut objects, || Instant::BOOT);
+        run(&mut kernel, &mut cpu, &mut objects, || Instant::BOOT);
     }
     // Nothing has arrived: it asks for the same again, and waits again.
     for _ in 0..3 {
         kernel.wake(ProcessSet::ALL);
         assert_eq!((kernel.runnable(), kernel.process(FIRST).unwrap().state()), (1, State::Loading));
-        kernel.run_next(&mut cpu, &mut objects, || Instant::BOOT);
+        run(&mut kernel, &mut cpu, &mut objects, || Instant::BOOT);
         assert_eq!((kernel.runnable(), objects.fetches.len()), (0, 1));
     }
     cpu.run_loader(&mut kernel, &mut objects, FIRST);

@@ -1,4 +1,4 @@
-//! Processes as the rest of the system names them.
+//! Which process, and sets of them.
 
 /// Which process: an index into the board's process table, fixed by its manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, defmt::Format)]
@@ -47,17 +47,48 @@ impl ProcessSet {
         ProcessSet(self.0 & other.0)
     }
 
+    /// What is in one of the sets.
+    #[must_use]
+    pub const fn union(self, other: ProcessSet) -> ProcessSet {
+        ProcessSet(self.0 | other.0)
+    }
+
+    /// What is in this set and not in the other.
+    #[must_use]
+    pub const fn difference(self, other: ProcessSet) -> ProcessSet {
+        ProcessSet(self.0 & !other.0)
+    }
+
+    /// The processes in the order of their numbers.
+    pub fn each(self) -> impl Iterator<Item = ProcessId> {
+        let mut set = self;
+        core::iter::from_fn(move || {
+            let lowest = set.first()?;
+            set.0 &= set.0 - 1;
+            Some(lowest)
+        })
+    }
+
     /// The processes from `first` on in the order of their numbers, then those before it.
     pub fn each_from(self, first: usize) -> impl Iterator<Item = ProcessId> {
+        let later = self.from(first);
+        later.each().chain(self.difference(later).each())
+    }
+
+    /// The first process from `first` on in the order of their numbers, or else the first of all.
+    pub fn first_from(self, first: usize) -> Option<ProcessId> {
+        self.from(first).first().or(self.first())
+    }
+
+    /// The process of the lowest number.
+    const fn first(self) -> Option<ProcessId> {
+        if self.is_empty() { None } else { Some(ProcessId(self.0.trailing_zeros() as u8)) }
+    }
+
+    /// The processes from this number on.
+    fn from(self, first: usize) -> ProcessSet {
         let later = u32::try_from(first).ok().and_then(|first| u64::MAX.checked_shl(first)).unwrap_or(0);
-        let bits = |mut set: u64| {
-            core::iter::from_fn(move || {
-                let lowest = set.checked_sub(1).map(|_| set.trailing_zeros())?;
-                set &= set - 1;
-                Some(ProcessId(lowest as u8))
-            })
-        };
-        bits(self.0 & later).chain(bits(self.0 & !later))
+        ProcessSet(self.0 & later)
     }
 
     /// Whether the process is in the set.
@@ -93,10 +124,16 @@ mod tests {
         assert_eq!(walk(4), [5, 63, 0, 3]);
         assert_eq!(walk(63), [63, 0, 3, 5]);
         assert_eq!(walk(64), [0, 3, 5, 63]);
+        let first = |first| set.first_from(first).map(ProcessId::index);
+        assert_eq!([0, 4, 63, 64].map(first), [Some(0), Some(5), Some(63), Some(0)]);
+        assert_eq!(ProcessSet::EMPTY.first_from(0), None);
+        assert_eq!(set.each().map(ProcessId::index).collect::<Vec<_>>(), walk(0));
         set.remove(ProcessId::new(3));
         assert_eq!((set.len(), set.contains(ProcessId::new(3))), (3, false));
         assert_eq!(ProcessSet::EMPTY.each_from(0).count(), 0);
         assert_eq!(ProcessSet::ALL.intersection(set), set);
+        assert_eq!(ProcessSet::EMPTY.union(set), set);
+        assert_eq!(set.difference(set), ProcessSet::EMPTY);
         assert_eq!(ProcessSet::ALL.len(), 64);
     }
 

@@ -1,16 +1,16 @@
 //! How processes come by their programs: checked, step by step, at their own expense.
 
-mod common;
-
-use common::{FakeObjects, FakeProcessor, MEMORY, configuration, kernel_of};
+use crate::support::{FakeObjects, FakeProcessor, MEMORY, configuration, kernel_of, run};
 use sha2::{Digest, Sha256};
 use slopos_abi::Syscall;
 use slopos_abi::flash::{self, AppHeader, EXECUTE, READ, SECTOR, Segment, WRITE};
 use slopos_host_log::Token;
+use slopos_kernel::kernel::Kernel;
 use slopos_kernel::loader::{HASH_BYTES, READ_BYTES};
 use slopos_kernel::process::ProcessId;
+use slopos_kernel::process::{Configuration, Restart, State};
 use slopos_kernel::processor::{Call, Fault, Trap};
-use slopos_kernel::scheduler::{Configuration, Kernel, Restart, State, Step, TIME_SLICE};
+use slopos_kernel::scheduler::{Step, TIME_SLICE};
 use slopos_kernel::time::{Duration, Instant};
 use std::cell::Cell;
 use zerocopy::{FromBytes, IntoBytes};
@@ -186,11 +186,11 @@ fn loading_goes_in_small_steps_and_none_runs_while_the_flash_is_at_work() {
     let mut steps = 0;
     while bench.state() == State::Loading {
         steps += 1;
-        bench.kernel.run_next(&mut bench.cpu, &mut bench.objects, || Instant::BOOT);
+        run(&mut bench.kernel, &mut bench.cpu, &mut bench.objects, || Instant::BOOT);
         if bench.kernel.runnable() == 0 {
             assert_eq!(bench.kernel.next_deadline(), None);
-            let idle = bench.kernel.run_next(&mut bench.cpu, &mut bench.objects, || Instant::BOOT);
-            assert_eq!((idle, bench.objects.fetches.len()), (Step::Nobody, 1));
+            let idle = run(&mut bench.kernel, &mut bench.cpu, &mut bench.objects, || Instant::BOOT);
+            assert_eq!((idle, bench.objects.fetches.len()), (Step::Idle, 1));
             bench.objects.serve(&mut bench.kernel, &mut bench.cpu);
         }
     }
@@ -233,7 +233,7 @@ fn two_versions_never_mix_whenever_the_flash_changes() {
             bench.kernel.start(FIRST, [].into_iter(), Instant::BOOT, &mut bench.cpu, &Token).unwrap();
             let mut served = 0;
             while bench.state() == State::Loading {
-                bench.kernel.run_next(&mut bench.cpu, &mut bench.objects, || Instant::BOOT);
+                run(&mut bench.kernel, &mut bench.cpu, &mut bench.objects, || Instant::BOOT);
                 if !bench.objects.fetches.is_empty() {
                     if served == change {
                         bench.objects.flash[part.clone()].copy_from_slice(&new[part.clone()]);
@@ -273,10 +273,10 @@ fn a_process_that_is_killed_while_it_is_loaded_never_begins() {
     for kill_after in 0..12 {
         bench.kernel.start(FIRST, [].into_iter(), Instant::BOOT, &mut bench.cpu, &Token).unwrap();
         for _ in 0..kill_after {
-            bench.kernel.run_next(&mut bench.cpu, &mut bench.objects, || Instant::BOOT);
+            run(&mut bench.kernel, &mut bench.cpu, &mut bench.objects, || Instant::BOOT);
             bench.objects.serve(&mut bench.kernel, &mut bench.cpu);
         }
-        bench.kernel.run_next(&mut bench.cpu, &mut bench.objects, || Instant::BOOT);
+        run(&mut bench.kernel, &mut bench.cpu, &mut bench.objects, || Instant::BOOT);
         bench.kernel.kill(FIRST, &mut bench.objects, Instant::BOOT, &Token);
         assert_eq!((bench.state(), bench.kernel.runnable()), (State::Stopped, 0));
         // An answer that comes late is nobody's.
@@ -304,7 +304,7 @@ fn what_is_kept_up_is_tried_again_when_the_flash_failed() {
     kernel.start(FIRST, [].into_iter(), now, &mut cpu, &Token).unwrap();
     for wait in [100, 200, 400, 400] {
         while kernel.runnable() > 0 {
-            kernel.run_next(&mut cpu, &mut objects, || now);
+            run(&mut kernel, &mut cpu, &mut objects, || now);
         }
         assert_eq!(kernel.process(FIRST).unwrap().state(), State::NoImage);
         let at = kernel.next_deadline().unwrap();
@@ -352,7 +352,7 @@ fn worker_beside_crashers(configurations: &'static [Configuration], span: Durati
         }
         let (before, runs) = (time.get(), cpu.runs.len());
         clock();
-        kernel.run_next(&mut cpu, &mut objects, clock);
+        run(&mut kernel, &mut cpu, &mut objects, clock);
         if cpu.runs[runs..] == [0] {
             worked = worked + time.get().since(before);
         }
@@ -388,7 +388,7 @@ fn a_slice_is_charged_with_steps_of_loading() {
         time.get()
     };
     assert_eq!(kernel.slice(), Some(TIME_SLICE));
-    assert_eq!(kernel.run_next(&mut cpu, &mut objects, clock), Step::Pauses, "it has used its slice up");
+    assert_eq!(run(&mut kernel, &mut cpu, &mut objects, clock), Step::Yielded, "it has used its slice up");
 }
 
 #[test]
@@ -401,12 +401,12 @@ fn who_ended_is_started_again_ever_later_however_long_loading_takes() {
         // Loading lasts longer than a run that would count as sound.
         now += Duration::from_secs(5);
         while kernel.process(FIRST).unwrap().state() == State::Loading {
-            kernel.run_next(&mut cpu, &mut objects, || now);
+            run(&mut kernel, &mut cpu, &mut objects, || now);
             objects.serve(&mut kernel, &mut cpu);
         }
         cpu.traps[0]
             .push_back(Trap::SystemCall(Call { number: Syscall::Exit.number(), arguments: [1, 0, 0, 0, 0, 0] }));
-        kernel.run_next(&mut cpu, &mut objects, || now);
+        run(&mut kernel, &mut cpu, &mut objects, || now);
         let at = kernel.next_deadline().unwrap();
         assert_eq!(at.since(now), Duration::from_millis(wait));
         now = at;

@@ -1,21 +1,19 @@
 //! What each system call does, and what it refuses.
 
-mod common;
-
-use common::fixture::{Fixture, fixture};
-use common::{MEMORY, kernel_of};
+use crate::fixture::{Fixture, fixture};
+use crate::support::{MEMORY, kernel_of};
 use slopos_abi::info::{GrantInfo, NetInfo, SocketInfo, network};
 use slopos_abi::limits::DESCRIPTORS;
 use slopos_abi::poll::{self, Entry};
 use slopos_abi::{Errno, Readiness, RemoteRange, Rights, SocketFlags, Syscall};
 use slopos_host_log::Token;
-use slopos_kernel::descriptor::ConsoleAccess;
 use slopos_kernel::objects::{Object, SocketIndex};
+use slopos_kernel::process::ConsoleAccess;
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::process::ProcessSet;
+use slopos_kernel::process::{Configuration, Restart};
 use slopos_kernel::processor::Call;
 use slopos_kernel::processor::Trap;
-use slopos_kernel::scheduler::{Configuration, Restart};
 use slopos_kernel::time::Instant;
 use std::ops::Range;
 use zerocopy::{FromBytes, IntoBytes};

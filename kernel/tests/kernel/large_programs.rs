@@ -1,14 +1,13 @@
 //! Programs that take more than one request to the flash and more than one step of each kind.
 
-mod common;
-
-use common::{FakeObjects, FakeProcessor, MEMORY, kernel};
+use crate::support::{FakeObjects, FakeProcessor, MEMORY, kernel, run};
 use sha2::{Digest, Sha256};
 use slopos_abi::flash::{self, AppHeader, EXECUTE, READ, SECTOR, Segment, WRITE};
 use slopos_host_log::Token;
+use slopos_kernel::kernel::Kernel;
 use slopos_kernel::loader::{HASH_BYTES, READ_BYTES, WIPE_BYTES};
 use slopos_kernel::process::ProcessId;
-use slopos_kernel::scheduler::{Kernel, State};
+use slopos_kernel::process::State;
 use slopos_kernel::time::Instant;
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -176,7 +175,7 @@ fn a_step_wipes_64_kib_and_hashes_4_kib_at_most() {
     let (segments, sectors) = large();
     let mut bench = Bench::new(record(&segments, sectors, |_| ()));
     bench.begin();
-    let step = |bench: &mut Bench| bench.kernel.run_next(&mut bench.cpu, &mut bench.objects, || Instant::BOOT);
+    let step = |bench: &mut Bench| run(&mut bench.kernel, &mut bench.cpu, &mut bench.objects, || Instant::BOOT);
     step(&mut bench);
     for wiped in (0..RAM).step_by(WIPE_BYTES) {
         let (before, behind) = bench.cpu.memory[0].split_at(wiped);
@@ -201,12 +200,12 @@ fn a_device_that_gives_too_little_fails_the_load() {
     let mut bench = Bench::new(record(&segments, sectors, |_| ()));
     bench.begin();
     while bench.objects.fetches.is_empty() {
-        bench.kernel.run_next(&mut bench.cpu, &mut bench.objects, || Instant::BOOT);
+        run(&mut bench.kernel, &mut bench.cpu, &mut bench.objects, || Instant::BOOT);
     }
     bench.objects.fetches.clear();
     let short = bench.objects.flash[..READ_BYTES - 1].to_vec();
     bench.kernel.take_in(FIRST, &short, &mut bench.cpu, &Token);
     bench.kernel.wake(slopos_kernel::process::ProcessSet::ALL);
-    bench.kernel.run_next(&mut bench.cpu, &mut bench.objects, || Instant::BOOT);
+    run(&mut bench.kernel, &mut bench.cpu, &mut bench.objects, || Instant::BOOT);
     assert_eq!(bench.kernel.process(FIRST).unwrap().state(), State::NoImage);
 }

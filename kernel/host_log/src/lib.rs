@@ -1,6 +1,6 @@
-//! The machine that host tests run on, as a board: it gives `defmt` a logger and a clock, so that tests of crates
-//! that log link. Frames are encoded and dropped: what tests assert is behaviour, not log text. How many there were is
-//! counted, since lines that come from outside have budgets.
+//! What tests on the host need beside the crate they test: a logger and a clock for `defmt`, so that crates which log
+//! link, and capability tokens. Frames are encoded and dropped: what tests assert is behaviour, not log text. How many
+//! there were is counted, since lines that come from outside have budgets.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,10 +39,10 @@ unsafe impl defmt::Logger for Logger {
 
 defmt::timestamp!("{=u64:us}", 0);
 
-/// Every capability, for tests: on this machine the tests are the board.
+/// Every capability, for tests.
 pub struct Token;
 
-// SAFETY: this crate is the board of tests, and no image of a real board links it.
+// SAFETY: only tests depend on this crate, and no image of a board links it: here the tests are the composition.
 unsafe impl slopos_kernel::capability::ManageProcesses for Token {}
 // SAFETY: as above.
 unsafe impl slopos_kernel::capability::EnterProcessMemory for Token {}

@@ -1,14 +1,14 @@
 //! Who runs when, and what happens to those that end.
 
-mod common;
-
-use common::{FakeObjects, FakeProcessor, MEMORY, configuration, kernel, kernel_of};
+use crate::support::{FakeObjects, FakeProcessor, MEMORY, configuration, kernel, kernel_of, run};
 use slopos_abi::Syscall;
 use slopos_abi::{ARGUMENTS_MAX, STATUS_KILLED};
 use slopos_host_log::Token;
+use slopos_kernel::kernel::{Kernel, StartError};
+use slopos_kernel::process::{Configuration, Restart, State};
 use slopos_kernel::process::{ProcessId, ProcessSet};
 use slopos_kernel::processor::{ArgumentsTooLong, Call, Fault, Trap};
-use slopos_kernel::scheduler::{Configuration, Kernel, Restart, StartError, State, Step, TIME_SLICE};
+use slopos_kernel::scheduler::{Step, TIME_SLICE};
 use slopos_kernel::time::{Duration, Instant};
 use std::cell::Cell;
 
@@ -35,11 +35,11 @@ fn equals_take_turns_of_a_slice_however_often_they_are_interrupted() {
     cpu.start_all(&mut kernel);
     let now = ticking(TIME_SLICE.divided_by(2));
     assert_eq!(kernel.slice(), Some(TIME_SLICE));
-    assert_eq!(kernel.run_next(&mut cpu, &mut objects, &now), Step::Continues);
+    assert_eq!(run(&mut kernel, &mut cpu, &mut objects, &now), Step::Running);
     assert_eq!(kernel.slice(), Some(TIME_SLICE.divided_by(2)), "what is left of the turn");
-    assert_eq!(kernel.run_next(&mut cpu, &mut objects, &now), Step::Pauses);
+    assert_eq!(run(&mut kernel, &mut cpu, &mut objects, &now), Step::Yielded);
     for _ in 2..12 {
-        kernel.run_next(&mut cpu, &mut objects, &now);
+        run(&mut kernel, &mut cpu, &mut objects, &now);
     }
     assert_eq!(cpu.runs, [0, 0, 1, 1, 2, 2, 0, 0, 1, 1, 2, 2]);
 }
@@ -49,7 +49,7 @@ fn who_is_alone_runs_without_a_slice() {
     let (mut kernel, mut cpu, mut objects) = (kernel(1), FakeProcessor::new(1), FakeObjects::default());
     cpu.start_all(&mut kernel);
     assert_eq!(kernel.slice(), None);
-    assert_eq!(kernel.run_next(&mut cpu, &mut objects, ticking(TIME_SLICE)), Step::Continues);
+    assert_eq!(run(&mut kernel, &mut cpu, &mut objects, ticking(TIME_SLICE)), Step::Running);
     assert_eq!(cpu.runs, [0]);
 }
 
@@ -62,15 +62,15 @@ fn who_is_woken_goes_before_its_equals_and_the_turn_stays_where_it_was() {
     cpu.traps[0].push_back(call(Syscall::Read, [0, MEMORY, 1, 0, 0, 0]));
     let now = ticking(Duration::from_micros(10));
     for _ in 0..3 {
-        kernel.run_next(&mut cpu, &mut objects, &now);
+        run(&mut kernel, &mut cpu, &mut objects, &now);
     }
     assert_eq!(cpu.runs, [0, 1, 1]);
     objects.input = vec![7];
-    assert!(!kernel.wakes());
+    assert!(!kernel.next_is_woken());
     kernel.wake(ProcessSet::ALL);
-    assert!(kernel.wakes());
+    assert!(kernel.next_is_woken());
     for _ in 0..4 {
-        kernel.run_next(&mut cpu, &mut objects, &now);
+        run(&mut kernel, &mut cpu, &mut objects, &now);
     }
     // The call is made again and succeeds, its next waits; then goes on who was interrupted.
     assert_eq!(cpu.results, [(0, 1)]);
@@ -87,7 +87,7 @@ fn being_woken_again_and_again_gives_no_more_than_a_slice() {
         cpu.traps[0].push_back(call(Syscall::Read, [0, MEMORY, 1, 0, 0, 0]));
     }
     for _ in 0..120 {
-        kernel.run_next(&mut cpu, &mut objects, &now);
+        run(&mut kernel, &mut cpu, &mut objects, &now);
         objects.input = vec![7];
         kernel.wake(ProcessSet::ALL);
     }
@@ -103,11 +103,11 @@ fn woken_beside_an_equal() -> (Kernel, FakeProcessor, FakeObjects) {
     cpu.start_all(&mut kernel);
     cpu.traps[0].push_back(call(Syscall::Read, [0, MEMORY, 1, 0, 0, 0]));
     for _ in 0..2 {
-        kernel.run_next(&mut cpu, &mut objects, at(0));
+        run(&mut kernel, &mut cpu, &mut objects, at(0));
     }
     objects.input = vec![7];
     kernel.wake(ProcessSet::ALL);
-    kernel.run_next(&mut cpu, &mut objects, at(0));
+    run(&mut kernel, &mut cpu, &mut objects, at(0));
     assert_eq!((cpu.runs.as_slice(), cpu.results.as_slice()), ([0, 1].as_slice(), [(0, 1)].as_slice()));
     cpu.runs.clear();
     (kernel, cpu, objects)
@@ -117,12 +117,12 @@ fn woken_beside_an_equal() -> (Kernel, FakeProcessor, FakeObjects) {
 fn who_was_woken_and_then_computes_goes_before_its_equals_for_one_slice() {
     let (mut kernel, mut cpu, mut objects) = woken_beside_an_equal();
     let now = ticking(TIME_SLICE.divided_by(2));
-    assert!(kernel.wakes());
+    assert!(kernel.next_is_woken());
     for _ in 0..6 {
-        kernel.run_next(&mut cpu, &mut objects, &now);
+        run(&mut kernel, &mut cpu, &mut objects, &now);
     }
     assert_eq!(cpu.runs, [0, 0, 1, 1, 0, 0]);
-    assert!(!kernel.wakes());
+    assert!(!kernel.next_is_woken());
 }
 
 #[test]
@@ -130,8 +130,8 @@ fn who_was_woken_and_yields_goes_before_nobody() {
     let (mut kernel, mut cpu, mut objects) = woken_beside_an_equal();
     cpu.traps[0].push_back(call(Syscall::Yield, [0; 6]));
     cpu.traps[1].push_back(call(Syscall::Yield, [0; 6]));
-    for step in [Step::Pauses, Step::Pauses, Step::Continues] {
-        assert_eq!(kernel.run_next(&mut cpu, &mut objects, at(0)), step);
+    for step in [Step::Yielded, Step::Yielded, Step::Running] {
+        assert_eq!(run(&mut kernel, &mut cpu, &mut objects, at(0)), step);
     }
     assert_eq!((cpu.runs.as_slice(), &cpu.results[1..]), ([0, 1, 0].as_slice(), [(0, 0), (1, 0)].as_slice()));
 }
@@ -141,16 +141,16 @@ fn a_sleeper_wakes_at_its_deadline_and_not_before() {
     let (mut kernel, mut cpu, mut objects) = (kernel(1), FakeProcessor::new(1), FakeObjects::default());
     cpu.start_all(&mut kernel);
     cpu.traps[0].push_back(call(Syscall::Sleep, [10, 0, 0, 0, 0, 0]));
-    kernel.run_next(&mut cpu, &mut objects, at(5));
+    run(&mut kernel, &mut cpu, &mut objects, at(5));
     assert_eq!(kernel.next_deadline(), Some(Instant::from_millis(15)));
     // Woken early, the call is made again and its deadline stays where it was.
     kernel.wake(ProcessSet::ALL);
-    kernel.run_next(&mut cpu, &mut objects, at(9));
+    run(&mut kernel, &mut cpu, &mut objects, at(9));
     assert_eq!(kernel.next_deadline(), Some(Instant::from_millis(15)));
     kernel.wake_expired(Instant::from_millis(14));
     assert_eq!(kernel.runnable(), 0);
     kernel.wake_expired(Instant::from_millis(15));
-    kernel.run_next(&mut cpu, &mut objects, at(15));
+    run(&mut kernel, &mut cpu, &mut objects, at(15));
     assert_eq!(cpu.results, [(0, 0)]);
 }
 
@@ -159,13 +159,13 @@ fn a_fault_ends_the_process_and_the_others_go_on() {
     let (mut kernel, mut cpu, mut objects) = (kernel(2), FakeProcessor::new(2), FakeObjects::default());
     cpu.start_all(&mut kernel);
     cpu.traps[0].push_back(Trap::Fault(Fault { name: "#PF", error: 4, address: 0, instruction: 1, stack: 2 }));
-    kernel.run_next(&mut cpu, &mut objects, at(0));
+    run(&mut kernel, &mut cpu, &mut objects, at(0));
     let ended = kernel.process(ProcessId::new(0)).unwrap();
     assert_eq!((ended.status(), ended.state()), (Some(STATUS_KILLED), State::Stopped));
     assert_eq!(ended.fault().map(|fault| fault.name), Some("#PF"));
     assert_eq!(ended.open_descriptors(), 0);
     assert_eq!(objects.abandoned, [0]);
-    assert_ne!(kernel.run_next(&mut cpu, &mut objects, at(0)), Step::Nobody);
+    assert_ne!(run(&mut kernel, &mut cpu, &mut objects, at(0)), Step::Idle);
     assert_eq!(cpu.runs, [0, 1]);
 }
 
@@ -236,14 +236,14 @@ fn the_most_important_priority_runs_and_equals_take_turns() {
     cpu.start_all(&mut kernel);
     let now = ticking(TIME_SLICE);
     for _ in 0..4 {
-        kernel.run_next(&mut cpu, &mut objects, &now);
+        run(&mut kernel, &mut cpu, &mut objects, &now);
     }
     assert_eq!(cpu.runs, [1, 2, 1, 2]);
     for index in [1, 2] {
         cpu.traps[index].push_back(call(Syscall::Sleep, [10, 0, 0, 0, 0, 0]));
     }
     for _ in 0..3 {
-        kernel.run_next(&mut cpu, &mut objects, at(0));
+        run(&mut kernel, &mut cpu, &mut objects, at(0));
     }
     assert_eq!(cpu.runs.last(), Some(&0), "the others wait");
 }
@@ -259,11 +259,11 @@ fn who_was_woken_goes_before_its_equals_alone_and_of_several_the_first_in_turn()
     // The less important one sleeps before another is there, and is woken while that computes.
     cpu.traps[0].push_back(sleep());
     start(&mut kernel, &mut cpu, 0);
-    kernel.run_next(&mut cpu, &mut objects, at(0));
+    run(&mut kernel, &mut cpu, &mut objects, at(0));
     start(&mut kernel, &mut cpu, 2);
     kernel.wake_expired(Instant::from_millis(10));
-    assert!(!kernel.wakes());
-    kernel.run_next(&mut cpu, &mut objects, at(10));
+    assert!(!kernel.next_is_woken());
+    run(&mut kernel, &mut cpu, &mut objects, at(10));
     assert_eq!((cpu.runs.as_slice(), cpu.results.as_slice()), ([0, 2].as_slice(), [].as_slice()));
     // Now the important ones sleep, the later one of the table first, and all three are woken.
     start(&mut kernel, &mut cpu, 1);
@@ -271,12 +271,12 @@ fn who_was_woken_goes_before_its_equals_alone_and_of_several_the_first_in_turn()
         cpu.traps[index].extend([sleep(), sleep()]);
     }
     for _ in 0..2 {
-        kernel.run_next(&mut cpu, &mut objects, at(10));
+        run(&mut kernel, &mut cpu, &mut objects, at(10));
     }
     kernel.wake_expired(Instant::from_millis(20));
     while kernel.runnable() > 0 && cpu.results.len() < 3 {
-        assert!(kernel.wakes());
-        kernel.run_next(&mut cpu, &mut objects, at(20));
+        assert!(kernel.next_is_woken());
+        run(&mut kernel, &mut cpu, &mut objects, at(20));
     }
     assert_eq!(cpu.results, [(2, 0), (1, 0), (0, 0)]);
 }
@@ -292,7 +292,7 @@ fn start_at(kernel: &mut Kernel, cpu: &mut FakeProcessor, millis: u64) {
     let (id, mut objects) = (ProcessId::new(0), FakeObjects::default());
     kernel.start(id, [].into_iter(), Instant::from_millis(millis), cpu, &Token).unwrap();
     while kernel.process(id).unwrap().state() == State::Loading {
-        kernel.run_next(cpu, &mut objects, at(millis));
+        run(kernel, cpu, &mut objects, at(millis));
         objects.serve(kernel, cpu);
     }
 }
@@ -305,7 +305,7 @@ fn a_process_that_keeps_ending_is_started_again_ever_later() {
     for wait in [100, 200, 350, 350] {
         start_at(&mut kernel, &mut cpu, now);
         cpu.traps[0].push_back(call(Syscall::Exit, [1, 0, 0, 0, 0, 0]));
-        kernel.run_next(&mut cpu, &mut objects, at(now));
+        run(&mut kernel, &mut cpu, &mut objects, at(now));
         assert_eq!(kernel.next_deadline(), Some(Instant::from_millis(now + wait)));
         assert_eq!(kernel.take_due_restart(Instant::from_millis(now + wait - 1)), None);
         now += wait;
@@ -315,7 +315,7 @@ fn a_process_that_keeps_ending_is_started_again_ever_later() {
     // A run that lasts makes the next wait short again.
     start_at(&mut kernel, &mut cpu, now);
     cpu.traps[0].push_back(Trap::Fault(Fault { name: "#PF", error: 0, address: 0, instruction: 0, stack: 0 }));
-    kernel.run_next(&mut cpu, &mut objects, at(now + 350));
+    run(&mut kernel, &mut cpu, &mut objects, at(now + 350));
     assert_eq!(kernel.next_deadline(), Some(Instant::from_millis(now + 450)));
 }
 
@@ -329,7 +329,7 @@ fn a_process_that_was_killed_stays_down() {
     // Nor does one start that was killed while it waited for its restart.
     start_at(&mut kernel, &mut cpu, 0);
     cpu.traps[0].push_back(call(Syscall::Exit, [0; 6]));
-    kernel.run_next(&mut cpu, &mut objects, at(0));
+    run(&mut kernel, &mut cpu, &mut objects, at(0));
     assert!(kernel.next_deadline().is_some());
     kernel.kill(ProcessId::new(0), &mut objects, Instant::BOOT, &Token);
     assert_eq!(kernel.next_deadline(), None);
@@ -351,7 +351,7 @@ fn a_process_that_crashes_in_a_loop_writes_a_line_a_second() {
             kernel.start(id, [].into_iter(), Instant::from_millis(millisecond), &mut cpu, &Token).unwrap();
             cpu.run_loader(&mut kernel, &mut objects, id);
             cpu.traps[index].push_back(fault());
-            assert_eq!(kernel.run_next(&mut cpu, &mut objects, at(millisecond)), Step::Pauses);
+            assert_eq!(run(&mut kernel, &mut cpu, &mut objects, at(millisecond)), Step::Yielded);
         }
         let lines = slopos_host_log::lines() - before;
         assert!((least..=most).contains(&lines), "{lines} lines");

@@ -1,0 +1,293 @@
+//! What joins the processes, the scheduler and the system calls.
+//!
+//! A process that waits keeps the system call it made; when it is woken, or its deadline passes, the call is made again
+//! ([`crate::syscall`]), so no call leaves anything half done and a process needs no stack in the kernel.
+
+mod loading;
+mod waiting;
+
+pub use waiting::WaitingReaders;
+
+use crate::capability::ManageProcesses;
+use crate::log_budget::LogBudget;
+use crate::objects::Objects;
+use crate::process::{Configuration, Process, ProcessId, ProcessSet, State};
+use crate::processor::{ArgumentsTooLong, Processor, Trap};
+use crate::scheduler::{After, Scheduler, Step};
+use crate::syscall::{Caller, Stop};
+use crate::time::{Duration, Instant};
+use slopos_abi::STATUS_KILLED;
+
+/// Why a process cannot be started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
+pub enum StartError {
+    /// It runs already, or is about to.
+    Running,
+    /// There is no such process.
+    NoProcess,
+    /// The arguments do not fit the process's stack.
+    ArgumentsTooLong(ArgumentsTooLong),
+}
+
+/// All processes of the board.
+pub struct Kernel {
+    processes: &'static mut [Process],
+    scheduler: Scheduler,
+    /// Those that wait.
+    waiting: ProcessSet,
+    /// Nothing is due before this; it may be earlier than the first that is.
+    deadline: Option<Instant>,
+    /// For what is said of apps that cannot be loaded.
+    load_log: LogBudget,
+    /// A step of loading was made, with interrupts off.
+    load_stepped: bool,
+}
+
+impl Kernel {
+    /// The kernel of these processes; the index in the slice is the [`ProcessId`].
+    ///
+    /// # Panics
+    /// A priority is not below [`PRIORITIES`](slopos_abi::limits::PRIORITIES).
+    pub fn new(processes: &'static mut [Process]) -> Kernel {
+        let scheduler = Scheduler::new(processes.iter().map(|process| process.configuration.priority));
+        let waiting = ProcessSet::EMPTY;
+        Kernel { processes, scheduler, waiting, deadline: None, load_log: LogBudget::new(), load_stepped: false }
+    }
+
+    /// Each process with its id.
+    pub fn processes(&self) -> impl Iterator<Item = (ProcessId, &Process)> {
+        (0..).map(ProcessId::new).zip(self.processes.iter())
+    }
+
+    /// One process.
+    pub fn process(&self, id: ProcessId) -> Option<&Process> {
+        self.processes.get(id.index())
+    }
+
+    /// The process of that name.
+    pub fn find(&self, name: &str) -> Option<ProcessId> {
+        self.processes().find(|(_, process)| process.configuration.name == name).map(|(id, _)| id)
+    }
+
+    /// Starts a process with these arguments after its name, or with the manifest's where there are none. Where its memory
+    /// is not fresh, its program is loaded first, as steps of the process itself; should that fail, it is left without an
+    /// image ([`State::NoImage`]) and the log says why.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn start<'a>(
+        &mut self,
+        id: ProcessId,
+        arguments: impl Iterator<Item = &'a str> + Clone,
+        now: Instant,
+        cpu: &mut impl Processor,
+        _: &impl ManageProcesses,
+    ) -> Result<(), StartError> {
+        let process = self.processes.get_mut(id.index()).ok_or(StartError::NoProcess)?;
+        if process.is_running() {
+            return Err(StartError::Running);
+        }
+        let words = words(process.configuration, arguments);
+        cpu.begin(id, words).map_err(StartError::ArgumentsTooLong)?;
+        process.start(id, cpu, now);
+        self.note_state(id);
+        Ok(())
+    }
+
+    /// Ends a process at once; its connections are reset and its network memory is wiped. It does not start again by
+    /// itself.
+    pub fn kill(&mut self, id: ProcessId, objects: &mut impl Objects, now: Instant, _: &impl ManageProcesses) {
+        self.end_at_once(id, objects, now);
+        if let Some(process) = self.processes.get_mut(id.index()) {
+            process.stay_down();
+        }
+        self.find_deadline();
+    }
+
+    /// A process whose time has come to start again; the caller loads and starts it.
+    pub fn take_due_restart(&mut self, now: Instant) -> Option<ProcessId> {
+        if !self.is_something_due(now) {
+            return None;
+        }
+        let due = |process: &Process| process.restart_at.is_some_and(|at| at <= now);
+        let index = self.processes.iter().position(due)?;
+        self.processes[index].restart_at = None;
+        self.find_deadline();
+        Some(ProcessId::new(index as u8))
+    }
+
+    /// Makes the waiting processes of the set try their calls again.
+    pub fn wake(&mut self, set: ProcessSet) {
+        let woken = self.waiting.intersection(set);
+        if woken.is_empty() {
+            return;
+        }
+        for id in woken.each() {
+            if let Some(process) = self.processes.get_mut(id.index()) {
+                process.wake();
+            }
+        }
+        self.waiting = self.waiting.difference(woken);
+        self.scheduler.wake(woken);
+    }
+
+    /// Makes the processes whose deadline has passed try their calls a last time.
+    pub fn wake_expired(&mut self, now: Instant) {
+        if !self.is_something_due(now) {
+            return;
+        }
+        let mut expired = ProcessSet::EMPTY;
+        for id in self.waiting.each() {
+            let deadline = self.process(id).and_then(Process::deadline);
+            if deadline.is_some_and(|deadline| deadline <= now) {
+                expired.insert(id);
+            }
+        }
+        self.wake(expired);
+        self.find_deadline();
+    }
+
+    fn find_deadline(&mut self) {
+        self.deadline = self.processes.iter().filter_map(Process::deadline).min();
+    }
+
+    /// The earliest deadline of a waiting process, or restart of one that has ended. Cheap, and sometimes too early:
+    /// then [`Kernel::wake_expired`] finds nothing to do and sets the right time.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    fn is_something_due(&self, now: Instant) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    /// Takes note of what a process can do after something happened to it.
+    fn note_state(&mut self, id: ProcessId) {
+        let Some(process) = self.processes.get(id.index()) else { return };
+        self.scheduler.set_ready(id, process.is_ready());
+        self.note_wait(id);
+    }
+
+    /// Takes note of what a process waits for, be it its next run.
+    fn note_wait(&mut self, id: ProcessId) {
+        let Some(process) = self.processes.get(id.index()) else { return };
+        if process.is_waiting() {
+            self.waiting.insert(id)
+        } else {
+            self.waiting.remove(id)
+        }
+        self.deadline = [self.deadline, process.deadline()].into_iter().flatten().min();
+    }
+
+    /// How many processes can run.
+    pub fn runnable(&self) -> usize {
+        self.scheduler.runnable()
+    }
+
+    /// How long the process that runs next may do so before an equal has its turn; `None` where it is alone.
+    pub fn slice(&self) -> Option<Duration> {
+        self.scheduler.slice()
+    }
+
+    /// Whether the process that runs next was woken.
+    pub fn next_is_woken(&self) -> bool {
+        self.scheduler.next_is_woken()
+    }
+
+    /// Lets the next process that can run make one step: until a system call, a fault or an interrupt. Answers what came
+    /// of it and when the process had run; what it asked for then is charged to its next step.
+    pub fn run_next(
+        &mut self,
+        cpu: &mut impl Processor,
+        objects: &mut impl Objects,
+        start: Instant,
+        now: impl Fn() -> Instant,
+    ) -> (Step, Instant) {
+        let Some(id) = self.scheduler.next() else { return (Step::Idle, start) };
+        let (after, end) = self.step(id, cpu, objects, start, now);
+        let time = self.scheduler.is_contended().then(|| end.since(start));
+        let step = self.scheduler.note_step(id, after, time);
+        if after == After::Stops {
+            self.note_wait(id);
+        }
+        (step, end)
+    }
+
+    /// One step of this process. Answers how it goes on, and the time.
+    fn step(
+        &mut self,
+        id: ProcessId,
+        cpu: &mut impl Processor,
+        objects: &mut impl Objects,
+        start: Instant,
+        now: impl Fn() -> Instant,
+    ) -> (After, Instant) {
+        let process = &mut self.processes[id.index()];
+        if process.state() == State::Loading {
+            return (self.load_step(id, cpu, objects, start), now());
+        }
+        let (end, result) = match process.waiting.take() {
+            Some(waiting) => {
+                let mut caller = Caller { process: &mut *process, id, cpu: &mut *cpu, objects, now: start };
+                (start, caller.retry(waiting))
+            }
+            None => {
+                let trap = cpu.run(id);
+                let end = now();
+                match trap {
+                    Trap::SystemCall(call) => {
+                        process.calls += 1;
+                        let mut caller = Caller { process: &mut *process, id, cpu: &mut *cpu, objects, now: end };
+                        (end, caller.make(&call))
+                    }
+                    Trap::Interrupt => return (After::GoesOn, end),
+                    Trap::Fault(fault) => {
+                        process.note_fault(fault, end);
+                        self.end_at_once(id, objects, end);
+                        return (After::Stops, end);
+                    }
+                }
+            }
+        };
+        let after = match result {
+            Ok(value) => {
+                cpu.set_result(id, value as i64);
+                After::GoesOn
+            }
+            Err(Stop::Fail(errno)) => {
+                cpu.set_result(id, errno.to_return());
+                After::GoesOn
+            }
+            Err(Stop::Yield) => {
+                cpu.set_result(id, 0);
+                After::Yields
+            }
+            Err(Stop::Block(waiting)) => {
+                process.block(waiting);
+                After::Stops
+            }
+            Err(Stop::Exit(status)) => {
+                process.end(status, end);
+                After::Stops
+            }
+        };
+        (after, end)
+    }
+
+    fn end_at_once(&mut self, id: ProcessId, objects: &mut impl Objects, now: Instant) {
+        let Some(process) = self.processes.get_mut(id.index()).filter(|process| process.is_running()) else { return };
+        while process.descriptors.remove_any().is_some() {}
+        process.end(STATUS_KILLED, now);
+        self.note_state(id);
+        objects.abandon(id, now);
+    }
+}
+
+/// The words of a process's argument block: its name, and what was given or else what the manifest says.
+fn words<'a>(
+    configuration: &'static Configuration,
+    given: impl Iterator<Item = &'a str> + Clone,
+) -> impl Iterator<Item = &'a str> + Clone {
+    let own = if given.clone().next().is_none() { configuration.arguments } else { &[] };
+    core::iter::once(configuration.name).chain(given).chain(own.iter().copied())
+}

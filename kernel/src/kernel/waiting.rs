@@ -1,0 +1,66 @@
+//! Access to the memory of processes that wait, for what comes for them and what they have.
+
+use super::Kernel;
+use crate::capability::EnterProcessMemory;
+use crate::objects::{Object, SocketId};
+use crate::process::ProcessId;
+use crate::processor::Processor;
+use crate::readers::Readers;
+use core::ops::Range;
+
+impl Kernel {
+    /// The part `range` of the bytes that a process waits to write to `object`. `None` where it waits for something else
+    /// there, or the part is not within its bytes.
+    pub fn waiting_writer<'a>(
+        &self,
+        id: ProcessId,
+        object: &Object,
+        range: Range<usize>,
+        cpu: &'a impl Processor,
+        _: &impl EnterProcessMemory,
+    ) -> Option<&'a [u8]> {
+        let bytes = self.process(id)?.waits_to_write(object, range)?;
+        cpu.readable(id, bytes.address, bytes.length).ok()
+    }
+
+    /// The part `range` of the buffer into which a process waits to read from `object`; its bytes mean nothing to the
+    /// process until the read returns. `None` where it waits for nothing there, or the part is not within the buffer.
+    ///
+    /// What is put there has to be the first that the read then takes ([`Objects::read`]), for the call is made again.
+    ///
+    /// [`Objects::read`]: crate::objects::Objects::read
+    pub fn waiting_reader<'a>(
+        &self,
+        id: ProcessId,
+        object: &Object,
+        range: Range<usize>,
+        cpu: &'a mut impl Processor,
+        _: &impl EnterProcessMemory,
+    ) -> Option<&'a mut [u8]> {
+        let buffer = self.process(id)?.waits_to_read(object, range)?;
+        cpu.writable(id, buffer.address, buffer.length).ok()
+    }
+
+    /// The processes that wait to read, for a capsule that has something for them.
+    pub fn readers<'a, P: Processor, T: EnterProcessMemory>(
+        &'a self,
+        cpu: &'a mut P,
+        authority: &'a T,
+    ) -> WaitingReaders<'a, P, T> {
+        WaitingReaders { kernel: self, cpu, authority }
+    }
+}
+
+/// The readers among the kernel's processes.
+pub struct WaitingReaders<'a, P, T> {
+    kernel: &'a Kernel,
+    cpu: &'a mut P,
+    authority: &'a T,
+}
+
+impl<P: Processor, T: EnterProcessMemory> Readers for WaitingReaders<'_, P, T> {
+    fn buffer(&mut self, socket: SocketId, range: Range<usize>) -> Option<&mut [u8]> {
+        let object = Object::Socket(socket.index);
+        self.kernel.waiting_reader(socket.process, &object, range, self.cpu, self.authority)
+    }
+}

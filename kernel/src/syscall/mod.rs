@@ -1,0 +1,109 @@
+//! What each system call does. `kernel/abi/README.md` documents them for their callers.
+//!
+//! A call that cannot finish answers [`Stop::Block`] and leaves everything as it was; it is made again from what it was
+//! understood as ([`Waiting`]), so its descriptor is looked up and its deadline fixed once.
+
+mod info;
+mod network;
+mod stream;
+
+pub use network::CONNECT_LIMIT;
+
+use crate::objects::Objects;
+use crate::process::{Process, ProcessId, UserRange, Waiting};
+use crate::processor::{Call, Processor};
+use crate::time::{Duration, Instant};
+use slopos_abi::{Errno, RemoteRange, Rights, SocketFlags, SocketKind, Syscall};
+
+/// Why a call does not return a value now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// It failed.
+    Fail(Errno),
+    /// It is to be made again when something is ready, or at its deadline.
+    Block(Waiting),
+    /// The process goes on with 0 after the others had their turn.
+    Yield,
+    /// The process has ended with this status; its descriptors are closed.
+    Exit(i32),
+}
+
+impl From<Errno> for Stop {
+    fn from(errno: Errno) -> Stop {
+        Stop::Fail(errno)
+    }
+}
+
+/// All that a call may touch.
+pub(crate) struct Caller<'a, P, O> {
+    pub process: &'a mut Process,
+    pub id: ProcessId,
+    pub cpu: &'a mut P,
+    pub objects: &'a mut O,
+    pub now: Instant,
+}
+
+impl<P: Processor, O: Objects> Caller<'_, P, O> {
+    /// Makes a call.
+    pub fn make(&mut self, call: &Call) -> Result<u64, Stop> {
+        let [a, b, c, d, ..] = call.arguments;
+        match Syscall::try_from(call.number)? {
+            Syscall::Yield => Err(Stop::Yield),
+            Syscall::Exit => self.exit(a as i32),
+            Syscall::Sleep => self.sleep(self.now + Duration::from_millis(a)),
+            Syscall::Open => self.open(UserRange::new(a, b)),
+            Syscall::Close => self.close(a),
+            Syscall::Read => self.begin_read(a, UserRange::new(b, c)),
+            Syscall::Write => self.begin_write(a, UserRange::new(b, c)),
+            Syscall::Time => Ok(self.now.as_millis()),
+            Syscall::Socket => self.socket(SocketKind::try_from(a)?, SocketFlags::try_from(b)?),
+            Syscall::Connect => self.begin_connect(a, (b, c), d),
+            Syscall::Poll => self.begin_poll(a, b, c),
+            Syscall::NetInfo => self.net_info(UserRange::new(a, b)),
+            Syscall::GrantInfo => self.grant_info(UserRange::new(a, b)),
+            Syscall::Restrict => self.restrict(a, Rights::try_from(b)?),
+            Syscall::RestrictConnect => self.restrict_connect(RemoteRange::try_from([a, b, c, d])?),
+            Syscall::Sync => self.begin_sync(a),
+        }
+    }
+
+    /// Makes a call again that had to wait.
+    pub fn retry(&mut self, waiting: Waiting) -> Result<u64, Stop> {
+        match waiting {
+            Waiting::Sleep { until } => self.sleep(until),
+            Waiting::Read { descriptor, buffer } => self.read(descriptor, buffer),
+            Waiting::Write { descriptor, bytes } => self.write(descriptor, bytes),
+            Waiting::Sync { descriptor } => self.sync(descriptor),
+            Waiting::Connect { descriptor, remote, deadline } => self.connect(descriptor, remote, deadline),
+            Waiting::Poll { set, deadline } => self.poll(set, deadline),
+        }
+    }
+
+    fn exit(&mut self, status: i32) -> Result<u64, Stop> {
+        while let Some(descriptor) = self.process.descriptors.remove_any() {
+            self.objects.close(self.id, &descriptor.object, self.now);
+        }
+        self.objects.exited(self.id);
+        Err(Stop::Exit(status))
+    }
+
+    fn sleep(&mut self, until: Instant) -> Result<u64, Stop> {
+        if self.now >= until { Ok(0) } else { Err(Stop::Block(Waiting::Sleep { until })) }
+    }
+
+    fn close(&mut self, number: u64) -> Result<u64, Stop> {
+        let descriptor = self.process.descriptors.remove(number)?;
+        self.objects.close(self.id, &descriptor.object, self.now);
+        Ok(0)
+    }
+
+    fn restrict(&mut self, number: u64, keep: Rights) -> Result<u64, Stop> {
+        let descriptor = self.process.descriptors.get(number, Rights::NONE)?;
+        let gives_up_writing = descriptor.rights.contains(Rights::WRITE) && !keep.contains(Rights::WRITE);
+        descriptor.rights = descriptor.rights & keep;
+        if gives_up_writing {
+            self.objects.shutdown_write(self.id, &descriptor.object, self.now);
+        }
+        Ok(descriptor.rights.bits().into())
+    }
+}
