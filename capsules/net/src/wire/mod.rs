@@ -8,6 +8,5 @@ pub mod checksum;
 pub mod dhcp;
 pub mod ethernet;
 pub mod ipv4;
-pub mod protocol;
 pub mod tcp;
 pub mod udp;

@@ -146,13 +146,15 @@ impl Shown {
             script += &adapt(&step.command);
             script += &format!("\necho '{end}'\n");
         }
-        let printed = run(&script, place)?.replace('\r', "");
+        let (printed, remarks) = run(&script, place)?;
+        let printed = printed.replace('\r', "");
         let end = format!("{end}\n");
         let mut outputs = printed.split(&end);
         for step in &self.steps {
             let printed = outputs.next().unwrap_or_default();
             let expected: Vec<String> = step.output.iter().map(|line| adapt(line)).collect();
-            self.compare(&expected, printed).with_context(|| format!("`{}`", step.command))?;
+            let outcome = self.compare(&expected, printed);
+            outcome.with_context(|| format!("`{}`, which remarked\n{remarks}", step.command))?;
         }
         Ok(())
     }
@@ -185,8 +187,8 @@ fn matches(wanted: &[String], found: &[String]) -> bool {
     }
 }
 
-/// What `script` prints in `place`. What it leaves running is ended.
-fn run(script: &str, place: &Path) -> Result<String> {
+/// What `script` prints in `place`, and what it remarks on standard error. What it leaves running is ended.
+fn run(script: &str, place: &Path) -> Result<(String, String)> {
     let mut shell = Command::new("sh")
         .args(["-c", script])
         .current_dir(place)
@@ -228,7 +230,7 @@ fn run(script: &str, place: &Path) -> Result<String> {
         shell.wait()?;
         bail!("not done after {} seconds:\n{printed}\n{remarks}", TIME_MAX.as_secs());
     }
-    Ok(printed)
+    Ok((printed, remarks))
 }
 
 /// A folder in which everything of the tree is linked to, and the board's files in `build/` are copies.
