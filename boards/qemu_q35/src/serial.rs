@@ -3,12 +3,8 @@
 use crate::interrupts::{Interrupts, LOG_VECTOR, UART_VECTOR};
 use slopos_console::Console;
 use slopos_q35::acpi::Tables;
-use slopos_q35::uart::{COM1, FIFO_BYTES, Uart};
+use slopos_q35::uart::{COM1, COM1_ISA_INTERRUPT, COM2_ISA_INTERRUPT, FIFO_BYTES, Uart};
 use slopos_registers::Hardware;
-
-/// The ISA interrupt lines of COM1 and COM2.
-const COM1_LINE: u8 = 4;
-const COM2_LINE: u8 = 3;
 
 /// Most bytes that one turn of the loop gives to the port.
 const BYTES_PER_TURN: usize = 512;
@@ -30,7 +26,7 @@ impl Serial {
     /// Sets the port up, and has it and the log's interrupt. A board without a port works on, and its console output is
     /// dropped.
     pub fn start(interrupts: &mut Interrupts, tables: &Tables) -> Serial {
-        for (line, vector) in [(COM1_LINE, UART_VECTOR), (COM2_LINE, LOG_VECTOR)] {
+        for (line, vector) in [(COM1_ISA_INTERRUPT, UART_VECTOR), (COM2_ISA_INTERRUPT, LOG_VECTOR)] {
             let line = tables.isa(line);
             if let Err(error) = interrupts.route(line.gsi, vector, line.trigger, line.polarity) {
                 defmt::warn!("serial: an interrupt cannot be routed, the timer stands in: {}", error);

@@ -10,10 +10,14 @@ use tock_registers::register_bitfields;
 
 use slopos_registers::{Bus, Hardware, registers};
 
-/// First I/O port of the first serial port; ISA interrupt 4.
+/// First I/O port of the first serial port.
 pub const COM1: u16 = 0x3f8;
-/// First I/O port of the second serial port; ISA interrupt 3.
+/// ISA interrupt of the first serial port.
+pub const COM1_ISA_INTERRUPT: u8 = 4;
+/// First I/O port of the second serial port.
 pub const COM2: u16 = 0x2f8;
+/// ISA interrupt of the second serial port.
+pub const COM2_ISA_INTERRUPT: u8 = 3;
 
 /// Bytes that the transmit FIFO takes when it is empty (section 8.0, FIFO operation).
 pub const FIFO_BYTES: usize = 16;

@@ -16,7 +16,7 @@ use bitfield::bitfield;
 use slopos_registers::{Bus, Hardware};
 
 use crate::Physical;
-use crate::queue::{AddError, Queue, QueueFault, QueueMemory, SIZE_MAX, Segment, Used};
+use crate::queue::{AddError, Queue, QueueFault, QueueMemory, Segment, Used};
 use crate::recovery::Recovery;
 use crate::transport::{Cause, Doorbell, Messages, Transport, TransportError};
 pub use request::{REQUEST_BYTES, REQUESTS};
@@ -205,8 +205,7 @@ impl<B: Bus> Block<B> {
         self.transport.accept(features.0)?;
         self.features = features;
 
-        let offered = self.transport.queue_size(QUEUE)?;
-        let size = if self.transport.is_modern() { offered.min(SIZE_MAX) } else { offered };
+        let size = self.transport.queue_size(QUEUE)?;
         if size < REQUEST_DESCRIPTORS {
             return Err(StartError::QueueTooSmall { size });
         }

@@ -9,7 +9,7 @@ use bitfield::bitfield;
 use slopos_registers::{Bus, Hardware};
 
 use crate::Physical;
-use crate::queue::{AddError, Queue, QueueFault, QueueMemory, SIZE_MAX, Segment, Used};
+use crate::queue::{AddError, Queue, QueueFault, QueueMemory, Segment, Used};
 use crate::transport::{Doorbell, ResetProgress, Transport, TransportError};
 
 /// Bytes that the device is asked for: two seeds.
@@ -175,8 +175,7 @@ impl<B: Bus> Rng<B> {
             features.set_version_1(true);
         }
         self.transport.accept(features.0)?;
-        let offered = self.transport.queue_size(QUEUE)?;
-        let size = if self.transport.is_modern() { offered.min(SIZE_MAX) } else { offered };
+        let size = self.transport.queue_size(QUEUE)?;
         self.queue.set_up(size, false).map_err(|_| TransportError::BadQueueSize { queue: QUEUE, size })?;
         self.doorbell = Some(self.transport.set_queue(QUEUE, size, self.queue.addresses())?);
         self.queue.disable_interrupts();

@@ -3,8 +3,7 @@
 
 mod calls;
 
-pub use calls::{ConnectParameters, Readiness, SocketFlags};
-
+use slopos_abi::{Endpoint, SocketFlags};
 use slopos_kernel::time::Instant;
 
 use crate::tcp::arrival::Arrival;
@@ -13,8 +12,8 @@ use crate::tcp::close::{ORPHAN_FIN_WAIT, TIME_WAIT, after_fins};
 use crate::tcp::counters::{Counters, Dropped};
 use crate::tcp::defence::{self, Answer, AnswerLimits, Verdict};
 use crate::tcp::due::{Due, Span, Why};
-use crate::tcp::endpoint::Endpoint;
 use crate::tcp::handshake;
+use crate::tcp::interface::{Polled, Received};
 use crate::tcp::keep_alive::KeepAlive;
 use crate::tcp::receiver::{Accepted, Copied, Incoming, Receiver};
 use crate::tcp::reset::{ResetReply, reset_for};
@@ -22,7 +21,7 @@ use crate::tcp::sender::Sender;
 use crate::tcp::state::{Error, Life, Outcome, State, Syn};
 use crate::tcp::tick::Tick;
 use crate::tcp::timers::{Timer, Timers};
-use crate::wire::tcp::options::{LARGEST_OPTIONS, LARGEST_SACK_BLOCKS, Options, sack_bytes};
+use crate::wire::tcp::options::{Options, sack_bytes};
 use crate::wire::tcp::{Flags, HEADER_BYTES, ParseError, Segment, Unverified};
 
 /// Retransmissions, and probes of a closed window, without any answer before a connection is given up (R2 of RFC 9293
@@ -32,27 +31,6 @@ const RETRY_LIMIT: u8 = 15;
 const ORPHAN_RETRY_LIMIT: u8 = 8;
 /// Retransmissions after which the way to the peer may be broken (R1 of the same section).
 const ADVICE_RETRIES: u8 = 3;
-
-/// What a segment has changed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Received {
-    /// Something happened that a blocked call may wait for.
-    pub ready: bool,
-    /// The segment, or its data, was dropped for this reason, which is counted.
-    pub dropped: Option<Dropped>,
-    /// The peer offers a window scale that is not allowed (RFC 7323 section 2.3), which is counted.
-    pub excessive_scale: bool,
-}
-
-/// What time has changed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Polled {
-    /// Something happened that a blocked call may wait for.
-    pub ready: bool,
-    /// So much stays unanswered that the way to the peer may be broken: the neighbour on it should be asked whether it is
-    /// still there (RFC 1122 section 4.2.3.5).
-    pub negative_advice: bool,
-}
 
 /// One connection with its two rings. The memory is part of one process's grant.
 pub struct Connection<'a> {
@@ -79,7 +57,30 @@ macro_rules! tick {
     };
 }
 
-impl Connection<'_> {
+impl<'a> Connection<'a> {
+    /// A free connection with these two rings. Of either at most 2^30 bytes are used.
+    pub fn new(receive: &'a mut [u8], send: &'a mut [u8]) -> Self {
+        Connection {
+            sender: Sender::new(send),
+            receiver: Receiver::new(receive),
+            life: Life::Closed(None),
+            timers: Timers::default(),
+            clock: TimestampClock::default(),
+            keep_alive: KeepAlive::default(),
+            limits: AnswerLimits::default(),
+            local: Endpoint::UNSPECIFIED,
+            remote: Endpoint::UNSPECIFIED,
+            reset: None,
+            flags: SocketFlags::default(),
+            is_held: false,
+        }
+    }
+
+    /// Where the connection stands.
+    pub fn state(&self) -> State {
+        self.life.state()
+    }
+
     /// Takes in a segment for this connection, as [`Connection::matches`] says, if it is undamaged. The answer, if any,
     /// leaves by [`Connection::transmit`].
     ///
@@ -186,9 +187,9 @@ impl Connection<'_> {
         }
         let clock = &self.clock;
         let echoed = || clock.echoed(segment, now);
-        let acknowledged = self.sender.acknowledge(segment, echoed, tick!(self, now, counters));
+        let is_ready = self.sender.acknowledge(segment, echoed, tick!(self, now, counters));
         self.follow_fins(false, now);
-        acknowledged.room
+        is_ready
     }
 
     /// Our SYN is acknowledged.
@@ -268,24 +269,10 @@ impl Connection<'_> {
 
     /// Tells the peer what it has to know about a segment that is not taken in.
     fn answer(&mut self, answer: Answer, segment: &Segment<'_>, now: Instant, counters: &mut Counters) {
-        let is_admitted = match answer {
-            Answer::Nothing => return,
-            Answer::Acknowledgement => {
-                self.receiver.acknowledge_now();
-                return;
-            }
-            Answer::Reset => {
-                self.answer_by_reset(segment, now);
-                return;
-            }
-            Answer::Challenge => self.limits.admit_challenge(now),
-            Answer::KeepAlive => self.limits.admit_keep_alive(now),
-        };
-        if is_admitted {
-            counters.challenge_acknowledgements += 1;
+        if answer == Answer::Reset {
+            self.answer_by_reset(segment, now);
+        } else if self.limits.admit(answer, now, counters) {
             self.receiver.acknowledge_now();
-        } else {
-            counters.challenges_suppressed += 1;
         }
     }
 
@@ -296,7 +283,7 @@ impl Connection<'_> {
         self.reset = Some(reply);
         if let Life::SynSent(syn) = &mut self.life
             && syn.was_sent
-            && self.limits.admit_challenge(now)
+            && self.limits.admit_syn(now)
         {
             syn.is_due = true;
         }
@@ -326,15 +313,10 @@ impl Connection<'_> {
         }
     }
 
-    /// How many SACK blocks go into a segment other than a SYN.
-    fn sack_block_limit(&self) -> usize {
-        let room = LARGEST_OPTIONS.saturating_sub(self.clock.bytes());
-        self.receiver.sack_block_count().min(LARGEST_SACK_BLOCKS).min(room.saturating_sub(4) / 8)
-    }
-
     /// The largest payload of a segment with the options that it needs now, in bytes.
     fn payload_limit(&self, room: usize) -> usize {
-        let options = self.clock.bytes() + sack_bytes(self.sack_block_limit());
+        let options = self.clock.bytes();
+        let options = options + sack_bytes(self.receiver.sack_block_count(options));
         room.saturating_sub(HEADER_BYTES).min(self.sender.maximum_segment()).saturating_sub(options)
     }
 
@@ -390,7 +372,7 @@ impl Connection<'_> {
 
     /// Builds the segment of a stretch of our stream, which acknowledges all that was received.
     fn emit(&mut self, span: &Span, out: &mut [u8], now: Instant) -> Option<usize> {
-        let acknowledgement = self.receiver.acknowledgement(self.sack_block_limit());
+        let acknowledgement = self.receiver.acknowledgement(self.clock.bytes());
         let header = Segment {
             source_port: self.local.port,
             destination_port: self.remote.port,
@@ -493,6 +475,23 @@ impl Connection<'_> {
         self.keep_alive = KeepAlive::default();
         self.life = Life::Closed(Some(Outcome { was_established, error }));
         true
+    }
+
+    /// Wipes both rings and makes it free, whatever state it is in. The reset that was still to be sent, if any, is the
+    /// caller's to send.
+    pub fn free(&mut self) -> Option<ResetReply> {
+        self.receiver.wipe();
+        self.sender.wipe();
+        self.life = Life::Closed(None);
+        self.timers.stop_all();
+        self.clock = TimestampClock::default();
+        self.keep_alive = KeepAlive::default();
+        self.limits = AnswerLimits::default();
+        self.local = Endpoint::UNSPECIFIED;
+        self.remote = Endpoint::UNSPECIFIED;
+        self.flags = SocketFlags::default();
+        self.is_held = false;
+        self.reset.take()
     }
 
     /// TIME-WAIT begins, or begins again.

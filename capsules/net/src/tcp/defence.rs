@@ -8,7 +8,7 @@
 use slopos_kernel::time::Instant;
 
 use crate::tcp::clock::{Age, TimestampClock};
-use crate::tcp::counters::Dropped;
+use crate::tcp::counters::{Counters, Dropped};
 use crate::tcp::receiver::Receiver;
 use crate::tcp::sender::Sender;
 use crate::tcp::state::{Error, State};
@@ -204,13 +204,24 @@ pub struct AnswerLimits {
 }
 
 impl AnswerLimits {
-    /// Whether one more challenge may be sent.
-    pub fn admit_challenge(&mut self, now: Instant) -> bool {
-        self.challenges.admit(now)
+    /// Whether an acknowledgement goes out as this answer.
+    pub fn admit(&mut self, answer: Answer, now: Instant, counters: &mut Counters) -> bool {
+        let is_admitted = match answer {
+            Answer::Nothing | Answer::Reset => return false,
+            Answer::Acknowledgement => return true,
+            Answer::Challenge => self.challenges.admit(now),
+            Answer::KeepAlive => self.keep_alives.admit(now),
+        };
+        if is_admitted {
+            counters.challenge_acknowledgements += 1;
+        } else {
+            counters.challenges_suppressed += 1;
+        }
+        is_admitted
     }
 
-    /// Whether one more keep-alive may be answered.
-    pub fn admit_keep_alive(&mut self, now: Instant) -> bool {
-        self.keep_alives.admit(now)
+    /// Whether our SYN may follow a reset of ours; that counts as a challenge.
+    pub fn admit_syn(&mut self, now: Instant) -> bool {
+        self.challenges.admit(now)
     }
 }

@@ -6,7 +6,7 @@ use std::cell::Cell;
 
 use super::*;
 use crate::fake::{Event, Fake, State, VERSION_1, physical};
-use crate::recovery::PROBATION_US;
+use crate::recovery::{PAUSE_MIN_US, PROBATION_US, RESET_US};
 
 const READ_ONLY: u64 = 1 << 5;
 const FLUSH: u64 = 1 << 9;
@@ -446,6 +446,25 @@ fn a_device_that_starts_and_never_answers_is_paused_longer_each_time() {
     assert_eq!(bench.pass(STALL_US).len(), 1);
     assert_eq!(bench.pass(1_000), []);
     assert!(bench.block.is_running());
+}
+
+#[test]
+fn a_device_that_hangs_in_its_reset_is_cut_off_and_tried_again_after_a_pause() {
+    let (mut bench, fake) = start(true, 0);
+    fake.state().on_notify = None;
+    fake.state().stuck = true;
+    assert_eq!(bench.submit(0, Operation::Flush), Ok(()));
+    assert_eq!(bench.pass(STALL_US).len(), 1);
+    assert_eq!(bench.pass(RESET_US - 1), []);
+    assert_eq!(fake.state().command() & 4, 4, "it has time left");
+    assert_eq!(bench.pass(1), []);
+    assert_eq!(fake.state().command() & 4, 0, "it is kept from memory");
+    assert_eq!(bench.block.due_us(), Some(bench.now_us + PAUSE_MIN_US));
+    fake.state().stuck = false;
+    fake.state().status = 0;
+    fake.state().on_notify = Some(disk);
+    bench.recover();
+    assert_eq!(bench.flush(), Ok(()));
 }
 
 #[test]

@@ -22,7 +22,7 @@ pub use report::{Broken, Condition, Counters, StartError};
 pub use tend::{STALL_US, Tended};
 
 use crate::Physical;
-use crate::queue::{AddError, DESCRIPTORS_MAX, Queue, QueueFault, SIZE_MAX, Used};
+use crate::queue::{AddError, DESCRIPTORS_MAX, Queue, QueueFault, Used};
 use crate::recovery::{PAUSE_MIN_US, Recovery};
 use crate::transport::{Cause, Doorbell, Health, Interrupts, Messages, Transport, TransportError};
 use tend::Waiting;
@@ -177,9 +177,7 @@ impl<B: Bus> Net<B> {
 
     /// Sets a queue up and tells the device where it is; gives its size.
     fn set_queue(&mut self, number: u16) -> Result<u16, StartError> {
-        let offered = self.transport.queue_size(number)?;
-        // A modern device takes any size below its own; a legacy one has only its own.
-        let size = if self.transport.is_modern() { offered.min(SIZE_MAX) } else { offered };
+        let size = self.transport.queue_size(number)?;
         if size < self.framing.descriptors() {
             return Err(StartError::QueueTooSmall { queue: number, size });
         }

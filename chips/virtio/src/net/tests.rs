@@ -8,6 +8,7 @@ use slopos_q35::pci::Message;
 
 use super::*;
 use crate::fake::{Event, Fake, VERSION_1, physical};
+use crate::queue::SIZE_MAX;
 
 const MTU: u64 = 1 << 3;
 const MAC: u64 = 1 << 5;

@@ -19,7 +19,7 @@ use modern::Modern;
 pub use probe::{Kind, Probe, ProbeError};
 pub use reset::ResetProgress;
 
-use crate::queue::Addresses;
+use crate::queue::{Addresses, SIZE_MAX};
 
 register_bitfields![u8,
     /// Device status (section 2.1). Writing 0 resets the device.
@@ -233,13 +233,14 @@ impl<B: Bus> Transport<B> {
         }
     }
 
-    /// The largest size that a queue can have.
+    /// The size to give a queue: what the device offers, but at most [`SIZE_MAX`] on a modern device, which takes any
+    /// size below its own.
     ///
     /// # Errors
     /// [`TransportError::NoSuchQueue`].
     pub fn queue_size(&self, queue: u16) -> Result<u16, TransportError> {
         let size = match &self.registers {
-            Registers::Modern(modern) => modern.queue_size(queue),
+            Registers::Modern(modern) => modern.queue_size(queue).min(SIZE_MAX),
             Registers::Legacy(legacy) => legacy.queue_size(queue),
         };
         if size == 0 { Err(TransportError::NoSuchQueue { queue }) } else { Ok(size) }

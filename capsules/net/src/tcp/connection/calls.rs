@@ -3,81 +3,19 @@
 
 use core::mem::size_of;
 
+use slopos_abi::{Endpoint, SocketFlags};
 use slopos_kernel::time::Instant;
 
 use crate::tcp::clock::TimestampClock;
 use crate::tcp::close::{ORPHAN_FIN_WAIT, Release, after_our_end, release};
 use crate::tcp::connection::Connection;
 use crate::tcp::counters::Counters;
-use crate::tcp::defence::AnswerLimits;
-use crate::tcp::endpoint::Endpoint;
+use crate::tcp::interface::{ConnectParameters, Readiness};
 use crate::tcp::keep_alive::KeepAlive;
-use crate::tcp::receiver::Receiver;
-use crate::tcp::reset::ResetReply;
-use crate::tcp::sender::Sender;
 use crate::tcp::state::{Error, Life, State, Syn};
-use crate::tcp::timers::{Timer, Timers};
-use crate::wire::tcp::SequenceNumber;
+use crate::tcp::timers::Timer;
 
-/// What a socket is asked to do differently.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, defmt::Format)]
-pub struct SocketFlags {
-    /// Small segments leave at once (no Nagle, RFC 9293 section 3.7.4).
-    pub nodelay: bool,
-    /// An idle connection is probed (RFC 9293 section 3.8.4).
-    pub keepalive: bool,
-}
-
-/// What a connection starts from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConnectParameters {
-    /// Our end.
-    pub local: Endpoint,
-    /// The peer's end.
-    pub remote: Endpoint,
-    /// Our first sequence number, not to be guessed by outsiders (RFC 6528).
-    pub initial_sequence: SequenceNumber,
-    /// What the clock of the timestamps option is ahead of the time since boot, in milliseconds: random, so that the
-    /// option does not tell how long the machine has been running (RFC 7323 section 7.1).
-    pub timestamp_offset: u32,
-    /// The largest payload that we can receive in one segment, options not subtracted, in bytes: the MTU less 40.
-    pub maximum_segment: u16,
-    /// When to give up if the peer has not answered.
-    pub deadline: Instant,
-}
-
-/// What a call on the socket would find; level-triggered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, defmt::Format)]
-pub struct Readiness {
-    /// A read gives bytes, the end of the stream or an error.
-    pub readable: bool,
-    /// A write takes bytes or gives an error.
-    pub writable: bool,
-    /// The connection has failed.
-    pub error: bool,
-    /// The peer has ended its stream, or there is no connection any more.
-    pub hangup: bool,
-}
-
-impl<'a> Connection<'a> {
-    /// A free connection with these two rings. Of either at most 2^30 bytes are used.
-    pub fn new(receive: &'a mut [u8], send: &'a mut [u8]) -> Self {
-        Connection {
-            sender: Sender::new(send),
-            receiver: Receiver::new(receive),
-            life: Life::Closed(None),
-            timers: Timers::default(),
-            clock: TimestampClock::default(),
-            keep_alive: KeepAlive::default(),
-            limits: AnswerLimits::default(),
-            local: Endpoint::UNSPECIFIED,
-            remote: Endpoint::UNSPECIFIED,
-            reset: None,
-            flags: SocketFlags::default(),
-            is_held: false,
-        }
-    }
-
+impl Connection<'_> {
     /// Whether nobody uses it and nothing is left to be done for it.
     pub fn is_free(&self) -> bool {
         !self.is_held && self.state() == State::Closed && self.reset.is_none()
@@ -229,23 +167,6 @@ impl<'a> Connection<'a> {
         true
     }
 
-    /// Wipes both rings and makes it free, whatever state it is in. The reset that was still to be sent, if any, is the
-    /// caller's to send.
-    pub fn free(&mut self) -> Option<ResetReply> {
-        self.receiver.wipe();
-        self.sender.wipe();
-        self.life = Life::Closed(None);
-        self.timers.stop_all();
-        self.clock = TimestampClock::default();
-        self.keep_alive = KeepAlive::default();
-        self.limits = AnswerLimits::default();
-        self.local = Endpoint::UNSPECIFIED;
-        self.remote = Endpoint::UNSPECIFIED;
-        self.flags = SocketFlags::default();
-        self.is_held = false;
-        self.reset.take()
-    }
-
     /// Nothing on the way to the peer answers. A connection that is being made fails; one that is established lives
     /// on, for the neighbour may come back before the retransmissions are given up. Answers whether it failed.
     pub fn neighbour_failed(&mut self, counters: &mut Counters) -> bool {
@@ -262,11 +183,6 @@ impl<'a> Connection<'a> {
             error: outcome.is_some_and(|outcome| outcome.error.is_some()),
             hangup: self.receiver.has_ended() || outcome.is_some(),
         }
-    }
-
-    /// Where the connection stands.
-    pub fn state(&self) -> State {
-        self.life.state()
     }
 
     /// Our end; all zeros before the connect.

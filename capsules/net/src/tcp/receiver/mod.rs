@@ -13,7 +13,7 @@ use crate::tcp::receiver::window::ReceiveWindow;
 use crate::tcp::ring::Ring;
 use crate::tcp::tick::Tick;
 use crate::tcp::timers::{Timer, Timers};
-use crate::wire::tcp::options::{Options, SackBlocks};
+use crate::wire::tcp::options::{LARGEST_OPTIONS, LARGEST_SACK_BLOCKS, Options, SackBlocks};
 use crate::wire::tcp::{Flags, ParseError, Segment, Unverified};
 use crate::wire::tcp::{Range, SequenceNumber};
 
@@ -383,13 +383,18 @@ impl<'a> Receiver<'a> {
         }
     }
 
-    /// How many SACK blocks there are for the next segment, at most.
-    pub fn sack_block_count(&self) -> usize {
-        if self.selective { self.assembler.sack_block_count() } else { 0 }
+    /// How many SACK blocks the next segment has, where other options take so many bytes.
+    pub fn sack_block_count(&self, other_options: usize) -> usize {
+        if !self.selective {
+            return 0;
+        }
+        let room = LARGEST_OPTIONS.saturating_sub(other_options);
+        self.assembler.sack_block_count().min(LARGEST_SACK_BLOCKS).min(room.saturating_sub(4) / 8)
     }
 
-    /// What the next segment tells, with at most so many SACK blocks.
-    pub fn acknowledgement(&self, most_blocks: usize) -> Acknowledgement {
+    /// What the next segment tells, where other options take so many bytes.
+    pub fn acknowledgement(&self, other_options: usize) -> Acknowledgement {
+        let most_blocks = self.sack_block_count(other_options);
         let (window, edge) = self.window.choose(self.next, self.edge(), self.ring.capacity());
         Acknowledgement { number: self.next, window, edge, sack: self.assembler.sack_blocks(most_blocks) }
     }

@@ -9,23 +9,17 @@ use crate::tcp::timers::Timer;
 use crate::wire::tcp::Range;
 use crate::wire::tcp::Segment;
 
-/// What an acknowledgement changed for the process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Acknowledged {
-    /// A writer has room, or its stream is acknowledged to the end.
-    pub room: bool,
-}
-
 impl Sender<'_> {
     /// Takes in the acknowledgement of a segment that has passed all checks (RFC 9293 section 3.10.7.4, fifth check).
-    /// What it acknowledges was sent `echoed` ago, if the timestamps option tells.
+    /// What it acknowledges was sent `echoed` ago, if the timestamps option tells. Answers whether a blocked call may wait
+    /// for that: there is room for a writer, or the whole stream is acknowledged.
     pub fn acknowledge(
         &mut self,
         segment: &Segment<'_>,
         echoed: impl FnOnce() -> Option<Duration>,
         tick: &mut Tick<'_>,
-    ) -> Acknowledged {
-        let mut acknowledged = Acknowledged::default();
+    ) -> bool {
+        let mut is_ready = false;
         let outstanding = self.outstanding();
         let unacknowledged = self.unacknowledged;
         let advanced = segment.acknowledgement.bytes_after(unacknowledged);
@@ -49,7 +43,7 @@ impl Sender<'_> {
             self.retransmissions = 0;
         }
         if advanced > 0 {
-            acknowledged = self.advance(advanced, segment, &evidence, tick);
+            is_ready = self.advance(advanced, segment, &evidence, tick);
         } else if outstanding > 0 && segment.acknowledgement == unacknowledged {
             // With SACK a duplicate is one that reports something (RFC 6675 section 2); else see RFC 5681 section 2.
             let is_duplicate = if self.selective {
@@ -71,7 +65,7 @@ impl Sender<'_> {
         if advanced > 0 || reported > 0 {
             self.schedule_tail_probe(tick);
         }
-        acknowledged
+        is_ready
     }
 
     /// Looks for losses and begins their repair.
@@ -139,14 +133,8 @@ impl Sender<'_> {
         reported
     }
 
-    /// SND.UNA moves on by `advanced`, which may cover the FIN.
-    fn advance(
-        &mut self,
-        advanced: u32,
-        segment: &Segment<'_>,
-        evidence: &Evidence,
-        tick: &mut Tick<'_>,
-    ) -> Acknowledged {
+    /// SND.UNA moves on by `advanced`, which may cover the FIN. Answers as [`Sender::acknowledge`] does.
+    fn advance(&mut self, advanced: u32, segment: &Segment<'_>, evidence: &Evidence, tick: &mut Tick<'_>) -> bool {
         let now = tick.now;
         let bytes = (advanced as usize).min(self.ring.length());
         self.ring.consume(bytes);
@@ -171,7 +159,7 @@ impl Sender<'_> {
         }
         let timeout = (self.outstanding() > 0).then(|| now + self.round_trip.timeout());
         tick.timers.set(Timer::Retransmission, timeout);
-        Acknowledged { room: self.has_room() || self.is_fin_acknowledged() }
+        self.has_room() || self.is_fin_acknowledged()
     }
 }
 

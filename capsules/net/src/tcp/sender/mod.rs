@@ -23,7 +23,7 @@ use crate::tcp::sender::persist::Persist;
 use crate::tcp::sender::tail::TailLoss;
 use crate::tcp::sender::window::SendWindow;
 use crate::tcp::tick::Tick;
-use crate::tcp::timers::{Timer, Timers};
+use crate::tcp::timers::Timer;
 use crate::wire::tcp::Segment;
 use crate::wire::tcp::SequenceNumber;
 use crate::wire::tcp::options::Options;
@@ -221,16 +221,6 @@ impl<'a> Sender<'a> {
     /// What the scoreboard goes by: the time, and what is known about the round trip.
     fn evidence(&self, echoed: Option<Duration>, now: Instant) -> Evidence {
         Evidence { now, echoed, shortest: self.round_trip.shortest(), smoothed: self.round_trip.smoothed() }
-    }
-
-    /// Starts the persist timer where data waits for a window to open and nothing is on its way that would bring news
-    /// of it; stops it otherwise. `since` is when that state may have begun.
-    pub fn update_persist(&mut self, since: Instant, timers: &mut Timers) {
-        if self.is_blocked_by_window() {
-            self.persist.begin(since, self.round_trip.timeout(), timers);
-        } else {
-            self.persist.end(timers);
-        }
     }
 }
 

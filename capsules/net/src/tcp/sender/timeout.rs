@@ -5,7 +5,7 @@ use slopos_kernel::time::Instant;
 use crate::tcp::loss::Phase;
 use crate::tcp::sender::Sender;
 use crate::tcp::tick::Tick;
-use crate::tcp::timers::Timer;
+use crate::tcp::timers::{Timer, Timers};
 
 impl Sender<'_> {
     /// How often the retransmission timer ran out since something was acknowledged.
@@ -52,5 +52,15 @@ impl Sender<'_> {
     /// The window has been closed for too long.
     pub fn persist_timeout(&mut self, tick: &mut Tick<'_>) {
         self.persist.expired(self.round_trip.timeout(), tick);
+    }
+
+    /// Starts the persist timer where data waits for a window to open and nothing is on its way that would bring news
+    /// of it; stops it otherwise. `since` is when that state may have begun.
+    pub fn update_persist(&mut self, since: Instant, timers: &mut Timers) {
+        if self.is_blocked_by_window() {
+            self.persist.begin(since, self.round_trip.timeout(), timers);
+        } else {
+            self.persist.end(timers);
+        }
     }
 }

@@ -1,0 +1,59 @@
+//! What a connection is asked, and what it answers.
+
+use slopos_abi::Endpoint;
+use slopos_kernel::time::Instant;
+
+use crate::tcp::counters::Dropped;
+use crate::wire::tcp::SequenceNumber;
+
+/// What a connection starts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectParameters {
+    /// Our end.
+    pub local: Endpoint,
+    /// The peer's end.
+    pub remote: Endpoint,
+    /// Our first sequence number, not to be guessed by outsiders (RFC 6528).
+    pub initial_sequence: SequenceNumber,
+    /// What the clock of the timestamps option is ahead of the time since boot, in milliseconds: random, so that the
+    /// option does not tell how long the machine has been running (RFC 7323 section 7.1).
+    pub timestamp_offset: u32,
+    /// The largest payload that we can receive in one segment, options not subtracted, in bytes: the MTU less 40.
+    pub maximum_segment: u16,
+    /// When to give up if the peer has not answered.
+    pub deadline: Instant,
+}
+
+/// What a call on the socket would find; level-triggered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, defmt::Format)]
+pub struct Readiness {
+    /// A read gives bytes, the end of the stream or an error.
+    pub readable: bool,
+    /// A write takes bytes or gives an error.
+    pub writable: bool,
+    /// The connection has failed.
+    pub error: bool,
+    /// The peer has ended its stream, or there is no connection any more.
+    pub hangup: bool,
+}
+
+/// What a segment has changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Received {
+    /// Something happened that a blocked call may wait for.
+    pub ready: bool,
+    /// The segment, or its data, was dropped for this reason, which is counted.
+    pub dropped: Option<Dropped>,
+    /// The peer offers a window scale that is not allowed (RFC 7323 section 2.3), which is counted.
+    pub excessive_scale: bool,
+}
+
+/// What time has changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Polled {
+    /// Something happened that a blocked call may wait for.
+    pub ready: bool,
+    /// So much stays unanswered that the way to the peer may be broken: the neighbour on it should be asked whether it is
+    /// still there (RFC 1122 section 4.2.3.5).
+    pub negative_advice: bool,
+}
