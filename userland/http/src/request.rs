@@ -98,20 +98,17 @@ impl<'a> Request<'a> {
     /// What the stream said.
     pub fn send<W: Write>(&self, stream: W) -> Result<(), W::Error> {
         let mut gather = Gather::<W, REQUEST>::new(stream);
-        gather.print(format_args!("{} {}{} HTTP/1.1\r\n", self.method, self.url.target(), self.file))?;
+        let (method, url) = (self.method, self.url);
+        gather.print(format_args!("{method} {}{} HTTP/1.1\r\n", url.target(), self.file))?;
         let ours = |name: &str| !self.fields.iter().any(|field| field.is(name));
-        if ours("host") {
-            gather.print(format_args!("Host: {}", self.url.address))?;
-            if self.url.port != 80 {
-                gather.print(format_args!(":{}", self.url.port))?;
+        if self.fields.is_empty() {
+            gather.print(format_args!("Host: {}", url.address))?;
+            if url.port != 80 {
+                gather.print(format_args!(":{}", url.port))?;
             }
-            gather.write_all(b"\r\n")?;
-        }
-        if ours("user-agent") {
-            gather.print(format_args!("User-Agent: {}\r\n", self.agent))?;
-        }
-        if ours("accept") {
-            gather.write_all(b"Accept: */*\r\n")?;
+            gather.print(format_args!("\r\nUser-Agent: {}\r\nAccept: */*\r\n", self.agent))?;
+        } else {
+            self.send_fields(&mut gather)?;
         }
         if let Some(range) = self.range.filter(|_| ours("range")) {
             gather.print(format_args!("Range: bytes={range}\r\n"))?;
@@ -128,16 +125,30 @@ impl<'a> Request<'a> {
         if self.expect && ours("expect") {
             gather.write_all(b"Expect: 100-continue\r\n")?;
         }
+        let end = if !self.keep && ours("connection") { "Connection: close\r\n\r\n" } else { "\r\n" };
+        gather.write_all(end.as_bytes())?;
+        gather.flush()
+    }
+
+    /// The fields that were given, and those of ours that they do not replace.
+    #[inline(never)]
+    fn send_fields<W: Write>(&self, gather: &mut Gather<W, REQUEST>) -> Result<(), W::Error> {
+        let ours = |name: &str| !self.fields.iter().any(|field| field.is(name));
+        if ours("host") {
+            gather.print(format_args!("Host: {}:{}\r\n", self.url.address, self.url.port))?;
+        }
+        if ours("user-agent") {
+            gather.print(format_args!("User-Agent: {}\r\n", self.agent))?;
+        }
+        if ours("accept") {
+            gather.write_all(b"Accept: */*\r\n")?;
+        }
         for field in self.fields {
             if let Some(value) = field.value {
                 gather.print(format_args!("{}: {value}\r\n", field.name))?;
             }
         }
-        if !self.keep && ours("connection") {
-            gather.write_all(b"Connection: close\r\n")?;
-        }
-        gather.write_all(b"\r\n")?;
-        gather.flush()
+        Ok(())
     }
 }
 
@@ -200,7 +211,7 @@ mod tests {
         let url = Url::parse("http://10.0.2.2/").unwrap();
         assert_eq!(
             text(&Request { fields: &fields, ..Request::new(Method::Other("PURGE"), &url, "w") }),
-            "PURGE / HTTP/1.1\r\nHost: 10.0.2.2\r\nUser-Agent: me\r\nX-Empty: \r\nCookie: a=b; c=d\r\n\
+            "PURGE / HTTP/1.1\r\nHost: 10.0.2.2:80\r\nUser-Agent: me\r\nX-Empty: \r\nCookie: a=b; c=d\r\n\
              Connection: close\r\n\r\n"
         );
     }

@@ -71,9 +71,10 @@ impl<'a> Url<'a> {
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(UrlError::Character);
         }
-        let rest = &text[SCHEME.len()..];
+        let rest = text.get(SCHEME.len()..).unwrap_or_default();
         let (rest, _fragment) = rest.split_once('#').unwrap_or((rest, ""));
-        let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        let end = rest.bytes().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
+        let (authority, target) = rest.split_at_checked(end).unwrap_or((rest, ""));
         let (host, port) = authority.split_once(':').unwrap_or((authority, ""));
         Ok(Url {
             text,

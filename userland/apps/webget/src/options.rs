@@ -455,13 +455,13 @@ impl<'a> Reader<'a> {
                 settings.body = Body::Region(value);
                 self.upload = true;
             }
-            Name::Data if value.starts_with('@') => match settings.body {
-                Body::None if self.data.count == 0 => {
-                    settings.body = Body::Region(&value[1..]);
-                    self.push_data("")?;
+            Name::Data if value.starts_with('@') => {
+                if settings.body != Body::None || self.data.count > 0 {
+                    return Err(UsageError::Conflict("-d @REGION", "other data"));
                 }
-                _ => return Err(UsageError::Conflict("-d @REGION", "other data")),
-            },
+                settings.body = Body::Region(value.trim_start_matches('@'));
+                self.push_data("")?;
+            }
             // What is left with a value: --data with words, and --data-raw.
             _ => self.push_data(value)?,
         }

@@ -6,13 +6,13 @@ use core::time::Duration;
 use libslop::abi::Errno;
 use libslop::io::{ErrorType, Write};
 use libslop::{Error, Gather, eprintln, stderr, stdout};
-use sha2::{Digest, Sha256};
 use slopos_escape::Escaper;
 use slopos_http::range::{ContentRange, Part, Range};
 use slopos_http::response::{Head, Sink, content_length, unfolded};
 use webget::options::{Output, Settings};
 use webget::outcome::is_transient;
 use webget::redirect::is_redirect;
+use webget::sha256::Sha256;
 
 use crate::clock::now;
 use crate::meter::Meter;
@@ -167,7 +167,7 @@ impl Printer {
         }
         if self.output == Output::Digest && !self.found.dropped {
             let mut out = Gather::<Console, PIECE>::new(Console::Output);
-            let digest = self.digest.finalize_reset();
+            let digest = core::mem::take(&mut self.digest).finish();
             let printed = digest.iter().try_for_each(|byte| out.print(format_args!("{byte:02x}")));
             printed
                 .and_then(|()| out.print(format_args!("  {body_bytes}\n")))

@@ -24,33 +24,39 @@ pub fn resolve(base: &str, location: &str, room: &mut [u8]) -> Option<usize> {
     let (base, _) = base.split_once('#').unwrap_or((base, ""));
     let (location, _) = location.split_once('#').unwrap_or((location, ""));
     // Behind the authority: where path or query begin.
-    let authority = base.find("//").map_or(0, |at| at + 2);
-    let origin = base[authority..].find(['/', '?']).map_or(base.len(), |at| authority + at);
-    let query = base.find('?').unwrap_or(base.len());
+    let slash = position(base, 0, |byte| byte == b'/');
+    let origin = position(base, slash + 2, |byte| matches!(byte, b'/' | b'?'));
+    let query = position(base, 0, |byte| byte == b'?');
+    let part = |from: usize, to: usize| base.get(from..to).unwrap_or_default();
     let mut out = Room { room, length: 0, path: origin };
     if has_scheme(location) {
         out.put(location)?;
         out.path = out.length;
     } else if location.starts_with("//") {
-        out.put(&base[..base.find("//")?])?;
+        out.put(part(0, slash))?;
         out.put(location)?;
         out.path = out.length;
     } else if location.starts_with('/') {
-        out.put(&base[..origin])?;
+        out.put(part(0, origin))?;
         out.put_path(location)?;
     } else if location.starts_with('?') {
-        out.put(&base[..query])?;
+        out.put(part(0, query))?;
         out.put(location)?;
     } else if location.is_empty() {
         out.put(base)?;
     } else {
-        let folder = base[origin..query].rfind('/').map_or(origin, |at| origin + at);
-        out.put(&base[..origin])?;
-        out.put_path(&base[origin..folder])?;
+        let folder = part(origin, query).bytes().rposition(|byte| byte == b'/').map_or(origin, |at| origin + at);
+        out.put(part(0, origin))?;
+        out.put_path(part(origin, folder))?;
         out.put("/")?;
         out.put_path(location)?;
     }
     Some(out.length)
+}
+
+/// Where the first byte of this kind is, from there on; the end where there is none.
+fn position(text: &str, from: usize, is: impl Fn(u8) -> bool) -> usize {
+    text.bytes().skip(from).position(is).map_or(text.len(), |at| from + at)
 }
 
 /// Whether it begins with a scheme, as `http:` is one.
@@ -78,11 +84,12 @@ impl Room<'_> {
 
     /// Puts path and query, without the segments `.` and `..` of the path (section 5.2.4).
     fn put_path(&mut self, text: &str) -> Option<()> {
-        let (path, query) = text.split_at(text.find('?').unwrap_or(text.len()));
+        let (path, query) = text.split_at_checked(position(text, 0, |byte| byte == b'?'))?;
         let mut rest = path;
         while !rest.is_empty() {
-            let (segment, behind) = rest.split_at(rest.find('/').map_or(rest.len(), |at| at + 1));
-            match segment.trim_end_matches('/') {
+            let end = (position(rest, 0, |byte| byte == b'/') + 1).min(rest.len());
+            let (segment, behind) = rest.split_at_checked(end)?;
+            match segment.strip_suffix('/').unwrap_or(segment) {
                 "." => {}
                 ".." => self.up(),
                 _ => self.put(segment)?,

@@ -7,7 +7,7 @@ use libslop::abi::flash::SECTOR;
 use libslop::io::{Read, Write};
 use libslop::{Error, Region};
 use slopos_http::upload::Source;
-use webget::options::{Body, List};
+use webget::options::{Body, List, Settings};
 use webget::store::Record;
 
 use crate::meter::Meter;
@@ -126,7 +126,11 @@ impl Content {
     ///
     /// # Errors
     /// Those of [`Region::open`] and of reading.
-    pub fn open(body: &Body<'static>, chunked: bool, room: &mut [u8]) -> Result<Option<(Content, Option<u64>)>, Error> {
+    pub fn open(
+        body: &Body<'static>,
+        settings: &Settings<'static>,
+        room: &mut [u8],
+    ) -> Result<Option<(Content, Option<u64>)>, Error> {
         let (content, length) = match *body {
             Body::None => return Ok(None),
             Body::Data(words) => {
@@ -149,7 +153,7 @@ impl Content {
                 }
             }
         };
-        Ok(Some((content, (!chunked).then_some(length))))
+        Ok(Some((content, (!settings.is_chunked()).then_some(length))))
     }
 
     /// Shows how far it is.

@@ -160,15 +160,18 @@ impl Session {
         for hops in 0.. {
             let (one, other) = self.urls.split_at_mut(1);
             let (used, spare) = if hops % 2 == 0 { (&mut one[0], &mut other[0]) } else { (&mut other[0], &mut one[0]) };
-            let text = match moved {
-                None => first.text,
-                Some(length) => core::str::from_utf8(&used[..length]).unwrap_or_default(),
-            };
             // The first one was looked at by who called.
-            let url = Url::parse(text).map_err(Trouble::Lost)?;
-            if url.is_loopback() {
-                return Err(Trouble::Lost(UrlError::Localhost));
-            }
+            let url = match moved {
+                None => *first,
+                Some(length) => {
+                    let text = core::str::from_utf8(&used[..length]).unwrap_or_default();
+                    let url = Url::parse(text).map_err(Trouble::Lost)?;
+                    if url.is_loopback() {
+                        return Err(Trouble::Lost(UrlError::Localhost));
+                    }
+                    url
+                }
+            };
             let settings = &self.settings;
             let mut exchange = Exchange {
                 settings,
@@ -183,7 +186,7 @@ impl Session {
             if hops >= most {
                 return Err(Trouble::Redirects(most));
             }
-            let length = redirect::resolve(text, location, spare).ok_or(Trouble::LongUrl)?;
+            let length = redirect::resolve(url.text, location, spare).ok_or(Trouble::LongUrl)?;
             let method = redirect::next_method(progress.status, plan.method, settings.method_by_name);
             // A method that changed leaves the body behind.
             plan.with_body &= method == plan.method;
@@ -242,7 +245,7 @@ impl Exchange<'_> {
                 other => return other,
             }
         }
-        let start = now();
+        let start = if self.settings.verbose { now() } else { Duration::ZERO };
         let connection = Connection::open_within(url.address, url.port, limits).map_err(stream)?;
         self.on(connection, Some(start), url, plan, printer, progress).0
     }
@@ -263,8 +266,8 @@ impl Exchange<'_> {
             Body::Region(name) => name,
             _ => "",
         };
-        let body = if plan.with_body { settings.body } else { Body::None };
-        let mut content = match Content::open(&body, settings.is_chunked(), &mut self.piece[..]) {
+        let body = if plan.with_body { &settings.body } else { &Body::None };
+        let mut content = match Content::open(body, settings, &mut self.piece[..]) {
             Ok(content) => content,
             Err(error) => return (Err(Trouble::Region(name, error)), false),
         };

@@ -8,6 +8,7 @@ mod framing;
 mod tests;
 
 use core::fmt;
+use core::mem::MaybeUninit;
 
 use httparse::{Header, ParserConfig, Status};
 use libslop::io::Read;
@@ -305,9 +306,11 @@ impl Receiver {
         progress: &mut Progress,
     ) -> Result<usize, Failure<E, S::Error>> {
         take_as_known_version(bytes);
-        let mut headers = [httparse::EMPTY_HEADER; HEADERS];
-        let mut response = httparse::Response::new(&mut headers);
-        match parser().parse_response(&mut response, bytes).map_err(broken_head)? {
+        // Filling them would cost more than most heads do.
+        let mut headers = [const { MaybeUninit::uninit() }; HEADERS];
+        let mut response = httparse::Response::new(&mut []);
+        let parsed = parser().parse_response_with_uninit_headers(&mut response, bytes, &mut headers);
+        match parsed.map_err(broken_head)? {
             Status::Complete(length) if length > HEAD => Err(Broken::LongHead.into()),
             Status::Complete(length) => {
                 let head = head_of(&response)?;
