@@ -172,7 +172,7 @@ pub fn space() -> UserSpace {{
         for remote in network.connect.iter().map(|connect| connect.remote) {
             write!(
                 remotes,
-                "Remote {{ address: Ipv4Addr::from_octets({:?}), prefix: {}, first_port: {}, last_port: {} }},",
+                "RemoteRange {{ address: Ipv4Addr::from_octets({:?}), prefix: {}, first_port: {}, last_port: {} }},",
                 remote.address.octets(),
                 remote.prefix,
                 remote.first_port,
@@ -194,7 +194,7 @@ static RECEIVE: ConstStaticCell<[[u8; {receive}]; {sockets}]> = ConstStaticCell:
 #[used]
 #[unsafe(link_section = \".grant.{name}.net\")]
 static SEND: ConstStaticCell<[[u8; {send}]; {sockets}]> = ConstStaticCell::new([[0; {send}]; {sockets}]);
-static AUTHORITY: [Remote; {}] = [{remotes}];
+static AUTHORITY: [RemoteRange; {}] = [{remotes}];
 // Inlined, what builds a control block would stay in the frame of `main`, once for each process.
 #[inline(never)]
 pub fn sockets() -> &'static mut SocketSet<'static> {{

@@ -1,7 +1,40 @@
 //! Grants: memory that a capsule holds on behalf of a process, charged to that process.
 //!
-//! A region is fixed before boot, by the board's manifest; a process without one has none. Entering a region
-//! needs `&mut` on the whole grant, so entering it again from inside does not compile.
+//! A region is fixed before boot, by the board's manifest; a process without one has none. Who enters a region holds the
+//! whole grant until it lets go of the region, so entering again meanwhile does not compile:
+//!
+//! ```compile_fail,E0499
+//! # use slopos_kernel::{grant::{Grant, NoGrant}, process::ProcessId};
+//! fn enter_twice(grant: &mut Grant<'_, u32>) -> Result<(), NoGrant> {
+//!     let region = grant.enter(ProcessId::new(0))?;
+//!     let again = grant.enter(ProcessId::new(0))?;
+//!     *region += *again;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Nor does looking at a region, be it another process's, while one is entered:
+//!
+//! ```compile_fail,E0502
+//! # use slopos_kernel::{grant::{Grant, NoGrant}, process::ProcessId};
+//! fn look_inside(grant: &mut Grant<'_, u32>) -> Result<(), NoGrant> {
+//!     let region = grant.enter(ProcessId::new(0))?;
+//!     *region += *grant.view(ProcessId::new(1))?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! One after the other is fine:
+//!
+//! ```
+//! # use slopos_kernel::{grant::{Grant, NoGrant}, process::ProcessId};
+//! fn enter_in_turn(grant: &mut Grant<'_, u32>) -> Result<(), NoGrant> {
+//!     *grant.enter(ProcessId::new(0))? += 1;
+//!     let other = *grant.view(ProcessId::new(1))?;
+//!     *grant.enter(ProcessId::new(0))? += other;
+//!     Ok(())
+//! }
+//! ```
 
 use crate::process::ProcessId;
 
@@ -22,20 +55,31 @@ impl<'a, T> Grant<'a, T> {
         Grant { regions }
     }
 
-    /// Runs `work` on the region of `process`.
+    /// The region of `process`, to be changed.
     ///
     /// # Errors
     /// [`NoGrant`] where the manifest gives the process none.
-    pub fn enter<R>(&mut self, process: ProcessId, work: impl FnOnce(&mut T) -> R) -> Result<R, NoGrant> {
+    pub fn enter(&mut self, process: ProcessId) -> Result<&mut T, NoGrant> {
         match self.regions.get_mut(process.index()) {
-            Some(Some(region)) => Ok(work(region)),
+            Some(Some(region)) => Ok(region),
             _ => Err(NoGrant),
         }
     }
 
-    /// How many processes the grant has room for, with or without a region.
-    pub fn processes(&self) -> usize {
-        self.regions.len()
+    /// The region of `process`, to be looked at.
+    ///
+    /// # Errors
+    /// [`NoGrant`] where the manifest gives the process none.
+    pub fn view(&self, process: ProcessId) -> Result<&T, NoGrant> {
+        match self.regions.get(process.index()) {
+            Some(Some(region)) => Ok(region),
+            _ => Err(NoGrant),
+        }
+    }
+
+    /// The processes that the grant has room for, with or without a region.
+    pub fn processes(&self) -> impl Iterator<Item = ProcessId> + use<T> {
+        (0..=u8::MAX).map(ProcessId::new).take(self.regions.len())
     }
 
     /// Each region with the process that it is charged to.
@@ -56,16 +100,14 @@ mod tests {
         let mut region = 1;
         let mut regions = [Some(&mut region), None];
         let mut grant = Grant::new(&mut regions);
-        assert_eq!(
-            grant.enter(ProcessId::new(0), |n| {
-                *n += 1;
-                *n
-            }),
-            Ok(2)
-        );
-        assert_eq!(grant.enter(ProcessId::new(1), |n| *n), Err(NoGrant));
-        assert_eq!(grant.enter(ProcessId::new(9), |n| *n), Err(NoGrant));
+        *grant.enter(ProcessId::new(0)).unwrap() += 1;
+        assert_eq!(grant.enter(ProcessId::new(0)), Ok(&mut 2));
+        assert_eq!(grant.view(ProcessId::new(0)), Ok(&2));
+        for bare in [1, 9].map(ProcessId::new) {
+            assert_eq!((grant.enter(bare).err(), grant.view(bare).err()), (Some(NoGrant), Some(NoGrant)));
+        }
         assert_eq!(grant.each().map(|(id, n)| (id.index(), *n)).collect::<Vec<_>>(), [(0, 2)]);
-        assert_eq!(grant.processes(), 2, "with or without a region");
+        let processes: Vec<_> = grant.processes().map(ProcessId::index).collect();
+        assert_eq!(processes, [0, 1], "with or without a region");
     }
 }

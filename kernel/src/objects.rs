@@ -30,7 +30,7 @@ pub enum Object {
 pub struct SocketIndex(pub u16);
 
 /// Which socket of the board.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, defmt::Format)]
 pub struct SocketId {
     /// The process whose grant it lies in.
     pub process: ProcessId,

@@ -15,14 +15,11 @@ use crate::reports::Report;
 use crate::serial::{Serial, Terminal};
 use crate::tokens::{ConsoleAuthority, FrameAuthority};
 use slopos_kernel::kernel::Kernel;
-use slopos_kernel::objects::SocketId;
 use slopos_kernel::pacing::{FRAMES_PER_PASS, Pacing};
 use slopos_kernel::process::ProcessId;
-use slopos_kernel::readers::Readers;
 use slopos_kernel::scheduler::Step;
 use slopos_kernel::time::Instant;
 use slopos_net::MacAddress;
-use slopos_net::tcp::Arrival;
 use slopos_process_console::{Input, ProcessConsole};
 use slopos_q35::uart::FIFO_BYTES;
 use slopos_virtio::net::{Net, Tended};
@@ -273,15 +270,9 @@ impl Board {
         let Some(device) = &mut self.network else { return 0 };
         let (stack, authority) = (&mut *self.capsules.stack, &self.frame_authority);
         let (kernel, cpu) = (&mut self.kernel, &mut self.cpu);
-        // A process that waits for what arrived gets it at once: it is copied and summed in one go.
-        let mut deliver = |process, index, arrival: &mut Arrival<'_>| {
-            let socket = SocketId { process, index };
-            if let Some(buffer) = kernel.readers(cpu, authority).buffer(socket, arrival.place()) {
-                arrival.copy_to(buffer);
-            }
-        };
+        let mut readers = kernel.readers(cpu, authority);
         let mut received = 0;
-        while received < FRAMES_PER_PASS && device.receive(|frame| stack.receive(frame, now, &mut deliver, authority)) {
+        while received < FRAMES_PER_PASS && device.receive(|frame| stack.receive(frame, now, &mut readers, authority)) {
             received += 1;
         }
         received

@@ -1,13 +1,13 @@
 //! The seam between the kernel and the capsules: a match on the kind of object.
 
 use crate::flash::Flash;
+use crate::tokens::CallAuthority;
 use slopos_abi::info::{GrantInfo, NetInfo, SocketInfo, network};
 use slopos_abi::{Endpoint, Errno, Readiness, RemoteRange, SocketFlags};
 use slopos_console::Console;
-use slopos_kernel::objects::{AppSlot, Fetch, Object, Objects, SocketIndex};
+use slopos_kernel::objects::{AppSlot, Fetch, Object, Objects, SocketId, SocketIndex};
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::time::Instant;
-use slopos_net::socket as sockets;
 use slopos_net::stack::{ConnectError, Progress, SocketError, Stack};
 use slopos_net::tcp;
 
@@ -21,6 +21,8 @@ pub struct Capsules {
     pub flash: &'static mut Flash,
     /// Whether there is a network device. Without one, connecting fails at once.
     pub has_network_device: bool,
+    /// The authority to tell a process what its own grants hold.
+    pub call_authority: CallAuthority,
 }
 
 /// The errno for how a TCP call failed.
@@ -53,7 +55,7 @@ impl Objects for Capsules {
                 0 => Err(Errno::Again),
                 count => Ok(count),
             },
-            Object::Socket(index) => self.stack.read(process, *index, buffer).map_err(errno),
+            Object::Socket(index) => self.stack.read(SocketId { process, index: *index }, buffer).map_err(errno),
             Object::Flash { region, position } => {
                 // What was read is in the buffer already: it was put there when it came.
                 let read = self.flash.storage.read(process, *region, *position, buffer.len(), now);
@@ -71,7 +73,7 @@ impl Objects for Capsules {
                 0 => Err(Errno::Again),
                 count => Ok(count),
             },
-            Object::Socket(index) => self.stack.write(process, *index, bytes, now).map_err(errno),
+            Object::Socket(index) => self.stack.write(SocketId { process, index: *index }, bytes, now).map_err(errno),
             Object::Flash { region, position } => {
                 let written = self.flash.storage.write(process, *region, *position, bytes.len(), now);
                 self.flash.submit_now(process, bytes, now);
@@ -106,7 +108,7 @@ impl Objects for Capsules {
                     | Readiness::WRITABLE.when(self.console.writable(process))
             }
             Object::Socket(index) => {
-                let ready = self.stack.readiness(process, *index);
+                let ready = self.stack.readiness(SocketId { process, index: *index });
                 Readiness::READABLE.when(ready.readable)
                     | Readiness::WRITABLE.when(ready.writable)
                     | Readiness::ERROR.when(ready.error)
@@ -117,9 +119,8 @@ impl Objects for Capsules {
     }
 
     fn socket(&mut self, process: ProcessId, flags: SocketFlags, _: Instant) -> Result<Object, Errno> {
-        let flags = tcp::SocketFlags { nodelay: flags.nodelay, keepalive: flags.keepalive };
         match self.stack.socket(process, flags) {
-            Ok(index) => Ok(Object::Socket(index)),
+            Ok(socket) => Ok(Object::Socket(socket.index)),
             Err(SocketError::NotAuthorised) => Err(Errno::Access),
             Err(SocketError::GrantExhausted) => Err(Errno::TooManyOpen),
         }
@@ -134,8 +135,7 @@ impl Objects for Capsules {
         now: Instant,
     ) -> Result<(), Errno> {
         let Object::Socket(index) = object else { return Err(Errno::Invalid) };
-        let remote = tcp::Endpoint { address: remote.address, port: remote.port };
-        match self.stack.connect(process, *index, remote, deadline, now) {
+        match self.stack.connect(SocketId { process, index: *index }, remote, deadline, now) {
             Err(ConnectError::Denied) => Err(Errno::Access),
             Err(ConnectError::Invalid) => Err(Errno::Invalid),
             Err(ConnectError::NoSocket) => Err(Errno::BadDescriptor),
@@ -147,19 +147,17 @@ impl Objects for Capsules {
 
     fn shutdown_write(&mut self, process: ProcessId, object: &Object, _: Instant) {
         if let Object::Socket(index) = object {
-            self.stack.shutdown_write(process, *index);
+            self.stack.close_write(SocketId { process, index: *index });
         }
     }
 
     fn close(&mut self, process: ProcessId, object: &Object, now: Instant) {
         if let Object::Socket(index) = object {
-            self.stack.close(process, *index, now);
+            self.stack.close(SocketId { process, index: *index }, now);
         }
     }
 
     fn restrict_connect(&mut self, process: ProcessId, range: RemoteRange) {
-        let RemoteRange { address, prefix, first_port, last_port } = range;
-        let range = sockets::Remote { address, prefix, first_port, last_port };
         self.stack.narrow_connect(process, &range);
     }
 
@@ -170,7 +168,7 @@ impl Objects for Capsules {
 
     fn abandon(&mut self, process: ProcessId, _: Instant) {
         self.console.forget(process);
-        self.stack.kill(process);
+        self.stack.abort(process);
         self.flash.storage.abandon(process);
     }
 
@@ -183,10 +181,10 @@ impl Objects for Capsules {
     }
 
     fn grant_info(&mut self, process: ProcessId) -> GrantInfo {
-        self.stack.grant_info(process)
+        self.stack.grant_info(process, &self.call_authority)
     }
 
     fn socket_info(&mut self, process: ProcessId, index: SocketIndex) -> Option<SocketInfo> {
-        self.stack.socket_info(process, index)
+        self.stack.socket_info(SocketId { process, index }, &self.call_authority)
     }
 }

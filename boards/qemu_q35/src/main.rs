@@ -43,7 +43,7 @@ use slopos_kernel::process::Process;
 // The copies that compiled code calls by name.
 use slopos_memory as _;
 use slopos_net::MacAddress;
-use slopos_net::socket::SocketSet;
+use slopos_net::sockets::SocketSet;
 use slopos_net::stack::{Config, Stack};
 use slopos_net::wire::ethernet::HEADER_BYTES;
 use slopos_process_console::{self as process_console, ProcessConsole};
@@ -96,6 +96,7 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
         stack,
         flash,
         has_network_device: devices.network.as_ref().is_some_and(|device| !device.is_hopeless()),
+        call_authority: authorities.calls,
     };
     Board {
         kernel,

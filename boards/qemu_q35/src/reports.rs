@@ -7,7 +7,7 @@ use core::fmt::Write;
 use slopos_abi::info::GrantInfo;
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::time::Instant;
-use slopos_net::stack::Connection;
+use slopos_net::stack::SocketReport;
 use slopos_process_console::{self as process_console, DeviceState, LINE_ROOM, Window};
 use slopos_virtio::net::{Condition, Net};
 
@@ -92,11 +92,11 @@ impl Board {
             Kind::Grants => {
                 let process = self.kernel.process(id)?;
                 let (stack, authority) = (&mut *self.capsules.stack, &self.console_authority);
-                let info = GrantInfo { denials: process.denials, ..stack.grant_info(id) };
+                let info = GrantInfo { denials: process.denials, ..stack.grant_info(id, authority) };
                 let mut shown = process_console::grant(process.configuration.name, &info, out);
-                stack.each_connection(id, authority, |connection| {
-                    shown = shown.and_then(|()| show_connection(&connection, out));
-                });
+                for socket in stack.sockets(id, authority) {
+                    shown = shown.and_then(|()| show_socket(&socket, out));
+                }
                 shown
             }
         };
@@ -127,15 +127,15 @@ fn device_state(device: &mut Net, now: Instant) -> DeviceState {
     }
 }
 
-/// A line of `grants` for one connection.
-fn show_connection(connection: &Connection, out: &mut impl Write) -> core::fmt::Result {
-    write!(out, "    socket {} {:?}", connection.socket.0, connection.state)?;
-    if let Some(local) = connection.local {
+/// A line of `grants` for one socket.
+fn show_socket(socket: &SocketReport, out: &mut impl Write) -> core::fmt::Result {
+    write!(out, "    socket {} {:?}", socket.index.0, socket.state)?;
+    if let Some(local) = socket.local {
         write!(out, " {}:{}", local.address, local.port)?;
     }
-    if let Some(remote) = connection.remote {
+    if let Some(remote) = socket.remote {
         write!(out, " -> {}:{}", remote.address, remote.port)?;
     }
-    let orphaned = if connection.orphaned { " orphaned" } else { "" };
-    writeln!(out, " in_use={}{orphaned}", connection.in_use)
+    let orphaned = if socket.orphaned { " orphaned" } else { "" };
+    writeln!(out, " in_use={}{orphaned}", socket.in_use)
 }

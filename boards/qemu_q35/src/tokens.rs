@@ -5,6 +5,9 @@ use slopos_kernel::capability::{EnterProcessMemory, HandFrames, ManageProcesses,
 /// Held by the event loop, which carries out the console's commands.
 pub struct ConsoleAuthority(());
 
+/// Held by the capsules, which answer each process about its own grants.
+pub struct CallAuthority(());
+
 /// Held by the flash, which loads apps into processes.
 pub struct LoaderAuthority(());
 
@@ -17,6 +20,8 @@ unsafe impl HandFrames for FrameAuthority {}
 unsafe impl EnterProcessMemory for FrameAuthority {}
 // SAFETY: the board trusts the console's reports, which a person at the serial line asks for.
 unsafe impl ReadGrants for ConsoleAuthority {}
+// SAFETY: the kernel asks for the grants of the process that made the call, and of no other.
+unsafe impl ReadGrants for CallAuthority {}
 // SAFETY: the board trusts its event loop to start and kill what a person at the console names.
 unsafe impl ManageProcesses for ConsoleAuthority {}
 // SAFETY: the board trusts its loader, which writes the memory of processes that do not run.
@@ -26,6 +31,8 @@ unsafe impl EnterProcessMemory for LoaderAuthority {}
 pub struct Authorities {
     /// For the console's commands and reports.
     pub console: ConsoleAuthority,
+    /// For what a process asks about its own grants.
+    pub calls: CallAuthority,
     /// For the flash.
     pub loader: LoaderAuthority,
     /// For the frames.
@@ -38,6 +45,11 @@ impl Authorities {
     /// # Safety
     /// Only the composition of the board does this, once, and hands each to whom its documentation names.
     pub const unsafe fn mint() -> Authorities {
-        Authorities { console: ConsoleAuthority(()), loader: LoaderAuthority(()), frames: FrameAuthority(()) }
+        Authorities {
+            console: ConsoleAuthority(()),
+            calls: CallAuthority(()),
+            loader: LoaderAuthority(()),
+            frames: FrameAuthority(()),
+        }
     }
 }

@@ -175,8 +175,8 @@ group! {
         lease_refusals,
         /// Leases that ran out.
         lease_expiries,
-        /// Control replies (ARP, resets) dropped because the ring was full.
-        control_dropped,
+        /// Replies that belong to no socket (ARP, resets) dropped because the ring was full.
+        replies_dropped,
         /// Resets not sent because the way to the peer is not known.
         resets_unroutable,
         /// `socket` calls of processes without network authority.

@@ -23,17 +23,18 @@
 use slopos_host_log as _;
 
 pub mod counters;
+mod deadline;
 pub mod dhcp;
 pub mod neighbour;
 pub mod random;
 #[cfg(test)]
 mod rfc;
-pub mod socket;
+pub mod sockets;
 pub mod stack;
 pub mod tcp;
 pub mod wire;
 
 pub use counters::Counters;
-pub use socket::{Remote, Socket, SocketIndex, SocketSet};
+pub use sockets::{Socket, SocketSet};
 pub use stack::{Config, Stack};
 pub use wire::ethernet::MacAddress;

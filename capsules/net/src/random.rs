@@ -7,9 +7,8 @@
 use core::net::Ipv4Addr;
 
 use siphasher::sip::SipHasher24;
+use slopos_abi::Endpoint;
 use slopos_kernel::time::Instant;
-
-use crate::tcp::Endpoint;
 
 /// First port of those that connections are made from: as many as can be, RFC 6056 section 3.2.
 pub const FIRST_PORT: u16 = 1_024;

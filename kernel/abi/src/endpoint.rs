@@ -14,6 +14,9 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// No end: 0.0.0.0:0.
+    pub const UNSPECIFIED: Endpoint = Endpoint::new(Ipv4Addr::UNSPECIFIED, 0);
+
     /// The end at this address and port.
     pub const fn new(address: Ipv4Addr, port: u16) -> Endpoint {
         Endpoint { address, port }

@@ -39,7 +39,7 @@ pub struct Types {
 /// A type.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Type {
-    /// Its name with its modules: `slopos_net::socket::Socket`.
+    /// Its name with its modules: `slopos_net::sockets::socket::Socket`.
     pub name: String,
     /// Bytes.
     pub size: u64,

@@ -20,16 +20,15 @@ impl Stack<'_> {
         self.guard = None;
         self.gateway_mac = None;
         self.senders = ProcessSet::ALL;
-        let (events, ready) = (&mut self.counters.events, &mut self.ready);
         for (process, set) in self.grant.each() {
-            set.with_each(|_, socket| {
-                if socket.shut_down() {
-                    events.address_lost += 1;
-                    ready.insert(process);
+            for index in set.indices() {
+                if set.enter(index).is_some_and(|mut socket| socket.address_leaves()) {
+                    self.counters.events.address_lost += 1;
+                    self.ready.insert(process);
                 }
-            });
+            }
         }
-        self.note_deadline(Some(now));
+        self.deadline.note(Some(now));
     }
 
     /// The resets of a lease that is being given back have left: nothing more is sent from its address but the message
@@ -70,7 +69,7 @@ impl Stack<'_> {
         if !same {
             self.renew_neighbours(now);
         }
-        self.note_deadline(self.dhcp.next_deadline());
+        self.deadline.note(self.dhcp.next_deadline());
         self.begin_waiting(now);
     }
 
@@ -87,7 +86,7 @@ impl Stack<'_> {
         if let Some(gateway) = self.network.and_then(|lease| lease.gateway) {
             self.neighbours.pin(gateway, now);
         }
-        self.note_deadline(Some(now));
+        self.deadline.note(Some(now));
     }
 
     /// The address must not be used any more. Connections cannot survive it, since it is half of their name.
@@ -98,22 +97,21 @@ impl Stack<'_> {
         self.neighbours.forget(now);
         self.replies.clear();
         self.senders = ProcessSet::ALL;
-        let (events, ready) = (&mut self.counters.events, &mut self.ready);
         for (process, set) in self.grant.each() {
-            set.with_each(|_, socket| {
-                if socket.lose_address() {
-                    events.address_lost += 1;
-                    ready.insert(process);
+            for index in set.indices() {
+                if set.enter(index).is_some_and(|mut socket| socket.address_lost()) {
+                    self.counters.events.address_lost += 1;
+                    self.ready.insert(process);
                 }
-            });
+            }
         }
-        self.note_deadline(Some(now));
+        self.deadline.note(Some(now));
     }
 
     /// Somebody else used our address, and it is defended.
     pub(super) fn address_defended(&mut self, other: MacAddress, now: Instant) {
         self.counters.events.address_conflicts += 1;
-        self.note_deadline(self.guard.as_ref().and_then(Guard::next_deadline));
+        self.deadline.note(self.guard.as_ref().and_then(Guard::next_deadline));
         if let Some(lease) = self.network
             && self.logs.conflict.admit("arp: conflicts", now)
         {

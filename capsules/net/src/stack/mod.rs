@@ -3,19 +3,19 @@
 //! The board calls it like this, and nothing happens in between:
 //!
 //! ```text
-//! for each frame that arrived   stack.receive(frame, now, deliver)
+//! for each frame that arrived   stack.receive(frame, now, readers)
 //! when the deadline passed      stack.poll(now)
 //! after these, and after each system call on a socket, while the device has room:
 //!                               stack.transmit(buffer, now), until it returns None
 //! then                          wake the processes in stack.take_ready(), sleep until stack.next_deadline()
 //! ```
 //!
-//! Receiving is in `receive.rs`, sending in `transmit.rs`, how the address comes and goes in `address.rs`, and what
-//! processes call in `calls.rs`; here is what they share, and what happens with time.
+//! Receiving is in `receive.rs`, sending in `transmit.rs`, what processes call in `calls.rs`, how a connection begins in
+//! `connect.rs`, and how the address comes and goes in `address.rs`; here is what they share, and what happens with time.
 
 mod address;
 mod calls;
-mod connections;
+mod connect;
 mod logs;
 mod receive;
 mod replies;
@@ -31,26 +31,24 @@ use slopos_kernel::grant::Grant;
 use slopos_kernel::process::{ProcessId, ProcessSet};
 use slopos_kernel::time::Instant;
 
-pub use calls::{ConnectError, Connection, Progress, SocketError};
-pub(crate) use connections::Link;
-use connections::{ConnectionTable, Place};
+pub use calls::{SocketError, SocketReport};
+pub use connect::ConnectError;
 use logs::Logs;
+pub use replies::REPLIES_MAX;
 use replies::{Dropped, Replies};
 
+use crate::MacAddress;
 use crate::counters::Counters;
+use crate::deadline::Deadline;
 use crate::dhcp::client::{Client, Lease};
 use crate::neighbour::cache::Cache;
 use crate::neighbour::conflict::Guard;
 use crate::random::Random;
-use crate::socket::{Phase, SocketIndex, SocketSet};
-use crate::tcp::{ConnectParameters, Endpoint, ResetReply};
-use crate::wire::tcp::SequenceNumber;
+pub use crate::sockets::Progress;
+use crate::sockets::{ConnectionTable, SocketSet};
+use crate::tcp::ResetReply;
 use crate::wire::{self, ethernet, ipv4, udp};
-use crate::{MacAddress, tcp};
 
-/// Replies of one kind without a socket that wait to be sent: ARP replies, resets of strangers' segments, resets of
-/// connections that a process gave up. A full ring drops one for each newcomer and counts it.
-pub const CONTROL_REPLIES: usize = 16;
 /// Smallest MTU that the stack can live with: it carries one DHCP message.
 pub const MTU_LEAST: u16 = (ipv4::HEADER_BYTES + udp::HEADER_BYTES + wire::dhcp::MESSAGE_BYTES) as u16;
 
@@ -97,8 +95,7 @@ pub struct Stack<'a> {
     /// A process has asked for something that is to be sent.
     output: bool,
     counters: Counters,
-    /// No timer runs out before this; it may be earlier than the first one that does.
-    deadline: Option<Instant>,
+    deadline: Deadline,
 }
 
 impl<'a> Stack<'a> {
@@ -114,6 +111,8 @@ impl<'a> Stack<'a> {
         now: Instant,
     ) -> Self {
         let processes = grant.each().count();
+        let mut deadline = Deadline::NONE;
+        deadline.note(Some(now));
         let mtu = config.max_frame.saturating_sub(ethernet::HEADER_BYTES as u16).max(MTU_LEAST);
         Stack {
             mac,
@@ -139,7 +138,7 @@ impl<'a> Stack<'a> {
             senders: ProcessSet::EMPTY,
             output: false,
             counters: Counters::default(),
-            deadline: Some(now),
+            deadline,
         }
     }
 
@@ -156,7 +155,7 @@ impl<'a> Stack<'a> {
         if up {
             self.dhcp.start(now, &mut self.random);
             self.renew_neighbours(now);
-            self.note_deadline(Some(now));
+            self.deadline.note(Some(now));
         } else {
             self.replies.clear();
             self.leaving = None;
@@ -249,12 +248,12 @@ impl<'a> Stack<'a> {
     ///
     /// Cheap, and sometimes too early: then the poll finds nothing to do and sets the right time.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.deadline
+        self.deadline.get()
     }
 
     /// Lets time pass: all timers that ran out by `now`. Returns at once where none did.
     pub fn poll(&mut self, now: Instant) {
-        if self.deadline.is_none_or(|deadline| now < deadline) {
+        if !self.deadline.is_due(now) {
             return;
         }
         while let Some(event) = self.dhcp.poll(now, &mut self.random) {
@@ -265,56 +264,44 @@ impl<'a> Stack<'a> {
                 self.neighbour_failed(address, now);
             }
         }
-        let (counters, ready) = (&mut self.counters, &mut self.ready);
-        let (neighbours, network, senders) = (&mut self.neighbours, self.network, &mut self.senders);
         for (process, set) in self.grant.each() {
-            set.with_due(now, |socket| {
-                senders.insert(process);
-                if let Phase::Waiting { remote, .. } = socket.phase {
-                    socket.phase = Phase::Failed { remote, error: tcp::Error::TimedOut };
-                    ready.insert(process);
-                    return;
-                }
-                let polled = socket.tcp.poll(now, &mut counters.tcp);
+            if !set.is_due(now) {
+                continue;
+            }
+            self.senders.insert(process);
+            let mut first = 0;
+            while let Some(mut socket) = set.next_due(first, now) {
+                first = usize::from(socket.index().0) + 1;
+                let polled = socket.poll(now, &mut self.counters.tcp);
                 if polled.ready {
-                    ready.insert(process);
+                    self.ready.insert(process);
                 }
-                if polled.negative_advice
-                    && let (Some(remote), Some(lease)) = (socket.remote(), network)
+                if let (Some(remote), Some(lease)) = (polled.doubted, self.network)
                     && let Some(hop) = Self::next_hop(&lease, remote.address)
                 {
-                    neighbours.doubt(hop, now);
+                    self.neighbours.doubt(hop, now);
                 }
-            });
+            }
+            set.find_deadline(now);
         }
         self.deadline = self.first_deadline_after(now);
     }
 
     /// The first timer that runs out after `now`. What was due by now has been dealt with, or is a frame that waits
     /// to be pulled; for that one no time need pass.
-    fn first_deadline_after(&mut self, now: Instant) -> Option<Instant> {
-        let mut first: Option<Instant> = None;
-        let mut consider = |deadline: Option<Instant>| {
-            if let Some(deadline) = deadline.filter(|&deadline| deadline > now) {
-                first = Some(first.map_or(deadline, |first| first.min(deadline)));
-            }
-        };
+    fn first_deadline_after(&mut self, now: Instant) -> Deadline {
+        let mut first = Deadline::NONE;
         for deadline in self.dhcp.deadlines() {
-            consider(deadline);
+            first.note_after(deadline, now);
         }
         if self.link_up {
-            consider(self.neighbours.next_deadline_after(now));
-            consider(self.guard.as_ref().and_then(Guard::next_deadline));
+            first.note_after(self.neighbours.next_deadline_after(now), now);
+            first.note_after(self.guard.as_ref().and_then(Guard::next_deadline), now);
         }
         for (_, set) in self.grant.each() {
-            consider(set.next_deadline());
+            first.note_after(set.next_deadline(), now);
         }
         first
-    }
-
-    /// Makes sure that the stack is looked at when this passes.
-    fn note_deadline(&mut self, deadline: Option<Instant>) {
-        self.deadline = [self.deadline, deadline].into_iter().flatten().min();
     }
 
     /// The host on the link that a packet to `destination` is handed to.
@@ -349,73 +336,14 @@ impl<'a> Stack<'a> {
             }
         }
         self.senders = ProcessSet::ALL;
-        let (counters, ready) = (&mut self.counters, &mut self.ready);
         for (process, set) in self.grant.each() {
-            set.with_each(|_, socket| {
-                let hop = socket.remote().and_then(|remote| Self::next_hop(&lease, remote.address));
-                if hop == Some(address) && socket.neighbour_failed(now, &mut counters.tcp) {
-                    ready.insert(process);
-                }
-            });
-        }
-    }
-
-    /// Starts the connects that waited for an address.
-    fn begin_waiting(&mut self, now: Instant) {
-        for number in 0..self.grant.processes().min(usize::from(u8::MAX) + 1) {
-            let process = ProcessId::new(number as u8);
-            for number in 0..=u16::MAX {
-                let socket = SocketIndex(number);
-                let phase = self.grant.enter(process, |set| set.get(socket).map(|socket| socket.phase));
-                match phase {
-                    Ok(Some(Phase::Waiting { remote, deadline })) => self.begin(process, socket, remote, deadline, now),
-                    Ok(Some(_)) => {}
-                    // No region, or no more sockets.
-                    _ => break,
+            for index in set.indices() {
+                let Some(mut socket) = set.enter(index) else { continue };
+                let hop = socket.peer().and_then(|peer| Self::next_hop(&lease, peer.address));
+                if hop == Some(address) && socket.neighbour_failed(now, &mut self.counters.tcp) {
+                    self.ready.insert(process);
                 }
             }
-        }
-    }
-
-    /// Hands a connect to TCP. Without an address of our own, or a free port, it goes on waiting.
-    fn begin(&mut self, process: ProcessId, socket: SocketIndex, remote: Endpoint, deadline: Instant, now: Instant) {
-        let Some(lease) = self.network else { return };
-        let nobody = remote.address == lease.address || lease.subnet().reserves(remote.address);
-        let reachable = !nobody && Self::next_hop(&lease, remote.address).is_some();
-        let local = |port| Endpoint { address: lease.address, port };
-        let (grant, connections) = (&mut self.grant, &mut self.connections);
-        let port =
-            self.random.port(lease.address, remote, |port| connections.find(grant, local(port), remote).is_some());
-        let Some(local) = port.map(local) else { return };
-        let parameters = ConnectParameters {
-            local,
-            remote,
-            initial_sequence: SequenceNumber::new(self.random.initial_sequence(local, remote, now)),
-            timestamp_offset: self.random.timestamp_offset(local, remote),
-            maximum_segment: self.mtu - (ipv4::HEADER_BYTES + wire::tcp::HEADER_BYTES) as u16,
-            deadline,
-        };
-        let ready = &mut self.ready;
-        self.senders.insert(process);
-        let begun = self.grant.enter(process, |set| {
-            let begun = set.with(socket, |socket| {
-                // Where nobody could ever answer there is no point in waiting until the deadline.
-                let begun = if reachable { socket.tcp.connect(parameters, now) } else { Err(tcp::Error::TimedOut) };
-                socket.phase = match begun {
-                    Ok(()) => Phase::Started { remote },
-                    Err(error) => {
-                        ready.insert(process);
-                        Phase::Failed { remote, error }
-                    }
-                };
-                begun.is_ok()
-            });
-            (begun == Some(true), set.next_deadline())
-        });
-        let Ok((begun, deadline)) = begun else { return };
-        self.note_deadline(deadline);
-        if begun {
-            self.connections.insert(&mut self.grant, Place { process, socket }, local.port);
         }
     }
 
@@ -431,7 +359,7 @@ impl<'a> Stack<'a> {
         }
     }
 
-    /// Queues a reset of a connection that this process gave up. Its peer's station must be known: a connection that ends
+    /// Queues the reset of a connection that this process aborted. Its peer's station must be known: a connection that ends
     /// is no reason to ask for one.
     fn queue_reset(&mut self, process: ProcessId, reset: Option<ResetReply>) {
         let Some(reply) = reset else { return };
@@ -439,7 +367,7 @@ impl<'a> Stack<'a> {
         let hop = self.network.as_ref().and_then(|lease| Self::next_hop(lease, reply.remote.address));
         match hop.and_then(|hop| self.neighbours.peek(hop)) {
             Some(station) => {
-                let queued = self.replies.farewell(process, station, reply);
+                let queued = self.replies.abort(process, station, reply);
                 self.count_reply(queued);
             }
             None => self.counters.events.resets_unroutable += 1,
@@ -447,6 +375,6 @@ impl<'a> Stack<'a> {
     }
 
     fn count_reply(&mut self, queued: Result<(), Dropped>) {
-        self.counters.events.control_dropped += u64::from(queued.is_err());
+        self.counters.events.replies_dropped += u64::from(queued.is_err());
     }
 }

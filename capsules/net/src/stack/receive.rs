@@ -4,36 +4,30 @@
 use core::net::Ipv4Addr;
 
 use defmt::warn;
+use slopos_abi::Endpoint;
 use slopos_kernel::capability::HandFrames;
-use slopos_kernel::process::ProcessId;
+use slopos_kernel::readers::Readers;
 use slopos_kernel::time::Instant;
 
-use super::{Place, Stack};
+use super::Stack;
 use crate::MacAddress;
 use crate::dhcp::client::{Ignored, Lease};
 use crate::neighbour::cache::{Evidence, Learnt};
 use crate::neighbour::conflict::Verdict;
-use crate::socket::SocketIndex;
-use crate::tcp::{self, Arrival, Endpoint, Received};
+use crate::tcp::{self, Arrival};
 use crate::wire::arp::{Operation, Packet};
 use crate::wire::dhcp::{CLIENT_PORT, Reply};
 use crate::wire::ethernet::{EtherType, Header};
 use crate::wire::ipv4::{Protocol, is_host};
-use crate::wire::tcp::{Segment, Unverified};
+use crate::wire::tcp::Unverified;
 use crate::wire::{ipv4, udp};
 
 impl Stack<'_> {
     /// Takes in one Ethernet frame, without its frame check sequence.
     ///
-    /// `deliver` is shown data that comes next on a connection of this process's socket, while none waits there to be
-    /// read. If the process waits in a read, `deliver` may copy it to the buffer of that read.
-    pub fn receive(
-        &mut self,
-        frame: &[u8],
-        now: Instant,
-        deliver: impl FnOnce(ProcessId, SocketIndex, &mut Arrival<'_>),
-        _: &impl HandFrames,
-    ) {
+    /// Data that comes next on a connection, while none waits there to be read, goes straight into the buffer of the process
+    /// that waits to read it, where `readers` has one.
+    pub fn receive(&mut self, frame: &[u8], now: Instant, readers: &mut impl Readers, _: &impl HandFrames) {
         self.counters.traffic.receive_frames += 1;
         self.counters.traffic.receive_bytes += frame.len() as u64;
         let drops = &mut self.counters.ethernet;
@@ -54,7 +48,7 @@ impl Stack<'_> {
         } else {
             match header.ether_type {
                 EtherType::ARP => self.receive_arp(payload, now),
-                EtherType::IPV4 => self.receive_ipv4(&header, payload, now, deliver),
+                EtherType::IPV4 => self.receive_ipv4(&header, payload, now, readers),
                 _ => drops.unknown_type += 1,
             }
         }
@@ -125,13 +119,7 @@ impl Stack<'_> {
             || lease.server == address && self.message_hop(lease, address) == Some(address)
     }
 
-    fn receive_ipv4(
-        &mut self,
-        frame: &Header,
-        packet: &[u8],
-        now: Instant,
-        deliver: impl FnOnce(ProcessId, SocketIndex, &mut Arrival<'_>),
-    ) {
+    fn receive_ipv4(&mut self, frame: &Header, packet: &[u8], now: Instant, readers: &mut impl Readers) {
         let drops = &mut self.counters.ipv4;
         let (header, payload) = match ipv4::Header::parse(packet) {
             Ok(parts) => parts,
@@ -169,7 +157,7 @@ impl Stack<'_> {
             match header.protocol {
                 Protocol::UDP => self.receive_udp(&header, payload, now),
                 Protocol::TCP if broadcast => drops.not_for_us += 1,
-                Protocol::TCP => self.receive_tcp(frame.source, &header, payload, now, deliver),
+                Protocol::TCP => self.receive_tcp(frame.source, &header, payload, now, readers),
                 _ => drops.unknown_protocol += 1,
             }
         }
@@ -206,7 +194,7 @@ impl Stack<'_> {
             Err(Ignored::WrongServer) => drops.wrong_server += 1,
             Err(Ignored::Unusable) => drops.unusable += 1,
         }
-        self.note_deadline(self.dhcp.next_deadline());
+        self.deadline.note(self.dhcp.next_deadline());
     }
 
     fn receive_tcp(
@@ -215,40 +203,35 @@ impl Stack<'_> {
         packet: &ipv4::Header,
         bytes: &[u8],
         now: Instant,
-        deliver: impl FnOnce(ProcessId, SocketIndex, &mut Arrival<'_>),
+        readers: &mut impl Readers,
     ) {
         let segment = match Unverified::parse(packet.source, packet.destination, bytes) {
             Ok(segment) => segment,
             Err(error) => return self.counters.segments.drop_for(error),
         };
         let claimed = segment.claimed();
-        let local = Endpoint { address: packet.destination, port: claimed.destination_port };
-        let remote = Endpoint { address: packet.source, port: claimed.source_port };
-        let Some(Place { process, socket }) = self.connections.find(&mut self.grant, local, remote) else {
-            match segment.verify() {
-                Ok(segment) => self.refuse(station, local, remote, &segment),
-                Err(error) => self.counters.segments.drop_for(error),
+        let local = Endpoint::new(packet.destination, claimed.destination_port);
+        let remote = Endpoint::new(packet.source, claimed.source_port);
+        let found = self.connections.find(&self.grant, local, remote);
+        let region = found.and_then(|id| Some((id, self.grant.enter(id.process).ok()?)));
+        let Some((id, set)) = region else { return self.refuse(station, local, remote, segment) };
+        let Some(mut socket) = set.enter(id.index) else { return };
+        // A process that waits for what arrived gets it at once: it is copied and summed in one go.
+        let deliver = |arrival: &mut Arrival<'_>| {
+            if let Some(buffer) = readers.buffer(id, arrival.place()) {
+                arrival.copy_to(buffer);
             }
-            return;
         };
-        self.senders.insert(process);
-        let counters = &mut self.counters;
-        let mut received = Ok(Received::default());
-        let deadline = self.grant.enter(process, |set| {
-            set.with(socket, |entry| {
-                let deliver = |arrival: &mut Arrival<'_>| deliver(process, socket, arrival);
-                received = entry.tcp.receive(segment, now, deliver, &mut counters.tcp);
-                entry.drops += u64::from(received.is_ok_and(|received| received.dropped.is_some()));
-            });
-            set.next_deadline()
-        });
-        self.note_deadline(deadline.ok().flatten());
+        let received = socket.receive(segment, now, deliver, &mut self.counters.tcp);
+        drop(socket);
+        self.deadline.note(set.next_deadline());
+        self.senders.insert(id.process);
         let received = match received {
             Ok(received) => received,
             Err(error) => return self.counters.segments.drop_for(error),
         };
         if received.ready {
-            self.ready.insert(process);
+            self.ready.insert(id.process);
         }
         if received.excessive_scale && self.logs.window_scale.admit("tcp: window scales", now) {
             warn!("tcp: {} offers a window scale above 14", remote.address);
@@ -256,9 +239,13 @@ impl Stack<'_> {
     }
 
     /// A segment for a connection that does not exist (RFC 9293 section 3.10.7.1).
-    fn refuse(&mut self, station: MacAddress, local: Endpoint, remote: Endpoint, segment: &Segment<'_>) {
+    fn refuse(&mut self, station: MacAddress, local: Endpoint, remote: Endpoint, segment: Unverified<'_>) {
+        let segment = match segment.verify() {
+            Ok(segment) => segment,
+            Err(error) => return self.counters.segments.drop_for(error),
+        };
         self.counters.segments.no_connection += 1;
-        if let Some(reply) = tcp::reset_for(local, remote, segment) {
+        if let Some(reply) = tcp::reset_for(local, remote, &segment) {
             let queued = self.replies.refuse(station, reply);
             self.count_reply(queued);
         }

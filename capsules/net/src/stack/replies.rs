@@ -9,15 +9,17 @@ use core::net::Ipv4Addr;
 use heapless::Deque;
 use slopos_kernel::process::ProcessId;
 
-use super::CONTROL_REPLIES;
 use crate::MacAddress;
 use crate::tcp::ResetReply;
 
-/// A reply that belongs to no socket.
+/// Replies of one kind that wait at most. A full ring drops one for each newcomer, and that is counted.
+pub const REPLIES_MAX: usize = 16;
+
+/// A frame that is owed to nobody's socket.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Control {
+pub(super) enum Reply {
     /// Tells a station which one we are.
-    ArpReply { station: MacAddress, address: Ipv4Addr },
+    Arp { station: MacAddress, address: Ipv4Addr },
     /// Tells a peer that its connection does not exist, or no longer.
     Reset { station: MacAddress, reply: ResetReply },
 }
@@ -29,8 +31,8 @@ pub(super) struct Replies {
     answers: Ring<MacAddress>,
     /// Resets for segments without a connection, by the host that they are said to come from.
     refusals: Ring<Ipv4Addr>,
-    /// Resets of connections that a process gave up, by that process.
-    farewells: Ring<ProcessId>,
+    /// Resets of connections that a process aborted, by that process.
+    aborts: Ring<ProcessId>,
     /// The ring that is looked at first: the turn goes round.
     next: u8,
     /// How many wait, for this is asked before each frame.
@@ -44,19 +46,19 @@ pub(super) struct Dropped;
 impl Replies {
     /// Owes a station the answer to its question.
     pub fn answer(&mut self, station: MacAddress, address: Ipv4Addr) -> Result<(), Dropped> {
-        let queued = self.answers.push(station, Control::ArpReply { station, address });
+        let queued = self.answers.push(station, Reply::Arp { station, address });
         self.count(queued)
     }
 
     /// Owes a host a reset for its segment.
     pub fn refuse(&mut self, station: MacAddress, reply: ResetReply) -> Result<(), Dropped> {
-        let queued = self.refusals.push(reply.remote.address, Control::Reset { station, reply });
+        let queued = self.refusals.push(reply.remote.address, Reply::Reset { station, reply });
         self.count(queued)
     }
 
-    /// Owes a peer the reset of a connection that this process gave up.
-    pub fn farewell(&mut self, process: ProcessId, station: MacAddress, reply: ResetReply) -> Result<(), Dropped> {
-        let queued = self.farewells.push(process, Control::Reset { station, reply });
+    /// Owes a peer the reset of a connection that this process aborted.
+    pub fn abort(&mut self, process: ProcessId, station: MacAddress, reply: ResetReply) -> Result<(), Dropped> {
+        let queued = self.aborts.push(process, Reply::Reset { station, reply });
         self.count(queued)
     }
 
@@ -66,7 +68,7 @@ impl Replies {
     }
 
     /// Takes the next one.
-    pub fn pop(&mut self) -> Option<Control> {
+    pub fn pop(&mut self) -> Option<Reply> {
         if self.is_empty() {
             return None;
         }
@@ -76,7 +78,7 @@ impl Replies {
         (0..3).find_map(|offset| match (turn + offset) % 3 {
             0 => self.answers.pop(),
             1 => self.refusals.pop(),
-            _ => self.farewells.pop(),
+            _ => self.aborts.pop(),
         })
     }
 
@@ -92,7 +94,7 @@ impl Replies {
 }
 
 /// The replies of one kind, each with whom it is owed to.
-struct Ring<K>(Deque<(K, Control), CONTROL_REPLIES>);
+struct Ring<K>(Deque<(K, Reply), REPLIES_MAX>);
 
 impl<K> Default for Ring<K> {
     fn default() -> Self {
@@ -101,7 +103,7 @@ impl<K> Default for Ring<K> {
 }
 
 impl<K: Copy + PartialEq> Ring<K> {
-    fn push(&mut self, key: K, reply: Control) -> Result<(), Dropped> {
+    fn push(&mut self, key: K, reply: Reply) -> Result<(), Dropped> {
         let Err(entry) = self.0.push_back((key, reply)) else { return Ok(()) };
         if self.owed(key) == 0
             && let Some(most) = self.0.iter().map(|&(key, _)| key).max_by_key(|&key| self.owed(key))
@@ -117,7 +119,7 @@ impl<K: Copy + PartialEq> Ring<K> {
         self.0.iter().filter(|(other, _)| *other == key).count()
     }
 
-    fn pop(&mut self) -> Option<Control> {
+    fn pop(&mut self) -> Option<Reply> {
         self.0.pop_front().map(|(_, reply)| reply)
     }
 }
@@ -132,7 +134,7 @@ mod tests {
 
     fn owed(replies: &mut Replies) -> Vec<u8> {
         let mut owed = Vec::new();
-        while let Some(Control::ArpReply { station: MacAddress([.., number]), .. }) = replies.pop() {
+        while let Some(Reply::Arp { station: MacAddress([.., number]), .. }) = replies.pop() {
             owed.push(number);
         }
         owed
@@ -143,19 +145,19 @@ mod tests {
         let mut replies = Replies::default();
         let mut push = |number| replies.answer(station(number), Ipv4Addr::UNSPECIFIED);
         assert_eq!((push(1), push(2), push(2)), (Ok(()), Ok(()), Ok(())));
-        for _ in 3..CONTROL_REPLIES {
+        for _ in 3..REPLIES_MAX {
             assert_eq!(push(3), Ok(()));
         }
         assert_eq!((push(3), push(2), push(1)), (Err(Dropped), Err(Dropped), Err(Dropped)));
         assert_eq!((push(4), push(4), push(5)), (Err(Dropped), Err(Dropped), Err(Dropped)));
-        let expected = [&[1, 2, 2][..], &[3; CONTROL_REPLIES - 5], &[5, 4]].concat();
+        let expected = [&[1, 2, 2][..], &[3; REPLIES_MAX - 5], &[5, 4]].concat();
         assert_eq!(owed(&mut replies), expected);
     }
 
     #[test]
     fn where_each_is_owed_one_a_newcomer_is_dropped() {
         let mut replies = Replies::default();
-        for number in 0..CONTROL_REPLIES as u8 {
+        for number in 0..REPLIES_MAX as u8 {
             assert_eq!(replies.answer(station(number), Ipv4Addr::UNSPECIFIED), Ok(()));
         }
         assert_eq!(replies.answer(station(99), Ipv4Addr::UNSPECIFIED), Err(Dropped));

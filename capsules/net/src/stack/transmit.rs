@@ -3,16 +3,18 @@
 use core::net::Ipv4Addr;
 
 use slopos_kernel::capability::HandFrames;
-use slopos_kernel::process::{ProcessId, ProcessSet};
+use slopos_kernel::process::ProcessId;
 use slopos_kernel::time::Instant;
 
 use super::Stack;
-use super::replies::Control;
+use super::replies::Reply;
 use crate::MacAddress;
+use crate::counters::Events;
+use crate::deadline::Deadline;
 use crate::dhcp::client::Due;
-use crate::neighbour::cache::{Lookup, REQUEST_INTERVAL};
+use crate::neighbour::cache::{Cache, Lookup, REQUEST_INTERVAL};
 use crate::neighbour::conflict::Guard;
-use crate::socket::{Socket, SocketBits, SocketIndex, SocketSet};
+use crate::sockets::SocketBits;
 use crate::wire::arp::{Operation, Packet};
 use crate::wire::dhcp::{CLIENT_PORT, SERVER_PORT};
 use crate::wire::ethernet::{EtherType, HEADER_BYTES, Header};
@@ -57,17 +59,6 @@ impl Stack<'_> {
         Some(length)
     }
 
-    /// Whether [`Stack::transmit`] would have something to send.
-    pub fn wants_transmit(&mut self, now: Instant) -> bool {
-        self.link_up
-            && (!self.replies.is_empty()
-                || self.guard.as_ref().is_some_and(|guard| guard.wants_transmit(now))
-                || self.neighbours.wants_request(now)
-                || self.dhcp_path(now).is_some()
-                || self.sockets_want(now)
-                || self.neighbours.wants_request(now))
-    }
-
     /// While a lease is being given back, what is still to be sent from its address goes before the message that gives
     /// it back. A peer whose station is not known gets nothing: the address must not be used to ask for it.
     fn transmit_leaving(&mut self, frame: &mut [u8], now: Instant) -> Option<usize> {
@@ -82,7 +73,7 @@ impl Stack<'_> {
     fn transmit_guard(&mut self, frame: &mut [u8], now: Instant) -> Option<usize> {
         let packet = self.guard.as_mut()?.transmit(self.mac, now, &mut self.random)?;
         let deadline = self.guard.as_ref().and_then(Guard::next_deadline);
-        self.note_deadline(deadline);
+        self.deadline.note(deadline);
         self.counters.events.arp_requests_sent += 1;
         arp_frame(frame, self.mac, MacAddress::BROADCAST, &packet)
     }
@@ -91,7 +82,7 @@ impl Stack<'_> {
         let reply = self.replies.pop()?;
         self.replied = true;
         match reply {
-            Control::ArpReply { station, address } => {
+            Reply::Arp { station, address } => {
                 let packet = Packet {
                     operation: Operation::Reply,
                     sender_mac: self.mac,
@@ -102,7 +93,7 @@ impl Stack<'_> {
                 self.counters.events.arp_replies_sent += 1;
                 arp_frame(frame, self.mac, station, &packet)
             }
-            Control::Reset { station, reply } => {
+            Reply::Reset { station, reply } => {
                 let path = Path { station, source: reply.local.address, destination: reply.remote.address };
                 ipv4_frame(frame, self.mac, path, Protocol::TCP, |out| {
                     Some(reply.emit(out)).filter(|&length| length != 0)
@@ -114,7 +105,7 @@ impl Stack<'_> {
     fn transmit_request(&mut self, frame: &mut [u8], now: Instant) -> Option<usize> {
         let sender = self.network?.address;
         let request = self.neighbours.request(now)?;
-        self.note_deadline(self.neighbours.next_deadline_after(now));
+        self.deadline.note(self.neighbours.next_deadline_after(now));
         self.counters.events.arp_requests_sent += 1;
         let packet = Packet {
             operation: Operation::Request,
@@ -133,12 +124,16 @@ impl Stack<'_> {
             MacAddress::BROADCAST
         } else if let Some(lease) = self.network {
             let hop = self.message_hop(&lease, destination);
-            self.station_of(hop?, None, now)?
+            self.way().station_of(hop?, None, now)?
         } else {
             // A lease that was given back. Its address is no longer ours to ask for the server with.
             self.released_to.unwrap_or(MacAddress::BROADCAST)
         };
         Some(Path { station, source, destination })
+    }
+
+    fn way(&mut self) -> Way<'_> {
+        Way { neighbours: &mut self.neighbours, events: &mut self.counters.events, deadline: &mut self.deadline }
     }
 
     fn transmit_dhcp(&mut self, frame: &mut [u8], now: Instant) -> Option<usize> {
@@ -150,145 +145,75 @@ impl Stack<'_> {
             header.emit(path.source, path.destination, out.get_mut(..udp::HEADER_BYTES + message)?)
         })?;
         self.counters.events.dhcp_sent += 1;
-        self.note_deadline(self.dhcp.next_deadline());
+        self.deadline.note(self.dhcp.next_deadline());
         Some(length)
     }
 
-    /// The station of a host on the link that this process, or the system itself, has something for; `None` while that has
-    /// to be found out.
-    fn station_of(&mut self, hop: Ipv4Addr, owner: Option<ProcessId>, now: Instant) -> Option<MacAddress> {
-        let found = self.neighbours.lookup(hop, owner, now);
-        match found {
-            Lookup::Resolved(station) => {
-                // A stale neighbour may just have begun to wait for its probe.
-                self.note_deadline(self.neighbours.next_deadline_after(now));
-                Some(station)
-            }
-            Lookup::Resolving => None,
-            Lookup::Full => {
-                self.counters.events.neighbours_full += 1;
-                self.note_deadline(Some(now + REQUEST_INTERVAL));
-                None
-            }
-        }
-    }
-
-    /// The next socket in turn from this place that has something to send and knows its way, and that way.
-    fn next_sender(&mut self, mut turn: Turn, now: Instant) -> Option<(Turn, Path)> {
-        let lease = self.network.or(self.leaving)?;
-        loop {
-            let found = self.grant.enter(turn.process, |set| turn.next_in(set, now));
-            match found {
-                Ok(Some((index, destination))) => {
-                    let at = Turn { socket: Some(index), ..turn };
-                    let hop = Self::next_hop(&lease, destination);
-                    if let Some(station) = hop.and_then(|hop| self.station_of(hop, Some(turn.process), now)) {
-                        return Some((at, Path { station, source: lease.address, destination }));
-                    }
-                    turn = at.after_socket();
-                }
-                // The process has none, or no region at all.
-                _ => {
-                    if turn.passed == SocketBits::EMPTY {
-                        self.senders.remove(turn.process);
-                    }
-                    turn = turn.after_process()?;
-                }
-            }
-        }
-    }
-
-    fn first_turn(&self) -> Option<Turn> {
-        Turn::among(self.senders, self.next_process)
-    }
-
-    fn sockets_want(&mut self, now: Instant) -> bool {
-        self.first_turn().is_some_and(|turn| self.next_sender(turn, now).is_some())
-    }
-
+    /// Asks the process after process, and of each socket after socket, each in turn, until one has something to send and
+    /// knows its way.
     fn transmit_sockets(&mut self, frame: &mut [u8], now: Instant) -> Option<usize> {
-        let mut turn = self.first_turn()?;
-        loop {
-            let (at, path) = self.next_sender(turn, now)?;
-            let index = at.socket?;
-            let (counters, mac) = (&mut self.counters, self.mac);
-            // What is sent from a socket touches it; the process is among the senders already.
-            let sent = self.grant.enter(at.process, |set| {
-                let sent = set.with(index, |socket| {
-                    let length = ipv4_frame(frame, mac, path, Protocol::TCP, |out| {
-                        socket.tcp.transmit(out, now, &mut counters.tcp)
-                    });
-                    if length.is_some() {
-                        socket.note_sent();
-                    }
-                    length
+        let lease = self.network.or(self.leaving)?;
+        for process in self.senders.each_from(self.next_process) {
+            let Ok(set) = self.grant.enter(process) else {
+                self.senders.remove(process);
+                continue;
+            };
+            let mut passed = SocketBits::EMPTY;
+            while let Some((index, remote)) = set.next_sender(passed, now) {
+                passed.insert(index);
+                let Some(hop) = Self::next_hop(&lease, remote.address) else { continue };
+                let way = Way {
+                    neighbours: &mut self.neighbours,
+                    events: &mut self.counters.events,
+                    deadline: &mut self.deadline,
+                };
+                let Some(station) = way.station_of(hop, Some(process), now) else { continue };
+                let path = Path { station, source: lease.address, destination: remote.address };
+                let Some(mut socket) = set.enter(index) else { continue };
+                let length = ipv4_frame(frame, self.mac, path, Protocol::TCP, |out| {
+                    socket.transmit(out, now, &mut self.counters.tcp)
                 });
-                if matches!(sent, Some(Some(_))) {
-                    set.next = usize::from(index.0) + 1;
+                drop(socket);
+                self.deadline.note(set.next_deadline());
+                if length.is_some() {
+                    set.end_turn(index);
+                    self.next_process = process.index() + 1;
+                    return length;
                 }
-                sent.map(|length| (length, set.next_deadline()))
-            });
-            let (length, deadline) = sent.ok().flatten()?;
-            self.note_deadline(deadline);
-            if length.is_some() {
-                self.next_process = at.process.index() + 1;
-                return length;
             }
-            turn = at.after_socket();
-        }
-    }
-}
-
-/// A place in the round over processes and sockets.
-#[derive(Clone, Copy)]
-struct Turn {
-    process: ProcessId,
-    /// Processes that have not had their turn in this round, this one included.
-    left: ProcessSet,
-    /// The socket found last, of this process.
-    socket: Option<SocketIndex>,
-    /// Sockets of this process that had their turn in this round.
-    passed: SocketBits,
-}
-
-impl Turn {
-    /// The turn of the first of these processes from `next` on.
-    fn among(left: ProcessSet, next: usize) -> Option<Turn> {
-        let process = left.each_from(next).next()?;
-        Some(Turn { process, left, socket: None, passed: SocketBits::EMPTY })
-    }
-
-    fn after_process(self) -> Option<Turn> {
-        let mut left = self.left;
-        left.remove(self.process);
-        Turn::among(left, self.process.index() + 1)
-    }
-
-    fn after_socket(self) -> Turn {
-        let mut passed = self.passed;
-        if let Some(socket) = self.socket {
-            passed.insert(socket);
-        }
-        Turn { passed, socket: None, ..self }
-    }
-
-    /// The next socket of this process that wants to send, and whereto.
-    fn next_in(&mut self, set: &mut SocketSet<'_>, now: Instant) -> Option<(SocketIndex, Ipv4Addr)> {
-        while let Some(index) = set.touched.without(self.passed).next_from(set.next) {
-            if let Some(destination) = set.get(index).and_then(|socket| wants(socket, now)) {
-                return Some((index, destination));
+            if passed.is_empty() {
+                self.senders.remove(process);
             }
-            // It will not before something happens to it.
-            set.touched.remove(index);
         }
         None
     }
 }
 
-/// Where a socket wants to send something to now.
-fn wants(socket: &Socket<'_>, now: Instant) -> Option<Ipv4Addr> {
-    let remote = socket.remote().filter(|_| socket.tcp.wants_transmit(now))?;
-    Some(remote.address)
+/// What the way to a host on the link is found with.
+struct Way<'s> {
+    neighbours: &'s mut Cache,
+    events: &'s mut Events,
+    deadline: &'s mut Deadline,
+}
+
+impl Way<'_> {
+    /// The station of a host on the link that this process, or the system itself, has something for; `None` while that has
+    /// to be found out.
+    fn station_of(self, hop: Ipv4Addr, owner: Option<ProcessId>, now: Instant) -> Option<MacAddress> {
+        match self.neighbours.lookup(hop, owner, now) {
+            Lookup::Resolved(station) => {
+                // A stale neighbour may just have begun to wait for its probe.
+                self.deadline.note(self.neighbours.next_deadline_after(now));
+                Some(station)
+            }
+            Lookup::Resolving => None,
+            Lookup::Full => {
+                self.events.neighbours_full += 1;
+                self.deadline.note(Some(now + REQUEST_INTERVAL));
+                None
+            }
+        }
+    }
 }
 
 /// Builds a frame around an ARP packet.

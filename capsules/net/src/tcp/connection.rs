@@ -3,6 +3,7 @@
 
 mod calls;
 
+use slopos_abi::{Endpoint, SocketFlags};
 use slopos_kernel::time::Instant;
 
 use crate::tcp::arrival::Arrival;
@@ -11,9 +12,8 @@ use crate::tcp::close::{ORPHAN_FIN_WAIT, TIME_WAIT, after_fins};
 use crate::tcp::counters::{Counters, Dropped};
 use crate::tcp::defence::{self, Answer, AnswerLimits, Verdict};
 use crate::tcp::due::{Due, Span, Why};
-use crate::tcp::endpoint::Endpoint;
 use crate::tcp::handshake;
-use crate::tcp::interface::{Polled, Received, SocketFlags};
+use crate::tcp::interface::{Polled, Received};
 use crate::tcp::keep_alive::KeepAlive;
 use crate::tcp::receiver::{Accepted, Copied, Incoming, Receiver};
 use crate::tcp::reset::{ResetReply, reset_for};

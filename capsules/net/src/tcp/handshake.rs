@@ -1,10 +1,10 @@
 //! The handshake (RFC 9293 section 3.5): our SYN, and what is agreed upon when the peer's has come. Window scale,
 //! timestamps and SACK are in force only if both sides offer them, and we always do.
 
+use slopos_abi::Endpoint;
 use slopos_kernel::time::Instant;
 
 use crate::tcp::clock::TimestampClock;
-use crate::tcp::endpoint::Endpoint;
 use crate::tcp::receiver::Receiver;
 use crate::tcp::sender::Sender;
 use crate::wire::tcp::SequenceNumber;

@@ -1,19 +1,10 @@
 //! What a connection is asked, and what it answers.
 
+use slopos_abi::Endpoint;
 use slopos_kernel::time::Instant;
 
 use crate::tcp::counters::Dropped;
-use crate::tcp::endpoint::Endpoint;
 use crate::wire::tcp::SequenceNumber;
-
-/// What a socket is asked to do differently.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, defmt::Format)]
-pub struct SocketFlags {
-    /// Small segments leave at once (no Nagle, RFC 9293 section 3.7.4).
-    pub nodelay: bool,
-    /// An idle connection is probed (RFC 9293 section 3.8.4).
-    pub keepalive: bool,
-}
 
 /// What a connection starts from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `endpoint`, `state`, `counters`, `interface`, `limits`, `reset`, `due` | small types: who, where in its life, what is counted, asked, answered, due |
+//! | `state`, `counters`, `interface`, `limits`, `reset`, `due` | small types: where in its life, what is counted, asked, answered, due |
 //! | `range_set`, `ring`, `timers`, `tick` | sets of ranges of sequence numbers, byte rings, the table of timers |
 //! | `loss/` | what is lost: the scoreboard, RACK, when each segment was sent |
 //! | `congestion`, `rtt`, `clock` | how much to send, how long to wait, the timestamps option |
@@ -31,7 +31,6 @@ mod congestion;
 mod connection;
 mod defence;
 mod due;
-mod endpoint;
 mod handshake;
 mod interface;
 mod keep_alive;
@@ -52,7 +51,6 @@ mod tests;
 pub use arrival::Arrival;
 pub use connection::Connection;
 pub use counters::{Counters, Dropped};
-pub use endpoint::Endpoint;
-pub use interface::{ConnectParameters, Polled, Readiness, Received, SocketFlags};
+pub use interface::{ConnectParameters, Polled, Readiness, Received};
 pub use reset::{ResetReply, reset_for};
 pub use state::{Error, State};

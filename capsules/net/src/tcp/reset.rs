@@ -1,6 +1,7 @@
 //! Resets: how a segment without a connection is answered, and how a connection is torn down.
 
-use crate::tcp::endpoint::Endpoint;
+use slopos_abi::Endpoint;
+
 use crate::wire::tcp::options::Options;
 use crate::wire::tcp::{Flags, Segment, SequenceNumber};
 

@@ -89,7 +89,7 @@ const RULES: &[(&str, Layer)] = &[
     ("slopos_net::wire::checksum::", Layer::Copy),
     ("slopos_net::tcp::", Layer::Tcp),
     ("slopos_net::wire::tcp::", Layer::Tcp),
-    ("slopos_net::socket::", Layer::Tcp),
+    ("slopos_net::sockets::", Layer::Tcp),
     ("slopos_net::", Layer::Internet),
     ("slopos_virtio::blk::", Layer::Flash),
     ("slopos_virtio::transport::probe", Layer::Boot),

@@ -3,12 +3,13 @@
 use std::fmt;
 
 use anyhow::{Result, bail, ensure};
+use slopos_abi::{Endpoint, SocketFlags};
 use slopos_host_log::Token;
+use slopos_kernel::objects::SocketId;
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::time::{Duration, Instant};
-use slopos_net::socket::SocketIndex;
 use slopos_net::stack::{Progress, SocketError};
-use slopos_net::tcp::{Endpoint, Error, SocketFlags, State};
+use slopos_net::tcp::{Error, State};
 
 use crate::station::{SocketStream, Station};
 use crate::talker::Talker;
@@ -46,8 +47,8 @@ pub enum Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Waiting,
-    Connecting(SocketIndex),
-    Talking(SocketIndex),
+    Connecting(SocketId),
+    Talking(SocketId),
     Done(Outcome),
 }
 
@@ -168,7 +169,7 @@ impl Client {
                 if ready {
                     self.talker.wake();
                 }
-                let mut stream = SocketStream { station, process: self.process, socket, now, error: &mut self.error };
+                let mut stream = SocketStream { station, socket, now, error: &mut self.error };
                 let moved = self.talker.act(&mut stream, now_us)?;
                 if moved > 0 {
                     self.moved_us = now_us;
@@ -188,11 +189,11 @@ impl Client {
     fn open(&mut self, station: &mut Station<'_>, now: Instant) -> Result<usize> {
         // Where no socket is free, one in TIME-WAIT is recycled, else an orphan, which loses what it had to say. The
         // process waits where that would happen.
-        let info = station.stack.grant_info(self.process);
-        let mut to_be_had = info.sockets_in_use < info.sockets;
-        station.stack.each_connection(self.process, &Token, |connection| {
-            to_be_had |= connection.orphaned && connection.state == State::TimeWait;
-        });
+        let info = station.stack.grant_info(self.process, &Token);
+        let mut sockets = station.stack.sockets(self.process, &Token);
+        let to_be_had = info.sockets_in_use < info.sockets
+            || sockets.any(|socket| socket.orphaned && socket.state == State::TimeWait);
+        drop(sockets);
         let opened =
             if to_be_had { station.stack.socket(self.process, self.flags) } else { Err(SocketError::GrantExhausted) };
         let socket = match opened {
@@ -209,10 +210,10 @@ impl Client {
         Ok(1)
     }
 
-    fn look(&mut self, station: &mut Station<'_>, socket: SocketIndex, now: Instant) -> Result<usize> {
+    fn look(&mut self, station: &mut Station<'_>, socket: SocketId, now: Instant) -> Result<usize> {
         let progress = station
             .stack
-            .connect(self.process, socket, self.remote, self.deadline, now)
+            .connect(socket, self.remote, self.deadline, now)
             .map_err(|error| anyhow::anyhow!("a connect was not begun: {error:?}"))?;
         station.check()?;
         let result = match progress {
@@ -226,7 +227,7 @@ impl Client {
         self.phase = match result {
             Ok(()) => Phase::Talking(socket),
             Err(error) => {
-                station.close(self.process, socket, now);
+                station.close(socket, now);
                 match error {
                     Error::Refused => Phase::Done(Outcome::Refused),
                     Error::TimedOut => Phase::Done(Outcome::TimedOut),

@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 
 use anyhow::{Context, Result, bail, ensure};
+use slopos_abi::Endpoint;
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::time::Instant;
 use slopos_net::MacAddress;
-use slopos_net::tcp::Endpoint;
 use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp::State;
 

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use anyhow::{Context, Result, bail, ensure};
+use slopos_abi::{Endpoint, SocketFlags};
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::time::{Duration, Instant};
 use slopos_net::MacAddress;
-use slopos_net::tcp::{Endpoint, SocketFlags};
 
 use crate::client::{Client, Expected, Outcome};
 use crate::figures::Figures;
@@ -86,7 +86,7 @@ fn run_both<'r, 'a>(
     let mut client = |side, process, address, port, content, bytes, start, station: &mut Station<'_>| {
         let remote = Endpoint { address, port };
         station.watch.expect(remote, Upload { content, bytes });
-        let flags = SocketFlags { nodelay: random.permille(500), keepalive: false };
+        let flags = SocketFlags { nodelay: random.permille(500), ..SocketFlags::default() };
         let talker = Talker::new(script.clone(), side, draw_pace(&mut random, budget));
         Client::new(process, remote, flags, Expected::Established, talker, (start, CONNECT_LIMIT))
     };

@@ -1,7 +1,7 @@
 //! What follows from a seed: the link, the memory, the connections, and when something else goes wrong.
 
+use slopos_abi::SocketFlags;
 use slopos_kernel::time::Duration;
-use slopos_net::tcp::SocketFlags;
 
 use crate::client::Expected;
 use crate::server::Habits;
@@ -214,7 +214,7 @@ fn draw_connection(random: &mut Random, processes: &[Sizes], budget: usize) -> C
         expected,
         start_us: if random.permille(500) { 0 } else { random.magnitude(1_000, 30_000_000) },
         connect_limit: if expected == Expected::Unanswered { SHORT_CONNECT } else { LONG_CONNECT },
-        flags: SocketFlags { nodelay: random.permille(500), keepalive: random.permille(300) },
+        flags: SocketFlags { nodelay: random.permille(500), keepalive: random.permille(300), nonblock: false },
         client: draw_pace(random, budget),
         server: draw_pace(random, budget),
         habits,

@@ -1,16 +1,20 @@
 //! Our stack, on its link: the board's loop around it, and what must hold after each step.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use anyhow::{Result, anyhow, bail, ensure};
+use slopos_abi::RemoteRange;
 use slopos_host_log::Token;
 use slopos_kernel::grant::Grant;
+use slopos_kernel::objects::SocketId;
 use slopos_kernel::process::{ProcessId, ProcessSet};
+use slopos_kernel::readers::Readers;
 use slopos_kernel::time::Instant;
 use slopos_net::MacAddress;
-use slopos_net::socket::{Remote, Socket, SocketIndex, SocketSet};
+use slopos_net::sockets::{Socket, SocketSet};
 use slopos_net::stack::{Config, Stack};
-use slopos_net::tcp::{Arrival, Error};
+use slopos_net::tcp::Error;
 use slopos_net::wire::ethernet;
 
 use crate::talker::{Io, Stream};
@@ -64,7 +68,7 @@ pub struct Station<'a> {
     processes: u8,
     frame: Vec<u8>,
     /// The buffers of reads that wait.
-    readers: BTreeMap<(ProcessId, SocketIndex), Vec<u8>>,
+    readers: BTreeMap<SocketId, Vec<u8>>,
 }
 
 /// What a stack is made with, besides its memory.
@@ -84,7 +88,7 @@ pub fn with_stations<const N: usize, R>(
     identities: [Identity; N],
     work: impl FnOnce(&mut [Station<'_>; N]) -> R,
 ) -> R {
-    let authority = [Remote::ANY];
+    let authority = [RemoteRange::ANY];
     let mut sockets = memories
         .each_mut()
         .map(|memory| memory.processes.iter_mut().map(|rings| make_sockets(rings)).collect::<Vec<_>>());
@@ -121,6 +125,20 @@ pub fn with_station<R>(memory: &mut Memory, identity: Identity, work: impl FnOnc
     result
 }
 
+/// The reads that wait, as the kernel has them.
+struct Waiting<'w> {
+    readers: &'w mut BTreeMap<SocketId, Vec<u8>>,
+    straight_bytes: &'w mut u64,
+}
+
+impl Readers for Waiting<'_> {
+    fn buffer(&mut self, socket: SocketId, range: Range<usize>) -> Option<&mut [u8]> {
+        let buffer = self.readers.get_mut(&socket)?.get_mut(range)?;
+        *self.straight_bytes += buffer.len() as u64;
+        Some(buffer)
+    }
+}
+
 impl Station<'_> {
     /// The processes that have sockets.
     pub fn processes(&self) -> impl Iterator<Item = ProcessId> + use<> {
@@ -134,14 +152,8 @@ impl Station<'_> {
     pub fn deliver(&mut self, frame: &[u8], now: Instant) -> Result<()> {
         // A frame whose Ethernet header is damaged never comes as far as a connection.
         let before = self.stack.counters().tcp.segments_received;
-        let deliver = |process, socket, arrival: &mut Arrival<'_>| {
-            let buffer = self.readers.get_mut(&(process, socket));
-            if let Some(place) = buffer.and_then(|buffer| buffer.get_mut(arrival.place())) {
-                arrival.copy_to(place);
-                self.straight_bytes += place.len() as u64;
-            }
-        };
-        self.stack.receive(frame, now, deliver, &Token);
+        let mut waiting = Waiting { readers: &mut self.readers, straight_bytes: &mut self.straight_bytes };
+        self.stack.receive(frame, now, &mut waiting, &Token);
         if self.stack.counters().tcp.segments_received > before {
             self.watch.delivered(frame);
         }
@@ -153,22 +165,16 @@ impl Station<'_> {
     ///
     /// # Errors
     /// As [`Stack::read`].
-    pub fn read(
-        &mut self,
-        process: ProcessId,
-        socket: SocketIndex,
-        length: usize,
-        waits: bool,
-    ) -> Result<Vec<u8>, Error> {
-        let mut buffer = self.readers.remove(&(process, socket)).unwrap_or_else(|| vec![0xee; length]);
-        match self.stack.read(process, socket, &mut buffer) {
+    pub fn read(&mut self, socket: SocketId, length: usize, waits: bool) -> Result<Vec<u8>, Error> {
+        let mut buffer = self.readers.remove(&socket).unwrap_or_else(|| vec![0xee; length]);
+        match self.stack.read(socket, &mut buffer) {
             Ok(count) => {
                 buffer.truncate(count);
                 Ok(buffer)
             }
             Err(error) => {
                 if waits && error == Error::WouldBlock {
-                    self.readers.insert((process, socket), buffer);
+                    self.readers.insert(socket, buffer);
                 }
                 Err(error)
             }
@@ -177,15 +183,15 @@ impl Station<'_> {
 
     /// A process lets go of a socket. If it could not while it waits in a read, as it cannot on the board, what was
     /// delivered to it would be lost.
-    pub fn close(&mut self, process: ProcessId, socket: SocketIndex, now: Instant) {
-        self.readers.remove(&(process, socket));
-        self.stack.close(process, socket, now);
+    pub fn close(&mut self, socket: SocketId, now: Instant) {
+        self.readers.remove(&socket);
+        self.stack.close(socket, now);
     }
 
     /// A process is killed.
     pub fn kill(&mut self, process: ProcessId) {
-        self.readers.retain(|(reader, _), _| *reader != process);
-        self.stack.kill(process);
+        self.readers.retain(|reader, _| reader.process != process);
+        self.stack.abort(process);
     }
 
     /// Does all that needs no time to pass; `send` gets each frame.
@@ -197,13 +203,7 @@ impl Station<'_> {
         for _ in 0..ROUNDS_MAX {
             self.stack.poll(now);
             self.check()?;
-            loop {
-                let wants = self.stack.wants_transmit(now);
-                let Some(length) = self.stack.transmit(&mut self.frame, now, &Token) else {
-                    ensure!(!wants, "the stack wanted to send and did not");
-                    break;
-                };
-                ensure!(wants, "a frame was sent that was not wanted");
+            while let Some(length) = self.stack.transmit(&mut self.frame, now, &Token) {
                 let frame = self.frame.get(..length).unwrap_or(&[]);
                 self.watch.sent(frame)?;
                 send(frame);
@@ -224,7 +224,7 @@ impl Station<'_> {
     /// The account that does not.
     pub fn check(&mut self) -> Result<()> {
         for process in self.processes() {
-            let info = self.stack.grant_info(process);
+            let info = self.stack.grant_info(process, &Token);
             ensure!(info.in_use <= info.high_water && info.high_water <= info.bytes, "beyond the grant: {info:?}");
             ensure!(info.sockets_in_use <= info.sockets, "more sockets in use than there are: {info:?}");
             ensure!((info.sockets_in_use == 0) == (info.in_use == 0), "the grant's account is wrong: {info:?}");
@@ -234,7 +234,7 @@ impl Station<'_> {
 
     /// How many sockets of a process are not free.
     pub fn in_use(&mut self, process: ProcessId) -> u32 {
-        self.stack.grant_info(process).sockets_in_use
+        self.stack.grant_info(process, &Token).sockets_in_use
     }
 
     /// Whether no socket is in use.
@@ -252,10 +252,8 @@ impl Station<'_> {
 pub struct SocketStream<'s, 'a> {
     /// The stack.
     pub station: &'s mut Station<'a>,
-    /// The process.
-    pub process: ProcessId,
-    /// Its socket.
-    pub socket: SocketIndex,
+    /// The socket.
+    pub socket: SocketId,
     /// The time.
     pub now: Instant,
     /// Why the connection is gone, once it is.
@@ -279,10 +277,10 @@ impl SocketStream<'_, '_> {
 
 impl Stream for SocketStream<'_, '_> {
     fn read(&mut self, out: &mut [u8]) -> Result<Io> {
-        let readable = self.station.stack.readiness(self.process, self.socket).readable;
+        let readable = self.station.stack.readiness(self.socket).readable;
         // Some applications wait in their reads, others only look.
         let waits = out.len().is_multiple_of(2);
-        let result = self.station.read(self.process, self.socket, out.len(), waits);
+        let result = self.station.read(self.socket, out.len(), waits);
         let blocks = result == Err(Error::WouldBlock);
         ensure!(blocks != readable, "the socket says that readable is {readable}, and a read gives {result:?}");
         self.station.check()?;
@@ -299,8 +297,8 @@ impl Stream for SocketStream<'_, '_> {
     }
 
     fn write(&mut self, data: &[u8]) -> Result<Io> {
-        let writable = self.station.stack.readiness(self.process, self.socket).writable;
-        let result = self.station.stack.write(self.process, self.socket, data, self.now);
+        let writable = self.station.stack.readiness(self.socket).writable;
+        let result = self.station.stack.write(self.socket, data, self.now);
         ensure!(
             !(writable && result == Err(Error::WouldBlock)),
             "the socket says that it is writable, and a write blocks"
@@ -313,11 +311,11 @@ impl Stream for SocketStream<'_, '_> {
     }
 
     fn finish(&mut self) {
-        self.station.stack.shutdown_write(self.process, self.socket);
+        self.station.stack.close_write(self.socket);
     }
 
     fn close(&mut self) {
-        self.station.close(self.process, self.socket, self.now);
+        self.station.close(self.socket, self.now);
     }
 
     fn abort(&mut self) {

@@ -65,7 +65,7 @@ fn a_silent_gateway_is_asked_at_most_once_a_second() {
         .collect();
     assert!((15..=21).contains(&times.len()), "{times:?}");
     assert!(times.windows(2).all(|pair| pair[1] - pair[0] >= 1_000_000), "{times:?}");
-    assert_eq!(network.progress(APP, socket, FAR), Ok(Progress::Done(Err(tcp::Error::TimedOut))));
+    assert_eq!(network.progress(socket, FAR), Ok(Progress::Done(Err(tcp::Error::TimedOut))));
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn the_lease_is_renewed_at_t1_and_connections_live_on() {
     let renewal = Sent::Dhcp { kind: REQUEST, source: ADDRESS, destination: ROUTER };
     assert!(sent.contains(&renewal), "{sent:?}");
     assert_eq!(network.stack.info(network.now).lease_seconds, 999);
-    assert_eq!(network.stack.write(APP, socket, b"still here", network.now), Ok(10));
+    assert_eq!(network.stack.write(socket, b"still here", network.now), Ok(10));
     network.settle();
     assert_eq!(network.router.received(), [b"still here"]);
 }
@@ -147,8 +147,8 @@ fn an_expired_lease_ends_connections_and_the_search_begins_again() {
     network.run(seconds(1_000));
     assert!(!network.stack.is_up());
     assert!(network.stack.take_ready().contains(APP));
-    assert_eq!(network.stack.read(APP, socket, &mut [0; 10]), Err(tcp::Error::Reset));
-    assert!(network.stack.readiness(APP, socket).error);
+    assert_eq!(network.stack.read(socket, &mut [0; 10]), Err(tcp::Error::Reset));
+    assert!(network.stack.readiness(socket).error);
     assert_eq!(network.take_dhcp(), [(1_000, DISCOVER)]);
     assert_eq!(network.stack.counters().events.address_lost, 1);
     network.router.answers_dhcp = true;
@@ -252,7 +252,6 @@ fn one_pull_after_a_release_is_the_message_that_gives_the_lease_back() {
     // The DHCP message type is the first option.
     assert_eq!((length, frame[14 + 20 + 8 + 242]), (14 + 20 + 8 + 300, RELEASE));
     assert_eq!(network.stack.transmit(&mut frame, network.now, &Token), None);
-    assert!(!network.stack.wants_transmit(network.now));
 }
 
 #[test]
@@ -263,7 +262,7 @@ fn before_a_lease_is_given_back_its_connections_are_reset() {
     network.connect(APP, FAR);
     let orphan = network.connect(OTHER_APP, FAR);
     network.router.server = Server::Silent;
-    network.stack.close(OTHER_APP, orphan, network.now);
+    network.stack.close(orphan, network.now);
     network.settle();
     network.stack.take_ready();
     network.sent.clear();
@@ -280,8 +279,8 @@ fn before_a_lease_is_given_back_its_connections_are_reset() {
         })
         .collect();
     assert_eq!(kinds, [true, true, true, false]);
-    assert_eq!(network.stack.read(APP, socket, &mut [0; 1]), Err(tcp::Error::Reset));
-    assert_eq!(network.stack.grant_info(OTHER_APP).sockets_in_use, 0);
+    assert_eq!(network.stack.read(socket, &mut [0; 1]), Err(tcp::Error::Reset));
+    assert_eq!(network.stack.grant_info(OTHER_APP, &Token).sockets_in_use, 0);
 }
 
 #[test]
@@ -333,7 +332,7 @@ fn a_gateway_that_moves_without_a_word_is_found_after_some_retransmissions() {
     network.run(seconds(10));
     network.router.mac = OTHER_MAC;
     network.router.answers_to = OTHER_MAC;
-    network.stack.write(APP, socket, b"hello", network.now).unwrap();
+    network.stack.write(socket, b"hello", network.now).unwrap();
     network.run(seconds(18));
     assert_eq!(network.router.received(), [b"hello"], "1.4 s of retransmissions, 3 s of probes, then it is asked for");
 }
@@ -347,7 +346,7 @@ fn while_the_link_is_down_nothing_is_sent_and_when_it_is_back_the_lease_is_confi
     network.stack.set_link(false, network.now);
     network.sent.clear();
     assert!(!network.stack.is_up());
-    network.stack.write(APP, socket, b"waits", network.now).unwrap();
+    network.stack.write(socket, b"waits", network.now).unwrap();
     network.run(seconds(25));
     assert_eq!(network.take_sent(), []);
     network.stack.set_link(true, network.now);

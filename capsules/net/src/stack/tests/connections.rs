@@ -3,25 +3,24 @@
 use core::net::Ipv4Addr;
 
 use super::network::*;
-use crate::socket::SocketIndex;
 use crate::stack::{ConnectError, Progress, SocketError};
-use crate::tcp::{self, Endpoint, SocketFlags, State};
+use crate::tcp::{self, State};
 use crate::wire::arp::{Operation, Packet};
 use crate::wire::ethernet::Header;
 use crate::wire::ipv4;
 use crate::wire::tcp::{Flags, Options, Segment, SequenceNumber};
-use crate::{MacAddress, stack::Connection};
+use crate::{MacAddress, stack::SocketReport};
+use slopos_abi::{Endpoint, SocketFlags};
 use slopos_host_log::Token;
+use slopos_kernel::objects::{SocketId, SocketIndex};
 use slopos_kernel::time::Duration;
 
 fn resets(sent: &[Sent]) -> usize {
     sent.iter().filter(|sent| matches!(sent, Sent::Tcp { flags, .. } if flags.reset())).count()
 }
 
-fn connections(network: &mut Network) -> Vec<Connection> {
-    let mut found = Vec::new();
-    network.stack.each_connection(APP, &Token, |connection| found.push(connection));
-    found
+fn sockets(network: &Network) -> Vec<SocketReport> {
+    network.stack.sockets(APP, &Token).collect()
 }
 
 #[test]
@@ -29,20 +28,20 @@ fn from_discover_to_an_answer_and_an_orderly_close() {
     let mut network = Network::new();
     let socket = network.connect(APP, FAR);
     assert!(network.stack.take_ready().contains(APP));
-    assert_eq!(network.stack.read(APP, socket, &mut [0; 100]), Err(tcp::Error::WouldBlock));
+    assert_eq!(network.stack.read(socket, &mut [0; 100]), Err(tcp::Error::WouldBlock));
     let request = b"GET / HTTP/1.1\r\n\r\n";
-    assert_eq!(network.stack.write(APP, socket, request, network.now), Ok(request.len()));
+    assert_eq!(network.stack.write(socket, request, network.now), Ok(request.len()));
     network.settle();
     assert!(network.stack.take_ready().contains(APP));
     assert_eq!(network.router.received(), [request]);
     let mut answer = [0; 100];
-    assert_eq!(network.stack.read(APP, socket, &mut answer), Ok(ANSWER.len()));
+    assert_eq!(network.stack.read(socket, &mut answer), Ok(ANSWER.len()));
     assert_eq!(&answer[..ANSWER.len()], ANSWER);
-    assert_eq!(network.stack.read(APP, socket, &mut answer), Ok(0), "the server has closed");
-    network.stack.close(APP, socket, network.now);
+    assert_eq!(network.stack.read(socket, &mut answer), Ok(0), "the server has closed");
+    network.stack.close(socket, network.now);
     network.run(seconds(5));
-    assert_eq!(connections(&mut network), [], "the server closed first, so no TIME-WAIT is left");
-    let info = network.stack.grant_info(APP);
+    assert_eq!(sockets(&network), [], "the server closed first, so no TIME-WAIT is left");
+    let info = network.stack.grant_info(APP, &Token);
     assert_eq!((info.in_use, info.sockets_in_use, info.denials), (0, 0, 0));
     assert!(info.high_water > 0);
 }
@@ -81,7 +80,7 @@ fn what_time_asks_for_is_sent_though_no_process_does_anything() {
 fn what_arrives_is_answered_though_no_process_does_anything() {
     let mut network = Network::up();
     let (socket, now) = (network.stack.socket(APP, SocketFlags::default()).unwrap(), network.now);
-    network.stack.connect(APP, socket, FAR, seconds(100), now).unwrap();
+    network.stack.connect(socket, FAR, seconds(100), now).unwrap();
     let mut frame = [0; 1_514];
     let length = network.stack.transmit(&mut frame, now, &Token).unwrap();
     let (_, packet) = Header::parse(&frame[..length]).unwrap();
@@ -109,11 +108,11 @@ fn a_connect_before_there_is_an_address_waits_for_it() {
     network.router.answers_dhcp = false;
     let socket = network.begin(APP, FAR, 100);
     network.run(seconds(1));
-    assert_eq!(network.progress(APP, socket, FAR), Ok(Progress::Pending));
-    assert_eq!(network.stack.write(APP, socket, b"x", network.now), Err(tcp::Error::WouldBlock));
+    assert_eq!(network.progress(socket, FAR), Ok(Progress::Pending));
+    assert_eq!(network.stack.write(socket, b"x", network.now), Err(tcp::Error::WouldBlock));
     network.router.answers_dhcp = true;
     network.run(seconds(10));
-    assert_eq!(network.progress(APP, socket, FAR), Ok(Progress::Done(Ok(()))));
+    assert_eq!(network.progress(socket, FAR), Ok(Progress::Done(Ok(()))));
 }
 
 #[test]
@@ -123,11 +122,11 @@ fn a_connect_that_gets_no_address_times_out_at_its_deadline() {
     let socket = network.begin(APP, FAR, 7);
     network.run(seconds(6));
     network.stack.take_ready();
-    assert_eq!(network.progress(APP, socket, FAR), Ok(Progress::Pending));
+    assert_eq!(network.progress(socket, FAR), Ok(Progress::Pending));
     network.run(seconds(7));
     assert!(network.stack.take_ready().contains(APP));
-    assert_eq!(network.progress(APP, socket, FAR), Ok(Progress::Done(Err(tcp::Error::TimedOut))));
-    assert_eq!(network.stack.read(APP, socket, &mut [0; 1]), Err(tcp::Error::TimedOut));
+    assert_eq!(network.progress(socket, FAR), Ok(Progress::Done(Err(tcp::Error::TimedOut))));
+    assert_eq!(network.stack.read(socket, &mut [0; 1]), Err(tcp::Error::TimedOut));
 }
 
 #[test]
@@ -136,9 +135,9 @@ fn a_connect_that_nobody_answers_times_out_at_its_deadline() {
     network.router.server = Server::Silent;
     let socket = network.begin(APP, FAR, 10);
     network.run(seconds(9));
-    assert_eq!(network.progress(APP, socket, FAR), Ok(Progress::Pending));
+    assert_eq!(network.progress(socket, FAR), Ok(Progress::Pending));
     network.run(seconds(10));
-    assert_eq!(network.progress(APP, socket, FAR), Ok(Progress::Done(Err(tcp::Error::TimedOut))));
+    assert_eq!(network.progress(socket, FAR), Ok(Progress::Done(Err(tcp::Error::TimedOut))));
 }
 
 #[test]
@@ -147,7 +146,7 @@ fn a_neighbour_that_does_not_answer_arp_is_a_timeout_after_three_seconds() {
     let remote = Endpoint { address: OTHER, ..FAR };
     let socket = network.begin(APP, remote, 100);
     network.run(seconds(3));
-    assert_eq!(network.progress(APP, socket, remote), Ok(Progress::Done(Err(tcp::Error::TimedOut))));
+    assert_eq!(network.progress(socket, remote), Ok(Progress::Done(Err(tcp::Error::TimedOut))));
 }
 
 #[test]
@@ -160,17 +159,17 @@ fn a_gateway_that_stays_away_ends_connections_with_something_to_send_and_no_othe
     network.run(seconds(100));
     network.router.server = Server::Silent;
     network.router.answers_arp = false;
-    network.stack.write(APP, writer, b"lost", network.now).unwrap();
-    network.stack.close(OTHER_APP, orphan, network.now);
+    network.stack.write(writer, b"lost", network.now).unwrap();
+    network.stack.close(orphan, network.now);
     network.run(seconds(200));
-    assert_eq!(network.stack.read(APP, writer, &mut [0; 1]), Err(tcp::Error::WouldBlock), "it may come back");
-    assert_eq!(network.stack.grant_info(OTHER_APP).sockets_in_use, 1);
+    assert_eq!(network.stack.read(writer, &mut [0; 1]), Err(tcp::Error::WouldBlock), "it may come back");
+    assert_eq!(network.stack.grant_info(OTHER_APP, &Token).sockets_in_use, 1);
     network.stack.take_ready();
     network.run(seconds(300));
     assert!(network.stack.take_ready().contains(APP));
-    assert_eq!(network.stack.read(APP, writer, &mut [0; 1]), Err(tcp::Error::TimedOut));
-    assert_eq!(network.stack.grant_info(OTHER_APP).sockets_in_use, 0);
-    assert_eq!(network.stack.read(APP, idle, &mut [0; 1]), Err(tcp::Error::WouldBlock));
+    assert_eq!(network.stack.read(writer, &mut [0; 1]), Err(tcp::Error::TimedOut));
+    assert_eq!(network.stack.grant_info(OTHER_APP, &Token).sockets_in_use, 0);
+    assert_eq!(network.stack.read(idle, &mut [0; 1]), Err(tcp::Error::WouldBlock));
 }
 
 #[test]
@@ -182,7 +181,7 @@ fn a_gateway_that_comes_back_in_time_costs_no_connection_however_often() {
         network.run(seconds(outage));
         network.router.answers_arp = false;
         network.router.server = Server::Silent;
-        network.stack.write(APP, socket, b"late", network.now).unwrap();
+        network.stack.write(socket, b"late", network.now).unwrap();
         network.run(seconds(outage + 80));
         network.router.answers_arp = true;
         network.router.server = Server::Sink;
@@ -197,7 +196,7 @@ fn a_refused_connect_says_so_every_time() {
     network.router.server = Server::Refuses;
     let socket = network.begin(APP, FAR, 10);
     for _ in 0..2 {
-        assert_eq!(network.progress(APP, socket, FAR), Ok(Progress::Done(Err(tcp::Error::Refused))));
+        assert_eq!(network.progress(socket, FAR), Ok(Progress::Done(Err(tcp::Error::Refused))));
     }
 }
 
@@ -207,13 +206,13 @@ fn what_the_manifest_does_not_allow_is_denied_and_counted() {
     assert_eq!(network.stack.socket(BARE, SocketFlags::default()), Err(SocketError::NotAuthorised));
     let socket = network.stack.socket(APP, SocketFlags::default()).unwrap();
     let remote = Endpoint { port: 22, ..FAR };
-    assert_eq!(network.progress(APP, socket, remote), Err(ConnectError::Denied));
-    assert_eq!(network.progress(APP, socket, remote), Err(ConnectError::Denied));
+    assert_eq!(network.progress(socket, remote), Err(ConnectError::Denied));
+    assert_eq!(network.progress(socket, remote), Err(ConnectError::Denied));
     network.sent.clear();
     network.settle();
     assert_eq!(network.take_sent(), []);
-    assert_eq!(network.stack.grant_info(APP).denials, 2);
-    assert_eq!(network.stack.grant_info(BARE).sockets, 0);
+    assert_eq!(network.stack.grant_info(APP, &Token).denials, 2);
+    assert_eq!(network.stack.grant_info(BARE, &Token).sockets, 0);
     let events = network.stack.counters().events;
     assert_eq!((events.sockets_denied, events.connects_denied), (1, 2));
 }
@@ -222,16 +221,16 @@ fn what_the_manifest_does_not_allow_is_denied_and_counted() {
 fn a_socket_connects_once_and_only_to_hosts() {
     let mut network = Network::up();
     let socket = network.connect(APP, FAR);
-    assert_eq!(network.progress(APP, socket, NEAR), Err(ConnectError::Invalid));
-    assert_eq!(network.progress(APP, SocketIndex(1), NEAR), Err(ConnectError::NoSocket));
-    assert_eq!(network.progress(APP, SocketIndex(9), NEAR), Err(ConnectError::NoSocket));
+    assert_eq!(network.progress(socket, NEAR), Err(ConnectError::Invalid));
+    assert_eq!(network.progress(SocketId { process: APP, index: SocketIndex(1) }, NEAR), Err(ConnectError::NoSocket));
+    assert_eq!(network.progress(SocketId { process: APP, index: SocketIndex(9) }, NEAR), Err(ConnectError::NoSocket));
     let fresh = network.stack.socket(APP, SocketFlags::default()).unwrap();
     for address in [Ipv4Addr::BROADCAST, Ipv4Addr::UNSPECIFIED, Ipv4Addr::new(224, 0, 0, 1)] {
         let remote = Endpoint { address, port: 8_000 };
-        assert_eq!(network.progress(APP, fresh, remote), Err(ConnectError::Invalid), "{address}");
+        assert_eq!(network.progress(fresh, remote), Err(ConnectError::Invalid), "{address}");
     }
     let own = Endpoint { address: ADDRESS, port: 8_000 };
-    assert_eq!(network.progress(APP, fresh, own), Ok(Progress::Done(Err(tcp::Error::TimedOut))));
+    assert_eq!(network.progress(fresh, own), Ok(Progress::Done(Err(tcp::Error::TimedOut))));
 }
 
 #[test]
@@ -241,7 +240,7 @@ fn an_exhausted_grant_gives_no_socket_and_leaves_others_alone() {
     network.connect(APP, FAR);
     network.connect(APP, FAR);
     assert_eq!(network.stack.socket(APP, SocketFlags::default()), Err(SocketError::GrantExhausted));
-    assert_eq!(network.stack.grant_info(APP).denials, 1);
+    assert_eq!(network.stack.grant_info(APP, &Token).denials, 1);
     assert!(network.stack.socket(OTHER_APP, SocketFlags::default()).is_ok());
 }
 
@@ -250,19 +249,19 @@ fn the_oldest_time_wait_is_recycled_before_any_orphan() {
     let mut network = Network::up();
     network.router.server = Server::Sink;
     let orphan = network.connect(APP, FAR);
-    network.stack.close(APP, orphan, network.now);
+    network.stack.close(orphan, network.now);
     network.settle();
     // The server acknowledged our FIN and keeps its side open: FIN-WAIT-2, an orphan, and the older one.
     network.run(seconds(2));
     let time_wait = time_wait(&mut network);
-    let states: Vec<_> = connections(&mut network).iter().map(|connection| connection.state).collect();
+    let states: Vec<_> = sockets(&network).iter().map(|connection| connection.state).collect();
     assert_eq!(states, [State::FinWait2, State::TimeWait]);
     network.sent.clear();
     assert_eq!(network.stack.socket(APP, SocketFlags::default()), Ok(time_wait));
     network.settle();
     assert_eq!(resets(&network.take_sent()), 0, "a TIME-WAIT record's peer is done already");
-    assert_eq!(network.stack.grant_info(APP).recycled, 1);
-    network.stack.close(APP, time_wait, network.now);
+    assert_eq!(network.stack.grant_info(APP, &Token).recycled, 1);
+    network.stack.close(time_wait, network.now);
     let fresh = network.stack.socket(APP, SocketFlags::default()).unwrap();
     assert_eq!(network.stack.socket(APP, SocketFlags::default()), Ok(orphan));
     network.settle();
@@ -272,11 +271,11 @@ fn the_oldest_time_wait_is_recycled_before_any_orphan() {
 }
 
 /// A connection that we closed first and that is in TIME-WAIT.
-fn time_wait(network: &mut Network) -> SocketIndex {
+fn time_wait(network: &mut Network) -> SocketId {
     let socket = network.connect(APP, FAR);
-    network.stack.shutdown_write(APP, socket);
+    network.stack.close_write(socket);
     network.settle();
-    let local = connections(network).iter().find(|connection| connection.socket == socket).unwrap().local.unwrap();
+    let local = network.local(socket);
     let fin = Segment {
         source_port: FAR.port,
         destination_port: local.port,
@@ -289,7 +288,7 @@ fn time_wait(network: &mut Network) -> SocketIndex {
         payload: &[],
     };
     network.deliver(&tcp_frame(FAR.address, ADDRESS, &fin));
-    network.stack.close(APP, socket, network.now);
+    network.stack.close(socket, network.now);
     network.settle();
     socket
 }
@@ -300,9 +299,9 @@ fn a_time_wait_record_ends_by_itself() {
     network.router.server = Server::Sink;
     time_wait(&mut network);
     network.run(seconds(59));
-    assert_eq!(network.stack.grant_info(APP).sockets_in_use, 1);
+    assert_eq!(network.stack.grant_info(APP, &Token).sockets_in_use, 1);
     network.run(seconds(61));
-    assert_eq!(network.stack.grant_info(APP).sockets_in_use, 0);
+    assert_eq!(network.stack.grant_info(APP, &Token).sockets_in_use, 0);
 }
 
 #[test]
@@ -310,16 +309,16 @@ fn a_killed_process_resets_all_it_had_and_holds_nothing() {
     let mut network = Network::up();
     network.router.server = Server::Sink;
     let socket = network.connect(APP, FAR);
-    network.stack.write(APP, socket, b"unsent", network.now).unwrap();
+    network.stack.write(socket, b"unsent", network.now).unwrap();
     network.begin(APP, FAR, 10);
     network.sent.clear();
-    network.stack.kill(APP);
-    let info = network.stack.grant_info(APP);
+    network.stack.abort(APP);
+    let info = network.stack.grant_info(APP, &Token);
     assert_eq!((info.in_use, info.sockets_in_use), (0, 0));
     network.settle();
     let sent = network.take_sent();
     assert_eq!((resets(&sent), sent.len()), (2, 2));
-    assert_eq!(network.stack.read(APP, socket, &mut [0; 1]), Err(tcp::Error::NotConnected));
+    assert_eq!(network.stack.read(socket, &mut [0; 1]), Err(tcp::Error::NotConnected));
 }
 
 #[test]
@@ -330,9 +329,9 @@ fn the_turn_to_send_goes_round_over_processes_then_sockets() {
     let theirs = network.connect(OTHER_APP, FAR);
     network.settle();
     for socket in mine {
-        network.stack.write(APP, socket, &[b'm'; 3_000], network.now).unwrap();
+        network.stack.write(socket, &[b'm'; 3_000], network.now).unwrap();
     }
-    network.stack.write(OTHER_APP, theirs, &[b't'; 3_000], network.now).unwrap();
+    network.stack.write(theirs, &[b't'; 3_000], network.now).unwrap();
     network.sent.clear();
     let mut order = String::new();
     let mut frame = [0; 1_514];
@@ -350,7 +349,7 @@ fn each_connection_has_a_port_of_its_own() {
     network.router.server = Server::Sink;
     network.connect(APP, FAR);
     network.connect(APP, FAR);
-    let ports: Vec<_> = connections(&mut network).iter().filter_map(|connection| connection.local).collect();
+    let ports: Vec<_> = sockets(&network).iter().filter_map(|connection| connection.local).collect();
     assert_eq!(ports.len(), 2);
     assert_ne!(ports[0].port, ports[1].port);
     assert!(ports.iter().all(|local| local.address == ADDRESS && local.port >= 1_024));

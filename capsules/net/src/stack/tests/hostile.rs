@@ -6,7 +6,7 @@ use super::network::*;
 use crate::MacAddress;
 use crate::counters::Counters;
 use crate::random::Random;
-use crate::stack::CONTROL_REPLIES;
+use crate::stack::REPLIES_MAX;
 use crate::wire::arp::{Operation, Packet};
 use crate::wire::checksum;
 use crate::wire::ethernet::EtherType;
@@ -52,13 +52,13 @@ fn who_asks_for_us_is_answered_and_others_are_not() {
 fn a_flood_of_questions_fills_the_ring_and_is_counted() {
     let mut network = Network::up();
     let question = arp_frame(MAC, OTHER_MAC, &request(OTHER, ADDRESS));
-    for _ in 0..CONTROL_REPLIES + 5 {
-        network.stack.receive(&question, network.now, to_nobody, &Token);
+    for _ in 0..REPLIES_MAX + 5 {
+        network.stack.receive(&question, network.now, &mut Nobody, &Token);
     }
-    assert_eq!(network.stack.counters().events.control_dropped, 5);
+    assert_eq!(network.stack.counters().events.replies_dropped, 5);
     network.sent.clear();
     network.settle();
-    assert_eq!(network.take_sent().len(), CONTROL_REPLIES);
+    assert_eq!(network.take_sent().len(), REPLIES_MAX);
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn each_bad_frame_counts_for_its_own_reason() {
 fn a_frame_on_a_link_that_is_down_is_dropped() {
     let mut network = Network::up();
     network.stack.set_link(false, network.now);
-    network.stack.receive(&arp_frame(MAC, OTHER_MAC, &request(OTHER, ADDRESS)), network.now, to_nobody, &Token);
+    network.stack.receive(&arp_frame(MAC, OTHER_MAC, &request(OTHER, ADDRESS)), network.now, &mut Nobody, &Token);
     assert_eq!(network.stack.counters().ethernet.link_down, 1);
 }
 
@@ -184,14 +184,14 @@ fn no_damage_to_any_frame_stops_the_stack() {
         if random.below(4) == 0 {
             bytes.truncate(random.below(bytes.len() as u32) as usize);
         }
-        network.stack.receive(&bytes, network.now, to_nobody, &Token);
+        network.stack.receive(&bytes, network.now, &mut Nobody, &Token);
         if round % 100 == 0 {
             network.settle();
         }
     }
     network.settle();
     assert!(network.stack.is_up());
-    assert_eq!(network.stack.write(APP, socket, b"alive", network.now), Ok(5));
+    assert_eq!(network.stack.write(socket, b"alive", network.now), Ok(5));
     network.run(seconds(2));
     assert_eq!(network.router.received(), [b"alive"]);
 }
@@ -221,12 +221,12 @@ fn a_flood_of_strangers_pushes_out_neither_the_gateway_nor_connections() {
         let sender = Ipv4Addr::new(10, 0, 2, 16 + (number % 200) as u8);
         let mut question = request(sender, ADDRESS);
         question.sender_mac = station;
-        network.stack.receive(&arp_frame(MAC, station, &question), network.now, to_nobody, &Token);
+        network.stack.receive(&arp_frame(MAC, station, &question), network.now, &mut Nobody, &Token);
     }
     network.settle();
     network.sent.clear();
     assert!(network.stack.is_up());
-    assert_eq!(network.stack.write(APP, socket, b"alive", network.now), Ok(5));
+    assert_eq!(network.stack.write(socket, b"alive", network.now), Ok(5));
     network.settle();
     assert_eq!(network.router.received(), [b"alive"]);
     assert_eq!(network.sent[0].1, ROUTER_MAC, "without a new question");

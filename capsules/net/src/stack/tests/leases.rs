@@ -5,10 +5,11 @@ use core::net::Ipv4Addr;
 use super::network::*;
 use crate::MacAddress;
 use crate::stack::Progress;
-use crate::tcp::{self, Endpoint};
+use crate::tcp;
 use crate::wire::arp::{Operation, Packet};
 use crate::wire::ipv4::Protocol;
 use crate::wire::udp;
+use slopos_abi::Endpoint;
 use slopos_kernel::time::Duration;
 
 const REQUEST: u8 = 3;
@@ -95,7 +96,7 @@ fn a_renewal_that_names_neither_mask_nor_router_nor_server_leaves_them_as_they_w
     let info = network.stack.info(network.now);
     assert_eq!((info.address, info.gateway, info.prefix), (ADDRESS.octets(), ROUTER.octets(), 24));
     assert!(info.lease_seconds > 900, "it is extended: {}", info.lease_seconds);
-    network.stack.write(APP, socket, b"still here", network.now).unwrap();
+    network.stack.write(socket, b"still here", network.now).unwrap();
     network.settle();
     assert_eq!(network.router.received(), [b"still here"]);
 }
@@ -140,7 +141,7 @@ fn an_address_alone_in_its_network_reaches_everybody_by_a_router_outside_it() {
             network.sent.clear();
             let socket = network.connect(APP, remote);
             assert!(network.sent.iter().all(|(_, station, _)| *station == ROUTER_MAC));
-            network.stack.close(APP, socket, network.now);
+            network.stack.close(socket, network.now);
         }
         network.sent.clear();
         network.deliver(&arp_frame(MacAddress::BROADCAST, OTHER_MAC, &asks(OTHER, ADDRESS)));
@@ -273,7 +274,7 @@ fn from_the_first_moment_anothers_probe_is_answered_and_one_conflict_defended() 
             |sent: &Sent| matches!(sent, Sent::Arp(packet) if packet.sender == ADDRESS && packet.target == ADDRESS);
         assert!(sent.iter().any(announced), "{millis} ms: {sent:?}");
         assert!(network.stack.is_up(), "{millis} ms");
-        network.stack.write(APP, socket, b"alive", network.now).unwrap();
+        network.stack.write(socket, b"alive", network.now).unwrap();
         network.settle();
         assert_eq!(network.router.received(), [b"alive"]);
         network.run(network.now + Duration::from_secs(9));
@@ -304,12 +305,12 @@ fn a_connect_waits_for_a_lease_as_long_as_its_own_limit() {
     let short = network.begin(APP, FAR, 7);
     let long = network.begin(OTHER_APP, FAR, 100);
     network.run(seconds(6));
-    assert_eq!(network.progress(APP, short, FAR), Ok(Progress::Pending));
+    assert_eq!(network.progress(short, FAR), Ok(Progress::Pending));
     network.run(seconds(7));
-    assert_eq!(network.progress(APP, short, FAR), Ok(Progress::Done(Err(tcp::Error::TimedOut))));
+    assert_eq!(network.progress(short, FAR), Ok(Progress::Done(Err(tcp::Error::TimedOut))));
     network.router.answers_dhcp = true;
     network.run(seconds(40));
-    assert_eq!(network.progress(OTHER_APP, long, FAR), Ok(Progress::Done(Ok(()))));
+    assert_eq!(network.progress(long, FAR), Ok(Progress::Done(Ok(()))));
 }
 
 #[test]
@@ -324,9 +325,9 @@ fn a_connect_that_loses_its_address_waits_for_the_next_one_as_long_as_its_limit(
     network.deliver(&claim);
     network.deliver(&claim);
     assert!(!network.stack.is_up());
-    assert_eq!(network.progress(APP, socket, FAR), Ok(Progress::Pending));
+    assert_eq!(network.progress(socket, FAR), Ok(Progress::Pending));
     network.router.refuses_lease = false;
     network.router.server = Server::Sink;
     network.run(seconds(30));
-    assert_eq!(network.progress(APP, socket, FAR), Ok(Progress::Done(Ok(()))));
+    assert_eq!(network.progress(socket, FAR), Ok(Progress::Done(Ok(()))));
 }

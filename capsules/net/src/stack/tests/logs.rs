@@ -3,10 +3,10 @@
 use core::net::Ipv4Addr;
 
 use super::network::*;
-use crate::tcp::{Endpoint, SocketFlags};
 use crate::wire::arp::{Operation, Packet};
 use crate::wire::tcp::options::Options;
 use crate::wire::tcp::{Flags, Segment, SequenceNumber};
+use slopos_abi::{Endpoint, SocketFlags};
 use slopos_host_log::lines;
 use slopos_kernel::log_budget::LOG_BURST;
 use slopos_kernel::time::Duration;
@@ -80,7 +80,7 @@ fn a_gateway_that_is_silent_and_comes_back() {
             network.deliver(&from(ROUTER_MAC, ROUTER));
         }
         if step % 100 == 0 {
-            network.stack.kill(APP);
+            network.stack.abort(APP);
             sockets.push(network.begin(APP, FAR, 10));
         }
     });
@@ -113,9 +113,9 @@ fn peers_whose_window_scales_cannot_be() {
     let mut network = Network::up();
     network.router.server = Server::Silent;
     writes_few(&mut network, 60, 1, |network, _| {
-        network.stack.kill(APP);
+        network.stack.abort(APP);
         let socket = network.begin(APP, FAR, 10);
-        let local = network.local(APP, socket);
+        let local = network.local(socket);
         let answer = Segment {
             source_port: FAR.port,
             destination_port: local.port,
@@ -137,7 +137,7 @@ fn a_process_that_is_denied_many_remotes() {
     writes_few(&mut network, 60, 1, |network, step| {
         let socket = network.stack.socket(APP, SocketFlags::default()).unwrap();
         let remote = Endpoint { port: 10 + (step % 1_000) as u16, ..FAR };
-        assert!(network.progress(APP, socket, remote).is_err());
-        network.stack.close(APP, socket, network.now);
+        assert!(network.progress(socket, remote).is_err());
+        network.stack.close(socket, network.now);
     });
 }

@@ -3,15 +3,19 @@
 
 use core::net::Ipv4Addr;
 
+use core::ops::Range;
+
+use slopos_abi::{Endpoint, RemoteRange, SocketFlags};
 use slopos_host_log::Token;
 use slopos_kernel::grant::Grant;
+use slopos_kernel::objects::SocketId;
 use slopos_kernel::process::ProcessId;
+use slopos_kernel::readers::Readers;
 use slopos_kernel::time::{Duration, Instant};
 
 use crate::MacAddress;
-use crate::socket::{Remote, Socket, SocketIndex, SocketSet};
+use crate::sockets::{Socket, SocketSet};
 use crate::stack::{Config, ConnectError, Progress, Stack};
-use crate::tcp::{Arrival, Endpoint, SocketFlags};
 use crate::wire::arp::{Operation, Packet};
 use crate::wire::ethernet::{EtherType, Header};
 use crate::wire::ipv4::Protocol;
@@ -39,7 +43,13 @@ pub const OTHER_APP: ProcessId = ProcessId::new(2);
 pub const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\n\r\nhello";
 
 /// No process waits for what arrives.
-pub fn to_nobody(_: ProcessId, _: SocketIndex, _: &mut Arrival<'_>) {}
+pub struct Nobody;
+
+impl Readers for Nobody {
+    fn buffer(&mut self, _: SocketId, _: Range<usize>) -> Option<&mut [u8]> {
+        None
+    }
+}
 
 pub fn seconds(seconds: u64) -> Instant {
     Instant::BOOT + Duration::from_secs(seconds)
@@ -106,7 +116,7 @@ fn set(sockets: usize) -> SocketSet<'static> {
     let sockets: Vec<_> = (0..sockets)
         .map(|_| Socket::new(leak([0_u8; 4_096]).as_mut_slice(), leak([0_u8; 4_096]).as_mut_slice()))
         .collect();
-    let anyone = Remote { address: Ipv4Addr::UNSPECIFIED, prefix: 0, first_port: 8_000, last_port: 8_000 };
+    let anyone = RemoteRange { address: Ipv4Addr::UNSPECIFIED, prefix: 0, first_port: 8_000, last_port: 8_000 };
     SocketSet::new("app", sockets.leak(), leak([anyone]))
 }
 
@@ -161,9 +171,7 @@ impl Network {
     fn pull(&mut self) {
         loop {
             let mut frame = [0; 1_514];
-            let wants = self.stack.wants_transmit(self.now);
             let Some(length) = self.stack.transmit(&mut frame, self.now, &Token) else { return };
-            assert!(wants, "what is sent was wanted");
             self.look_at(&frame[..length]);
         }
     }
@@ -181,7 +189,7 @@ impl Network {
 
     /// A frame arrives, and all that it leads to at once happens.
     pub fn deliver(&mut self, frame: &[u8]) {
-        self.stack.receive(frame, self.now, to_nobody, &Token);
+        self.stack.receive(frame, self.now, &mut Nobody, &Token);
         self.settle();
     }
 
@@ -235,7 +243,7 @@ impl Network {
                 target_mac: packet.sender_mac,
                 target: packet.sender,
             };
-            self.stack.receive(&arp_frame(MAC, self.router.mac, &reply), self.now, to_nobody, &Token);
+            self.stack.receive(&arp_frame(MAC, self.router.mac, &reply), self.now, &mut Nobody, &Token);
         }
     }
 
@@ -257,7 +265,7 @@ impl Network {
             let terms = terms.unwrap_or_else(|| usual_terms(answer, self.router.lease_seconds));
             let message = dhcp_message(answer, &message[4..8], &terms);
             let frame = dhcp_datagram_frame(self.router.dhcp_source, answer == 6, &message);
-            self.stack.receive(&frame, self.now, to_nobody, &Token);
+            self.stack.receive(&frame, self.now, &mut Nobody, &Token);
         }
         Sent::Dhcp { kind, source: packet.source, destination: packet.destination }
     }
@@ -278,44 +286,36 @@ impl Network {
         let replies = if heard { self.router.serve(&segment) } else { vec![] };
         for reply in replies {
             let frame = tcp_frame(packet.destination, packet.source, &reply);
-            self.stack.receive(&frame, self.now, to_nobody, &Token);
+            self.stack.receive(&frame, self.now, &mut Nobody, &Token);
         }
         sent
     }
 
     /// A socket of the process on which a connect to `remote` was begun.
-    pub fn begin(&mut self, process: ProcessId, remote: Endpoint, timeout: u64) -> SocketIndex {
+    pub fn begin(&mut self, process: ProcessId, remote: Endpoint, timeout: u64) -> SocketId {
         let socket = self.stack.socket(process, SocketFlags::default()).unwrap();
         let deadline = self.now + Duration::from_secs(timeout);
-        let begun = self.stack.connect(process, socket, remote, deadline, self.now);
+        let begun = self.stack.connect(socket, remote, deadline, self.now);
         assert!(matches!(begun, Ok(Progress::Pending)), "{begun:?}");
         self.settle();
         socket
     }
 
     /// A socket of the process that is connected to `remote`.
-    pub fn connect(&mut self, process: ProcessId, remote: Endpoint) -> SocketIndex {
+    pub fn connect(&mut self, process: ProcessId, remote: Endpoint) -> SocketId {
         let socket = self.begin(process, remote, 100);
-        assert_eq!(self.progress(process, socket, remote), Ok(Progress::Done(Ok(()))));
+        assert_eq!(self.progress(socket, remote), Ok(Progress::Done(Ok(()))));
         socket
     }
 
     /// Our end of a connection.
-    pub fn local(&mut self, process: ProcessId, socket: SocketIndex) -> Endpoint {
-        let mut local = None;
-        self.stack.each_connection(process, &Token, |connection| {
-            local = local.or(connection.local.filter(|_| connection.socket == socket));
-        });
-        local.unwrap()
+    pub fn local(&self, socket: SocketId) -> Endpoint {
+        let report = self.stack.sockets(socket.process, &Token).find(|report| report.index == socket.index);
+        report.and_then(|report| report.local).unwrap()
     }
 
-    pub fn progress(
-        &mut self,
-        process: ProcessId,
-        socket: SocketIndex,
-        remote: Endpoint,
-    ) -> Result<Progress, ConnectError> {
-        self.stack.connect(process, socket, remote, self.now, self.now)
+    pub fn progress(&mut self, socket: SocketId, remote: Endpoint) -> Result<Progress, ConnectError> {
+        self.stack.connect(socket, remote, self.now, self.now)
     }
 }
 

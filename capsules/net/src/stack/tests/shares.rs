@@ -5,10 +5,10 @@ use core::net::Ipv4Addr;
 use super::network::*;
 use crate::MacAddress;
 use crate::stack::Progress;
-use crate::tcp::{Endpoint, SocketFlags};
 use crate::wire::arp::{Operation, Packet};
 use crate::wire::tcp::options::Options;
 use crate::wire::tcp::{Flags, Segment, SequenceNumber};
+use slopos_abi::{Endpoint, SocketFlags};
 use slopos_host_log::Token;
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::time::Duration;
@@ -46,9 +46,9 @@ fn ask_for_absent(network: &mut Network, process: ProcessId, numbers: std::ops::
         let remote = Endpoint { address: Ipv4Addr::new(10, 0, 2, number), port: 8_000 };
         let socket = network.stack.socket(process, SocketFlags::default()).unwrap();
         let deadline = network.now + Duration::from_secs(10);
-        network.stack.connect(process, socket, remote, deadline, network.now).unwrap();
+        network.stack.connect(socket, remote, deadline, network.now).unwrap();
         network.settle();
-        network.stack.close(process, socket, network.now);
+        network.stack.close(socket, network.now);
     }
 }
 
@@ -62,9 +62,9 @@ fn who_asks_for_absent_neighbours_in_turn_delays_nobody_elses_connect() {
         ask_for_absent(&mut network, APP, 20..250);
         let now = network.now;
         let socket = network.begin(OTHER_APP, Endpoint { address: OTHER, port: 8_000 }, 100);
-        let progress = network.progress(OTHER_APP, socket, Endpoint { address: OTHER, port: 8_000 });
+        let progress = network.progress(socket, Endpoint { address: OTHER, port: 8_000 });
         assert_eq!((progress, network.now), (Ok(Progress::Done(Ok(()))), now), "second {second}");
-        network.stack.kill(OTHER_APP);
+        network.stack.abort(OTHER_APP);
         network.run(network.now + Duration::from_millis(999));
         // The neighbour is forgotten, so that the next round asks for it anew.
         network.stack.set_link(false, network.now);
@@ -84,9 +84,9 @@ fn who_talks_to_many_neighbours_that_are_there_delays_nobody_elses_connect() {
         let now = network.now;
         let remote = Endpoint { address: Ipv4Addr::new(10, 0, 2, 3 + round), port: 8_000 };
         let socket = network.begin(OTHER_APP, remote, 100);
-        let progress = network.progress(OTHER_APP, socket, remote);
+        let progress = network.progress(socket, remote);
         assert_eq!((progress, network.now), (Ok(Progress::Done(Ok(()))), now), "round {round}");
-        network.stack.kill(OTHER_APP);
+        network.stack.abort(OTHER_APP);
     }
 }
 
@@ -96,16 +96,16 @@ fn a_flood_of_questions_leaves_resets_their_room_and_the_other_way_round() {
     let mut network = Network::up();
     network.sent.clear();
     for number in 0..100 {
-        network.stack.receive(&question(number), network.now, to_nobody, &Token);
+        network.stack.receive(&question(number), network.now, &mut Nobody, &Token);
     }
-    network.stack.receive(&stray(FAR.address), network.now, to_nobody, &Token);
+    network.stack.receive(&stray(FAR.address), network.now, &mut Nobody, &Token);
     network.settle();
     assert_eq!(resets(&network.take_sent()), 1);
 
     for number in 0..100 {
-        network.stack.receive(&stray(Ipv4Addr::new(198, 51, 100, number)), network.now, to_nobody, &Token);
+        network.stack.receive(&stray(Ipv4Addr::new(198, 51, 100, number)), network.now, &mut Nobody, &Token);
     }
-    network.stack.receive(&question(1), network.now, to_nobody, &Token);
+    network.stack.receive(&question(1), network.now, &mut Nobody, &Token);
     network.settle();
     let sent = network.take_sent();
     assert_eq!(sent.len() - resets(&sent), 1, "{sent:?}");
@@ -116,9 +116,9 @@ fn one_station_that_asks_for_ever_takes_no_other_ones_answer() {
     let mut network = Network::up();
     network.sent.clear();
     for _ in 0..100 {
-        network.stack.receive(&question(1), network.now, to_nobody, &Token);
+        network.stack.receive(&question(1), network.now, &mut Nobody, &Token);
     }
-    network.stack.receive(&question(2), network.now, to_nobody, &Token);
+    network.stack.receive(&question(2), network.now, &mut Nobody, &Token);
     network.settle();
     let answered =
         |sent: &Sent| matches!(sent, Sent::Arp(packet) if packet.target_mac == MacAddress([2, 0, 0, 1, 0, 2]));
@@ -132,12 +132,12 @@ fn a_killed_processs_resets_take_no_room_from_strangers_or_from_another_process(
     let _ = (network.connect(APP, FAR), network.connect(APP, FAR));
     let _ = (network.connect(OTHER_APP, FAR), network.connect(OTHER_APP, FAR));
     for number in 0..100 {
-        network.stack.receive(&stray(Ipv4Addr::new(198, 51, 100, number)), network.now, to_nobody, &Token);
-        network.stack.receive(&question(number.into()), network.now, to_nobody, &Token);
+        network.stack.receive(&stray(Ipv4Addr::new(198, 51, 100, number)), network.now, &mut Nobody, &Token);
+        network.stack.receive(&question(number.into()), network.now, &mut Nobody, &Token);
     }
     network.sent.clear();
-    network.stack.kill(APP);
-    network.stack.kill(OTHER_APP);
+    network.stack.abort(APP);
+    network.stack.abort(OTHER_APP);
     network.settle();
     let to_server = |sent: &Sent| matches!(sent, Sent::Tcp { remote, .. } if *remote == FAR);
     assert_eq!(network.take_sent().iter().filter(|sent| to_server(sent)).count(), 4);
@@ -148,13 +148,13 @@ fn a_flood_of_questions_and_strays_leaves_half_of_the_frames_to_connections() {
     let mut network = Network::up();
     network.router.server = Server::Sink;
     let socket = network.connect(APP, FAR);
-    network.stack.write(APP, socket, &[7; 4_000], network.now).unwrap();
+    network.stack.write(socket, &[7; 4_000], network.now).unwrap();
     let mut kinds = Vec::new();
     let mut frame = [0; 1_514];
     for number in 0..200 {
         for each in 0..10 {
-            network.stack.receive(&question(10 * number + each), network.now, to_nobody, &Token);
-            network.stack.receive(&stray(FAR.address), network.now, to_nobody, &Token);
+            network.stack.receive(&question(10 * number + each), network.now, &mut Nobody, &Token);
+            network.stack.receive(&stray(FAR.address), network.now, &mut Nobody, &Token);
         }
         let length = network.stack.transmit(&mut frame, network.now, &Token).unwrap();
         kinds.push(length > 500);

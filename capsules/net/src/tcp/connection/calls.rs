@@ -3,14 +3,14 @@
 
 use core::mem::size_of;
 
+use slopos_abi::{Endpoint, SocketFlags};
 use slopos_kernel::time::Instant;
 
 use crate::tcp::clock::TimestampClock;
 use crate::tcp::close::{ORPHAN_FIN_WAIT, Release, after_our_end, release};
 use crate::tcp::connection::Connection;
 use crate::tcp::counters::Counters;
-use crate::tcp::endpoint::Endpoint;
-use crate::tcp::interface::{ConnectParameters, Readiness, SocketFlags};
+use crate::tcp::interface::{ConnectParameters, Readiness};
 use crate::tcp::keep_alive::KeepAlive;
 use crate::tcp::state::{Error, Life, State, Syn};
 use crate::tcp::timers::Timer;

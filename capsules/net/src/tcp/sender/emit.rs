@@ -1,7 +1,8 @@
 //! A stretch of the stream goes out: its segment is built straight into the caller's buffer, and noted as sent.
 
+use slopos_abi::Endpoint;
+
 use crate::tcp::due::{Span, Why};
-use crate::tcp::endpoint::Endpoint;
 use crate::tcp::sender::Sender;
 use crate::tcp::tick::Tick;
 use crate::tcp::timers::Timer;

@@ -9,6 +9,8 @@ use core::ops::{Deref, DerefMut};
 use slopos_kernel::time::{Duration, Instant};
 
 use super::timers::Timer;
+use slopos_abi::{Endpoint, SocketFlags};
+
 use super::*;
 use crate::wire::tcp::options::{SackBlocks, Timestamps};
 use crate::wire::tcp::{Flags, Options, ParseError, Range, Segment, SequenceNumber, Unverified};

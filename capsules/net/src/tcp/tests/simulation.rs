@@ -86,7 +86,7 @@ fn run(scenario: &Scenario) -> Outcome {
     let (mut receive, mut send) = (vec![0; scenario.receive_bytes], vec![0; scenario.send_bytes]);
     let mut connection = Connection::new(&mut receive, &mut send);
     let mut counters = Counters::default();
-    connection.open(SocketFlags { nodelay: seed % 2 == 0, keepalive: false });
+    connection.open(SocketFlags { nodelay: seed % 2 == 0, ..SocketFlags::default() });
     let parameters = ConnectParameters {
         local: LOCAL,
         remote: REMOTE,

@@ -1,6 +1,6 @@
 //! The peer in the state in which smoltcp repeats itself without end, and in ordinary bursts.
 
-use slopos_net::tcp::Endpoint;
+use slopos_abi::Endpoint;
 use slopos_net::wire::tcp::SequenceNumber;
 
 use slopos_lab::wire::ipv4::Body;

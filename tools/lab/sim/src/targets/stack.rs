@@ -6,12 +6,13 @@
 use std::net::Ipv4Addr;
 
 use anyhow::{Result, anyhow, ensure};
+use slopos_abi::{Endpoint, SocketFlags};
+use slopos_kernel::objects::SocketId;
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::time::{Duration, Instant};
 use slopos_net::MacAddress;
-use slopos_net::socket::SocketIndex;
 use slopos_net::stack::SocketError;
-use slopos_net::tcp::{Endpoint, Error, SocketFlags};
+use slopos_net::tcp::Error;
 use slopos_net::wire::ethernet;
 use slopos_net::wire::ethernet::{EtherType, Header};
 use slopos_net::wire::ipv4;
@@ -49,7 +50,7 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(180);
 /// A connection.
 struct Line {
     process: ProcessId,
-    socket: SocketIndex,
+    socket: SocketId,
     remote: Endpoint,
     local_port: u16,
     /// Behind the last that we sent.
@@ -192,21 +193,21 @@ impl Machine<'_, '_> {
             Command::Write { line, bytes } => {
                 if let Some(line) = pick(&mut self.lines, line) {
                     let data = vec![0x5a; usize::from(bytes).min(5_000)];
-                    let result = self.station.stack.write(line.process, line.socket, &data, now);
+                    let result = self.station.stack.write(line.socket, &data, now);
                     ensure!(!matches!(result, Ok(0)) || data.is_empty(), "a write took nothing");
                 }
                 Ok(())
             }
             Command::Finish { line } => {
                 if let Some(line) = pick(&mut self.lines, line) {
-                    self.station.stack.shutdown_write(line.process, line.socket);
+                    self.station.stack.close_write(line.socket);
                 }
                 Ok(())
             }
             Command::Close { line } => {
                 if let Some(line) = pick(&mut self.lines, line) {
                     line.held = false;
-                    self.station.close(line.process, line.socket, now);
+                    self.station.close(line.socket, now);
                 }
                 Ok(())
             }
@@ -259,7 +260,7 @@ impl Machine<'_, '_> {
             return Ok(());
         }
         let process = ProcessId::new(how & 1);
-        let flags = SocketFlags { nodelay: how & 2 != 0, keepalive: how & 4 != 0 };
+        let flags = SocketFlags { nodelay: how & 2 != 0, keepalive: how & 4 != 0, nonblock: false };
         let now = self.now();
         let socket = match self.station.stack.socket(process, flags) {
             Ok(socket) => socket,
@@ -267,13 +268,13 @@ impl Machine<'_, '_> {
             Err(error) => return Err(anyhow!("a process was denied a socket: {error:?}")),
         };
         // What was recycled is no longer this process's to close.
-        self.lines.iter_mut().filter(|line| (line.process, line.socket) == (process, socket)).for_each(|line| {
+        self.lines.iter_mut().filter(|line| line.socket == socket).for_each(|line| {
             line.held = false;
         });
         let remote = Endpoint { address: ROUTER, port: FIRST_PORT + self.lines.len() as u16 };
         self.station
             .stack
-            .connect(process, socket, remote, now + CONNECT_LIMIT, now)
+            .connect(socket, remote, now + CONNECT_LIMIT, now)
             .map_err(|error| anyhow!("a connect was not begun: {error:?}"))?;
         self.lines.push(Line {
             process,
@@ -292,8 +293,8 @@ impl Machine<'_, '_> {
     fn read(&mut self, line: u8, bytes: u16) -> Result<()> {
         let Some(line) = pick(&mut self.lines, line) else { return Ok(()) };
         let length = usize::from(bytes).min(5_000);
-        let readable = self.station.stack.readiness(line.process, line.socket).readable;
-        let result = self.station.read(line.process, line.socket, length, length.is_multiple_of(2));
+        let readable = self.station.stack.readiness(line.socket).readable;
+        let result = self.station.read(line.socket, length, length.is_multiple_of(2));
         ensure!((result == Err(Error::WouldBlock)) != readable, "readable is {readable} and a read gives {result:?}");
         if let Ok(bytes) = result {
             if line.known && !self.tainted {

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
-use slopos_net::tcp::Endpoint;
+use slopos_abi::Endpoint;
 use slopos_net::wire::ethernet::{EtherType, Header};
 use slopos_net::wire::ipv4::{self, Protocol};
 use slopos_net::wire::tcp::{Segment, SequenceNumber};

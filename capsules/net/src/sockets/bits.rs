@@ -1,9 +1,9 @@
 //! Sets of one process's sockets.
 
-use super::SocketIndex;
+use slopos_abi::limits::SOCKETS_MAX;
+use slopos_kernel::objects::SocketIndex;
 
-/// Most sockets that a process can have.
-pub const SOCKETS_MAX: usize = 64;
+const _: () = assert!(SOCKETS_MAX <= u64::BITS as usize, "each socket has a bit");
 
 /// Some of a process's sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +14,7 @@ impl SocketBits {
     pub(crate) const EMPTY: SocketBits = SocketBits(0);
 
     const fn of(socket: SocketIndex) -> u64 {
-        1 << (socket.0 % SOCKETS_MAX as u16)
+        1 << (socket.0 % u64::BITS as u16)
     }
 
     /// Adds one.
@@ -32,9 +32,14 @@ impl SocketBits {
         SocketBits(self.0 & !other.0)
     }
 
-    /// The first of them from `place` on, or else the first of all.
-    pub(crate) fn next_from(self, place: usize) -> Option<SocketIndex> {
-        let later = u32::try_from(place).ok().and_then(|place| u64::MAX.checked_shl(place)).unwrap_or(0) & self.0;
+    /// Whether there is none.
+    pub(crate) fn is_empty(self) -> bool {
+        self == SocketBits::EMPTY
+    }
+
+    /// The first of them from `first` on, or else the first of all.
+    pub(crate) fn next_from(self, first: usize) -> Option<SocketIndex> {
+        let later = u32::try_from(first).ok().and_then(|first| u64::MAX.checked_shl(first)).unwrap_or(0) & self.0;
         let bits = if later != 0 { later } else { self.0 };
         (bits != 0).then(|| SocketIndex(bits.trailing_zeros() as u16))
     }

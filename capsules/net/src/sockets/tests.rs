@@ -1,6 +1,11 @@
-use super::*;
+use core::net::Ipv4Addr;
 
-const REMOTE: Remote = Remote { address: Ipv4Addr::new(10, 0, 2, 0), prefix: 24, first_port: 8_000, last_port: 8_080 };
+use super::*;
+use slopos_abi::{Endpoint, RemoteRange, SocketFlags};
+use slopos_kernel::time::{Duration, Instant};
+
+const REMOTE: RemoteRange =
+    RemoteRange { address: Ipv4Addr::new(10, 0, 2, 0), prefix: 24, first_port: 8_000, last_port: 8_080 };
 
 fn end(last: [u8; 4], port: u16) -> Endpoint {
     Endpoint { address: Ipv4Addr::from_octets(last), port }
@@ -14,27 +19,32 @@ fn authority_covers_a_network_and_a_range_of_ports_and_nothing_else() {
     for beyond in [end([10, 0, 3, 2], 8_000), end([10, 0, 2, 2], 7_999), end([10, 0, 2, 2], 8_081)] {
         assert!(!REMOTE.covers(beyond), "{beyond:?}");
     }
-    let anyone = Remote { prefix: 0, first_port: 0, last_port: u16::MAX, ..REMOTE };
+    let anyone = RemoteRange { prefix: 0, first_port: 0, last_port: u16::MAX, ..REMOTE };
     assert!(anyone.covers(end([203, 0, 113, 7], 443)));
 }
 
 #[test]
 fn narrowing_keeps_what_both_cover_and_never_widens() {
-    let anyone = [Remote::ANY];
+    let anyone = [RemoteRange::ANY];
     let mut sockets = [];
     let mut set = SocketSet::new("app", &mut sockets, &anyone);
-    set.narrow(&Remote { address: Ipv4Addr::new(10, 0, 0, 0), prefix: 8, first_port: 80, last_port: 9_000 });
-    set.narrow(&REMOTE);
-    assert!(set.permits(end([10, 0, 2, 2], 8_000)));
+    set.authority().narrow(&RemoteRange {
+        address: Ipv4Addr::new(10, 0, 0, 0),
+        prefix: 8,
+        first_port: 80,
+        last_port: 9_000,
+    });
+    set.authority().narrow(&REMOTE);
+    assert!(set.authority().permits(end([10, 0, 2, 2], 8_000)));
     for beyond in [end([10, 0, 3, 2], 8_000), end([10, 0, 2, 2], 80), end([10, 0, 2, 2], 9_000)] {
-        assert!(!set.permits(beyond), "{beyond:?}");
+        assert!(!set.authority().permits(beyond), "{beyond:?}");
     }
-    set.narrow(&Remote::ANY);
-    assert!(!set.permits(end([10, 0, 3, 2], 8_000)));
-    set.narrow(&Remote { address: Ipv4Addr::new(10, 0, 3, 0), ..REMOTE });
-    assert!(!set.permits(end([10, 0, 2, 2], 8_000)) && !set.permits(end([10, 0, 3, 2], 8_000)));
-    set.lift_limit();
-    assert!(set.permits(end([10, 0, 3, 2], 1)));
+    set.authority().narrow(&RemoteRange::ANY);
+    assert!(!set.authority().permits(end([10, 0, 3, 2], 8_000)));
+    set.authority().narrow(&RemoteRange { address: Ipv4Addr::new(10, 0, 3, 0), ..REMOTE });
+    assert!(!set.authority().permits(end([10, 0, 2, 2], 8_000)) && !set.authority().permits(end([10, 0, 3, 2], 8_000)));
+    set.authority().restore();
+    assert!(set.authority().permits(end([10, 0, 3, 2], 1)));
 }
 
 #[test]
@@ -42,18 +52,19 @@ fn each_denied_remote_is_worth_one_line_and_all_of_them_a_line_a_second() {
     let mut sockets = [];
     let mut set = SocketSet::new("app", &mut sockets, &[]);
     let now = Instant::BOOT;
-    assert!(set.deny(end([1, 1, 1, 1], 80), now));
-    assert!(!set.deny(end([1, 1, 1, 1], 80), now));
+    assert!(set.authority().deny(end([1, 1, 1, 1], 80), "app", now));
+    assert!(!set.authority().deny(end([1, 1, 1, 1], 80), "app", now));
     for port in 0..7 {
-        assert!(set.deny(end([1, 1, 1, 1], port), now));
+        assert!(set.authority().deny(end([1, 1, 1, 1], port), "app", now));
     }
     let later = |milliseconds: u64| now + Duration::from_millis(milliseconds);
-    let logged = (0..60_000_u64).filter(|&number| set.deny(end([1, 1, 1, 2], number as u16), later(number)));
+    let logged =
+        (0..60_000_u64).filter(|&number| set.authority().deny(end([1, 1, 1, 2], number as u16), "app", later(number)));
     assert_eq!(logged.count(), 59);
     assert_eq!(set.info().denials, 60_009);
     // A remote that was logged lately is not news, however long ago it was.
-    assert!(set.deny(end([9, 9, 9, 9], 9), later(90_000)));
-    assert!(!set.deny(end([9, 9, 9, 9], 9), later(900_000)));
+    assert!(set.authority().deny(end([9, 9, 9, 9], 9), "app", later(90_000)));
+    assert!(!set.authority().deny(end([9, 9, 9, 9], 9), "app", later(900_000)));
 }
 
 #[test]
@@ -68,10 +79,10 @@ fn what_is_in_use_is_charged_and_its_peak_remembered() {
     let open = set.info().in_use;
     assert!(open > 0 && open <= size_of::<Socket<'_>>() as u64, "{open}");
     assert!(set.open(SocketFlags::default()).is_err(), "a held socket is not recycled");
-    set.with(opened.socket, |socket| socket.close(Instant::BOOT));
+    set.enter(opened.index).unwrap().close(Instant::BOOT);
     let after = set.info();
     assert_eq!((after.in_use, after.sockets_in_use), (0, 0));
     assert_eq!(after.high_water, open);
-    let socket = set.socket_info(opened.socket);
+    let socket = set.view(opened.index).map(Socket::info);
     assert_eq!(socket.map(|socket| (socket.in_use, socket.high_water)), Some((0, open)));
 }
