@@ -1,8 +1,7 @@
 //! Line editing for a terminal: backspace, ^U, ^W, ^C, and the lines typed before by the up and down keys.
 
 use crate::history::History;
-use crate::key::Key;
-use crate::line::{LINE_MAX, Line};
+use crate::line::{Key, LINE_MAX, Line};
 use crate::sequence::{Meaning, Sequence};
 use core::fmt::Write;
 

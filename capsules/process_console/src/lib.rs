@@ -27,7 +27,6 @@ use slopos_host_log as _;
 mod command;
 mod editor;
 mod history;
-mod key;
 mod line;
 mod report;
 mod script;
@@ -35,8 +34,7 @@ mod sequence;
 mod window;
 
 pub use command::{Command, ParseError, Words};
-pub use key::Key;
-pub use line::LINE_MAX;
+pub use line::{Key, LINE_MAX};
 pub use report::{DeviceState, HELP, SELF_TEST_HELP, grant, network, process};
 pub use script::split_script;
 pub use window::{LINE_ROOM, Window};
@@ -44,7 +42,6 @@ pub use window::{LINE_ROOM, Window};
 use core::fmt::Write;
 use core::ops::{Deref, Range};
 use editor::Editor;
-use heapless::String;
 use history::History;
 use line::Line;
 use slopos_abi::{STATUS_KILLED, STATUS_MAX};
@@ -82,7 +79,7 @@ pub enum Begun<'a> {
     /// One of the script.
     Script(&'a str),
     /// A part of the line that was typed.
-    Typed(&'a mut String<LINE_MAX>, Range<usize>),
+    Typed(&'a mut Line, Range<usize>),
 }
 
 impl Deref for Begun<'_> {

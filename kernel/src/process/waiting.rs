@@ -22,7 +22,7 @@ impl UserRange {
     }
 
     /// The bytes `range` of it; `None` where that is empty or not within it.
-    pub(super) fn part(self, range: Range<usize>) -> Option<UserRange> {
+    pub fn part(self, range: Range<usize>) -> Option<UserRange> {
         let (start, end) = (range.start as u64, range.end as u64);
         let within = start < end && end <= self.length;
         within.then_some(UserRange::new(self.address.checked_add(start)?, end - start))
