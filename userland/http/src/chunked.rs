@@ -5,13 +5,8 @@
 //! What is skipped has a bound where it lies: each chunk's line one of its own, because a long body may have any number
 //! of chunks and each of them an extension (section 7.1.1); the trailer section one for all of it.
 
-use crate::response::Broken;
-
-/// Most bytes of one chunk's line: its size, padded or not, and its extensions.
-pub const LINE: u32 = 8 * 1024;
-
-/// Most bytes of the trailer section: as many as header fields may have.
-pub const TRAILERS: u32 = 32 * 1024;
+use crate::broken::Broken;
+use crate::limits::{LINE, TRAILERS};
 
 /// Where in the coding the next byte stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

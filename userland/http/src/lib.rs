@@ -5,8 +5,10 @@
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
+mod broken;
 mod chunked;
 mod connection;
+mod limits;
 mod method;
 pub mod range;
 pub mod request;

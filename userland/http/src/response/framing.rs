@@ -1,6 +1,7 @@
 //! How long a body is (RFC 9112 section 6.3).
 
-use super::{Broken, Head};
+use super::head::Head;
+use crate::broken::Broken;
 use crate::chunked::Decoder;
 
 /// Where a body ends.

@@ -4,49 +4,25 @@
 //! read, and a [`Receiver`] is given the bytes instead, as they come.
 
 mod framing;
+mod head;
 #[cfg(test)]
 mod tests;
 
-use core::fmt;
 use core::mem::MaybeUninit;
 
-use httparse::{Header, ParserConfig, Status};
+use httparse::{ParserConfig, Status};
 use libslop::io::Read;
 
+pub use crate::broken::Broken;
+pub use crate::limits::HEAD;
+use crate::limits::HEADERS;
 use crate::method::Method;
 use framing::Framing;
 pub use framing::content_length;
-
-use crate::chunked;
-
-/// Most bytes of a response's head: 32 KiB of header fields, as servers and proxies at most let pass, and a status
-/// line.
-pub const HEAD: usize = 33 * 1024;
-
-/// Most header fields. 100 is what servers and proxies at most let pass, and some add a few of their own.
-const HEADERS: usize = 128;
+pub use head::{Head, unfolded};
 
 /// Most interim responses (RFC 9110 section 15.2) before the final one: more would be a server that plays with us.
 const INTERIM: usize = 64;
-
-/// The head of a response.
-#[derive(Clone, Copy, Debug)]
-pub struct Head<'a> {
-    /// The second number of the protocol's version: 0 or 1. A higher one counts as 1 (RFC 9110 section 2.5).
-    pub minor_version: u8,
-    /// The status code, 100 to 999.
-    pub status: u16,
-    /// The words after it; may be empty.
-    pub reason: &'a str,
-    /// The header fields, in the server's order. A value may be folded: [`unfolded`] says how it reads.
-    pub headers: &'a [Header<'a>],
-}
-
-/// The pieces of a field's value: a space belongs between two of them, where the server began a new line
-/// (RFC 9112 section 5.2, obs-fold).
-pub fn unfolded(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii).filter(|piece| !piece.is_empty())
-}
 
 /// Who takes a response.
 pub trait Sink {
@@ -64,49 +40,6 @@ pub trait Sink {
     /// # Errors
     /// End the exchange.
     fn body(&mut self, piece: &[u8]) -> Result<(), Self::Error>;
-}
-
-/// What is wrong with a response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Broken {
-    /// The server closed the connection before the response was complete.
-    CutOff,
-    /// This is not the head of an HTTP/1 response.
-    Head(httparse::Error),
-    /// The head is longer than [`HEAD`] bytes.
-    LongHead,
-    /// The head has too many fields.
-    ManyFields,
-    /// Too many interim responses, or one that nobody asked for.
-    Interim,
-    /// The Content-Length fields make no sense or contradict each other.
-    Length,
-    /// The chunked transfer coding is violated.
-    Chunk,
-    /// The line with a chunk's size is too long.
-    LongChunkLine,
-    /// The trailer section is too long.
-    LongTrailers,
-}
-
-impl fmt::Display for Broken {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Broken::CutOff => formatter.write_str("the response was cut off"),
-            Broken::Head(error) => write!(formatter, "the response is not HTTP: {error}"),
-            Broken::LongHead => write!(formatter, "the response's head is longer than {HEAD} bytes"),
-            Broken::ManyFields => write!(formatter, "the response's head has more than {HEADERS} fields"),
-            Broken::Interim => formatter.write_str("the server sends one interim response after another"),
-            Broken::Length => formatter.write_str("the response's Content-Length makes no sense"),
-            Broken::Chunk => formatter.write_str("the response's chunks are broken"),
-            Broken::LongChunkLine => {
-                write!(formatter, "the line with a chunk's size is longer than {} bytes", chunked::LINE)
-            }
-            Broken::LongTrailers => {
-                write!(formatter, "the response's trailer fields are longer than {} bytes", chunked::TRAILERS)
-            }
-        }
-    }
 }
 
 /// Why an exchange ended early.
