@@ -169,7 +169,31 @@ pub fn status(code: i32) -> i32 {
 }
 
 /// Options of webget that take the next word as their value.
-const VALUED: [&str; 5] = ["-o", "--output", "-n", "--count", "--timeout"];
+const VALUED: [&str; 23] = [
+    "-C",
+    "--continue-at",
+    "-H",
+    "--header",
+    "-T",
+    "--upload-file",
+    "-X",
+    "--request",
+    "-d",
+    "--data",
+    "--data-binary",
+    "--data-raw",
+    "-m",
+    "--max-time",
+    "--max-redirs",
+    "-n",
+    "--count",
+    "-o",
+    "--output",
+    "-r",
+    "--range",
+    "--retry",
+    "--timeout",
+];
 
 /// Whether these arguments of webget hold options alone, and no address.
 pub fn lacks_address(words: &[String]) -> bool {

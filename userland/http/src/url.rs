@@ -21,8 +21,14 @@ pub struct Url<'a> {
 pub enum UrlError {
     /// It does not begin with `http://`.
     Scheme,
-    /// What follows is not an IPv4 address. There is no DNS here.
+    /// It begins with `https://`. There is no TLS here.
+    Tls,
+    /// What follows is not an IPv4 address, and not a name either.
     Address,
+    /// What follows is a name. There is no DNS here.
+    Name,
+    /// What follows is `localhost`, which is the board itself.
+    Localhost,
     /// The port is not a number from 1 to 65535.
     Port,
     /// It contains a space, a control character or something beyond ASCII; these have to be percent-encoded.
@@ -33,7 +39,16 @@ impl fmt::Display for UrlError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             UrlError::Scheme => "the URL does not begin with http://",
-            UrlError::Address => "the URL's host is not an IPv4 address, and names cannot be resolved here",
+            UrlError::Tls => {
+                "the URL begins with https://, and there is no TLS here: ask for http://, through a proxy on the host \
+                 where the server speaks TLS alone"
+            }
+            UrlError::Address => "the URL's host is not an IPv4 address",
+            UrlError::Name => {
+                "the URL's host is a name, and names cannot be resolved here: write its IPv4 address, as \
+                 `getent ahostsv4 NAME` tells it"
+            }
+            UrlError::Localhost => "this is the board itself, where nothing listens: the host that runs it is 10.0.2.2",
             UrlError::Port => "the URL's port is not a number from 1 to 65535",
             UrlError::Character => "the URL has a character that must be percent-encoded",
         })
@@ -47,23 +62,36 @@ impl<'a> Url<'a> {
     /// The first thing that is wrong with it.
     pub fn parse(text: &'a str) -> Result<Url<'a>, UrlError> {
         const SCHEME: &str = "http://";
-        if !text.get(..SCHEME.len()).is_some_and(|scheme| scheme.eq_ignore_ascii_case(SCHEME)) {
-            return Err(UrlError::Scheme);
+        const TLS: &str = "https://";
+        let begins_with = |scheme: &str| text.get(..scheme.len()).is_some_and(|own| own.eq_ignore_ascii_case(scheme));
+        if !begins_with(SCHEME) {
+            return Err(if begins_with(TLS) { UrlError::Tls } else { UrlError::Scheme });
         }
         // What goes into the request must not be able to end a line of it.
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(UrlError::Character);
         }
-        let rest = &text[SCHEME.len()..];
+        let rest = text.get(SCHEME.len()..).unwrap_or_default();
         let (rest, _fragment) = rest.split_once('#').unwrap_or((rest, ""));
-        let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        let end = rest.bytes().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
+        let (authority, target) = rest.split_at_checked(end).unwrap_or((rest, ""));
         let (host, port) = authority.split_once(':').unwrap_or((authority, ""));
         Ok(Url {
             text,
-            address: host.parse().map_err(|_| UrlError::Address)?,
+            address: host.parse().map_err(|_| wrong_host(host))?,
             port: if port.is_empty() { 80 } else { number(port).ok_or(UrlError::Port)? },
             target,
         })
+    }
+
+    /// Whether its server is the machine itself.
+    pub fn is_loopback(&self) -> bool {
+        self.address.is_loopback() || self.address.is_unspecified()
+    }
+
+    /// Whether the target names a folder: its path ends with a slash, and no query follows.
+    pub fn is_folder(&self) -> bool {
+        self.target.is_empty() || self.target.ends_with('/') && !self.target.contains('?')
     }
 
     /// The request target, beginning with a slash.
@@ -80,6 +108,19 @@ impl fmt::Display for Target<'_> {
             formatter.write_str("/")?;
         }
         formatter.write_str(self.0)
+    }
+}
+
+/// What a host that is no address is.
+fn wrong_host(host: &str) -> UrlError {
+    let is_name = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
+        && host.bytes().any(|byte| byte.is_ascii_alphabetic());
+    if host.eq_ignore_ascii_case("localhost") {
+        UrlError::Localhost
+    } else if is_name {
+        UrlError::Name
+    } else {
+        UrlError::Address
     }
 }
 
@@ -117,12 +158,16 @@ mod tests {
         for (text, error) in [
             ("", UrlError::Scheme),
             ("10.0.2.2", UrlError::Scheme),
-            ("https://10.0.2.2/", UrlError::Scheme),
+            ("https://10.0.2.2/", UrlError::Tls),
+            ("HTTPS://example.org/", UrlError::Tls),
+            ("https:/10.0.2.2/", UrlError::Scheme),
             ("http:/10.0.2.2/", UrlError::Scheme),
             ("http:/é", UrlError::Scheme),
             ("http://", UrlError::Address),
             ("http:///path", UrlError::Address),
-            ("http://example.org/", UrlError::Address),
+            ("http://example.org/", UrlError::Name),
+            ("http://printer:631/", UrlError::Name),
+            ("http://LocalHost:8000/", UrlError::Localhost),
             ("http://10.0.2/", UrlError::Address),
             ("http://10.0.2.256/", UrlError::Address),
             ("http://010.0.2.2/", UrlError::Address),
@@ -138,6 +183,25 @@ mod tests {
             ("http://10.0.2.2/ä", UrlError::Character),
         ] {
             assert_eq!(Url::parse(text), Err(error), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_machine_itself_and_folders_are_known() {
+        let url = |text| Url::parse(text).expect(text);
+        for text in ["http://127.0.0.1/", "http://127.8.0.1:80", "http://0.0.0.0/"] {
+            assert!(url(text).is_loopback(), "{text}");
+        }
+        assert!(!url("http://10.0.2.2/127.0.0.1").is_loopback());
+        for (text, folder) in [
+            ("http://10.0.2.2", true),
+            ("http://10.0.2.2/", true),
+            ("http://10.0.2.2/a/", true),
+            ("http://10.0.2.2/a", false),
+            ("http://10.0.2.2/a?b/", false),
+            ("http://10.0.2.2?/", false),
+        ] {
+            assert_eq!(url(text).is_folder(), folder, "{text}");
         }
     }
 }

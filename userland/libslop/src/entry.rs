@@ -27,7 +27,8 @@ extern "sysv64" fn _start() -> ! {
 extern "sysv64" fn start(block: *const u8, length: usize) -> ! {
     // SAFETY: the kernel maps the argument block for the process's whole life, and nothing writes it.
     let block = unsafe { slice::from_raw_parts(block, length) };
-    let arguments = Arguments::parse(block).expect("the arguments are not UTF-8");
+    // Not `expect`: how the error is shown would be a kibibyte of each program.
+    let Ok(arguments) = Arguments::parse(block) else { panic!("the arguments are not UTF-8") };
     call::exit(slopos_main(arguments))
 }
 

@@ -6,7 +6,7 @@ use embedded_io::ErrorKind;
 use slopos_abi::Errno;
 
 /// Why a system call failed: an [`Errno`] that can be printed and that streams can return.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Error(Errno);
 
 impl Error {
@@ -19,6 +19,13 @@ impl Error {
 impl From<Errno> for Error {
     fn from(errno: Errno) -> Self {
         Error(errno)
+    }
+}
+
+/// In words too: what a panic says of an error is for a person, and words are in each program already.
+impl fmt::Debug for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
     }
 }
 

@@ -17,7 +17,7 @@ use crate::MacAddress;
 pub use crate::dhcp::lease::{Deadlines, EXTEND_INTERVAL_MIN, Lease};
 use crate::random::Random;
 use crate::wire::dhcp::options::ClientIdentifier;
-use crate::wire::dhcp::{MessageType, Reply, Request};
+use crate::wire::dhcp::{ClientMessage, MessageType, ServerMessage};
 use crate::wire::ipv4::is_host;
 
 /// First wait for an answer; it doubles each time (RFC 2131 section 4.1).
@@ -56,7 +56,7 @@ enum State {
 
 /// A last message about an address that is no longer ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Farewell {
+struct LastMessage {
     kind: MessageType,
     address: Ipv4Addr,
     server: Ipv4Addr,
@@ -114,7 +114,7 @@ pub struct Client {
     conflicts: u8,
     attempts: u8,
     send_at: Option<Instant>,
-    farewell: Option<Farewell>,
+    last_message: Option<LastMessage>,
     /// Budgets of the lines that say what servers grant and refuse.
     grant_log: LogBudget,
     refusal_log: LogBudget,
@@ -135,7 +135,7 @@ impl Client {
             conflicts: 0,
             attempts: 0,
             send_at: None,
-            farewell: None,
+            last_message: None,
             grant_log: LogBudget::new(),
             refusal_log: LogBudget::new(),
         }
@@ -172,7 +172,7 @@ impl Client {
     /// Gives the lease back, tells the server, and stays stopped until [`Client::start`].
     pub fn release(&mut self) {
         if let Some(&Lease { address, server, .. }) = self.lease() {
-            self.farewell = Some(Farewell { kind: MessageType::Release, address, server });
+            self.last_message = Some(LastMessage { kind: MessageType::Release, address, server });
         }
         self.state = State::Stopped;
         self.send_at = None;
@@ -182,7 +182,7 @@ impl Client {
     /// that happens over and over.
     pub fn decline(&mut self, now: Instant) {
         if let Some(&Lease { address, server, .. }) = self.lease() {
-            self.farewell = Some(Farewell { kind: MessageType::Decline, address, server });
+            self.last_message = Some(LastMessage { kind: MessageType::Decline, address, server });
         }
         self.conflicts = self.conflicts.saturating_add(1);
         let wait = if self.conflicts >= MOST_CONFLICTS { CONFLICTS_WAIT } else { DECLINE_WAIT };
@@ -271,7 +271,7 @@ impl Client {
 
     /// Where the message goes that is to be sent now, if there is one.
     pub fn due(&self, now: Instant) -> Option<Due> {
-        if let Some(Farewell { kind, address, server, .. }) = self.farewell {
+        if let Some(LastMessage { kind, address, server, .. }) = self.last_message {
             return Some(match kind {
                 MessageType::Release => Due { source: address, destination: server },
                 _ => Due { source: Ipv4Addr::UNSPECIFIED, destination: Ipv4Addr::BROADCAST },
@@ -289,7 +289,7 @@ impl Client {
     ///
     /// `None` where none is due or it does not fit.
     pub fn transmit(&mut self, out: &mut [u8], now: Instant, random: &mut Random) -> Option<usize> {
-        let blank = Request {
+        let blank = ClientMessage {
             kind: MessageType::Request,
             transaction: self.transaction,
             seconds: 0,
@@ -298,9 +298,9 @@ impl Client {
             requested: None,
             server: None,
         };
-        if let Some(Farewell { kind, address, server }) = self.farewell {
+        if let Some(LastMessage { kind, address, server }) = self.last_message {
             let released = kind == MessageType::Release;
-            let message = Request {
+            let message = ClientMessage {
                 kind,
                 transaction: random.next_u32(),
                 client_address: if released { address } else { Ipv4Addr::UNSPECIFIED },
@@ -309,7 +309,7 @@ impl Client {
                 ..blank
             };
             let length = message.emit(out)?;
-            self.farewell = None;
+            self.last_message = None;
             return Some(length);
         }
         self.send_at.filter(|&at| at <= now)?;
@@ -317,19 +317,21 @@ impl Client {
             // These are a minute and more apart: a late answer to an earlier one must not count from this one.
             self.transaction = random.next_u32();
         }
-        let blank = Request {
+        let blank = ClientMessage {
             transaction: self.transaction,
             seconds: u16::try_from(now.since(self.began).as_secs()).unwrap_or(u16::MAX),
             ..blank
         };
         let message = match self.state {
             State::Stopped | State::Init(_) | State::Bound(_) => return None,
-            State::Selecting => Request { kind: MessageType::Discover, ..blank },
+            State::Selecting => ClientMessage { kind: MessageType::Discover, ..blank },
             State::Requesting(Lease { address, server, .. }) => {
-                Request { requested: Some(address), server: Some(server), ..blank }
+                ClientMessage { requested: Some(address), server: Some(server), ..blank }
             }
-            State::Renewing(lease) | State::Rebinding(lease) => Request { client_address: lease.address, ..blank },
-            State::Rebooting(lease) => Request { requested: Some(lease.address), ..blank },
+            State::Renewing(lease) | State::Rebinding(lease) => {
+                ClientMessage { client_address: lease.address, ..blank }
+            }
+            State::Rebooting(lease) => ClientMessage { requested: Some(lease.address), ..blank },
         };
         let length = message.emit(out)?;
         self.sent(now, random);
@@ -338,7 +340,7 @@ impl Client {
 
     /// The message that is due cannot be sent because its receiver does not answer ARP: counts as sent.
     pub fn skip(&mut self, now: Instant, random: &mut Random) {
-        if self.farewell.take().is_none() && self.due(now).is_some() {
+        if self.last_message.take().is_none() && self.due(now).is_some() {
             self.sent(now, random);
         }
     }
@@ -378,7 +380,12 @@ impl Client {
     ///
     /// # Errors
     /// Why it was dropped.
-    pub fn receive(&mut self, reply: &Reply, now: Instant, random: &mut Random) -> Result<Option<Event>, Ignored> {
+    pub fn receive(
+        &mut self,
+        reply: &ServerMessage,
+        now: Instant,
+        random: &mut Random,
+    ) -> Result<Option<Event>, Ignored> {
         // A server that says which client it means may mean another one of our station (RFC 6842 section 3).
         let foreign = reply.options.client.is_some_and(|client| client != ClientIdentifier::of(self.mac));
         if reply.station != self.mac || reply.transaction != self.transaction || foreign {

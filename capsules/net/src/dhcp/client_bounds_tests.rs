@@ -20,7 +20,7 @@ fn a_station_with_another_address_asks_and_is_answered_by_that() {
 fn an_acknowledgement_that_names_no_address_means_the_one_that_was_asked_for() {
     let mut bench = Bench::bound(1_000);
     bench.sent(at(500)).unwrap();
-    let nameless = |reply: &mut Reply| reply.your_address = Ipv4Addr::UNSPECIFIED;
+    let nameless = |reply: &mut ServerMessage| reply.your_address = Ipv4Addr::UNSPECIFIED;
     assert!(matches!(bench.answer(at(501), MessageType::Ack, nameless), Ok(Some(Event::Bound(_)))));
     assert_eq!(bench.client.lease().unwrap().address, ADDRESS);
 }
@@ -40,7 +40,7 @@ fn a_missing_mask_follows_the_class_of_the_address() {
     for (address, prefix) in classes {
         let mut bench = Bench::new();
         bench.sent(at(0));
-        let maskless = |reply: &mut Reply| {
+        let maskless = |reply: &mut ServerMessage| {
             reply.your_address = Ipv4Addr::from_octets(address);
             reply.options.mask = None;
             reply.options.router = None;
@@ -62,7 +62,7 @@ fn what_is_not_due_cannot_be_skipped() {
 }
 
 #[test]
-fn a_farewell_that_cannot_be_sent_takes_nothing_else_with_it() {
+fn a_last_message_that_cannot_be_sent_takes_nothing_else_with_it() {
     let mut bench = Bench::bound(1_000);
     bench.client.release();
     bench.client.start(at(10), &mut bench.random);
@@ -73,7 +73,7 @@ fn a_farewell_that_cannot_be_sent_takes_nothing_else_with_it() {
 }
 
 #[test]
-fn a_farewell_has_a_transaction_of_its_own() {
+fn a_last_message_has_a_transaction_of_its_own() {
     let mut bench = Bench::bound(1_000);
     let granted = bench.client.transaction;
     bench.client.release();

@@ -8,7 +8,7 @@ fn times(lease: u32, t1: Option<u32>, t2: Option<u32>) -> (f64, f64) {
     bench.sent(at(0));
     bench.answer(at(0), MessageType::Offer, |_| {}).unwrap();
     bench.sent(at(0));
-    let change = |reply: &mut Reply| {
+    let change = |reply: &mut ServerMessage| {
         reply.options.lease_seconds = Some(lease);
         reply.options.renewal_seconds = t1;
         reply.options.rebinding_seconds = t2;
@@ -93,7 +93,7 @@ fn what_a_renewal_leaves_out_or_says_without_sense_stays_as_it_was() {
     ];
     for (why, change) in poor {
         let mut bench = renewing();
-        let change = |reply: &mut Reply| {
+        let change = |reply: &mut ServerMessage| {
             reply.options.lease_seconds = Some(1_000);
             change(&mut reply.options);
         };
@@ -107,7 +107,7 @@ fn what_a_renewal_leaves_out_or_says_without_sense_stays_as_it_was() {
 #[test]
 fn what_a_renewal_says_anew_counts() {
     let mut bench = renewing();
-    let change = |reply: &mut Reply| {
+    let change = |reply: &mut ServerMessage| {
         reply.options.mask = Some(Ipv4Addr::new(255, 255, 0, 0));
         reply.options.router = Some(OTHER_SERVER);
         reply.options.lease_seconds = Some(2_000);
@@ -119,7 +119,7 @@ fn what_a_renewal_says_anew_counts() {
 
 #[test]
 fn rebinding_and_confirming_leave_out_as_much() {
-    let bare = |reply: &mut Reply| reply.options = Options { lease_seconds: Some(1_000), ..Options::default() };
+    let bare = |reply: &mut ServerMessage| reply.options = Options { lease_seconds: Some(1_000), ..Options::default() };
     let mut bench = Bench::bound(1_000);
     bench.sent(at(875)).unwrap();
     assert!(bench.answer(at(876), MessageType::Ack, bare).is_ok());
@@ -137,7 +137,7 @@ fn an_acknowledgement_means_at_least_what_was_offered() {
     bench.sent(at(0));
     bench.answer(at(0), MessageType::Offer, |_| {}).unwrap();
     bench.sent(at(0));
-    let bare = |reply: &mut Reply| reply.options = Options::default();
+    let bare = |reply: &mut ServerMessage| reply.options = Options::default();
     assert!(matches!(bench.answer(at(1), MessageType::Ack, bare), Ok(Some(Event::Bound(_)))));
     let lease = bench.client.lease().unwrap();
     assert_eq!((lease.prefix, lease.gateway, lease.server), (24, Some(SERVER), SERVER));
@@ -147,7 +147,7 @@ fn an_acknowledgement_means_at_least_what_was_offered() {
 #[test]
 fn a_refusal_that_names_no_server_takes_nothing_away() {
     let mut bench = renewing();
-    let nameless = |reply: &mut Reply| reply.options.server = None;
+    let nameless = |reply: &mut ServerMessage| reply.options.server = None;
     assert_eq!(bench.answer(at(501), MessageType::Nak, nameless), Err(Ignored::WrongServer));
     assert!(bench.client.lease().is_some());
 }
@@ -157,7 +157,7 @@ fn a_router_that_can_be_no_host_of_the_network_is_none() {
     for router in [Ipv4Addr::new(10, 0, 2, 0), Ipv4Addr::new(10, 0, 2, 255), ADDRESS, Ipv4Addr::BROADCAST] {
         let mut bench = Bench::new();
         bench.sent(at(0));
-        let change = |reply: &mut Reply| reply.options.router = Some(router);
+        let change = |reply: &mut ServerMessage| reply.options.router = Some(router);
         bench.answer(at(0), MessageType::Offer, change).unwrap();
         bench.sent(at(1));
         bench.answer(at(1), MessageType::Ack, change).unwrap();

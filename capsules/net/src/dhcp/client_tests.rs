@@ -82,9 +82,9 @@ impl Bench {
         &mut self,
         now: Instant,
         kind: MessageType,
-        change: impl FnOnce(&mut Reply),
+        change: impl FnOnce(&mut ServerMessage),
     ) -> Result<Option<Event>, Ignored> {
-        let mut reply = Reply {
+        let mut reply = ServerMessage {
             kind,
             transaction: self.client.transaction,
             station: MAC,
@@ -177,7 +177,7 @@ fn each_transaction_has_a_number_of_its_own() {
 
 #[test]
 fn offers_that_no_host_can_use_are_ignored() {
-    type Change = fn(&mut Reply);
+    type Change = fn(&mut ServerMessage);
     let unusable: [(&str, Change); 8] = [
         ("no address", |reply| reply.your_address = Ipv4Addr::UNSPECIFIED),
         ("multicast", |reply| reply.your_address = Ipv4Addr::new(224, 0, 0, 5)),
@@ -206,10 +206,10 @@ fn while_requesting_only_the_chosen_server_counts_and_only_for_the_chosen_addres
     bench.answer(at(0), MessageType::Offer, |_| {}).unwrap();
     assert_eq!(bench.answer(at(0), MessageType::Ack, |_| {}), Err(Ignored::Unexpected), "not requested yet");
     bench.sent(at(0));
-    let other = |reply: &mut Reply| reply.options.server = Some(OTHER_SERVER);
+    let other = |reply: &mut ServerMessage| reply.options.server = Some(OTHER_SERVER);
     assert_eq!(bench.answer(at(0), MessageType::Ack, other), Err(Ignored::WrongServer));
     assert_eq!(bench.answer(at(0), MessageType::Nak, other), Err(Ignored::WrongServer));
-    let moved = |reply: &mut Reply| reply.your_address = Ipv4Addr::new(10, 0, 2, 16);
+    let moved = |reply: &mut ServerMessage| reply.your_address = Ipv4Addr::new(10, 0, 2, 16);
     assert_eq!(bench.answer(at(0), MessageType::Ack, moved), Err(Ignored::Unusable));
     assert!(bench.answer(at(0), MessageType::Ack, |_| {}).is_ok());
 }
@@ -239,7 +239,7 @@ fn the_servers_own_t1_and_t2_are_taken_where_they_make_sense() {
         bench.sent(at(0));
         bench.answer(at(0), MessageType::Offer, |_| {}).unwrap();
         bench.sent(at(0));
-        let change = |reply: &mut Reply| {
+        let change = |reply: &mut ServerMessage| {
             reply.options.lease_seconds = Some(1_000);
             reply.options.renewal_seconds = Some(t1);
             reply.options.rebinding_seconds = Some(t2);
@@ -293,7 +293,7 @@ fn at_t2_any_server_is_asked_by_broadcast() {
         ..REQUEST
     };
     assert_eq!(bench.sent(at(875)), Some(rebinding));
-    let other = |reply: &mut Reply| reply.options.server = Some(OTHER_SERVER);
+    let other = |reply: &mut ServerMessage| reply.options.server = Some(OTHER_SERVER);
     assert!(matches!(bench.answer(at(876), MessageType::Ack, other), Ok(Some(Event::Bound(_)))));
     assert_eq!(bench.client.lease().unwrap().server, OTHER_SERVER);
 }
@@ -404,7 +404,7 @@ fn a_server_that_does_not_answer_arp_counts_as_asked() {
 fn a_mask_that_is_missing_follows_the_class_and_a_router_that_is_missing_is_none() {
     let mut bench = Bench::new();
     bench.sent(at(0));
-    let bare = |reply: &mut Reply| {
+    let bare = |reply: &mut ServerMessage| {
         reply.options.mask = None;
         reply.options.router = None;
     };
@@ -417,13 +417,13 @@ fn a_mask_that_is_missing_follows_the_class_and_a_router_that_is_missing_is_none
 
 #[test]
 fn a_full_offer_is_taken_at_once_and_a_poor_one_waits_a_second_for_a_better() {
-    let poor = |reply: &mut Reply| reply.options.router = None;
+    let poor = |reply: &mut ServerMessage| reply.options.router = None;
     let mut bench = Bench::new();
     bench.sent(at(0));
     bench.answer(at(0), MessageType::Offer, poor).unwrap();
     assert_eq!(bench.sent(at(0)), None);
     assert_eq!(bench.deadline(), Some(1.0));
-    let better = |reply: &mut Reply| {
+    let better = |reply: &mut ServerMessage| {
         reply.options.server = Some(OTHER_SERVER);
         reply.your_address = Ipv4Addr::new(10, 0, 2, 77);
     };
@@ -434,7 +434,7 @@ fn a_full_offer_is_taken_at_once_and_a_poor_one_waits_a_second_for_a_better() {
     let mut bench = Bench::new();
     bench.sent(at(0));
     bench.answer(at(0), MessageType::Offer, poor).unwrap();
-    let second = |reply: &mut Reply| {
+    let second = |reply: &mut ServerMessage| {
         poor(reply);
         reply.options.server = Some(OTHER_SERVER);
     };
@@ -446,7 +446,7 @@ fn a_full_offer_is_taken_at_once_and_a_poor_one_waits_a_second_for_a_better() {
 fn a_usable_offer_is_taken_though_an_unusable_one_came_first() {
     let mut bench = Bench::new();
     bench.sent(at(0));
-    let unusable = |reply: &mut Reply| reply.options.lease_seconds = None;
+    let unusable = |reply: &mut ServerMessage| reply.options.lease_seconds = None;
     assert_eq!(bench.answer(at(0), MessageType::Offer, unusable), Err(Ignored::Unusable));
     bench.answer(at(0), MessageType::Offer, |_| {}).unwrap();
     assert_eq!(bench.sent(at(0)), Some(REQUEST));
@@ -457,7 +457,7 @@ fn a_refusal_ends_the_use_of_the_address_in_every_state_that_waits_for_an_answer
     // REBINDING, where any server may refuse.
     let mut bench = Bench::bound(1_000);
     bench.sent(at(875));
-    let other = |reply: &mut Reply| reply.options.server = Some(OTHER_SERVER);
+    let other = |reply: &mut ServerMessage| reply.options.server = Some(OTHER_SERVER);
     assert_eq!(bench.answer(at(876), MessageType::Nak, other), Ok(Some(Event::Refused)));
     assert_eq!(bench.sent(at(876)), Some(DISCOVER));
     // REBOOTING.
@@ -503,7 +503,7 @@ fn after_ten_conflicts_a_minute_passes_before_each_further_address() {
 fn a_renewal_that_would_change_the_address_is_not_taken() {
     let mut bench = Bench::bound(1_000);
     bench.sent(at(500));
-    let moved = |reply: &mut Reply| reply.your_address = Ipv4Addr::new(10, 0, 2, 16);
+    let moved = |reply: &mut ServerMessage| reply.your_address = Ipv4Addr::new(10, 0, 2, 16);
     assert_eq!(bench.answer(at(500), MessageType::Ack, moved), Err(Ignored::Unusable));
     assert_eq!(bench.client.lease().unwrap().address, ADDRESS);
 }

@@ -5,7 +5,7 @@ use core::net::Ipv4Addr;
 use defmt::info;
 use slopos_kernel::time::{Duration, Instant};
 
-use crate::wire::dhcp::Reply;
+use crate::wire::dhcp::ServerMessage;
 use crate::wire::dhcp::options::Options;
 use crate::wire::ipv4::{Subnet, is_host, mask};
 
@@ -47,7 +47,7 @@ impl Lease {
     ///
     /// What the message leaves out, or says without sense, is as in `known`: the lease that it extends, or the offer that
     /// it confirms. T1 and T2 are never remembered, for they are counted in the time that is granted now.
-    pub(super) fn from_reply(reply: &Reply, from: Instant, known: Option<&Lease>) -> Option<Lease> {
+    pub(super) fn from_reply(reply: &ServerMessage, from: Instant, known: Option<&Lease>) -> Option<Lease> {
         let options = &reply.options;
         let address = match known {
             Some(known) if reply.your_address == Ipv4Addr::UNSPECIFIED => known.address,

@@ -308,13 +308,6 @@ impl Cache {
         Some(Request { address: entry.address, station })
     }
 
-    /// Whether [`Cache::request`] would give one.
-    pub fn wants_request(&self, now: Instant) -> bool {
-        self.entries.iter().any(|entry| {
-            matches!(entry.state, State::Incomplete | State::Probe) && entry.tries < REQUESTS && entry.timer <= now
-        })
-    }
-
     /// Lets timers run out. Returns a neighbour that failed just now; to be called until it returns `None`.
     pub fn poll(&mut self, now: Instant) -> Option<Ipv4Addr> {
         for entry in &mut self.entries {

@@ -29,7 +29,7 @@ pub const DEFEND_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Watches over one address from the moment that it is leased.
 #[derive(Debug)]
-pub struct Guard {
+pub struct Watch {
     address: Ipv4Addr,
     probes_left: u8,
     announcements_left: u8,
@@ -53,10 +53,10 @@ pub enum Verdict {
     Lost,
 }
 
-impl Guard {
+impl Watch {
     /// Starts to probe for `address`, the first time at once.
     pub const fn new(address: Ipv4Addr, now: Instant) -> Self {
-        Guard {
+        Watch {
             address,
             probes_left: PROBES,
             announcements_left: ANNOUNCEMENTS,
@@ -71,8 +71,8 @@ impl Guard {
     /// a link can come and go as often as it likes. What was defended stays so.
     pub fn again(&self, now: Instant) -> Self {
         let next_at = self.probed_at.map_or(now, |at| now.max(at + PROBE_INTERVAL_MIN));
-        let Guard { address, probed_at, defended_at, defence_due, .. } = *self;
-        Guard { next_at, probed_at, defended_at, defence_due, ..Guard::new(address, now) }
+        let Watch { address, probed_at, defended_at, defence_due, .. } = *self;
+        Watch { next_at, probed_at, defended_at, defence_due, ..Watch::new(address, now) }
     }
 
     /// The address that is watched over.
@@ -80,16 +80,9 @@ impl Guard {
         self.address
     }
 
-    /// Whether a probe or an announcement is due.
-    pub fn wants_transmit(&self, now: Instant) -> bool {
-        self.next_deadline().is_some_and(|at| at <= now)
-    }
-
     /// The probe or announcement that is due, to be sent to every station.
     pub fn transmit(&mut self, mac: MacAddress, now: Instant, random: &mut Random) -> Option<Packet> {
-        if !self.wants_transmit(now) {
-            return None;
-        }
+        self.next_deadline().filter(|&at| at <= now)?;
         let probe = self.probes_left > 0 && !self.defence_due;
         if core::mem::take(&mut self.defence_due) {
             // What was to come comes when it was to come.
@@ -165,26 +158,26 @@ mod tests {
         Packet { operation: Operation::Request, sender: Ipv4Addr::UNSPECIFIED, target: OURS, ..claim() }
     }
 
-    /// Runs the guard until it is silent; what it sent and when, in milliseconds.
-    fn run(guard: &mut Guard, random: &mut Random) -> Vec<(u64, Packet)> {
+    /// Runs the watch until it is silent; what it sent and when, in milliseconds.
+    fn run(watch: &mut Watch, random: &mut Random) -> Vec<(u64, Packet)> {
         let mut sent = Vec::new();
-        while let Some(at) = guard.next_deadline() {
-            assert_eq!(guard.transmit(MAC, Instant::from_micros(at.as_micros().saturating_sub(1)), random), None);
-            sent.push((at.as_millis(), guard.transmit(MAC, at, random).unwrap()));
+        while let Some(at) = watch.next_deadline() {
+            assert_eq!(watch.transmit(MAC, Instant::from_micros(at.as_micros().saturating_sub(1)), random), None);
+            sent.push((at.as_millis(), watch.transmit(MAC, at, random).unwrap()));
         }
         sent
     }
 
-    /// A guard that has probed and announced, and the time when it had.
-    fn settled() -> (Guard, Instant) {
-        let mut guard = Guard::new(OURS, Instant::from_millis(1));
-        let last = run(&mut guard, &mut Random::new([1; 32])).last().unwrap().0;
-        (guard, Instant::from_millis(last + 5_000))
+    /// A watch that has probed and announced, and the time when it had.
+    fn settled() -> (Watch, Instant) {
+        let mut watch = Watch::new(OURS, Instant::from_millis(1));
+        let last = run(&mut watch, &mut Random::new([1; 32])).last().unwrap().0;
+        (watch, Instant::from_millis(last + 5_000))
     }
 
     #[test]
     fn three_probes_and_two_announcements_at_the_rfcs_intervals() {
-        let sent = run(&mut Guard::new(OURS, Instant::from_millis(1)), &mut Random::new([1; 32]));
+        let sent = run(&mut Watch::new(OURS, Instant::from_millis(1)), &mut Random::new([1; 32]));
         let senders: Vec<_> = sent.iter().map(|(_, packet)| packet.sender).collect();
         let nobody = Ipv4Addr::UNSPECIFIED;
         assert_eq!(senders, [nobody, nobody, nobody, OURS, OURS]);
@@ -199,66 +192,66 @@ mod tests {
     fn while_probing_anothers_probe_is_no_conflict_and_a_claim_is_defended_before_the_next_probe() {
         let mut random = Random::new([3; 32]);
         for sent in 0..=PROBES + ANNOUNCEMENTS {
-            let mut guard = Guard::new(OURS, Instant::BOOT);
+            let mut watch = Watch::new(OURS, Instant::BOOT);
             let mut now = Instant::BOOT;
             for _ in 0..sent {
-                now = guard.next_deadline().unwrap();
-                assert!(guard.transmit(MAC, now, &mut random).is_some());
+                now = watch.next_deadline().unwrap();
+                assert!(watch.transmit(MAC, now, &mut random).is_some());
             }
-            let next = guard.next_deadline();
-            assert_eq!(guard.receive(&probe(), MAC, now), Verdict::Fine, "{sent}");
-            assert_eq!(guard.receive(&claim(), MAC, now), Verdict::Defended, "{sent}");
-            let defence = guard.transmit(MAC, now, &mut random).unwrap();
+            let next = watch.next_deadline();
+            assert_eq!(watch.receive(&probe(), MAC, now), Verdict::Fine, "{sent}");
+            assert_eq!(watch.receive(&claim(), MAC, now), Verdict::Defended, "{sent}");
+            let defence = watch.transmit(MAC, now, &mut random).unwrap();
             assert_eq!((defence.sender, defence.target), (OURS, OURS), "{sent}");
-            assert_eq!(guard.next_deadline(), next, "{sent}: what was to come comes in its time");
-            assert_eq!(guard.receive(&probe(), MAC, now), Verdict::Fine, "{sent}");
-            assert_eq!(guard.receive(&claim(), MAC, now), Verdict::Lost, "{sent}");
+            assert_eq!(watch.next_deadline(), next, "{sent}: what was to come comes in its time");
+            assert_eq!(watch.receive(&probe(), MAC, now), Verdict::Fine, "{sent}");
+            assert_eq!(watch.receive(&claim(), MAC, now), Verdict::Lost, "{sent}");
         }
     }
 
     #[test]
     fn starting_anew_keeps_the_distance_between_probes_and_what_was_defended() {
         let mut random = Random::new([3; 32]);
-        let mut guard = Guard::new(OURS, Instant::BOOT);
-        assert!(guard.transmit(MAC, Instant::BOOT, &mut random).is_some());
-        assert_eq!(guard.receive(&claim(), MAC, Instant::BOOT), Verdict::Defended);
-        assert!(guard.transmit(MAC, Instant::BOOT, &mut random).is_some());
+        let mut watch = Watch::new(OURS, Instant::BOOT);
+        assert!(watch.transmit(MAC, Instant::BOOT, &mut random).is_some());
+        assert_eq!(watch.receive(&claim(), MAC, Instant::BOOT), Verdict::Defended);
+        assert!(watch.transmit(MAC, Instant::BOOT, &mut random).is_some());
         let half = Instant::from_millis(500);
         for _ in 0..10 {
-            guard = guard.again(half);
-            assert_eq!(guard.next_deadline(), Some(Instant::BOOT + PROBE_INTERVAL_MIN));
+            watch = watch.again(half);
+            assert_eq!(watch.next_deadline(), Some(Instant::BOOT + PROBE_INTERVAL_MIN));
         }
-        assert_eq!(guard.again(Instant::from_millis(1_700)).next_deadline(), Some(Instant::from_millis(1_700)));
-        assert_eq!(guard.receive(&claim(), MAC, half), Verdict::Lost);
+        assert_eq!(watch.again(Instant::from_millis(1_700)).next_deadline(), Some(Instant::from_millis(1_700)));
+        assert_eq!(watch.receive(&claim(), MAC, half), Verdict::Lost);
     }
 
     #[test]
     fn our_own_packets_are_no_conflict() {
-        let mut guard = Guard::new(OURS, Instant::BOOT);
-        assert_eq!(guard.receive(&Packet { sender_mac: MAC, ..probe() }, MAC, Instant::BOOT), Verdict::Fine);
-        assert_eq!(guard.receive(&Packet { sender_mac: MAC, ..claim() }, MAC, Instant::BOOT), Verdict::Fine);
+        let mut watch = Watch::new(OURS, Instant::BOOT);
+        assert_eq!(watch.receive(&Packet { sender_mac: MAC, ..probe() }, MAC, Instant::BOOT), Verdict::Fine);
+        assert_eq!(watch.receive(&Packet { sender_mac: MAC, ..claim() }, MAC, Instant::BOOT), Verdict::Fine);
     }
 
     #[test]
     fn a_settled_address_is_defended_once_in_ten_seconds_then_lost() {
-        let (mut guard, now) = settled();
-        assert_eq!(guard.receive(&claim(), MAC, now), Verdict::Defended);
-        let defence = guard.transmit(MAC, now, &mut Random::new([2; 32])).unwrap();
+        let (mut watch, now) = settled();
+        assert_eq!(watch.receive(&claim(), MAC, now), Verdict::Defended);
+        let defence = watch.transmit(MAC, now, &mut Random::new([2; 32])).unwrap();
         assert_eq!((defence.sender, defence.target), (OURS, OURS));
-        assert_eq!(guard.next_deadline(), None, "one announcement is enough");
-        assert_eq!(guard.receive(&claim(), MAC, now + Duration::from_secs(9)), Verdict::Lost);
+        assert_eq!(watch.next_deadline(), None, "one announcement is enough");
+        assert_eq!(watch.receive(&claim(), MAC, now + Duration::from_secs(9)), Verdict::Lost);
     }
 
     #[test]
     fn a_conflict_after_ten_quiet_seconds_is_defended_again() {
-        let (mut guard, now) = settled();
-        assert_eq!(guard.receive(&claim(), MAC, now), Verdict::Defended);
-        assert_eq!(guard.receive(&claim(), MAC, now + DEFEND_INTERVAL), Verdict::Defended);
+        let (mut watch, now) = settled();
+        assert_eq!(watch.receive(&claim(), MAC, now), Verdict::Defended);
+        assert_eq!(watch.receive(&claim(), MAC, now + DEFEND_INTERVAL), Verdict::Defended);
     }
 
     #[test]
     fn a_probe_for_a_settled_address_is_no_conflict() {
-        let (mut guard, now) = settled();
-        assert_eq!(guard.receive(&probe(), MAC, now), Verdict::Fine);
+        let (mut watch, now) = settled();
+        assert_eq!(watch.receive(&probe(), MAC, now), Verdict::Fine);
     }
 }

@@ -7,7 +7,7 @@ use slopos_kernel::time::Instant;
 use super::Stack;
 use crate::MacAddress;
 use crate::dhcp::client::{Event, Lease};
-use crate::neighbour::conflict::Guard;
+use crate::neighbour::conflict::Watch;
 
 impl Stack<'_> {
     /// Gives the lease back, to shut down in good order: connections are reset, then the server is told, all by the
@@ -17,7 +17,7 @@ impl Stack<'_> {
         let Some(lease) = self.network.take() else { return };
         self.released_to = self.message_hop(&lease, lease.server).and_then(|hop| self.neighbours.peek(hop));
         self.leaving = Some(lease);
-        self.guard = None;
+        self.watch = None;
         self.gateway_mac = None;
         self.senders = ProcessSet::ALL;
         for (process, set) in self.grant.each() {
@@ -78,10 +78,10 @@ impl Stack<'_> {
         self.neighbours.forget(now);
         self.server_by_gateway = false;
         self.gateway_mac = None;
-        let guard = self.guard.take();
-        self.guard = self.network.map(|lease| match guard.filter(|guard| guard.address() == lease.address) {
-            Some(guard) => guard.again(now),
-            None => Guard::new(lease.address, now),
+        let watch = self.watch.take();
+        self.watch = self.network.map(|lease| match watch.filter(|watch| watch.address() == lease.address) {
+            Some(watch) => watch.again(now),
+            None => Watch::new(lease.address, now),
         });
         if let Some(gateway) = self.network.and_then(|lease| lease.gateway) {
             self.neighbours.pin(gateway, now);
@@ -92,7 +92,7 @@ impl Stack<'_> {
     /// The address must not be used any more. Connections cannot survive it, since it is half of their name.
     fn lose_address(&mut self, now: Instant) {
         self.network = None;
-        self.guard = None;
+        self.watch = None;
         self.gateway_mac = None;
         self.neighbours.forget(now);
         self.replies.clear();
@@ -111,7 +111,7 @@ impl Stack<'_> {
     /// Somebody else used our address, and it is defended.
     pub(super) fn address_defended(&mut self, other: MacAddress, now: Instant) {
         self.counters.events.address_conflicts += 1;
-        self.deadline.note(self.guard.as_ref().and_then(Guard::next_deadline));
+        self.deadline.note(self.watch.as_ref().and_then(Watch::next_deadline));
         if let Some(lease) = self.network
             && self.logs.conflict.admit("arp: conflicts", now)
         {

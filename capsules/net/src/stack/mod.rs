@@ -42,7 +42,7 @@ use crate::counters::Counters;
 use crate::deadline::Deadline;
 use crate::dhcp::client::{Client, Lease};
 use crate::neighbour::cache::Cache;
-use crate::neighbour::conflict::Guard;
+use crate::neighbour::conflict::Watch;
 use crate::random::Random;
 pub use crate::sockets::Progress;
 use crate::sockets::{ConnectionTable, SocketSet};
@@ -70,7 +70,7 @@ pub struct Stack<'a> {
     /// The gateway's station as last logged.
     gateway_mac: Option<MacAddress>,
     /// Watches over the address of `network`.
-    guard: Option<Guard>,
+    watch: Option<Watch>,
     dhcp: Client,
     /// The lease in use.
     network: Option<Lease>,
@@ -122,7 +122,7 @@ impl<'a> Stack<'a> {
             random: Random::new(seed),
             neighbours: Cache::new(processes),
             gateway_mac: None,
-            guard: None,
+            watch: None,
             dhcp: Client::new(mac, now),
             network: None,
             leaving: None,
@@ -296,7 +296,7 @@ impl<'a> Stack<'a> {
         }
         if self.link_up {
             first.note_after(self.neighbours.next_deadline_after(now), now);
-            first.note_after(self.guard.as_ref().and_then(Guard::next_deadline), now);
+            first.note_after(self.watch.as_ref().and_then(Watch::next_deadline), now);
         }
         for (_, set) in self.grant.each() {
             first.note_after(set.next_deadline(), now);

@@ -16,7 +16,7 @@ use crate::neighbour::cache::{Evidence, Learnt};
 use crate::neighbour::conflict::Verdict;
 use crate::tcp;
 use crate::wire::arp::{Operation, Packet};
-use crate::wire::dhcp::{CLIENT_PORT, Reply};
+use crate::wire::dhcp::{CLIENT_PORT, ServerMessage};
 use crate::wire::ethernet::{EtherType, Header};
 use crate::wire::ipv4::{Protocol, is_host};
 use crate::wire::tcp::Unverified;
@@ -71,8 +71,8 @@ impl Stack<'_> {
             self.counters.arp.bad_sender += 1;
             return;
         }
-        if let Some(guard) = &mut self.guard {
-            match guard.receive(&packet, self.mac, now) {
+        if let Some(watch) = &mut self.watch {
+            match watch.receive(&packet, self.mac, now) {
                 Verdict::Fine => {}
                 Verdict::Defended => {
                     self.address_defended(packet.sender_mac, now);
@@ -182,11 +182,11 @@ impl Stack<'_> {
             return;
         }
         let drops = &mut self.counters.dhcp;
-        let Ok(reply) = Reply::parse(payload) else {
+        let Ok(message) = ServerMessage::parse(payload) else {
             drops.malformed += 1;
             return;
         };
-        match self.dhcp.receive(&reply, now, &mut self.random) {
+        match self.dhcp.receive(&message, now, &mut self.random) {
             Ok(Some(event)) => self.dhcp_event(event, now),
             Ok(None) => {}
             Err(Ignored::NotForUs) => drops.not_for_us += 1,

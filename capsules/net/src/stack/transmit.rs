@@ -13,7 +13,7 @@ use crate::counters::Events;
 use crate::deadline::Deadline;
 use crate::dhcp::client::Due;
 use crate::neighbour::cache::{Cache, Lookup, REQUEST_INTERVAL};
-use crate::neighbour::conflict::Guard;
+use crate::neighbour::conflict::Watch;
 use crate::sockets::SocketBits;
 use crate::wire::arp::{Operation, Packet};
 use crate::wire::dhcp::{CLIENT_PORT, SERVER_PORT};
@@ -46,7 +46,7 @@ impl Stack<'_> {
         let replied = core::mem::take(&mut self.replied);
         let length = self
             .transmit_leaving(frame, now)
-            .or_else(|| self.transmit_guard(frame, now))
+            .or_else(|| self.transmit_watch(frame, now))
             .or_else(|| if replied { None } else { self.transmit_reply(frame) })
             .or_else(|| self.transmit_request(frame, now))
             .or_else(|| self.transmit_dhcp(frame, now))
@@ -70,9 +70,9 @@ impl Stack<'_> {
         sent
     }
 
-    fn transmit_guard(&mut self, frame: &mut [u8], now: Instant) -> Option<usize> {
-        let packet = self.guard.as_mut()?.transmit(self.mac, now, &mut self.random)?;
-        let deadline = self.guard.as_ref().and_then(Guard::next_deadline);
+    fn transmit_watch(&mut self, frame: &mut [u8], now: Instant) -> Option<usize> {
+        let packet = self.watch.as_mut()?.transmit(self.mac, now, &mut self.random)?;
+        let deadline = self.watch.as_ref().and_then(Watch::next_deadline);
         self.deadline.note(deadline);
         self.counters.events.arp_requests_sent += 1;
         arp_frame(frame, self.mac, MacAddress::BROADCAST, &packet)

@@ -12,9 +12,6 @@
 //! ```
 
 use core::hint::black_box;
-use core::net::Ipv4Addr;
-
-use crate::wire::ipv4::Protocol;
 
 const LOW_HALF: u64 = 0xffff_ffff;
 
@@ -37,24 +34,6 @@ pub fn sum(bytes: &[u8]) -> Accumulator {
 /// The checksum of `bytes`; 0 where they carry the right one already.
 pub fn of(bytes: &[u8]) -> u16 {
     sum(bytes).checksum()
-}
-
-/// The checksum of a transport header and payload with their pseudo-header; 0 where they carry the right one
-/// already. A longer `datagram` than a length field can say does not come out of an IPv4 packet.
-pub fn transport(source: Ipv4Addr, destination: Ipv4Addr, protocol: Protocol, datagram: &[u8]) -> u16 {
-    let mut accumulator = pseudo_header(source, destination, protocol, datagram.len() as u16);
-    accumulator.add(datagram);
-    accumulator.checksum()
-}
-
-/// The sum of the pseudo-header that TCP and UDP prefix (RFC 9293 section 3.1, RFC 768). `length` is that of the
-/// transport header and its payload, in bytes.
-pub fn pseudo_header(source: Ipv4Addr, destination: Ipv4Addr, protocol: Protocol, length: u16) -> Accumulator {
-    let [length_high, length_low] = length.to_be_bytes();
-    let mut accumulator = sum(&source.octets());
-    accumulator.add(&destination.octets());
-    accumulator.add(&[0, protocol.0, length_high, length_low]);
-    accumulator
 }
 
 impl Accumulator {

@@ -45,7 +45,7 @@ pub enum MessageType {
 
 /// A message from a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reply {
+pub struct ServerMessage {
     /// OFFER, ACK or NAK.
     pub kind: MessageType,
     /// The transaction that is answered.
@@ -60,13 +60,13 @@ pub struct Reply {
     pub options: Options,
 }
 
-impl Reply {
+impl ServerMessage {
     /// Reads a server's message.
     ///
     /// # Errors
     /// [`Malformed`] where it is too short, has no magic cookie, is not a server's OFFER, ACK or NAK to an Ethernet
     /// station, or an option runs out of its field.
-    pub fn parse(bytes: &[u8]) -> Result<Reply, Malformed> {
+    pub fn parse(bytes: &[u8]) -> Result<ServerMessage, Malformed> {
         let (fixed, rest) = bytes.split_first_chunk::<FIXED_BYTES>().ok_or(Malformed)?;
         let (cookie, field) = rest.split_first_chunk::<4>().ok_or(Malformed)?;
         let [op, hardware_type, hardware_length, _, x0, x1, x2, x3, rest @ ..] = fixed;
@@ -92,7 +92,7 @@ impl Reply {
             Some(6) => MessageType::Nak,
             _ => return Err(Malformed),
         };
-        Ok(Reply {
+        Ok(ServerMessage {
             kind,
             transaction: u32::from_be_bytes([*x0, *x1, *x2, *x3]),
             station: MacAddress([*h0, *h1, *h2, *h3, *h4, *h5]),
@@ -105,7 +105,7 @@ impl Reply {
 
 /// A message of the client's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Request {
+pub struct ClientMessage {
     /// DISCOVER, REQUEST, DECLINE or RELEASE.
     pub kind: MessageType,
     /// The transaction.
@@ -122,7 +122,7 @@ pub struct Request {
     pub server: Option<Ipv4Addr>,
 }
 
-impl Request {
+impl ClientMessage {
     /// Writes the message at the start of `out` and returns its length, [`MESSAGE_BYTES`].
     ///
     /// `None` where it does not fit. The broadcast flag stays clear: we take any unicast frame for our station,
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn an_offer_is_read() {
-        let offer = Reply::parse(&reply(&[53, 1, 2, 51, 4, 0, 1, 0x51, 0x80, 255], &[], &[])).unwrap();
+        let offer = ServerMessage::parse(&reply(&[53, 1, 2, 51, 4, 0, 1, 0x51, 0x80, 255], &[], &[])).unwrap();
         assert_eq!(offer.kind, MessageType::Offer);
         assert_eq!(offer.transaction, 0xdead_beef);
         assert_eq!(offer.station, MAC);
@@ -194,15 +194,16 @@ mod tests {
     #[test]
     fn what_a_relay_carried_says_so() {
         let mut bytes = reply(&[53, 1, 2, 255], &[], &[]);
-        assert!(!Reply::parse(&bytes).unwrap().relayed);
+        assert!(!ServerMessage::parse(&bytes).unwrap().relayed);
         bytes[27] = 1;
-        assert!(Reply::parse(&bytes).unwrap().relayed);
+        assert!(ServerMessage::parse(&bytes).unwrap().relayed);
     }
 
     #[test]
     fn overloaded_fields_carry_options_too() {
         let (file, sname) = ([54, 4, 10, 0, 2, 2, 255], [1, 4, 255, 255, 255, 0, 255]);
-        let parse = |overload| Reply::parse(&reply(&[52, 1, overload, 53, 1, 5, 255], &sname, &file)).unwrap().options;
+        let parse =
+            |overload| ServerMessage::parse(&reply(&[52, 1, overload, 53, 1, 5, 255], &sname, &file)).unwrap().options;
         let (server, mask) = (Some(Ipv4Addr::new(10, 0, 2, 2)), Some(Ipv4Addr::new(255, 255, 255, 0)));
         assert_eq!((parse(1).server, parse(1).mask), (server, None));
         assert_eq!((parse(2).server, parse(2).mask), (None, mask));
@@ -211,14 +212,14 @@ mod tests {
 
     #[test]
     fn the_message_type_may_be_in_an_overloaded_field() {
-        assert!(Reply::parse(&reply(&[52, 1, 1, 255], &[], &[53, 1, 6, 255])).is_ok());
+        assert!(ServerMessage::parse(&reply(&[52, 1, 1, 255], &[], &[53, 1, 6, 255])).is_ok());
     }
 
     #[test]
     fn an_option_that_runs_out_of_an_overloaded_field_is_malformed() {
         let mut file = [0; 128];
         file[126..].copy_from_slice(&[12, 40]);
-        assert_eq!(Reply::parse(&reply(&[52, 1, 1, 53, 1, 5, 255], &[], &file)), Err(Malformed));
+        assert_eq!(ServerMessage::parse(&reply(&[52, 1, 1, 53, 1, 5, 255], &[], &file)), Err(Malformed));
     }
 
     #[test]
@@ -227,20 +228,20 @@ mod tests {
         for (offset, value) in [(0, 1), (1, 6), (2, 16), (FIXED_BYTES, 0)] {
             let mut bytes = good.clone();
             bytes[offset] = value;
-            assert_eq!(Reply::parse(&bytes), Err(Malformed), "byte {offset}");
+            assert_eq!(ServerMessage::parse(&bytes), Err(Malformed), "byte {offset}");
         }
         for kind in [0, 1, 3, 4, 7, 8, 255] {
-            assert_eq!(Reply::parse(&reply(&[53, 1, kind], &[], &[])), Err(Malformed), "kind {kind}");
+            assert_eq!(ServerMessage::parse(&reply(&[53, 1, kind], &[], &[])), Err(Malformed), "kind {kind}");
         }
-        assert_eq!(Reply::parse(&reply(&[255], &[], &[])), Err(Malformed), "BOOTP, no message type");
+        assert_eq!(ServerMessage::parse(&reply(&[255], &[], &[])), Err(Malformed), "BOOTP, no message type");
         for length in 0..FIXED_BYTES + 4 {
-            assert_eq!(Reply::parse(&good[..length]), Err(Malformed));
+            assert_eq!(ServerMessage::parse(&good[..length]), Err(Malformed));
         }
     }
 
     #[test]
     fn a_request_is_300_bytes_and_says_who_and_what() {
-        let request = Request {
+        let request = ClientMessage {
             kind: MessageType::Request,
             transaction: 0x0102_0304,
             seconds: 7,

@@ -5,7 +5,7 @@
 
 use core::net::Ipv4Addr;
 
-use crate::wire::checksum;
+use crate::wire::checksum::{self, Accumulator};
 
 /// Bytes of a header without options, which is how we send it.
 pub const HEADER_BYTES: usize = 20;
@@ -175,6 +175,24 @@ impl Header {
         out[10..12].copy_from_slice(&sum.to_be_bytes());
         Some(total)
     }
+}
+
+/// The checksum of a transport header and payload with their pseudo-header; 0 where they carry the right one
+/// already. A longer `datagram` than a length field can say does not come out of an IPv4 packet.
+pub fn transport_checksum(source: Ipv4Addr, destination: Ipv4Addr, protocol: Protocol, datagram: &[u8]) -> u16 {
+    let mut accumulator = pseudo_header(source, destination, protocol, datagram.len() as u16);
+    accumulator.add(datagram);
+    accumulator.checksum()
+}
+
+/// The sum of the pseudo-header that TCP and UDP prefix (RFC 9293 section 3.1, RFC 768). `length` is that of the
+/// transport header and its payload, in bytes.
+pub fn pseudo_header(source: Ipv4Addr, destination: Ipv4Addr, protocol: Protocol, length: u16) -> Accumulator {
+    let [length_high, length_low] = length.to_be_bytes();
+    let mut accumulator = checksum::sum(&source.octets());
+    accumulator.add(&destination.octets());
+    accumulator.add(&[0, protocol.0, length_high, length_low]);
+    accumulator
 }
 
 #[cfg(test)]

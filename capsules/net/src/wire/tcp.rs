@@ -4,8 +4,8 @@ use core::net::Ipv4Addr;
 
 use bitfield::bitfield;
 
-use crate::wire::checksum::{self, Accumulator};
-use crate::wire::ipv4::Protocol;
+use crate::wire::checksum::Accumulator;
+use crate::wire::ipv4::{Protocol, pseudo_header};
 
 pub mod options;
 pub mod sequence;
@@ -111,7 +111,7 @@ impl<'a> Unverified<'a> {
             (usize::from(flags.data_offset()) * 4).checked_sub(HEADER_BYTES).ok_or(ParseError::BadDataOffset)?;
         let (options, payload) = behind.split_at_checked(options_bytes).ok_or(ParseError::BadDataOffset)?;
         // A longer segment than a length field can say does not come out of an IPv4 packet.
-        let mut sum = checksum::pseudo_header(source, destination, Protocol::TCP, bytes.len() as u16);
+        let mut sum = pseudo_header(source, destination, Protocol::TCP, bytes.len() as u16);
         sum.add(header);
         if !options.is_empty() {
             sum.add(options);
@@ -201,7 +201,7 @@ impl<'a> Segment<'a> {
         let [w0, w1] = self.window.to_be_bytes();
         *fixed = [p0, p1, p2, p3, s0, s1, s2, s3, a0, a1, a2, a3, f0, f1, w0, w1, 0, 0, 0, 0];
 
-        let mut sum = checksum::pseudo_header(source, destination, Protocol::TCP, u16::try_from(length).ok()?);
+        let mut sum = pseudo_header(source, destination, Protocol::TCP, u16::try_from(length).ok()?);
         sum.add(fixed);
         sum.add(options);
         sum.add_copy(first, payload.0);

@@ -7,8 +7,7 @@
 
 use core::net::Ipv4Addr;
 
-use crate::wire::checksum;
-use crate::wire::ipv4::Protocol;
+use crate::wire::ipv4::{Protocol, transport_checksum};
 
 /// Bytes of the header.
 pub const HEADER_BYTES: usize = 8;
@@ -42,7 +41,7 @@ impl Header {
         let length = usize::from(u16::from_be_bytes([l0, l1]));
         let datagram = bytes.get(..length).ok_or(ParseError::Malformed)?;
         let payload = datagram.get(HEADER_BYTES..).ok_or(ParseError::Malformed)?;
-        if [c0, c1] != [0, 0] && transport_checksum(source, destination, datagram) != 0 {
+        if [c0, c1] != [0, 0] && transport_checksum(source, destination, Protocol::UDP, datagram) != 0 {
             return Err(ParseError::Checksum);
         }
         let header =
@@ -60,7 +59,7 @@ impl Header {
         header[2..4].copy_from_slice(&self.destination_port.to_be_bytes());
         header[4..6].copy_from_slice(&length.to_be_bytes());
         header[6..8].fill(0);
-        let sum = match transport_checksum(source, destination, datagram) {
+        let sum = match transport_checksum(source, destination, Protocol::UDP, datagram) {
             // Zero on the wire would say that there is no checksum; all ones is the same number.
             0 => 0xffff,
             sum => sum,
@@ -68,11 +67,6 @@ impl Header {
         datagram.get_mut(6..8)?.copy_from_slice(&sum.to_be_bytes());
         Some(usize::from(length))
     }
-}
-
-/// The checksum over pseudo-header and datagram; 0 where the datagram carries the right one already.
-fn transport_checksum(source: Ipv4Addr, destination: Ipv4Addr, datagram: &[u8]) -> u16 {
-    checksum::transport(source, destination, Protocol::UDP, datagram)
 }
 
 #[cfg(test)]

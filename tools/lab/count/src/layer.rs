@@ -87,6 +87,8 @@ const RULES: &[(&str, Layer)] = &[
     ("bcmp", Layer::Copy),
     ("compiler_builtins::mem::", Layer::Copy),
     ("slopos_net::wire::checksum::", Layer::Copy),
+    ("slopos_net::wire::ipv4::pseudo_header", Layer::Copy),
+    ("slopos_net::wire::ipv4::transport_checksum", Layer::Copy),
     ("slopos_net::tcp::", Layer::Tcp),
     ("slopos_net::wire::tcp::", Layer::Tcp),
     ("slopos_net::sockets::", Layer::Tcp),

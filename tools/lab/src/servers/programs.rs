@@ -64,7 +64,7 @@ impl Server {
         Ok(Server { name, process, log })
     }
 
-    /// Serves the files of `root` by HTTP.
+    /// Serves the files of `root` by HTTP, and takes files by PUT.
     ///
     /// # Errors
     /// nginx is not installed, or its configuration cannot be written.
@@ -78,7 +78,8 @@ impl Server {
             "daemon off; master_process off; pid {}; error_log stderr; worker_rlimit_nofile 4096;\n\
              events {{ worker_connections 2048; }}\n\
              http {{ access_log off; sendfile on; tcp_nopush on; default_type application/octet-stream;\n{temporary}\
-             server {{ listen {address} backlog=1024; root {}; }} }}\n",
+             client_max_body_size 0;\n\
+             server {{ listen {address} backlog=1024; root {}; dav_methods PUT; }} }}\n",
             path("nginx.pid"),
             root.display()
         );

@@ -5,6 +5,10 @@
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
+pub mod near;
 pub mod network;
 pub mod options;
 pub mod outcome;
+pub mod redirect;
+pub mod sha256;
+pub mod store;

@@ -1,5 +1,7 @@
 //! Exit statuses. Where curl has one for the case, it is curl's.
 
+use core::time::Duration;
+
 use libslop::abi::Errno;
 
 /// Each response had a status below 400.
@@ -12,11 +14,21 @@ pub const USAGE: i32 = 2;
 pub const REFUSED: i32 = 7;
 /// A response had a status of 400 or more.
 pub const HTTP_ERROR: i32 = 22;
+/// The flash region could not be written: it is too small, or the device failed.
+pub const NOT_WRITTEN: i32 = 23;
+/// The flash region could not be read, or holds less than its record says.
+pub const NOT_READ: i32 = 26;
 /// Nothing came in time.
 pub const TIMED_OUT: i32 = 28;
+/// The server did not send the part that was asked for.
+pub const RANGE: i32 = 33;
+/// Too many redirects, or one that leads nowhere.
+pub const REDIRECT: i32 = 47;
+/// The server took only a part of the upload, and did not say why.
+pub const NOT_SENT: i32 = 55;
 /// The response was cut off, or was not one.
 pub const BROKEN: i32 = 56;
-/// The manifest does not allow the connection.
+/// The manifest does not allow the connection, or the flash region.
 pub const NOT_ALLOWED: i32 = 77;
 
 /// The exit status for an error of a system call on the connection.
@@ -35,9 +47,28 @@ pub const fn of_status(status: u16) -> i32 {
     if status >= 400 { HTTP_ERROR } else { OK }
 }
 
+/// Whether a server that answers so may answer otherwise soon: the statuses that curl tries again for.
+pub const fn is_transient(status: u16) -> bool {
+    matches!(status, 408 | 429 | 500 | 502 | 503 | 504 | 522 | 524)
+}
+
+/// How long to wait before a try: one second before the first repeat, then twice as long each time, ten minutes at most.
+pub const fn backoff(repeats: u32) -> Duration {
+    let seconds = if repeats < 10 { 1 << repeats } else { 600 };
+    Duration::from_secs(if seconds < 600 { seconds } else { 600 })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tries_are_repeated_as_curl_does() {
+        let transient = [408, 429, 500, 502, 503, 504];
+        assert!((100..1_000).filter(|&status| is_transient(status)).take(6).eq(transient));
+        assert!([200, 301, 400, 404, 501, 505].iter().all(|&status| !is_transient(status)));
+        assert_eq!([0, 1, 2, 9, 10, u32::MAX].map(|repeats| backoff(repeats).as_secs()), [1, 2, 4, 512, 600, 600]);
+    }
 
     #[test]
     fn network_errors_have_statuses_of_their_own() {

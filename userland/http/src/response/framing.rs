@@ -2,7 +2,6 @@
 
 use super::{Broken, Head};
 use crate::chunked::Decoder;
-use crate::request::Method;
 
 /// Where a body ends.
 #[derive(Debug)]
@@ -18,8 +17,9 @@ pub(super) enum Framing {
 impl Framing {
     /// The framing that a head announces, by the rules in their order: a Content-Length counts, and has to make sense,
     /// only where neither the method or the status (rule 1) nor Transfer-Encoding (rules 3 and 4) has decided before.
-    pub(super) fn of(method: Method, head: &Head<'_>) -> Result<Framing, Broken> {
-        if method == Method::Head || matches!(head.status, 204 | 304) {
+    /// `head_only` says that the request was HEAD.
+    pub(super) fn of(head_only: bool, head: &Head<'_>) -> Result<Framing, Broken> {
+        if head_only || matches!(head.status, 204 | 304) {
             return Ok(Framing::Length(0));
         }
         match last_coding(head) {
@@ -39,8 +39,17 @@ fn values<'a>(head: &Head<'a>, name: &'static str) -> impl Iterator<Item = &'a [
         .map(<[u8]>::trim_ascii)
 }
 
+/// Whether the connection stays open behind the response (RFC 9112 section 9.3).
+pub(super) fn is_persistent(head: &Head<'_>) -> bool {
+    let has = |option: &[u8]| values(head, "connection").any(|value| value.eq_ignore_ascii_case(option));
+    !has(b"close") && (head.minor_version >= 1 || has(b"keep-alive"))
+}
+
 /// The one length that all Content-Length fields agree on.
-fn content_length(head: &Head<'_>) -> Result<Option<u64>, Broken> {
+///
+/// # Errors
+/// [`Broken::Length`].
+pub fn content_length(head: &Head<'_>) -> Result<Option<u64>, Broken> {
     let mut agreed = None;
     for value in values(head, "content-length") {
         let length = decimal(value).ok_or(Broken::Length)?;

@@ -1,19 +1,21 @@
 //! The response, from its first byte to its last (RFC 9112 sections 4 to 6, 8).
 //!
-//! [`receive`] reads from any stream into one buffer and hands what it finds to a [`Sink`]; a [`Receiver`] is given the
-//! bytes instead, as they come.
+//! [`receive`] reads from any stream into one buffer and hands what it finds to a [`Sink`]; a [`Reception`] does so read by
+//! read, and a [`Receiver`] is given the bytes instead, as they come.
 
 mod framing;
 #[cfg(test)]
 mod tests;
 
 use core::fmt;
+use core::mem::MaybeUninit;
 
 use httparse::{Header, ParserConfig, Status};
 use libslop::io::Read;
 
-use crate::request::Method;
+use crate::method::Method;
 use framing::Framing;
+pub use framing::content_length;
 
 use crate::chunked;
 
@@ -144,42 +146,116 @@ pub struct Progress {
 /// Where `buffer` is too short.
 pub fn receive<R: Read, S: Sink>(
     stream: &mut R,
-    method: Method,
+    method: Method<'_>,
     buffer: &mut [u8],
     sink: &mut S,
     progress: &mut Progress,
 ) -> Result<(), Failure<R::Error, S::Error>> {
-    assert!(buffer.len() >= HEAD);
-    let mut receiver = Receiver::new(method);
-    // What was read and not yet taken: the beginning of a head.
-    let mut kept = 0;
-    while !receiver.is_complete() {
-        let count = stream.read(&mut buffer[kept..]).map_err(Failure::Stream)?;
-        if count == 0 {
-            return Ok(receiver.end_of_stream()?);
-        }
-        let filled = kept + count;
-        let used = receiver.take(&mut buffer[..filled], sink, progress)?;
-        buffer.copy_within(used..filled, 0);
-        kept = filled - used;
+    Reception::new(method, buffer).finish(stream, sink, progress)
+}
+
+/// One response as it is read from a stream.
+#[derive(Debug)]
+pub struct Reception<'b> {
+    receiver: Receiver,
+    buffer: &'b mut [u8],
+    /// Bytes in front of the buffer that were read and not yet taken: the beginning of a head.
+    kept: usize,
+    /// Whether any byte came.
+    heard: bool,
+}
+
+impl<'b> Reception<'b> {
+    /// For the response to a request with this method. `buffer` bounds a single read.
+    ///
+    /// # Panics
+    /// Where `buffer` has fewer than [`HEAD`] bytes.
+    pub fn new(method: Method<'_>, buffer: &'b mut [u8]) -> Reception<'b> {
+        assert!(buffer.len() >= HEAD);
+        Reception { receiver: Receiver::new(method), buffer, kept: 0, heard: false }
     }
-    Ok(())
+
+    /// How far the response is.
+    pub const fn receiver(&self) -> &Receiver {
+        &self.receiver
+    }
+
+    /// Whether any byte of a response came.
+    pub const fn was_heard(&self) -> bool {
+        self.heard
+    }
+
+    /// Reads once, and says whether that was the end of the stream.
+    ///
+    /// # Errors
+    /// [`Failure`] says who failed.
+    pub fn read<R: Read, S: Sink>(
+        &mut self,
+        stream: &mut R,
+        sink: &mut S,
+        progress: &mut Progress,
+    ) -> Result<bool, Failure<R::Error, S::Error>> {
+        let count = stream.read(&mut self.buffer[self.kept..]).map_err(Failure::Stream)?;
+        if count == 0 {
+            return Ok(true);
+        }
+        self.heard = true;
+        let filled = self.kept + count;
+        let used = self.receiver.take(&mut self.buffer[..filled], sink, progress)?;
+        self.buffer.copy_within(used..filled, 0);
+        self.kept = filled - used;
+        Ok(false)
+    }
+
+    /// Reads until the response is complete.
+    ///
+    /// # Errors
+    /// [`Failure`] says who failed.
+    pub fn finish<R: Read, S: Sink>(
+        &mut self,
+        stream: &mut R,
+        sink: &mut S,
+        progress: &mut Progress,
+    ) -> Result<(), Failure<R::Error, S::Error>> {
+        while !self.receiver.is_complete() {
+            if self.read(stream, sink, progress)? {
+                self.receiver.end_of_stream()?;
+                self.receiver.persistent = false;
+                break;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// One response, taken in whatever pieces it comes: for a caller that reads several at a time and cannot wait for one.
 #[derive(Debug)]
 pub struct Receiver {
-    method: Method,
+    /// Whether the request was HEAD, whose response has no body.
+    head_only: bool,
     /// Interim responses so far.
     interim: usize,
     /// Where the body ends; `None` before the final head.
     framing: Option<Framing>,
+    /// Whether the head lets another request follow, and nothing came behind the body.
+    persistent: bool,
 }
 
 impl Receiver {
     /// For the response to a request with this method.
-    pub const fn new(method: Method) -> Receiver {
-        Receiver { method, interim: 0, framing: None }
+    pub const fn new(method: Method<'_>) -> Receiver {
+        Receiver { head_only: matches!(method, Method::Head), interim: 0, framing: None, persistent: false }
+    }
+
+    /// How many interim responses came.
+    pub const fn interim(&self) -> usize {
+        self.interim
+    }
+
+    /// Whether another request may follow on the same connection (RFC 9112 section 9.3): the response is complete, has an
+    /// end of its own, and the server has neither said that it closes nor sent more than it should.
+    pub fn is_persistent(&self) -> bool {
+        self.persistent && self.is_complete()
     }
 
     /// Whether it has the whole head. From then on [`Receiver::take`] takes all that it is given.
@@ -217,7 +293,8 @@ impl Receiver {
                 length => used += length,
             }
         }
-        self.body(&bytes[used..], sink, progress)?;
+        let beyond = self.body(&bytes[used..], sink, progress)?;
+        self.persistent &= beyond == 0;
         Ok(bytes.len())
     }
 
@@ -229,15 +306,18 @@ impl Receiver {
         progress: &mut Progress,
     ) -> Result<usize, Failure<E, S::Error>> {
         take_as_known_version(bytes);
-        let mut headers = [httparse::EMPTY_HEADER; HEADERS];
-        let mut response = httparse::Response::new(&mut headers);
-        match parser().parse_response(&mut response, bytes).map_err(broken_head)? {
+        // Filling them would cost more than most heads do.
+        let mut headers = [const { MaybeUninit::uninit() }; HEADERS];
+        let mut response = httparse::Response::new(&mut []);
+        let parsed = parser().parse_response_with_uninit_headers(&mut response, bytes, &mut headers);
+        match parsed.map_err(broken_head)? {
             Status::Complete(length) if length > HEAD => Err(Broken::LongHead.into()),
             Status::Complete(length) => {
                 let head = head_of(&response)?;
                 if head.status >= 200 {
                     progress.status = head.status;
-                    let framing = Framing::of(self.method, &head)?;
+                    let framing = Framing::of(self.head_only, &head)?;
+                    self.persistent = framing::is_persistent(&head);
                     sink.head(&head).map_err(Failure::Sink)?;
                     self.framing = Some(framing);
                     return Ok(length);
@@ -254,13 +334,13 @@ impl Receiver {
         }
     }
 
-    /// Takes bytes of the body.
+    /// Takes bytes of the body, and returns how many lie beyond it.
     fn body<E, S: Sink>(
         &mut self,
         mut bytes: &[u8],
         sink: &mut S,
         progress: &mut Progress,
-    ) -> Result<(), Failure<E, S::Error>> {
+    ) -> Result<usize, Failure<E, S::Error>> {
         while !bytes.is_empty() && !self.is_complete() {
             let (used, piece) = match &mut self.framing {
                 Some(Framing::Length(left)) => {
@@ -277,7 +357,7 @@ impl Receiver {
             }
             bytes = &bytes[used..];
         }
-        Ok(())
+        Ok(bytes.len())
     }
 
     /// The server has closed the connection: only a body without a length may end so, or what is complete.

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use libslop::io::{Error, ErrorKind, ErrorType, Read, Write};
 use slopos_http::response::{self, Head, Progress, Sink};
 use slopos_http::{Url, request};
-use webget::options::{self, Output, Settings};
+use webget::options::{self, Command, Output, Settings};
 
 /// Most bytes of one read. More than webget's, to be fair to Linux: of 16 and 64 KiB, 256 KiB and 1 MiB this was the
 /// fastest, over a tap by a quarter faster than webget's 16 KiB.
@@ -24,7 +24,8 @@ const AGENT: &str = concat!("webget/", env!("CARGO_PKG_VERSION"));
 fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: &'static [String] = words.leak();
-    let (settings, urls) = options::parse(words.iter().map(String::as_str)).map_err(|why| anyhow!("{why}"))?;
+    let command = options::parse(words.iter().map(String::as_str)).map_err(|why| anyhow!("{why}"))?;
+    let Command::Fetch(settings, urls) = command else { bail!("the board's webget says that") };
     if settings.output == Output::Digest {
         bail!("--sha256 is for the board, which is tested with it");
     }
@@ -37,7 +38,7 @@ fn main() -> Result<()> {
 }
 
 /// Requests one URL as often as asked, and prints what it came to. Returns the responses' number and their bytes.
-fn fetch(settings: &Settings, url: &Url<'_>, buffer: &mut [u8]) -> Result<(u32, u64)> {
+fn fetch(settings: &Settings<'_>, url: &Url<'_>, buffer: &mut [u8]) -> Result<(u32, u64)> {
     eprintln!("webget: {} {}", settings.method, url.text);
     let start = Instant::now();
     let mut sink = Discard { first: true, print: settings.output == Output::Print };
@@ -140,7 +141,6 @@ impl Sink for Discard {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use slopos_http::request::Method;
     use std::net::TcpListener;
 
     #[test]
@@ -160,7 +160,7 @@ mod tests {
         });
         let text = format!("http://127.0.0.1:{port}/page");
         let url = Url::parse(&text).expect("a URL");
-        let settings = Settings { method: Method::Get, output: Output::Discard, raw: false, count: 3, timeout: None };
+        let settings = Settings { output: Output::Discard, count: 3, ..Settings::default() };
         assert_eq!(fetch(&settings, &url, &mut vec![0; BUFFER]).expect("fetched"), (3, 15));
         for request in server.join().expect("the server") {
             assert!(

@@ -6,7 +6,7 @@
 use std::net::Ipv4Addr;
 
 use slopos_net::wire::arp::{PACKET_BYTES, Packet};
-use slopos_net::wire::dhcp::{MessageType, Reply};
+use slopos_net::wire::dhcp::{MessageType, ServerMessage};
 use slopos_net::wire::ipv4::Protocol;
 use slopos_net::wire::tcp::Segment;
 use slopos_net::wire::tcp::options::{LARGEST_OPTIONS, Options};
@@ -92,17 +92,17 @@ pub fn fix_transport(source: Ipv4Addr, destination: Ipv4Addr, protocol: Protocol
     let Some(datagram) = datagram.get_mut(..length) else { return false };
     let Some(place) = datagram.get_mut(at..at + 2) else { return false };
     place.fill(0);
-    let sum = checksum::transport(source, destination, protocol, datagram);
+    let sum = ipv4::transport_checksum(source, destination, protocol, datagram);
     datagram[at..at + 2].copy_from_slice(&sum.to_be_bytes());
     true
 }
 
 /// A DHCP server's message.
 pub fn dhcp(data: &[u8]) {
-    let Ok(reply) = Reply::parse(data) else { return };
+    let Ok(reply) = ServerMessage::parse(data) else { return };
     assert!(matches!(reply.kind, MessageType::Offer | MessageType::Ack | MessageType::Nak));
     // What follows the last field that counts changes nothing.
-    assert_eq!(Reply::parse(&data[..data.len()]), Ok(reply));
+    assert_eq!(ServerMessage::parse(&data[..data.len()]), Ok(reply));
     assert!(data.len() >= 240);
 }
 
