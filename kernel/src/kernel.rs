@@ -224,7 +224,12 @@ impl Kernel {
     ) -> (After, Instant) {
         let process = &mut self.processes[id.index()];
         if process.state() == State::Loading {
-            return (self.load_step(id, cpu, objects, start), now());
+            self.load_stepped = true;
+            let goes_on = process.load_step(id, cpu, objects, start).unwrap_or_else(|error| {
+                process.report_load(error, &mut self.load_log, start);
+                false
+            });
+            return (if goes_on { After::GoesOn } else { After::Stops }, now());
         }
         let (end, result) = match process.waiting.take() {
             Some(waiting) => {

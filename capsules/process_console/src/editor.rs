@@ -1,22 +1,9 @@
 //! Line editing for a terminal: backspace, ^U, ^W, ^C, and the lines typed before by the up and down keys.
 
 use crate::history::History;
+use crate::line::{Key, LINE_MAX, Line};
 use crate::sequence::{Meaning, Sequence};
-use crate::{LINE_MAX, Line};
 use core::fmt::Write;
-
-/// Control keys by the byte that they send.
-pub struct Key;
-
-impl Key {
-    /// Control-C.
-    pub const INTERRUPT: u8 = 3;
-    const BACKSPACE: u8 = 8;
-    const KILL_LINE: u8 = 21;
-    const KILL_WORD: u8 = 23;
-    pub(crate) const ESCAPE: u8 = 27;
-    const DELETE: u8 = 127;
-}
 
 /// The line that is being typed.
 pub(crate) struct Editor<'a> {

@@ -1,6 +1,6 @@
 //! The lines that were typed before.
 
-use crate::LINE_MAX;
+use crate::line::LINE_MAX;
 use heapless::String;
 
 /// Bytes of all lines: two of the longest, or many short ones.

@@ -27,13 +27,14 @@ use slopos_host_log as _;
 mod command;
 mod editor;
 mod history;
+mod line;
 mod report;
 mod script;
 mod sequence;
 mod window;
 
 pub use command::{Command, ParseError, Words};
-pub use editor::Key;
+pub use line::{Key, LINE_MAX};
 pub use report::{DeviceState, HELP, SELF_TEST_HELP, grant, network, process};
 pub use script::split_script;
 pub use window::{LINE_ROOM, Window};
@@ -41,15 +42,12 @@ pub use window::{LINE_ROOM, Window};
 use core::fmt::Write;
 use core::ops::{Deref, Range};
 use editor::Editor;
-use heapless::String;
 use history::History;
+use line::Line;
 use slopos_abi::{STATUS_KILLED, STATUS_MAX};
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::time::{Duration, Instant};
 
-/// Longest command, and longest line that can be typed, in bytes: a URL of 8,000 octets (RFC 9110 section 4.1) and the
-/// words around it.
-pub const LINE_MAX: usize = 8 * 1024;
 /// How long the script waits for the network before it starts without it.
 pub const NETWORK_PATIENCE: Duration = Duration::from_secs(120);
 /// Status of a command that there is not.
@@ -58,9 +56,6 @@ pub const STATUS_UNKNOWN: i32 = STATUS_MAX;
 const EXIT_BASE: u8 = 16;
 
 const PROMPT: &str = "slopos> ";
-
-/// One line of commands.
-pub(crate) type Line = String<LINE_MAX>;
 
 /// What the process console keeps of what is typed. Its beginning is all zeros, so it may lie where memory starts as such; it is
 /// much too large for a stack.
@@ -84,7 +79,7 @@ pub enum Begun<'a> {
     /// One of the script.
     Script(&'a str),
     /// A part of the line that was typed.
-    Typed(&'a mut String<LINE_MAX>, Range<usize>),
+    Typed(&'a mut Line, Range<usize>),
 }
 
 impl Deref for Begun<'_> {

@@ -6,7 +6,7 @@
 //! to BEL. A return within a string ends nothing. Control-C ends whatever has begun, as CAN and SUB do, and so does a
 //! length that no terminal's report has: a string without an end does not swallow keys for ever.
 
-use crate::Key;
+use crate::line::Key;
 
 /// Longest sequence, in bytes.
 const LONGEST: u16 = 4096;

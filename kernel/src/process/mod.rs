@@ -1,10 +1,13 @@
 //! One process: what the manifest says of it, and how its run is going.
 
+mod configuration;
 mod descriptor;
 mod id;
+mod loading;
 mod report;
 mod waiting;
 
+pub use configuration::{Configuration, Restart};
 pub use descriptor::ConsoleAccess;
 pub(crate) use descriptor::{Descriptor, DescriptorIndex, DescriptorTable};
 pub use id::{ProcessId, ProcessSet};
@@ -12,47 +15,12 @@ pub(crate) use waiting::{UserRange, Waiting};
 
 use crate::ledger::Ledger;
 use crate::loader::Loader;
+use crate::objects::Object;
 use crate::processor::{Fault, Processor};
 use crate::time::{Duration, Instant};
+use core::ops::Range;
 use report::Logs;
 use slopos_abi::Errno;
-
-/// What the manifest says of a process.
-#[derive(Clone, Copy, Debug)]
-pub struct Configuration {
-    /// The process's name, its first argument.
-    pub name: &'static str,
-    /// The app that it runs, as the flash names it.
-    pub app: &'static str,
-    /// Arguments it is started with where the starter gives none.
-    pub arguments: &'static [&'static str],
-    /// Whether it starts at boot.
-    pub start_at_boot: bool,
-    /// Regions of the flash that it may open.
-    pub flash: &'static [&'static str],
-    /// What happens when it ends.
-    pub restart: Restart,
-    /// Below [`PRIORITIES`](slopos_abi::limits::PRIORITIES). 0 runs first; a process runs only while none with a lower
-    /// number can.
-    pub priority: u8,
-    /// What it may do with the console.
-    pub console: ConsoleAccess,
-}
-
-/// What happens when a process ends by itself or by a fault. One that was killed stays down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Restart {
-    /// Nothing.
-    Never,
-    /// It starts again with the manifest's arguments: first after `first`, then after twice the time before, up to
-    /// `maximum`. A run of at least `maximum` makes the next wait `first` again.
-    Backoff {
-        /// The first wait.
-        first: Duration,
-        /// The longest wait.
-        maximum: Duration,
-    },
-}
 
 /// Whether a process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
@@ -283,13 +251,30 @@ impl Process {
 
     /// A fault ends its run.
     pub(crate) fn note_fault(&mut self, fault: Fault, now: Instant) {
-        self.report(&fault, now);
+        self.logs.report_fault(self.configuration, &fault, now);
         self.fault = Some(fault);
+    }
+
+    /// Whether a line about something that the manifest does not grant it may be written now.
+    pub(crate) fn may_log_denial(&mut self, now: Instant) -> bool {
+        self.logs.admit_denial(self.configuration.name, now)
     }
 
     /// Counts a request that the manifest does not allow.
     pub(crate) fn deny(&mut self, errno: Errno) {
         self.denials += u64::from(errno == Errno::Access);
+    }
+
+    /// The part `range` of the buffer into which it waits to read from `object`.
+    pub(crate) fn waits_to_read(&self, object: &Object, range: Range<usize>) -> Option<UserRange> {
+        let Some(Waiting::Read { descriptor, buffer }) = self.waiting else { return None };
+        if self.descriptors.object(descriptor)? == object { buffer.part(range) } else { None }
+    }
+
+    /// The part `range` of the bytes that it waits to write to `object`.
+    pub(crate) fn waits_to_write(&self, object: &Object, range: Range<usize>) -> Option<UserRange> {
+        let Some(Waiting::Write { descriptor, bytes }) = self.waiting else { return None };
+        if self.descriptors.object(descriptor)? == object { bytes.part(range) } else { None }
     }
 
     /// Says when it starts again, where the manifest says that it does: ever later, unless the last run was `begun` and

@@ -5,7 +5,7 @@ use crate::log_budget::LogBudget;
 use crate::processor::Fault;
 use crate::time::Instant;
 
-use super::{Process, Restart};
+use super::configuration::{Configuration, Restart};
 
 /// The budgets of one process.
 pub struct Logs {
@@ -19,14 +19,12 @@ impl Logs {
     pub const fn new() -> Logs {
         Logs { fault: LogBudget::new(), denial: LogBudget::new() }
     }
-}
 
-impl Process {
-    /// Says in the log what killed it. A process that starts again by itself can crash as often as its back-off lets it,
+    /// Says in the log what killed the process. One that starts again by itself can crash as often as its back-off lets it,
     /// so its reports have a budget; any other was started by somebody who waits for the report.
-    pub(super) fn report(&mut self, fault: &Fault, now: Instant) {
-        let name = self.configuration.name;
-        if self.configuration.restart != Restart::Never && !self.logs.fault.admit(name, now) {
+    pub fn report_fault(&mut self, configuration: &Configuration, fault: &Fault, now: Instant) {
+        let name = configuration.name;
+        if configuration.restart != Restart::Never && !self.fault.admit(name, now) {
             return;
         }
         defmt::error!(
@@ -40,8 +38,8 @@ impl Process {
         );
     }
 
-    /// Whether a line about something that the manifest does not grant it may be written now.
-    pub(crate) fn may_log_denial(&mut self, now: Instant) -> bool {
-        self.logs.denial.admit(self.configuration.name, now)
+    /// Whether a line about something that the manifest does not grant may be written now.
+    pub fn admit_denial(&mut self, name: &'static str, now: Instant) -> bool {
+        self.denial.admit(name, now)
     }
 }

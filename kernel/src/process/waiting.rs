@@ -1,8 +1,7 @@
 //! The call that a process waits for, kept as it was understood when it was made: it is made again when something has
 //! happened, and nothing of it is looked up or checked twice.
 
-use super::{DescriptorIndex, Process};
-use crate::objects::Object;
+use super::descriptor::DescriptorIndex;
 use crate::time::Instant;
 use core::ops::Range;
 use slopos_abi::Endpoint;
@@ -23,7 +22,7 @@ impl UserRange {
     }
 
     /// The bytes `range` of it; `None` where that is empty or not within it.
-    fn part(self, range: Range<usize>) -> Option<UserRange> {
+    pub fn part(self, range: Range<usize>) -> Option<UserRange> {
         let (start, end) = (range.start as u64, range.end as u64);
         let within = start < end && end <= self.length;
         within.then_some(UserRange::new(self.address.checked_add(start)?, end - start))
@@ -83,19 +82,5 @@ impl Waiting {
             Waiting::Poll { deadline, .. } => deadline,
             Waiting::Read { .. } | Waiting::Write { .. } | Waiting::Sync { .. } | Waiting::Connect { .. } => None,
         }
-    }
-}
-
-impl Process {
-    /// The part `range` of the buffer into which it waits to read from `object`.
-    pub(crate) fn waits_to_read(&self, object: &Object, range: Range<usize>) -> Option<UserRange> {
-        let Some(Waiting::Read { descriptor, buffer }) = self.waiting else { return None };
-        if self.descriptors.object(descriptor)? == object { buffer.part(range) } else { None }
-    }
-
-    /// The part `range` of the bytes that it waits to write to `object`.
-    pub(crate) fn waits_to_write(&self, object: &Object, range: Range<usize>) -> Option<UserRange> {
-        let Some(Waiting::Write { descriptor, bytes }) = self.waiting else { return None };
-        if self.descriptors.object(descriptor)? == object { bytes.part(range) } else { None }
     }
 }

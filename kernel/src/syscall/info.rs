@@ -1,6 +1,6 @@
 //! The calls that tell a process about the network and its own grants.
 
-use super::{Caller, Stop};
+use super::caller::{Caller, Stop};
 use crate::objects::{Objects, SocketIndex};
 use crate::process::UserRange;
 use crate::processor::Processor;

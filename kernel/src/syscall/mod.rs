@@ -3,45 +3,19 @@
 //! A call that cannot finish answers [`Stop::Block`] and leaves everything as it was; it is made again from what it was
 //! understood as ([`Waiting`]), so its descriptor is looked up and its deadline fixed once.
 
+mod caller;
 mod info;
 mod network;
 mod stream;
 
+pub(crate) use caller::{Caller, Stop};
 pub use network::CONNECT_LIMIT;
 
 use crate::objects::Objects;
-use crate::process::{Process, ProcessId, UserRange, Waiting};
+use crate::process::{UserRange, Waiting};
 use crate::processor::{Call, Processor};
 use crate::time::{Duration, Instant};
-use slopos_abi::{Errno, RemoteRange, Rights, SocketFlags, SocketKind, Syscall};
-
-/// Why a call does not return a value now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stop {
-    /// It failed.
-    Fail(Errno),
-    /// It is to be made again when something is ready, or at its deadline.
-    Block(Waiting),
-    /// The process goes on with 0 after the others had their turn.
-    Yield,
-    /// The process has ended with this status; its descriptors are closed.
-    Exit(i32),
-}
-
-impl From<Errno> for Stop {
-    fn from(errno: Errno) -> Stop {
-        Stop::Fail(errno)
-    }
-}
-
-/// All that a call may touch.
-pub(crate) struct Caller<'a, P, O> {
-    pub process: &'a mut Process,
-    pub id: ProcessId,
-    pub cpu: &'a mut P,
-    pub objects: &'a mut O,
-    pub now: Instant,
-}
+use slopos_abi::{RemoteRange, Rights, SocketFlags, SocketKind, Syscall};
 
 impl<P: Processor, O: Objects> Caller<'_, P, O> {
     /// Makes a call.

@@ -1,6 +1,6 @@
 //! The calls for sockets: how a process comes by one, and whom it talks to.
 
-use super::{Caller, Stop};
+use super::caller::{Caller, Stop};
 use crate::objects::Objects;
 use crate::process::{DescriptorIndex, Waiting};
 use crate::processor::Processor;

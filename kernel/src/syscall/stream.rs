@@ -1,6 +1,6 @@
 //! The calls that move bytes: regions of the flash, console and sockets alike.
 
-use super::{Caller, Stop};
+use super::caller::{Caller, Stop};
 use crate::objects::{Object, Objects};
 use crate::process::{Configuration, ConsoleAccess, Descriptor, DescriptorIndex, UserRange, Waiting};
 use crate::processor::Processor;

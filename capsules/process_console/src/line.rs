@@ -1,0 +1,23 @@
+//! A line of commands, and the keys that change it while it is typed.
+
+use heapless::String;
+
+/// Longest command, and longest line that can be typed, in bytes: a URL of 8,000 octets (RFC 9110 section 4.1) and the
+/// words around it.
+pub const LINE_MAX: usize = 8 * 1024;
+
+/// One line of commands.
+pub(crate) type Line = String<LINE_MAX>;
+
+/// Control keys by the byte that they send.
+pub struct Key;
+
+impl Key {
+    /// Control-C.
+    pub const INTERRUPT: u8 = 3;
+    pub(crate) const BACKSPACE: u8 = 8;
+    pub(crate) const KILL_LINE: u8 = 21;
+    pub(crate) const KILL_WORD: u8 = 23;
+    pub(crate) const ESCAPE: u8 = 27;
+    pub(crate) const DELETE: u8 = 127;
+}

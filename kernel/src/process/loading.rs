@@ -1,0 +1,48 @@
+//! How a process comes by its program: in steps of its own.
+
+use super::{Process, ProcessId, State};
+use crate::loader::{AppError, Progress};
+use crate::log_budget::LogBudget;
+use crate::objects::Objects;
+use crate::processor::Processor;
+use crate::time::Instant;
+
+impl Process {
+    /// One step of loading. Answers whether there is more to do for the process at once.
+    ///
+    /// # Errors
+    /// Why its program cannot be loaded; the process has no image then.
+    pub(crate) fn load_step(
+        &mut self,
+        id: ProcessId,
+        cpu: &mut impl Processor,
+        objects: &mut impl Objects,
+        now: Instant,
+    ) -> Result<bool, AppError> {
+        match self.loader.step(id, self.configuration.app, cpu.image_memory(id), objects, now) {
+            Ok(Progress::Continues) => return Ok(true),
+            Ok(Progress::Waits) => self.wait_for_flash(),
+            Ok(Progress::Done) => {
+                cpu.map(id, self.loader.image());
+                self.loaded(id, cpu, now);
+            }
+            Err(error) => {
+                self.load_failed(now);
+                return Err(error);
+            }
+        }
+        Ok(self.state() == State::Ready)
+    }
+
+    /// Says in the log why its program cannot be loaded.
+    pub(crate) fn report_load(&self, error: AppError, log: &mut LogBudget, now: Instant) {
+        let (name, app) = (self.configuration.name, self.configuration.app);
+        match error {
+            // Said once, when it was found out.
+            AppError::NoFlash => {}
+            _ if !log.admit("flash", now) => {}
+            AppError::NoSlot => defmt::error!("flash: no app {=str} for process {=str}", app, name),
+            _ => defmt::error!("flash: app {=str} rejected: {}", app, error),
+        }
+    }
+}
