@@ -2,10 +2,12 @@
 
 use slopos_abi::info::{SocketInfo, SocketState};
 use slopos_abi::{Endpoint, SocketFlags};
+use slopos_kernel::objects::SocketId;
+use slopos_kernel::readers::Readers;
 use slopos_kernel::time::{Duration, Instant};
 
 use super::link::Link;
-use crate::tcp::{self, Arrival, ConnectParameters, Readiness, Received, ResetReply};
+use crate::tcp::{self, ConnectParameters, Readiness, Received, ResetReply};
 use crate::wire::tcp::{ParseError, Unverified};
 
 /// How long a connection with something to send outlives a neighbour that does not answer: RFC 1122 4.2.3.5 asks for at
@@ -242,7 +244,8 @@ impl<'a> Socket<'a> {
         }
     }
 
-    /// Takes in a segment for its connection.
+    /// Takes in a segment for its connection; what comes next in the stream goes straight to the reader of this socket, `id`,
+    /// if one waits.
     ///
     /// # Errors
     /// As [`tcp::Connection::receive`].
@@ -250,10 +253,11 @@ impl<'a> Socket<'a> {
         &mut self,
         segment: Unverified<'_>,
         now: Instant,
-        deliver: impl FnOnce(&mut Arrival<'_>),
+        id: SocketId,
+        readers: &mut impl Readers,
         counters: &mut tcp::Counters,
     ) -> Result<Received, ParseError> {
-        let received = self.tcp.receive(segment, now, deliver, counters)?;
+        let received = self.tcp.receive(segment, now, id, readers, counters)?;
         self.drops += u64::from(received.dropped.is_some());
         self.free_if_closed();
         Ok(received)

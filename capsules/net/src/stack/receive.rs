@@ -14,7 +14,7 @@ use crate::MacAddress;
 use crate::dhcp::client::{Ignored, Lease};
 use crate::neighbour::cache::{Evidence, Learnt};
 use crate::neighbour::conflict::Verdict;
-use crate::tcp::{self, Arrival};
+use crate::tcp;
 use crate::wire::arp::{Operation, Packet};
 use crate::wire::dhcp::{CLIENT_PORT, ServerMessage};
 use crate::wire::ethernet::{EtherType, Header};
@@ -217,12 +217,7 @@ impl Stack<'_> {
         let Some((id, set)) = region else { return self.refuse(station, local, remote, segment) };
         let Some(mut socket) = set.enter(id.index) else { return };
         // A process that waits for what arrived gets it at once: it is copied and summed in one go.
-        let deliver = |arrival: &mut Arrival<'_>| {
-            if let Some(buffer) = readers.buffer(id, arrival.place()) {
-                arrival.copy_to(buffer);
-            }
-        };
-        let received = socket.receive(segment, now, deliver, &mut self.counters.tcp);
+        let received = socket.receive(segment, now, id, readers, &mut self.counters.tcp);
         drop(socket);
         self.deadline.note(set.next_deadline());
         self.senders.insert(id.process);

@@ -4,9 +4,10 @@
 mod calls;
 
 use slopos_abi::{Endpoint, SocketFlags};
+use slopos_kernel::objects::SocketId;
+use slopos_kernel::readers::Readers;
 use slopos_kernel::time::Instant;
 
-use crate::tcp::arrival::Arrival;
 use crate::tcp::clock::TimestampClock;
 use crate::tcp::close::{ORPHAN_FIN_WAIT, TIME_WAIT, after_fins};
 use crate::tcp::counters::{Counters, Dropped};
@@ -84,9 +85,9 @@ impl<'a> Connection<'a> {
     /// Takes in a segment for this connection, as [`Connection::matches`] says, if it is undamaged. The answer, if any,
     /// leaves by [`Connection::transmit`].
     ///
-    /// Data that comes next, as nearly all of it does, is copied to where it belongs while it is summed: to a reader, if
-    /// `deliver` has one, else into the receive ring. A damaged segment has then been written to memory that holds
-    /// nothing, behind the end of the stream, where it is forgotten. What `deliver` copies to must be the buffer of the
+    /// Data that comes next, as nearly all of it does, is copied to where it belongs while it is summed: to the reader of
+    /// this `socket`, if `readers` has one, else into the receive ring. A damaged segment has then been written to memory
+    /// that holds nothing, behind the end of the stream, where it is forgotten. The reader's buffer must be that of the
     /// next [`Connection::read`], from its start.
     ///
     /// # Errors
@@ -95,12 +96,13 @@ impl<'a> Connection<'a> {
         &mut self,
         segment: Unverified<'_>,
         now: Instant,
-        deliver: impl FnOnce(&mut Arrival<'_>),
+        socket: SocketId,
+        readers: &mut impl Readers,
         counters: &mut Counters,
     ) -> Result<Received, ParseError> {
         let is_expected = self.state() == State::Established && self.receiver.expects(segment.claimed());
         let (segment, copied) = if is_expected {
-            self.receiver.copy_expected(segment, deliver)?
+            self.receiver.copy_expected(segment, socket, readers)?
         } else {
             (segment.verify()?, Copied::Nowhere)
         };

@@ -13,7 +13,7 @@
 //! | `range_set`, `ring`, `timers`, `tick` | sets of ranges of sequence numbers, byte rings, the table of timers |
 //! | `loss/` | what is lost: the scoreboard, RACK, when each segment was sent |
 //! | `congestion`, `rtt`, `clock` | how much to send, how long to wait, the timestamps option |
-//! | `arrival`, `receiver/` | the peer's stream: the ring, what is held behind a gap, what is acknowledged, the window |
+//! | `receiver/` | the peer's stream: the ring, what is held behind a gap, what is acknowledged, the window |
 //! | `sender/` | ours: what is due, building it, what acknowledgements and silence mean |
 //! | `handshake`, `defence`, `close`, `keep_alive` | how it begins, which segments are taken in, how it ends |
 //! | `connection` | the spine: receive, transmit, poll; and what the process may do |
@@ -24,7 +24,6 @@
 pub mod counters;
 pub mod reset;
 
-mod arrival;
 mod clock;
 mod close;
 mod congestion;
@@ -48,7 +47,6 @@ mod timers;
 #[cfg(test)]
 mod tests;
 
-pub use arrival::Arrival;
 pub use connection::Connection;
 pub use counters::{Counters, Dropped};
 pub use interface::{ConnectParameters, Polled, Readiness, Received};

@@ -110,10 +110,10 @@ impl<const N: usize> RangeSet<N> {
         if let Some(kept) = self.ranges.get_mut(begin) {
             *kept = joined;
         }
-        let mut place = 0;
+        let mut index = 0;
         self.ranges.retain(|_| {
-            let swallowed = place > begin && place < begin + touched;
-            place += 1;
+            let swallowed = index > begin && index < begin + touched;
+            index += 1;
             !swallowed
         });
         Ok(joined.length().saturating_sub(covered))

@@ -5,7 +5,9 @@ mod assembler;
 mod policy;
 mod window;
 
-use crate::tcp::arrival::Arrival;
+use slopos_kernel::objects::SocketId;
+use slopos_kernel::readers::Readers;
+
 use crate::tcp::counters::Dropped;
 use crate::tcp::receiver::assembler::Assembler;
 use crate::tcp::receiver::policy::AcknowledgementPolicy;
@@ -238,30 +240,31 @@ impl<'a> Receiver<'a> {
             && segment.flags.with(Flags::PSH) == Flags::ACK.with(Flags::PSH)
     }
 
-    /// Copies the data that comes next to where it belongs while it is summed: to a reader, if `deliver` has one, else
-    /// behind the end of the ring. What is damaged has then been written to memory that holds nothing.
+    /// Copies the data that comes next to where it belongs while it is summed: to the reader of this socket, if one waits,
+    /// else behind the end of the ring. What is damaged has then been written to memory that holds nothing.
     ///
     /// # Errors
     /// [`ParseError::BadChecksum`]; nothing has changed.
     pub fn copy_expected<'s>(
         &mut self,
         segment: Unverified<'s>,
-        deliver: impl FnOnce(&mut Arrival<'_>),
+        socket: SocketId,
+        readers: &mut impl Readers,
     ) -> Result<(Segment<'s>, Copied), ParseError> {
         let payload = segment.claimed().payload;
-        let (ring, delivered) = (&mut self.ring, self.delivered);
+        let (ring, delivered) = (&mut self.ring, self.delivered as usize);
         let mut copied = Copied::ToRing;
         let segment = segment.verify_while(|sum| {
             // What the ring holds has to be read first.
-            if ring.is_empty() {
-                let mut arrival = Arrival::new(payload, delivered, sum);
-                deliver(&mut arrival);
-                if arrival.is_copied() {
-                    copied = Copied::ToReader;
-                    return;
-                }
+            if ring.is_empty()
+                && let Some(buffer) = readers.buffer(socket, delivered..delivered.saturating_add(payload.len()))
+                && buffer.len() == payload.len()
+            {
+                sum.add_copy(buffer, payload);
+                copied = Copied::ToReader;
+            } else {
+                ring.place_summed(payload, sum);
             }
-            ring.place_summed(payload, sum);
         })?;
         Ok((segment, copied))
     }

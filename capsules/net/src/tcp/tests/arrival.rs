@@ -98,17 +98,32 @@ fn a_connection_knows_nothing_of_what_an_earlier_one_delivered() {
     assert_eq!(connection.read(), Err(Error::NotConnected));
 }
 
+/// A reader that gives so many bytes whatever is asked for, and how often it was asked.
+struct Obstinate {
+    buffer: [u8; 8],
+    length: usize,
+    asked: usize,
+}
+
+impl Readers for Obstinate {
+    fn buffer(&mut self, socket: SocketId, _: core::ops::Range<usize>) -> Option<&mut [u8]> {
+        assert_eq!(socket, SOCKET);
+        self.asked += 1;
+        self.buffer.get_mut(..self.length)
+    }
+}
+
 #[test]
 fn it_is_copied_once_and_only_to_as_many_bytes() {
-    let mut connection = established();
-    let bytes = data(b"hello").bytes(REMOTE, LOCAL);
-    let segment = Unverified::parse(REMOTE.address, LOCAL.address, &bytes).unwrap();
-    let (mut short, mut right, mut again) = ([0; 4], [0; 5], [0; 5]);
-    let deliver = |arrival: &mut Arrival<'_>| {
-        for buffer in [&mut short[..], &mut right, &mut again] {
-            arrival.copy_to(buffer);
-        }
-    };
-    connection.inner.receive(segment, at(0), deliver, &mut connection.counters).unwrap();
-    assert_eq!((&short, &right, &again), (&[0; 4], b"hello", &[0; 5]));
+    for (length, copied, read) in [(4, b"\0\0\0\0\0\0\0\0", 5), (5, b"hello\0\0\0", 5), (6, b"\0\0\0\0\0\0\0\0", 5)] {
+        let mut connection = established();
+        let empty = connection.in_use_bytes();
+        let bytes = data(b"hello").bytes(REMOTE, LOCAL);
+        let segment = Unverified::parse(REMOTE.address, LOCAL.address, &bytes).unwrap();
+        let mut reader = Obstinate { buffer: [0; 8], length, asked: 0 };
+        connection.inner.receive(segment, at(0), SOCKET, &mut reader, &mut connection.counters).unwrap();
+        assert_eq!((&reader.buffer, reader.asked), (copied, 1));
+        assert_eq!(connection.in_use_bytes() - empty, if length == 5 { 0 } else { 5 }, "else it goes into the ring");
+        assert_eq!(connection.inner.read(&mut [0; 8]), Ok(read));
+    }
 }

@@ -15,13 +15,22 @@ fn for_twenty_four_days_an_old_timestamp_is_refused() {
     }
 }
 
+/// A reader that must not be asked.
+struct Unasked;
+
+impl Readers for Unasked {
+    fn buffer(&mut self, _: SocketId, _: core::ops::Range<usize>) -> Option<&mut [u8]> {
+        panic!("there is nothing to be copied")
+    }
+}
+
 #[test]
 fn what_brings_no_data_is_shown_to_no_reader() {
     let mut connection = established();
     let bytes = ack().bytes(REMOTE, LOCAL);
     let segment = Unverified::parse(REMOTE.address, LOCAL.address, &bytes).unwrap();
-    let deliver = |_: &mut Arrival<'_>| panic!("there is nothing to be copied");
-    connection.inner.receive(segment, at(0), deliver, &mut connection.counters).unwrap();
+    let mut reader = Unasked;
+    connection.inner.receive(segment, at(0), SOCKET, &mut reader, &mut connection.counters).unwrap();
 }
 
 #[test]

@@ -359,7 +359,7 @@ fn wiping_leaves_nothing_of_the_stream_in_memory() {
         for packet in [syn_ack(), data(&[1; 1_000]), data(&[2; 1_000]).seq(RECEIVE_NEXT + 1_500)] {
             let bytes = packet.bytes(REMOTE, LOCAL);
             let segment = Unverified::parse(REMOTE.address, LOCAL.address, &bytes).unwrap();
-            connection.receive(segment, at(0), |_| {}, &mut counters).unwrap();
+            connection.receive(segment, at(0), SOCKET, &mut Nobody, &mut counters).unwrap();
         }
         connection.read(&mut [0; 500]).unwrap();
         connection.write(&[3; 2_000], at(0)).unwrap();

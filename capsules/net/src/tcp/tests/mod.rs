@@ -6,6 +6,9 @@
 use core::net::Ipv4Addr;
 use core::ops::{Deref, DerefMut};
 
+use slopos_kernel::objects::{SocketId, SocketIndex};
+use slopos_kernel::process::ProcessId;
+use slopos_kernel::readers::Readers;
 use slopos_kernel::time::{Duration, Instant};
 
 use super::timers::Timer;
@@ -37,6 +40,7 @@ pub const OUR_INITIAL: SequenceNumber = SequenceNumber::new(u32::MAX - 100);
 pub const PEER_INITIAL: SequenceNumber = SequenceNumber::new(u32::MAX - 300);
 pub const SEND_NEXT: SequenceNumber = SequenceNumber::new(u32::MAX - 99);
 pub const RECEIVE_NEXT: SequenceNumber = SequenceNumber::new(u32::MAX - 299);
+pub const SOCKET: SocketId = SocketId { process: ProcessId::new(0), index: SocketIndex(0) };
 pub const TIMESTAMP_OFFSET: u32 = 77_000;
 
 pub fn at(milliseconds: u64) -> Instant {
@@ -172,13 +176,30 @@ struct Setup {
     answer: Packet,
 }
 
+/// The buffer of a read that waits, if there is one.
+struct Waiting(Option<Vec<u8>>);
+
+impl Readers for Waiting {
+    fn buffer(&mut self, _: SocketId, range: core::ops::Range<usize>) -> Option<&mut [u8]> {
+        self.0.as_mut()?.get_mut(range)
+    }
+}
+
+/// Nobody waits.
+pub struct Nobody;
+
+impl Readers for Nobody {
+    fn buffer(&mut self, _: SocketId, _: core::ops::Range<usize>) -> Option<&mut [u8]> {
+        None
+    }
+}
+
 /// A connection under test, what it has counted and what it has told.
 pub struct Fixture {
     pub inner: Connection<'static>,
     pub counters: Counters,
     setup: Setup,
-    /// The buffer of a read that waits.
-    waiting: Option<Vec<u8>>,
+    waiting: Waiting,
     ready: bool,
     negative_advice: bool,
 }
@@ -223,7 +244,14 @@ impl Fixture {
             deadline: at(180_000),
         };
         inner.connect(parameters, at(0)).unwrap();
-        Fixture { inner, counters: Counters::default(), setup, waiting: None, ready: false, negative_advice: false }
+        Fixture {
+            inner,
+            counters: Counters::default(),
+            setup,
+            waiting: Waiting(None),
+            ready: false,
+            negative_advice: false,
+        }
     }
 
     fn begin(mut self) -> Fixture {
@@ -301,12 +329,7 @@ impl Fixture {
     /// A segment from the peer arrives, damaged perhaps.
     pub fn receive_bytes(&mut self, bytes: &[u8], now: Instant) -> Result<(), ParseError> {
         let segment = Unverified::parse(REMOTE.address, LOCAL.address, bytes)?;
-        let deliver = |arrival: &mut Arrival<'_>| {
-            if let Some(buffer) = self.waiting.as_mut().and_then(|buffer| buffer.get_mut(arrival.place())) {
-                arrival.copy_to(buffer);
-            }
-        };
-        let received = self.inner.receive(segment, now, deliver, &mut self.counters)?;
+        let received = self.inner.receive(segment, now, SOCKET, &mut self.waiting, &mut self.counters)?;
         self.ready |= received.ready;
         Ok(())
     }
@@ -369,12 +392,12 @@ impl Fixture {
     pub fn wait_to_read(&mut self, bytes: usize) {
         let mut buffer = vec![0xee; bytes];
         assert_eq!(self.inner.read(&mut buffer), Err(Error::WouldBlock));
-        self.waiting = Some(buffer);
+        self.waiting.0 = Some(buffer);
     }
 
     /// The process is woken, and its read is tried again.
     pub fn read_again(&mut self) -> Result<Vec<u8>, Error> {
-        let mut buffer = self.waiting.take().expect("no read waits");
+        let mut buffer = self.waiting.0.take().expect("no read waits");
         let read = self.inner.read(&mut buffer)?;
         buffer.truncate(read);
         Ok(buffer)

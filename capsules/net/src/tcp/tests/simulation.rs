@@ -150,7 +150,7 @@ fn run(scenario: &Scenario) -> Outcome {
                     assert!(upload.starts_with(&peer.received), "seed {seed}: bytes out of order at the peer");
                 }
             } else if let Ok(segment) = Unverified::parse(REMOTE.address, LOCAL.address, &bytes) {
-                let received = connection.receive(segment, at(now), |_| {}, &mut counters);
+                let received = connection.receive(segment, at(now), SOCKET, &mut Nobody, &mut counters);
                 assert!(matches!(received, Ok(_) | Err(ParseError::BadChecksum)), "seed {seed}: {received:?}");
             }
         }
