@@ -10,5 +10,4 @@ pub mod network;
 pub mod options;
 pub mod outcome;
 pub mod redirect;
-pub mod sha256;
 pub mod store;

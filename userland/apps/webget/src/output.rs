@@ -12,7 +12,6 @@ use slopos_http::response::{Head, Sink, content_length, unfolded};
 use webget::options::{Output, Settings};
 use webget::outcome::is_transient;
 use webget::redirect::is_redirect;
-use webget::sha256::Sha256;
 
 use crate::clock::now;
 use crate::meter::Meter;
@@ -72,7 +71,7 @@ pub struct Printer {
     location: &'static mut [u8],
     /// What shows a body.
     escaper: Escaper,
-    digest: Sha256,
+    digest: hmac_sha256::Hash,
     /// The status of the head that was printed last.
     status: Option<u16>,
     /// The last byte printed was not the end of a line.
@@ -104,7 +103,7 @@ impl Printer {
             region: settings.region,
             location,
             escaper: Escaper::new(),
-            digest: Sha256::new(),
+            digest: hmac_sha256::Hash::new(),
             status: None,
             line_open: false,
             may_retry: false,
@@ -125,7 +124,7 @@ impl Printer {
 
     /// A new response begins. `range` is what is asked for, or `resume_at` where the download goes on.
     pub fn begin(&mut self, may_retry: bool, range: Option<Range<'static>>, resume_at: Option<u64>) {
-        self.digest = Sha256::new();
+        self.digest = hmac_sha256::Hash::new();
         self.escaper = Escaper::new();
         self.found = Found::default();
         (self.may_retry, self.range, self.resume_at) = (may_retry, range, resume_at);
@@ -167,7 +166,7 @@ impl Printer {
         }
         if self.output == Output::Digest && !self.found.dropped {
             let mut out = Gather::<Console, PIECE>::new(Console::Output);
-            let digest = core::mem::take(&mut self.digest).finish();
+            let digest = core::mem::replace(&mut self.digest, hmac_sha256::Hash::new()).finalize();
             let printed = digest.iter().try_for_each(|byte| out.print(format_args!("{byte:02x}")));
             printed
                 .and_then(|()| out.print(format_args!("  {body_bytes}\n")))
