@@ -1,7 +1,7 @@
 //! What each system call does. `kernel/abi/README.md` documents them for their callers.
 //!
-//! A call that cannot finish answers [`Stop::Block`] and leaves everything as it was; it is made again from what it was
-//! understood as ([`Waiting`]), so its descriptor is looked up and its deadline fixed once.
+//! A call that cannot finish answers `Stop::Block` and leaves everything as it was; it is made again from what it was
+//! understood as (`Waiting`), so its descriptor is looked up and its deadline fixed once.
 
 mod caller;
 mod info;

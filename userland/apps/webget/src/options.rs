@@ -69,7 +69,7 @@ pub enum Output {
 /// Most header fields that can be given, and most pieces of data.
 const MOST: usize = 16;
 
-/// A list of at most [`MOST`].
+/// A list of at most `MOST`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct List<T> {
     items: [T; MOST],
