@@ -69,8 +69,8 @@ pub enum Fetch {
 pub trait Objects {
     /// A region of the flash by name, which the manifest has already been found to grant.
     fn open(&mut self, process: ProcessId, name: &str) -> Result<Object, Errno>;
-    /// Reads; 0 is the end of the stream. `buffer` is not empty. Where the process had to wait, it may hold what came in
-    /// the meantime already ([`crate::kernel::Kernel::waiting_reader`]).
+    /// Reads; 0 is the end of the stream. `buffer` is not empty. Where the process had to wait for the flash, it holds
+    /// what came in the meantime already ([`crate::kernel::Kernel::waiting_reader`]).
     fn read(
         &mut self,
         process: ProcessId,

@@ -26,7 +26,8 @@ impl Kernel {
     /// The part `range` of the buffer into which a process waits to read from `object`; its bytes mean nothing to the
     /// process until the read returns. `None` where it waits for nothing there, or the part is not within the buffer.
     ///
-    /// What is put there has to be the first that the read then takes ([`Objects::read`]), for the call is made again.
+    /// What is put there has to be the first that the read then takes ([`Objects::read`]), for the call is made again;
+    /// but for a socket, [`WaitingReaders`] completes the read.
     ///
     /// [`Objects::read`]: crate::objects::Objects::read
     pub fn waiting_reader<'a>(
@@ -42,25 +43,30 @@ impl Kernel {
     }
 
     /// The processes that wait to read, for a capsule that has something for them.
-    pub fn readers<'a, P: Processor, T: EnterProcessMemory>(
-        &'a self,
+    pub fn readers<'a, P: Processor>(
+        &'a mut self,
         cpu: &'a mut P,
-        authority: &'a T,
-    ) -> WaitingReaders<'a, P, T> {
-        WaitingReaders { kernel: self, cpu, authority }
+        _: &impl EnterProcessMemory,
+    ) -> WaitingReaders<'a, P> {
+        WaitingReaders { kernel: self, cpu }
     }
 }
 
-/// The readers among the kernel's processes.
-pub struct WaitingReaders<'a, P, T> {
-    kernel: &'a Kernel,
+/// The readers among the kernel's processes. Only who may enter their memory gets it.
+pub struct WaitingReaders<'a, P> {
+    kernel: &'a mut Kernel,
     cpu: &'a mut P,
-    authority: &'a T,
 }
 
-impl<P: Processor, T: EnterProcessMemory> Readers for WaitingReaders<'_, P, T> {
-    fn buffer(&mut self, socket: SocketId, range: Range<usize>) -> Option<&mut [u8]> {
-        let object = Object::Socket(socket.index);
-        self.kernel.waiting_reader(socket.process, &object, range, self.cpu, self.authority)
+impl<P: Processor> Readers for WaitingReaders<'_, P> {
+    fn buffer(&mut self, socket: SocketId, length: usize) -> Option<&mut [u8]> {
+        let buffer = self.kernel.process(socket.process)?.room_to_deliver(socket.index, length)?;
+        self.cpu.writable(socket.process, buffer.address, buffer.length).ok()
+    }
+
+    fn deliver(&mut self, socket: SocketId, length: usize) {
+        if let Some(process) = self.kernel.processes.get_mut(socket.process.index()) {
+            process.deliver(socket.index, length);
+        }
     }
 }

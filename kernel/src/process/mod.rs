@@ -15,7 +15,7 @@ pub(crate) use waiting::{UserRange, Waiting};
 
 use crate::ledger::Ledger;
 use crate::loader::Loader;
-use crate::objects::Object;
+use crate::objects::{Object, SocketIndex};
 use crate::processor::{Fault, Processor};
 use crate::time::{Duration, Instant};
 use core::ops::Range;
@@ -267,8 +267,23 @@ impl Process {
 
     /// The part `range` of the buffer into which it waits to read from `object`.
     pub(crate) fn waits_to_read(&self, object: &Object, range: Range<usize>) -> Option<UserRange> {
-        let Some(Waiting::Read { descriptor, buffer }) = self.waiting else { return None };
+        let Some(Waiting::Read { descriptor, buffer, .. }) = self.waiting else { return None };
         if self.descriptors.object(descriptor)? == object { buffer.part(range) } else { None }
+    }
+
+    /// The next `length` bytes of the buffer into which it waits to read from this socket, behind what was delivered.
+    pub(crate) fn room_to_deliver(&self, socket: SocketIndex, length: usize) -> Option<UserRange> {
+        let Some(Waiting::Read { delivered, .. }) = self.waiting else { return None };
+        self.waits_to_read(&Object::Socket(socket), delivered..delivered.checked_add(length)?)
+    }
+
+    /// The first `length` bytes of that room complete the read. Nothing happens where there is no such room.
+    pub(crate) fn deliver(&mut self, socket: SocketIndex, length: usize) {
+        if self.room_to_deliver(socket, length).is_some()
+            && let Some(Waiting::Read { delivered, .. }) = &mut self.waiting
+        {
+            *delivered += length;
+        }
     }
 
     /// The part `range` of the bytes that it waits to write to `object`.

@@ -43,6 +43,8 @@ pub(crate) enum Waiting {
         descriptor: DescriptorIndex,
         /// Where what is read goes.
         buffer: UserRange,
+        /// How many bytes a capsule has put there, which complete the read; at most as many as fit.
+        delivered: usize,
     },
     /// FS_WRITE.
     Write {

@@ -45,7 +45,8 @@ impl<P: Processor, O: Objects> Caller<'_, P, O> {
     pub fn retry(&mut self, waiting: Waiting) -> Result<u64, Stop> {
         match waiting {
             Waiting::Sleep { until } => self.sleep(until),
-            Waiting::Read { descriptor, buffer } => self.read(descriptor, buffer),
+            Waiting::Read { delivered: 0, descriptor, buffer } => self.read(descriptor, buffer),
+            Waiting::Read { delivered, .. } => Ok(delivered as u64),
             Waiting::Write { descriptor, bytes } => self.write(descriptor, bytes),
             Waiting::Sync { descriptor } => self.sync(descriptor),
             Waiting::Connect { descriptor, remote, deadline } => self.connect(descriptor, remote, deadline),

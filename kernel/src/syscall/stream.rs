@@ -40,7 +40,9 @@ impl<P: Processor, O: Objects> Caller<'_, P, O> {
             return Ok(0);
         }
         match self.objects.read(self.id, &mut descriptor.object, memory, self.now) {
-            Err(Errno::Again) if blocks(descriptor) => Err(Stop::Block(Waiting::Read { descriptor: index, buffer })),
+            Err(Errno::Again) if blocks(descriptor) => {
+                Err(Stop::Block(Waiting::Read { descriptor: index, buffer, delivered: 0 }))
+            }
             result => Ok(result? as u64),
         }
     }

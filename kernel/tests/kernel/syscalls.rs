@@ -7,13 +7,14 @@ use slopos_abi::limits::DESCRIPTORS;
 use slopos_abi::poll::{self, Entry};
 use slopos_abi::{Errno, Readiness, RemoteRange, Rights, SocketFlags, Syscall};
 use slopos_host_log::Token;
-use slopos_kernel::objects::{Object, SocketIndex};
+use slopos_kernel::objects::{Object, SocketId, SocketIndex};
 use slopos_kernel::process::ConsoleAccess;
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::process::ProcessSet;
 use slopos_kernel::process::{Configuration, Restart};
 use slopos_kernel::processor::Call;
 use slopos_kernel::processor::Trap;
+use slopos_kernel::readers::Readers;
 use slopos_kernel::time::Instant;
 use std::ops::Range;
 use zerocopy::{FromBytes, IntoBytes};
@@ -113,6 +114,51 @@ fn what_a_read_waits_for_can_be_put_into_its_buffer_and_nothing_else_can() {
     assert_eq!(length(&mut fixture, object, 0..1), None, "another call with the same arguments");
     fixture.kernel.kill(ProcessId::new(0), &mut fixture.objects, Instant::BOOT, &Token);
     assert_eq!(length(&mut fixture, object, 0..1), None);
+}
+
+#[test]
+fn a_read_that_was_delivered_to_is_complete_without_asking_the_capsule() {
+    let mut fixture = fixture();
+    let descriptor = fixture.call(Syscall::Socket, &[1, 0]).unwrap().unwrap();
+    let socket = SocketId { process: ProcessId::new(0), index: SocketIndex(1) };
+    let deliver = |fixture: &mut Fixture, written: &[u8], length: usize| {
+        let Fixture { kernel, cpu, .. } = fixture;
+        let mut readers = kernel.readers(cpu, &Token);
+        let buffer = readers.buffer(socket, written.len());
+        let has_room = buffer.map(|buffer| buffer.copy_from_slice(written)).is_some();
+        readers.deliver(socket, length);
+        has_room
+    };
+    assert!(!deliver(&mut fixture, b"abc", 3), "it does not wait");
+    assert_eq!(fixture.call(Syscall::Read, &[descriptor, MEMORY + 100, 10]), None);
+    assert!(deliver(&mut fixture, b"abc", 3));
+    assert!(deliver(&mut fixture, b"damaged", 0), "what is written and not delivered means nothing");
+    assert!(deliver(&mut fixture, b"defg", 4));
+    assert!(!deliver(&mut fixture, b"hijk", 4), "there is room for three more");
+    // What the capsule has besides is for the next read.
+    fixture.objects.input = b"!".to_vec();
+    fixture.kernel.wake(ProcessSet::ALL);
+    assert_eq!(fixture.step(1), Some(Ok(7)));
+    assert_eq!(&fixture.cpu.memory[0][100..107], b"abcdefg");
+    assert_eq!(fixture.objects.input, b"!");
+    assert_eq!(fixture.call(Syscall::Read, &[descriptor, MEMORY + 100, 10]), Some(Ok(1)));
+}
+
+#[test]
+fn what_was_delivered_ends_with_the_process() {
+    let mut fixture = fixture();
+    let descriptor = fixture.call(Syscall::Socket, &[1, 0]).unwrap().unwrap();
+    let socket = SocketId { process: ProcessId::new(0), index: SocketIndex(1) };
+    assert_eq!(fixture.call(Syscall::Read, &[descriptor, MEMORY, 10]), None);
+    let Fixture { kernel, cpu, objects, .. } = &mut fixture;
+    for other in [SocketIndex(0), SocketIndex(2)] {
+        let other = SocketId { index: other, ..socket };
+        assert_eq!(kernel.readers(cpu, &Token).buffer(other, 1), None, "it waits for another socket");
+    }
+    kernel.readers(cpu, &Token).deliver(socket, 3);
+    kernel.kill(ProcessId::new(0), objects, Instant::BOOT, &Token);
+    assert_eq!(kernel.readers(cpu, &Token).buffer(socket, 1), None);
+    kernel.readers(cpu, &Token).deliver(socket, 3);
 }
 
 #[test]

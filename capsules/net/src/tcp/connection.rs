@@ -87,8 +87,8 @@ impl<'a> Connection<'a> {
     ///
     /// Data that comes next, as nearly all of it does, is copied to where it belongs while it is summed: to the reader of
     /// this `socket`, if `readers` has one, else into the receive ring. A damaged segment has then been written to memory
-    /// that holds nothing, behind the end of the stream, where it is forgotten. The reader's buffer must be that of the
-    /// next [`Connection::read`], from its start.
+    /// that holds nothing, behind the end of the stream, where it is forgotten. What is accepted is delivered to the
+    /// reader, and thereby read.
     ///
     /// # Errors
     /// [`ParseError::BadChecksum`]; nothing has changed.
@@ -111,6 +111,9 @@ impl<'a> Connection<'a> {
             return Ok(Received::default());
         }
         let received = self.decide(&segment, copied, now, counters);
+        if copied == Copied::ToReader && self.receiver.next() == segment.sequence + segment.payload.len() as u32 {
+            readers.deliver(socket, segment.payload.len());
+        }
         if let Some(reason) = received.dropped {
             counters.count(reason);
         }

@@ -1,7 +1,6 @@
 //! Our stack, on its link: the board's loop around it, and what must hold after each step.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use anyhow::{Result, anyhow, bail, ensure};
 use slopos_abi::RemoteRange;
@@ -67,8 +66,8 @@ pub struct Station<'a> {
     pub straight_bytes: u64,
     processes: u8,
     frame: Vec<u8>,
-    /// The buffers of reads that wait.
-    readers: BTreeMap<SocketId, Vec<u8>>,
+    /// The reads that wait.
+    readers: BTreeMap<SocketId, Reader>,
 }
 
 /// What a stack is made with, besides its memory.
@@ -125,17 +124,29 @@ pub fn with_station<R>(memory: &mut Memory, identity: Identity, work: impl FnOnc
     result
 }
 
+/// A read that waits: its buffer, and how many bytes were delivered to it.
+struct Reader {
+    buffer: Vec<u8>,
+    delivered: usize,
+}
+
 /// The reads that wait, as the kernel has them.
 struct Waiting<'w> {
-    readers: &'w mut BTreeMap<SocketId, Vec<u8>>,
+    readers: &'w mut BTreeMap<SocketId, Reader>,
     straight_bytes: &'w mut u64,
 }
 
 impl Readers for Waiting<'_> {
-    fn buffer(&mut self, socket: SocketId, range: Range<usize>) -> Option<&mut [u8]> {
-        let buffer = self.readers.get_mut(&socket)?.get_mut(range)?;
-        *self.straight_bytes += buffer.len() as u64;
-        Some(buffer)
+    fn buffer(&mut self, socket: SocketId, length: usize) -> Option<&mut [u8]> {
+        let Reader { buffer, delivered } = self.readers.get_mut(&socket)?;
+        buffer.get_mut(*delivered..*delivered + length)
+    }
+
+    fn deliver(&mut self, socket: SocketId, length: usize) {
+        if let Some(reader) = self.readers.get_mut(&socket) {
+            reader.delivered += length;
+            *self.straight_bytes += length as u64;
+        }
     }
 }
 
@@ -166,7 +177,13 @@ impl Station<'_> {
     /// # Errors
     /// As [`Stack::read`].
     pub fn read(&mut self, socket: SocketId, length: usize, waits: bool) -> Result<Vec<u8>, Error> {
-        let mut buffer = self.readers.remove(&socket).unwrap_or_else(|| vec![0xee; length]);
+        let begun = self.readers.remove(&socket);
+        let Reader { mut buffer, delivered } =
+            begun.unwrap_or_else(|| Reader { buffer: vec![0xee; length], delivered: 0 });
+        if delivered > 0 {
+            buffer.truncate(delivered);
+            return Ok(buffer);
+        }
         match self.stack.read(socket, &mut buffer) {
             Ok(count) => {
                 buffer.truncate(count);
@@ -174,7 +191,7 @@ impl Station<'_> {
             }
             Err(error) => {
                 if waits && error == Error::WouldBlock {
-                    self.readers.insert(socket, buffer);
+                    self.readers.insert(socket, Reader { buffer, delivered });
                 }
                 Err(error)
             }

@@ -77,8 +77,7 @@ impl Connection<'_> {
     }
 
     /// Takes bytes that have arrived; 0 is the end of the stream, if there was room for any. What arrived before the
-    /// connection failed is given first. A read that would block may be the one that [`Connection::receive`] delivers to;
-    /// then `out` is the same buffer again, and begins with what was delivered.
+    /// connection failed is given first. What [`Connection::receive`] has delivered to a reader has been read.
     ///
     /// # Errors
     /// [`Error::WouldBlock`] while there is nothing, [`Error::NotConnected`] before a connect, and why the connection

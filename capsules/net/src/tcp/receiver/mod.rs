@@ -90,9 +90,6 @@ pub struct Receiver<'a> {
     /// What the last segment that we sent acknowledged (Last.ACK.sent of RFC 7323).
     acknowledged: SequenceNumber,
     end: End,
-    /// Bytes that lie in the buffer of the process that waits for them, and that its read has not returned yet. While
-    /// there are any, the process is in that read.
-    delivered: u32,
     /// Both sides do SACK.
     selective: bool,
 }
@@ -108,7 +105,6 @@ impl<'a> Receiver<'a> {
             next: SequenceNumber::default(),
             acknowledged: SequenceNumber::default(),
             end: End::Open,
-            delivered: 0,
             selective: false,
         }
     }
@@ -143,7 +139,6 @@ impl<'a> Receiver<'a> {
         self.next = SequenceNumber::default();
         self.acknowledged = SequenceNumber::default();
         self.end = End::Open;
-        self.delivered = 0;
         self.selective = false;
     }
 
@@ -190,7 +185,7 @@ impl<'a> Receiver<'a> {
 
     /// Whether a read gives bytes, or the end of the stream.
     pub fn is_readable(&self) -> bool {
-        !self.ring.is_empty() || self.delivered > 0 || self.has_ended()
+        !self.ring.is_empty() || self.has_ended()
     }
 
     /// Whether the peer's stream has ended.
@@ -252,12 +247,12 @@ impl<'a> Receiver<'a> {
         readers: &mut impl Readers,
     ) -> Result<(Segment<'s>, Copied), ParseError> {
         let payload = segment.claimed().payload;
-        let (ring, delivered) = (&mut self.ring, self.delivered as usize);
+        let ring = &mut self.ring;
         let mut copied = Copied::ToRing;
         let segment = segment.verify_while(|sum| {
             // What the ring holds has to be read first.
             if ring.is_empty()
-                && let Some(buffer) = readers.buffer(socket, delivered..delivered.saturating_add(payload.len()))
+                && let Some(buffer) = readers.buffer(socket, payload.len())
                 && buffer.len() == payload.len()
             {
                 sum.add_copy(buffer, payload);
@@ -335,12 +330,12 @@ impl<'a> Receiver<'a> {
         let taken = match incoming.copied {
             Copied::Nowhere => self.ring.append(incoming.payload),
             Copied::ToRing => self.ring.extend(length),
-            Copied::ToReader => {
-                self.delivered += length as u32;
-                length
-            }
+            Copied::ToReader => length,
         };
         self.next += taken as u32;
+        if incoming.copied == Copied::ToReader {
+            self.update_window();
+        }
         if !self.assembler.is_empty() {
             let reached = self.assembler.close_gap(self.next);
             self.ring.extend(reached.bytes_after(self.next) as usize);
@@ -366,13 +361,12 @@ impl<'a> Receiver<'a> {
         None
     }
 
-    /// Moves what has arrived to the front of `out`, behind what was delivered there. `None` where there is nothing.
+    /// Moves what has arrived to the front of `out`. `None` where there is nothing.
     pub fn read(&mut self, out: &mut [u8]) -> Option<usize> {
-        let delivered = core::mem::take(&mut self.delivered) as usize;
-        if delivered == 0 && self.ring.is_empty() {
+        if self.ring.is_empty() {
             return None;
         }
-        let read = delivered + self.ring.read(out.get_mut(delivered..).unwrap_or_default());
+        let read = self.ring.read(out);
         if self.ring.is_empty() && self.assembler.is_empty() {
             self.ring.rewind();
         }

@@ -19,8 +19,12 @@ fn for_twenty_four_days_an_old_timestamp_is_refused() {
 struct Unasked;
 
 impl Readers for Unasked {
-    fn buffer(&mut self, _: SocketId, _: core::ops::Range<usize>) -> Option<&mut [u8]> {
+    fn buffer(&mut self, _: SocketId, _: usize) -> Option<&mut [u8]> {
         panic!("there is nothing to be copied")
+    }
+
+    fn deliver(&mut self, _: SocketId, _: usize) {
+        panic!("there is nothing to be delivered")
     }
 }
 

@@ -176,12 +176,19 @@ struct Setup {
     answer: Packet,
 }
 
-/// The buffer of a read that waits, if there is one.
-struct Waiting(Option<Vec<u8>>);
+/// The buffer of a read that waits, if there is one, and how many bytes were delivered to it.
+struct Waiting(Option<(Vec<u8>, usize)>);
 
 impl Readers for Waiting {
-    fn buffer(&mut self, _: SocketId, range: core::ops::Range<usize>) -> Option<&mut [u8]> {
-        self.0.as_mut()?.get_mut(range)
+    fn buffer(&mut self, _: SocketId, length: usize) -> Option<&mut [u8]> {
+        let (buffer, delivered) = self.0.as_mut()?;
+        buffer.get_mut(*delivered..*delivered + length)
+    }
+
+    fn deliver(&mut self, _: SocketId, length: usize) {
+        let (buffer, delivered) = self.0.as_mut().expect("no read waits");
+        *delivered += length;
+        assert!(*delivered <= buffer.len());
     }
 }
 
@@ -189,8 +196,12 @@ impl Readers for Waiting {
 pub struct Nobody;
 
 impl Readers for Nobody {
-    fn buffer(&mut self, _: SocketId, _: core::ops::Range<usize>) -> Option<&mut [u8]> {
+    fn buffer(&mut self, _: SocketId, _: usize) -> Option<&mut [u8]> {
         None
+    }
+
+    fn deliver(&mut self, _: SocketId, _: usize) {
+        unreachable!("nobody waits")
     }
 }
 
@@ -392,13 +403,13 @@ impl Fixture {
     pub fn wait_to_read(&mut self, bytes: usize) {
         let mut buffer = vec![0xee; bytes];
         assert_eq!(self.inner.read(&mut buffer), Err(Error::WouldBlock));
-        self.waiting.0 = Some(buffer);
+        self.waiting.0 = Some((buffer, 0));
     }
 
-    /// The process is woken, and its read is tried again.
+    /// The process is woken: its read is complete, or else is tried again.
     pub fn read_again(&mut self) -> Result<Vec<u8>, Error> {
-        let mut buffer = self.waiting.0.take().expect("no read waits");
-        let read = self.inner.read(&mut buffer)?;
+        let (mut buffer, delivered) = self.waiting.0.take().expect("no read waits");
+        let read = if delivered > 0 { delivered } else { self.inner.read(&mut buffer)? };
         buffer.truncate(read);
         Ok(buffer)
     }
