@@ -198,6 +198,12 @@ impl Station<'_> {
         }
     }
 
+    /// Whether a read does not block: something was delivered to the one that waits, or the socket says so.
+    pub fn is_readable(&self, socket: SocketId) -> bool {
+        let is_complete = self.readers.get(&socket).is_some_and(|reader| reader.delivered > 0);
+        is_complete || self.stack.readiness(socket).readable
+    }
+
     /// A process lets go of a socket. If it could not while it waits in a read, as it cannot on the board, what was
     /// delivered to it would be lost.
     pub fn close(&mut self, socket: SocketId, now: Instant) {
@@ -294,7 +300,7 @@ impl SocketStream<'_, '_> {
 
 impl Stream for SocketStream<'_, '_> {
     fn read(&mut self, out: &mut [u8]) -> Result<Io> {
-        let readable = self.station.stack.readiness(self.socket).readable;
+        let readable = self.station.is_readable(self.socket);
         // Some applications wait in their reads, others only look.
         let waits = out.len().is_multiple_of(2);
         let result = self.station.read(self.socket, out.len(), waits);

@@ -293,7 +293,7 @@ impl Machine<'_, '_> {
     fn read(&mut self, line: u8, bytes: u16) -> Result<()> {
         let Some(line) = pick(&mut self.lines, line) else { return Ok(()) };
         let length = usize::from(bytes).min(5_000);
-        let readable = self.station.stack.readiness(line.socket).readable;
+        let readable = self.station.is_readable(line.socket);
         let result = self.station.read(line.socket, length, length.is_multiple_of(2));
         ensure!((result == Err(Error::WouldBlock)) != readable, "readable is {readable} and a read gives {result:?}");
         if let Ok(bytes) = result {
