@@ -333,6 +333,7 @@ impl<'a> Receiver<'a> {
             Copied::ToReader => length,
         };
         self.next += taken as u32;
+        // What the reader has got has been read.
         if incoming.copied == Copied::ToReader {
             self.update_window();
         }
