@@ -205,7 +205,7 @@ fn grant(set: &Value<'_>) -> Result<LiveGrant> {
 }
 
 fn socket(value: &Value<'_>) -> Result<LiveSocket> {
-    let (phase, _) = value.field("phase")?.variant()?;
+    let (phase, _) = value.field("state")?.variant()?;
     let tcp = value.field("tcp")?;
     let (state, _) = tcp.field("life")?.variant()?;
     let (receive_bytes, receive_size) = ring(&tcp.path("receiver.ring")?)?;
