@@ -1,6 +1,6 @@
 //! Turns the manifest into the statics and the linker sections of each process, and gives the linker its arguments.
 //!
-//! `SLOPOS_MANIFEST` names the manifest; without it the board's own is taken.
+//! `SLOPOS_MANIFEST` names the manifest; the default is the board's own.
 
 use slopos_manifest::{Expanded, Manifest, Process, Restart, Start};
 use std::fmt::Write;
@@ -35,8 +35,8 @@ fn main() {
     println!("cargo:rustc-link-arg-bins=-T{}", folder.join("layout.ld").display());
 }
 
-/// The manifest's name as it is from the root of the tree, or its bare name where it lies elsewhere: the image must not
-/// depend on where the tree is.
+/// The manifest's path from the root of the tree, or its file name if it lies elsewhere: the image must not depend on
+/// where the tree is.
 fn name_in_tree(path: &Path, folder: &Path) -> String {
     let root = folder.join("../..");
     let name = match (path.canonicalize(), root.canonicalize()) {

@@ -1,4 +1,4 @@
-//! What joins the processes, the scheduler and the system calls.
+//! Joins the processes, the scheduler and the system calls.
 //!
 //! A process that waits keeps the system call it made; when it is woken, or its deadline passes, the call is made again
 //! ([`crate::syscall`]), so no call leaves anything half done and a process needs no stack in the kernel.
@@ -21,7 +21,7 @@ use slopos_abi::STATUS_KILLED;
 /// Why a process cannot be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
 pub enum StartError {
-    /// It runs already, or is about to.
+    /// It runs already, or is being loaded to run.
     Running,
     /// There is no such process.
     NoProcess,
@@ -33,13 +33,13 @@ pub enum StartError {
 pub struct Kernel {
     processes: &'static mut [Process],
     scheduler: Scheduler,
-    /// Those that wait.
+    /// The processes that wait for a call.
     waiting: ProcessSet,
-    /// Nothing is due before this; it may be earlier than the first that is.
+    /// No deadline of a process is earlier than this; the first one may be later.
     deadline: Option<Instant>,
-    /// For what is said of apps that cannot be loaded.
+    /// The budget of log lines about apps that cannot be loaded.
     load_log: LogBudget,
-    /// A step of loading was made, with interrupts off.
+    /// A step of loading was made since the last look, with interrupts off.
     load_stepped: bool,
 }
 
@@ -69,9 +69,9 @@ impl Kernel {
         self.processes().find(|(_, process)| process.configuration.name == name).map(|(id, _)| id)
     }
 
-    /// Starts a process with these arguments after its name, or with the manifest's where there are none. Where its memory
-    /// is not fresh, its program is loaded first, as steps of the process itself; should that fail, it is left without an
-    /// image ([`State::NoImage`]) and the log says why.
+    /// Starts a process with these arguments after its name, or with the manifest's if there are none. If its memory is
+    /// not fresh, its program is loaded first, in steps charged to the process; if that fails, the process is left
+    /// without an image ([`State::NoImage`]) and the log says why.
     ///
     /// # Errors
     /// See [`StartError`].
@@ -94,8 +94,7 @@ impl Kernel {
         Ok(())
     }
 
-    /// Ends a process at once; its connections are reset and its network memory is wiped. It does not start again by
-    /// itself.
+    /// Ends a process at once: its connections are reset and its network memory is wiped. It is not restarted.
     pub fn kill(&mut self, id: ProcessId, objects: &mut impl Objects, now: Instant, _: &impl ManageProcesses) {
         self.end_at_once(id, objects, now);
         if let Some(process) = self.processes.get_mut(id.index()) {
@@ -104,7 +103,7 @@ impl Kernel {
         self.find_deadline();
     }
 
-    /// A process whose time has come to start again; the caller loads and starts it.
+    /// A process whose restart is due; the caller starts it.
     pub fn take_due_restart(&mut self, now: Instant) -> Option<ProcessId> {
         if !self.is_something_due(now) {
             return None;
@@ -116,7 +115,7 @@ impl Kernel {
         Some(ProcessId::new(index as u8))
     }
 
-    /// Makes the waiting processes of the set try their calls again.
+    /// Lets the waiting processes of the set try their calls again.
     pub fn wake(&mut self, set: ProcessSet) {
         let woken = self.waiting.intersection(set);
         if woken.is_empty() {
@@ -131,7 +130,7 @@ impl Kernel {
         self.scheduler.wake(woken);
     }
 
-    /// Makes the processes whose deadline has passed try their calls a last time.
+    /// Lets the processes whose deadline has passed try their calls a last time.
     pub fn wake_expired(&mut self, now: Instant) {
         if !self.is_something_due(now) {
             return;
@@ -151,8 +150,8 @@ impl Kernel {
         self.deadline = self.processes.iter().filter_map(Process::deadline).min();
     }
 
-    /// The earliest deadline of a waiting process, or restart of one that has ended. Cheap, and sometimes too early:
-    /// then [`Kernel::wake_expired`] finds nothing to do and sets the right time.
+    /// The earliest deadline of a waiting process, or restart of one that has ended. This is cheap and sometimes too
+    /// early; [`Kernel::wake_expired`] then finds nothing to do and sets the right time.
     pub fn next_deadline(&self) -> Option<Instant> {
         self.deadline
     }
@@ -161,14 +160,14 @@ impl Kernel {
         self.deadline.is_some_and(|deadline| deadline <= now)
     }
 
-    /// Takes note of what a process can do after something happened to it.
+    /// Updates the scheduler and the deadlines after the state of a process has changed.
     fn note_state(&mut self, id: ProcessId) {
         let Some(process) = self.processes.get(id.index()) else { return };
         self.scheduler.set_ready(id, process.is_ready());
         self.note_wait(id);
     }
 
-    /// Takes note of what a process waits for, be it its next run.
+    /// Updates the deadlines with what a process waits for: its call or its restart.
     fn note_wait(&mut self, id: ProcessId) {
         let Some(process) = self.processes.get(id.index()) else { return };
         if process.is_waiting() {
@@ -184,18 +183,18 @@ impl Kernel {
         self.scheduler.runnable()
     }
 
-    /// How long the process that runs next may do so before an equal has its turn; `None` where it is alone.
+    /// How long the next process may run before one of the same priority has its turn; `None` if there is no other.
     pub fn slice(&self) -> Option<Duration> {
         self.scheduler.slice()
     }
 
-    /// Whether the process that runs next was woken.
+    /// Whether the next process was woken.
     pub fn next_is_woken(&self) -> bool {
         self.scheduler.next_is_woken()
     }
 
-    /// Lets the next process that can run make one step: until a system call, a fault or an interrupt. Answers what came
-    /// of it and when the process had run; what it asked for then is charged to its next step.
+    /// Lets the next process make one step, until a system call, a fault or an interrupt. Returns the outcome and the time
+    /// at which the process trapped. The time that its call takes is charged to its next step.
     pub fn run_next(
         &mut self,
         cpu: &mut impl Processor,
@@ -213,7 +212,7 @@ impl Kernel {
         (step, end)
     }
 
-    /// One step of this process. Answers how it goes on, and the time.
+    /// One step of this process. Returns whether it can go on, and the time.
     fn step(
         &mut self,
         id: ProcessId,
@@ -288,7 +287,7 @@ impl Kernel {
     }
 }
 
-/// The words of a process's argument block: its name, and what was given or else what the manifest says.
+/// The words of a process's argument block: its name, then the arguments given, or else the manifest's.
 fn words<'a>(
     configuration: &'static Configuration,
     given: impl Iterator<Item = &'a str> + Clone,

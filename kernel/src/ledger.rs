@@ -1,6 +1,6 @@
 //! The W/L ledger: the system's currency. Connects that succeed are wins, those that time out are losses.
 
-/// What a win adds and a loss takes.
+/// Points that a win adds and a loss takes away.
 pub const STAKE: i64 = 10;
 
 /// One process's account.
@@ -11,15 +11,15 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// An account without an entry.
+    /// An account without wins and losses.
     pub const EMPTY: Ledger = Ledger { wins: 0, losses: 0 };
 
-    /// Books a connect that succeeded.
+    /// Counts a connect that succeeded.
     pub fn win(&mut self) {
         self.wins = self.wins.saturating_add(1);
     }
 
-    /// Books a connect that timed out.
+    /// Counts a connect that timed out.
     pub fn lose(&mut self) {
         self.losses = self.losses.saturating_add(1);
     }
@@ -34,7 +34,7 @@ impl Ledger {
         self.losses
     }
 
-    /// [`STAKE`] for each win, less [`STAKE`] for each loss.
+    /// [`STAKE`] for each win, minus [`STAKE`] for each loss.
     pub fn balance(&self) -> i64 {
         (i64::from(self.wins) - i64::from(self.losses)) * STAKE
     }

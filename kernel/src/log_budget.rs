@@ -1,14 +1,14 @@
 //! A budget for each place that writes a log line because of something from outside.
 //!
-//! The wire, a device or a process can make such a line come as often as it likes. The log is a ring that a slow port
-//! empties, so a line for each event would push out the lines that matter. A token bucket at each place lets a burst
-//! through, then one line a second; how many were left out is said before the next one.
+//! The wire, a device or a process can cause such a line as often as it likes. The log is a ring that a slow port empties,
+//! so a line for each event would push out the lines that matter. A token bucket at each place lets a burst through, then
+//! one line a second; before that line the log says how many were left out.
 
 use crate::time::{Duration, Instant};
 
 /// Lines that a place may write at once.
 pub const LOG_BURST: u32 = 8;
-/// How long it takes until one more line may be written.
+/// The time after which one more line may be written.
 pub const LOG_INTERVAL: Duration = Duration::from_millis(1_000);
 
 /// The budget of one place. All bytes zero is a full one, so it may lie in memory that starts as zeros.
@@ -18,7 +18,7 @@ pub struct LogBudget {
     spent: u32,
     /// Lines left out since the last one that was written.
     left_out: u32,
-    /// Since when a token is being earned; means something only where some are spent.
+    /// When the current token began to be earned; only valid while some are spent.
     since: Option<Instant>,
 }
 
@@ -28,7 +28,7 @@ impl LogBudget {
         LogBudget { spent: 0, left_out: 0, since: None }
     }
 
-    /// Whether a line about `place` may be written now. Where lines were left out before it, says how many.
+    /// Whether a line about `place` may be written now. If lines were left out before it, logs how many.
     pub fn admit(&mut self, place: &'static str, now: Instant) -> bool {
         let Some(left_out) = self.spend(now) else { return false };
         if left_out > 0 {
@@ -37,11 +37,11 @@ impl LogBudget {
         true
     }
 
-    /// Takes a token, and answers how many lines were left out for want of one; `None` where there is none now.
+    /// Takes a token, and returns how many lines were left out since the last one; `None` if there is no token now.
     fn spend(&mut self, now: Instant) -> Option<u32> {
         let since = self.since.filter(|_| self.spent > 0).unwrap_or(now);
         let earned = now.since(since).as_micros() / LOG_INTERVAL.as_micros();
-        // What is left of an interval counts towards the next token.
+        // The rest of an interval counts towards the next token.
         self.since = Some(since + Duration::from_micros(earned * LOG_INTERVAL.as_micros()));
         self.spent = self.spent.saturating_sub(u32::try_from(earned).unwrap_or(u32::MAX));
         if self.spent >= LOG_BURST {

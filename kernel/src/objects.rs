@@ -25,16 +25,16 @@ pub enum Object {
     },
 }
 
-/// Which socket of a process: an index into its part of the network grant.
+/// A socket of a process: an index into its region of the network grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, defmt::Format)]
 pub struct SocketIndex(pub u16);
 
-/// Which socket of the board.
+/// A socket of the whole board.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, defmt::Format)]
 pub struct SocketId {
-    /// The process whose grant it lies in.
+    /// The process whose region it lies in.
     pub process: ProcessId,
-    /// Which of that process's sockets.
+    /// Its index in that process's region.
     pub index: SocketIndex,
 }
 
@@ -43,7 +43,7 @@ pub struct SocketId {
 pub enum AppSlot {
     /// In these sectors.
     At(Extent),
-    /// The map is not read yet; the process is woken when it is.
+    /// The map is not read yet; the process is woken when it has been read.
     Underway,
     /// The map has no such app.
     Unknown,
@@ -53,24 +53,24 @@ pub enum AppSlot {
     Failed,
 }
 
-/// How a request for sectors stands that [`Objects::fetch`] made.
+/// The state of a request for sectors by [`Objects::fetch`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fetch {
-    /// The device is at work; the process is woken when it has done it.
+    /// The device is reading; the process is woken when it is done.
     Underway,
     /// The device failed or did not answer in time. The next call is a new request.
     Failed,
 }
 
-/// What the board's capsules do for descriptors.
+/// The operations of the board's capsules on descriptors' objects.
 ///
 /// A call that cannot finish now answers [`Errno::Again`] and changes nothing; the kernel makes it again when the
 /// process is woken.
 pub trait Objects {
-    /// A region of the flash by name, which the manifest has already been found to grant.
+    /// Opens a region of the flash by name. The kernel has checked that the manifest grants it.
     fn open(&mut self, process: ProcessId, name: &str) -> Result<Object, Errno>;
-    /// Reads; 0 is the end of the stream. `buffer` is not empty. Where the process had to wait, it may hold what came in
-    /// the meantime already ([`crate::kernel::Kernel::waiting_reader`]).
+    /// Reads; 0 is the end of the stream. `buffer` is not empty. If the process had to wait, it may already hold bytes
+    /// that arrived in the meantime ([`crate::kernel::Kernel::waiting_reader`]).
     fn read(
         &mut self,
         process: ProcessId,
@@ -80,13 +80,13 @@ pub trait Objects {
     ) -> Result<usize, Errno>;
     /// Writes at least one byte. `bytes` is not empty.
     fn write(&mut self, process: ProcessId, object: &mut Object, bytes: &[u8], now: Instant) -> Result<usize, Errno>;
-    /// Makes what was written to an object of the flash durable.
+    /// Flushes everything that was written to an object of the flash to the medium.
     fn sync(&mut self, process: ProcessId, object: &Object, now: Instant) -> Result<(), Errno>;
-    /// What would not block now.
+    /// Which operations would not block now.
     fn readiness(&mut self, process: ProcessId, object: &Object) -> Readiness;
-    /// A stream socket.
+    /// Takes a free socket.
     fn socket(&mut self, process: ProcessId, flags: SocketFlags, now: Instant) -> Result<Object, Errno>;
-    /// Begins to connect, or tells how the connect that was begun stands. `deadline` counts at the first call.
+    /// Begins to connect, or returns the state of the connect that was begun. Only the first call's `deadline` counts.
     fn connect(
         &mut self,
         process: ProcessId,
@@ -97,18 +97,18 @@ pub trait Objects {
     ) -> Result<(), Errno>;
     /// The process gave up writing to this object.
     fn shutdown_write(&mut self, process: ProcessId, object: &Object, now: Instant);
-    /// The process let go of this object, in good order.
+    /// The process closed this object.
     fn close(&mut self, process: ProcessId, object: &Object, now: Instant);
-    /// From now on the process connects only to what lies in this range as well, until it has ended.
+    /// Restricts the process to connect only to endpoints in this range too, until it has ended.
     fn restrict_connect(&mut self, process: ProcessId, range: RemoteRange);
     /// The process ended by itself; each of its descriptors has been closed.
     fn exited(&mut self, process: ProcessId);
-    /// The process was ended by a fault or a kill: all that it held is reset and wiped before anything else runs.
+    /// The process was ended by a fault or a kill: its objects are reset and wiped before anything else runs.
     fn abandon(&mut self, process: ProcessId, now: Instant);
-    /// Where the app is that a process is loaded from.
+    /// The slot of the app that a process runs.
     fn app_slot(&mut self, process: ProcessId, app: &str, now: Instant) -> AppSlot;
-    /// Asks for sectors of the flash for a process that is being loaded, one stretch at a time; called again with the same
-    /// stretch it says how that stands. What is read is handed to [`crate::kernel::Kernel::take_in`].
+    /// Requests sectors of the flash for a process that is being loaded, one extent at a time. Called again with the same
+    /// extent, it returns the state of that request. Sectors that were read go to [`crate::kernel::Kernel::take_in`].
     fn fetch(&mut self, process: ProcessId, sector: u64, length: usize, now: Instant) -> Fetch;
     /// The state of the network; the kernel adds the ledger.
     fn net_info(&mut self, now: Instant) -> NetInfo;

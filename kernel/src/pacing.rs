@@ -1,73 +1,74 @@
-//! The policy of the board's loop: when frames are looked for, when the network device's interrupts are armed, and how
-//! long the loop stays in processes. It touches no hardware, so it is tested in virtual time.
+//! The policy of the board's loop: when it polls for frames, when it arms the network device's interrupts, and how long it
+//! stays in processes. It touches no hardware, so it is tested in virtual time.
 
 use crate::scheduler::Step;
 use crate::time::{Duration, Instant};
 
-/// Frames taken in, and frames sent, in one pass of the loop. Few enough that a sender with a window of 64 KiB hears of
-/// the first ones while the last are still on their way.
+/// The most frames received, and the most sent, in one pass of the loop. Few enough that a sender with a window of 64 KiB
+/// gets the first acknowledgements while its last frames are still on their way.
 pub const FRAMES_PER_PASS: usize = 16;
-/// How long after a frame the next is looked for, without the device's interrupts.
+/// How long after a frame the loop polls for the next, with the device's interrupts off.
 pub const WATCH: Duration = Duration::from_millis(1);
-/// How long a process that was woken runs before it is interrupted, to look for frames: it seldom runs for so long.
+/// How long a process that was woken runs before it is interrupted to poll for frames. It seldom runs that long.
 pub const STAY: Duration = Duration::from_millis(4);
-/// How long frames wait for a process that may add to them.
+/// How long due frames wait for a process that may add to them.
 pub const COALESCE: Duration = Duration::from_micros(50);
 
-/// What the loop remembers from one pass to the next.
+/// The state of the policy, kept from one pass to the next.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Pacing {
-    /// Until when frames are looked for while processes run, rather than announced by interrupts.
+    /// Until when the loop polls for frames instead of arming interrupts.
     watched_until: Instant,
 }
 
 impl Pacing {
-    /// Frames came or went: more will soon.
+    /// Frames were received or sent, so more are likely soon.
     pub fn note_frames(&mut self, frames: usize, now: Instant) {
         if frames > 0 {
             self.watched_until = now + WATCH;
         }
     }
 
-    /// Whether what is due is sent before processes run. Who was woken may add to it: an acknowledgement goes with its
-    /// answer. Anybody else could keep it waiting for long.
+    /// Whether due frames are sent before processes run. They wait for a process that was woken, so that an
+    /// acknowledgement goes with its answer; any other process could delay them for long.
     pub fn sends_first(&self, next_is_woken: bool) -> bool {
         !next_is_woken
     }
 
-    /// The loop is about to stay in processes. `arm` arms the device's interrupts, and answers whether frames wait already.
+    /// To be called before the loop runs processes. `arm` arms the device's interrupts, and returns whether frames wait
+    /// already.
     ///
-    /// While frames keep coming they are looked for, and interrupts are not worth their cost. Who was woken soon waits
-    /// again; anybody else may compute for long, and must not keep frames waiting.
+    /// While frames keep coming, polling costs less than interrupts. A process that was woken soon waits again; any other
+    /// may compute for long and must not delay frames.
     pub fn begin_stay(&self, next_is_woken: bool, now: Instant, arm: impl FnOnce() -> bool) -> Stay {
         let interrupt_at = if next_is_woken && now < self.watched_until {
             Some(now + STAY)
         } else {
-            // For frames that wait already no interrupt may come. The process runs all the same, or a flood of frames
-            // could keep it from running for ever.
+            // No interrupt may come for frames that wait already. The process runs nevertheless: otherwise a flood of
+            // frames could keep it from running for ever.
             arm().then(|| now + WATCH)
         };
         Stay { began: now, for_woken: next_is_woken, interrupt_at }
     }
 }
 
-/// One stay of the loop in processes.
+/// One stay of the loop in processes: several steps without a pass in between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stay {
     began: Instant,
-    /// It is for processes that were woken.
+    /// It runs processes that were woken.
     for_woken: bool,
     interrupt_at: Option<Instant>,
 }
 
 impl Stay {
-    /// When the process that runs is interrupted at the latest, to look for frames.
+    /// When the running process is interrupted at the latest, to poll for frames.
     pub fn interrupt_at(&self) -> Option<Instant> {
         self.interrupt_at
     }
 
-    /// Whether the stay is over after a step that ended at `now`: what waited for those who were woken waits no longer
-    /// for others, and for nobody longer than [`COALESCE`] and one stay of a process.
+    /// Whether the stay is over after a step that ended at `now`. Frames that waited for woken processes do not wait for
+    /// others, and never longer than [`COALESCE`] and one step.
     pub fn is_over(&self, step: Step, next_is_woken: bool, now: Instant) -> bool {
         let others = step == Step::Yielded && self.for_woken && !next_is_woken;
         others || now > self.began + COALESCE

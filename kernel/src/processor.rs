@@ -1,4 +1,4 @@
-//! The second seam: the processor, which runs a process and reaches its memory.
+//! The second seam: the processor, which runs a process and gives access to its memory.
 
 use crate::loader::Image;
 use crate::process::ProcessId;
@@ -9,7 +9,7 @@ use slopos_abi::Errno;
 pub enum Trap {
     /// It made a system call.
     SystemCall(Call),
-    /// It did what the processor does not allow.
+    /// It caused an exception.
     Fault(Fault),
     /// An interrupt arrived; the process goes on later.
     Interrupt,
@@ -24,26 +24,26 @@ pub struct Call {
     pub arguments: [u64; 6],
 }
 
-/// What a process did wrong, for its report.
+/// The exception of a process, for its report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
 pub struct Fault {
     /// The exception's name.
     pub name: &'static str,
     /// The processor's error code.
     pub error: u64,
-    /// The address that could not be used; 0 where the exception has none.
+    /// The address of the failed access; 0 if the exception has none.
     pub address: u64,
-    /// The instruction.
+    /// The instruction pointer.
     pub instruction: u64,
     /// The stack pointer.
     pub stack: u64,
 }
 
-/// Runs processes and touches their memory, on behalf of the kernel alone.
+/// Runs processes and accesses their memory. Only the kernel calls it.
 pub trait Processor {
     /// Runs a process until it traps.
     fn run(&mut self, process: ProcessId) -> Trap;
-    /// Sets what the process's system call returns.
+    /// Sets the return value of the process's system call.
     fn set_result(&mut self, process: ProcessId, value: i64);
     /// Memory that the process may read.
     ///
@@ -59,11 +59,11 @@ pub trait Processor {
     fn image_memory(&mut self, process: ProcessId) -> &mut [u8];
     /// Maps a loaded image's segments, each with its rights, and the stack.
     fn map(&mut self, process: ProcessId, image: &Image);
-    /// Sets the registers and the stack for a new run, with these words as the argument block on its stack. The program
-    /// may still be being loaded: where it begins is said by [`Processor::set_entry`].
+    /// Sets the registers and the stack for a new run, with these words as the argument block on its stack. The program may
+    /// not be loaded yet: [`Processor::set_entry`] sets its entry later.
     ///
     /// # Errors
-    /// The words take more than [`slopos_abi::arguments_max`] of the stack allows; nothing was changed then.
+    /// The words take more than [`slopos_abi::arguments_max`] of the stack; nothing is changed.
     fn begin<'a>(
         &mut self,
         process: ProcessId,
@@ -73,17 +73,17 @@ pub trait Processor {
     fn set_entry(&mut self, process: ProcessId, entry: u64);
 }
 
-/// A process was to be started with too long arguments.
+/// The arguments of a process are too long for its stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
 pub struct ArgumentsTooLong {
-    /// What its name and its arguments take, in bytes.
+    /// The size of its name and its arguments, in bytes.
     pub bytes: usize,
-    /// What they may take.
+    /// The most bytes that they may take.
     pub most: usize,
 }
 
 impl ArgumentsTooLong {
-    /// The length of the argument block of these words, each with its NUL, where that is at most `most`.
+    /// The length of the argument block of these words, each with its NUL, if that is at most `most`.
     ///
     /// # Errors
     /// It is longer.

@@ -1,17 +1,17 @@
-//! Who runs next. Processes are ids here: what they do and why they can or cannot run is the kernel's to know.
+//! Decides which process runs next. It knows processes only as ids; the kernel knows why they can or cannot run.
 //!
-//! Of the processes that can run, those of the most important priority take turns of [`TIME_SLICE`]. One that was woken
-//! goes before its equals, for as long as a slice lasts: who mostly waits need not wait for who only computes, and who
-//! computes gets no more than its share by being woken.
+//! Of the processes that can run, those of the lowest priority number take turns of [`TIME_SLICE`]. One that was woken
+//! goes before others of its priority, for as long as its slice lasts. So a process that mostly waits need not wait for
+//! one that only computes, and one that computes gets no more than its share by being woken.
 
 use crate::process::{ProcessId, ProcessSet};
 use crate::time::Duration;
 use slopos_abi::limits::{PRIORITIES, PROCESSES_MAX};
 
-/// How long a process runs while its equals could.
+/// How long a process runs while others of its priority could.
 pub const TIME_SLICE: Duration = Duration::from_millis(10);
 
-/// What came of a process's turn.
+/// The outcome of a step of the scheduler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// No process can run.
@@ -22,30 +22,32 @@ pub enum Step {
     Yielded,
 }
 
-/// What a process does after a step.
+/// Whether a process can go on after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum After {
-    /// It goes on.
+    /// It can go on.
     GoesOn,
-    /// It can go on, and lets the others go first.
+    /// It can go on, but lets the others go first.
     Yields,
     /// It cannot run until something happens.
     Stops,
 }
 
-/// The sets that decide who runs.
+/// The sets that decide which process runs.
 pub(crate) struct Scheduler {
-    /// Those of each priority, ready or not.
+    /// The processes of each priority, whether they can run or not.
     levels: [ProcessSet; PRIORITIES],
-    /// Those that can run.
+    /// The processes that can run.
     ready: ProcessSet,
-    /// Those that were woken: they go before their equals until their slice is used up or they wait again.
+    /// The processes that were woken: they go before others of their priority until their slice is used up or they wait
+    /// again.
     woken: ProcessSet,
-    /// Whose turn it is among equals.
+    /// The process whose turn it is within each priority.
     turn: usize,
-    /// Who runs next. It follows from the four above, and is asked for more often than they change.
+    /// The process that runs next. It follows from the four above; it is kept because it is read more often than they
+    /// change.
     next: Option<ProcessId>,
-    /// What is left of each process's slice. Waiting does not renew it.
+    /// The rest of each process's slice. Waiting does not renew it.
     slices: [Duration; PROCESSES_MAX],
 }
 
@@ -69,12 +71,12 @@ impl Scheduler {
         }
     }
 
-    /// Who runs next.
+    /// The process that runs next.
     pub fn next(&self) -> Option<ProcessId> {
         self.next
     }
 
-    /// Whether who runs next was woken.
+    /// Whether the process that runs next was woken.
     pub fn next_is_woken(&self) -> bool {
         self.next.is_some_and(|id| self.woken.contains(id))
     }
@@ -89,12 +91,12 @@ impl Scheduler {
         self.ready.len() > 1
     }
 
-    /// How long who runs next may do so before an equal has its turn; `None` where it is alone.
+    /// How long the next process may run before one of the same priority has its turn; `None` if there is no other.
     pub fn slice(&self) -> Option<Duration> {
         if self.is_contended() { self.slices.get(self.next?.index()).copied() } else { None }
     }
 
-    /// A process can run now, or no longer, for another reason than that it was woken or made a step.
+    /// Sets whether a process can run, if that changed otherwise than by a wake-up or a step.
     pub fn set_ready(&mut self, id: ProcessId, ready: bool) {
         if ready {
             self.ready.insert(id)
@@ -105,16 +107,16 @@ impl Scheduler {
         self.choose();
     }
 
-    /// Processes can run now, because of something that they waited for.
+    /// Lets processes run because an event that they waited for has happened.
     pub fn wake(&mut self, set: ProcessSet) {
         self.ready = self.ready.union(set);
         self.woken = self.woken.union(set);
         self.choose();
     }
 
-    /// The process that was next made a step. `time` is what it is charged with, where others could have run.
+    /// To be called after a step of the next process. `time` is charged to it if others could have run.
     pub fn note_step(&mut self, id: ProcessId, after: After, time: Option<Duration>) -> Step {
-        // Who was woken runs out of turn: the turn of another stays where it is.
+        // A woken process runs out of turn, so it does not use up another's turn.
         if !self.woken.contains(id) {
             self.turn = id.index();
         }
@@ -133,7 +135,7 @@ impl Scheduler {
         Step::Yielded
     }
 
-    /// Whether the slice is used up by this; the next begins then.
+    /// Charges `time` to the slice. Returns whether it is used up; the next slice begins then.
     fn charge(&mut self, id: ProcessId, time: Duration) -> bool {
         let Some(slice) = self.slices.get_mut(id.index()) else { return false };
         let used_up = time >= *slice;
@@ -141,7 +143,7 @@ impl Scheduler {
         used_up
     }
 
-    /// Of the most important that can run, one that was woken, else the first in turn.
+    /// Of the lowest priority number that can run: a process that was woken, or else the first in turn.
     fn choose(&mut self) {
         let mut ready = self.levels.iter().map(|level| level.intersection(self.ready));
         self.next = ready.find(|equals| !equals.is_empty()).and_then(|equals| {

@@ -1,12 +1,12 @@
-//! When something that happens too often is cut off, and when it is let through again.
+//! Decides when a source of too many events is cut off, and when it is let through again.
 //!
-//! An interrupt that a device sends without end, or a line that nobody claims, costs time which belongs to processes.
-//! More than [`STORM_LIMIT`] events within [`STORM_WINDOW`] are a storm: the caller cuts the source off. It is let
-//! through again after a pause, which doubles as long as it storms again.
+//! Interrupts that a device sends without end, or a line that no device claims, cost processes their time. More than
+//! [`STORM_LIMIT`] events within [`STORM_WINDOW`] are a storm: the caller cuts the source off. It is let through again
+//! after a pause, which doubles with each new storm.
 
 use crate::time::{Duration, Instant};
 
-/// Events in a window that are not yet a storm.
+/// The most events in a window that are not a storm.
 pub const STORM_LIMIT: u32 = 2_000;
 /// The span in which events are counted.
 pub const STORM_WINDOW: Duration = Duration::from_millis(100);
@@ -14,7 +14,7 @@ pub const STORM_WINDOW: Duration = Duration::from_millis(100);
 pub const STORM_PAUSE: Duration = Duration::from_millis(100);
 /// The longest that a source is cut off.
 pub const STORM_PAUSE_MAX: Duration = Duration::from_secs(60);
-/// A source that was calm for so long is forgiven.
+/// After a calm of this length the next pause is the first one again.
 const CALM: Duration = Duration::from_secs(10);
 
 /// One source of events.
@@ -38,7 +38,7 @@ impl Storm {
         Storm { counted: 0, window: Instant::BOOT, pause: STORM_PAUSE, cut_until: None }
     }
 
-    /// Takes note of so many events. Answers whether the source is to be cut off now.
+    /// Counts events. Returns whether the source is to be cut off now.
     #[must_use]
     pub fn note(&mut self, events: u32, now: Instant) -> bool {
         if events == 0 || self.cut_until.is_some() {
@@ -60,7 +60,7 @@ impl Storm {
         true
     }
 
-    /// Whether the pause is over and the source is to be let through again. True once.
+    /// Whether the pause has just ended and the source is to be let through again. True once.
     #[must_use]
     pub fn pause_ends(&mut self, now: Instant) -> bool {
         if self.cut_until.is_none_or(|until| now < until) {
@@ -78,7 +78,7 @@ impl Storm {
         self.cut_until
     }
 
-    /// How long the source is cut off at the next storm, or is now.
+    /// The length of the current or the next pause.
     pub fn pause(&self) -> Duration {
         self.pause
     }

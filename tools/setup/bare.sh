@@ -1,4 +1,4 @@
-# What builds for the bare machine; to be sourced at the root of the tree, after setup.
+# Functions that build for the bare machine; to be sourced at the root of the tree, after setup.
 #
 # $output is cargo's output folder, $apps the folder with the apps' ELF files.
 . build/toolchain.env

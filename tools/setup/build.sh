@@ -11,18 +11,18 @@ build_apps
 for manifest; do
     manifest=$(realpath "$manifest")
     name=$("$output/debug/manifest" "$manifest")
-    # One folder for each board: the kernels differ, and one would rebuild over the other each time.
+    # One folder for each board: the kernels differ, and each build would overwrite the other's.
     SLOPOS_MANIFEST=$manifest DEFMT_LOG=${DEFMT_LOG:-info} build_bare "$name" -p slopos-board-qemu-q35
-    # The same kernel is left where it lies: a board may be booting from it.
+    # An unchanged kernel is not copied again: a board may be booting from it.
     built=$output/bare-$name/$bare_target/release/qemu_q35
     cmp -s "$built" "build/$name.elf" || cp "$built" "build/$name.elf"
-    # What the linker knows and the manifest's reader cannot: the sizes of the control blocks and of what is shared.
+    # The audit checks sizes that only the linker knows: the control blocks and the shared memory.
     if ! "$output/debug/audit" --image "build/$name" --quiet; then
         rm "build/$name.elf"
         echo "build: the kernel of $manifest does not pass the audit" >&2
         exit 1
     fi
-    # What a board wrote to its flash is kept for as long as neither an app nor a file beside the manifest is newer.
+    # An image, with what a board wrote to it, is kept unless an app or a file beside the manifest is newer.
     image=build/$name.img
     if ! [ -f "$image" ] || [ -n "$(find "$(dirname "$manifest")" -type f -newer "$image")" ] ||
         [ -n "$(find "$apps" -maxdepth 1 -type f -executable -newer "$image")" ]; then

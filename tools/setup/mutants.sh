@@ -44,7 +44,7 @@ for crate in $crates; do
 done
 output=build/mutants/$folder
 mkdir -p "$output"
-# Of an earlier run: where this one does not come to its lists, they are not its.
+# The lists of an earlier run go first, so that they are not taken for this one's.
 rm -rf "$output/mutants.out"
 # All that defmt could log is compiled in, as in every test.
 status=0

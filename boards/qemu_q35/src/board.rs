@@ -4,12 +4,12 @@
 //! processes from running, and a process runs with interrupts on, so that it cannot keep the network from running.
 
 use crate::capsules::Capsules;
-use crate::chance::Chance;
+use crate::entropy::Entropy;
 use crate::interrupts::LOG_VECTOR;
 use crate::interrupts::{Interrupts, NETWORK_CONFIGURATION_VECTOR, NETWORK_VECTOR, PIN_VECTOR, UART_VECTOR};
 use crate::log;
 use crate::machine::{Alarm, now};
-use crate::progress::{Boot, Leaving, Report};
+use crate::progress::{Boot, Report, Shutdown};
 use crate::serial::{Serial, Terminal};
 use crate::tokens::{ConsoleAuthority, FrameAuthority};
 use slopos_kernel::kernel::Kernel;
@@ -49,21 +49,21 @@ pub struct Board {
     pub console_authority: ConsoleAuthority,
     /// What allows frames to pass between the network device and the stack.
     pub frame_authority: FrameAuthority,
-    /// What a command prints, as long as it is not complete.
+    /// The report that a command prints, until all of it is printed.
     pub report: Option<Report>,
-    /// The end of the run, once it has begun.
-    pub leaving: Option<Leaving>,
-    /// What the network's secrets are drawn from.
-    pub chance: Chance,
+    /// The shutdown, once it has begun.
+    pub shutdown: Option<Shutdown>,
+    /// The sources of the seed for the network's secrets.
+    pub entropy: Entropy,
     /// Whether the boot is still underway: apps are loaded, secrets drawn.
     pub booting: bool,
-    /// How far the loading of apps is.
+    /// How far the loading of apps has come.
     pub boot: Boot,
     /// The process that was started in the background and is still being loaded.
     pub background_start: Option<ProcessId>,
-    /// When frames are looked for, and how long processes run.
+    /// Decides when the network device is polled and how long processes run.
     pub pacing: Pacing,
-    /// When something is due that seldom is: what only a boot, a storm, a request of the flash or the end of a run has.
+    /// The next deadline of what seldom has one: the boot, a storm, a request of the flash, the shutdown.
     pub seldom_due: Option<Instant>,
 }
 
@@ -81,7 +81,7 @@ impl Board {
     /// Sleeps until the next interrupt, unless there is work already.
     fn sleep(&mut self) {
         self.alarm.set(self.next_deadline(), now());
-        // What arrived since the device was last looked at has set an interrupt pending or is seen here.
+        // A frame that arrived since the last look has either set an interrupt pending or is seen here.
         if !self.network.as_mut().is_some_and(Net::enable_interrupts) {
             wait_for_interrupt();
         }
@@ -98,10 +98,10 @@ impl Board {
         }
         let now = now();
         let arrived = take_pending();
-        let pending = arrived | self.interrupts.stand_in(now);
+        let pending = arrived | self.interrupts.due_for_polling(now);
         self.serve_ports(pending);
-        if self.leaving.is_some() {
-            self.leave_on(now);
+        if self.shutdown.is_some() {
+            self.continue_shutdown(now);
             self.find_seldom_due();
             return false;
         }
@@ -133,8 +133,8 @@ impl Board {
         }
         self.tend_network(received, now);
         if self.booting {
-            self.draw_chance(now);
-            self.booting = !self.boot.is_done() || !self.chance.is_settled();
+            self.draw_seed(now);
+            self.booting = !self.boot.is_done() || !self.entropy.is_settled();
         }
         self.find_seldom_due();
         let goes_on =
@@ -142,11 +142,11 @@ impl Board {
         goes_on || received == FRAMES_PER_PASS || sent >= FRAMES_PER_PASS || self.process_console.has_more()
     }
 
-    /// Looks after the serial ports: those that interrupted, and, lest an interrupt was lost, all when the timer rings.
+    /// Serves the serial ports that interrupted, and all of them when the timer fires, in case an interrupt was lost.
     fn serve_ports(&mut self, pending: u32) {
         let timer = pending & pending_bit(TIMER_VECTOR) != 0;
         if timer {
-            self.alarm.rang();
+            self.alarm.fired();
         }
         if timer || pending & pending_bit(UART_VECTOR) != 0 {
             self.serial.acknowledge();
@@ -157,25 +157,26 @@ impl Board {
         }
     }
 
-    /// The next moment for what seldom has one. It is looked up once in a pass: each change of process would pay for it.
+    /// The next deadline of what seldom has one. It is looked up once in a pass, because a look at each change of
+    /// process would cost too much.
     fn find_seldom_due(&mut self) {
-        let usual = !self.booting && self.leaving.is_none() && self.capsules.flash.is_idle();
+        let usual = !self.booting && self.shutdown.is_none() && self.capsules.flash.is_idle();
         if usual && self.interrupts.is_calm() {
             self.seldom_due = None;
             return;
         }
         let deadlines = [
             self.interrupts.next_deadline(),
-            self.leaving.as_ref().map(Leaving::next_deadline),
-            self.chance.next_deadline(),
+            self.shutdown.as_ref().map(Shutdown::next_deadline),
+            self.entropy.next_deadline(),
             self.capsules.flash.next_deadline(),
             self.apps_deadline(),
         ];
         self.seldom_due = deadlines.into_iter().flatten().min();
     }
 
-    /// Lets processes run: until none can, one has given the network something to send, an interrupt comes, or
-    /// [`Stay`](slopos_kernel::pacing::Stay) says that it is enough. Answers the time, where one ran.
+    /// Lets processes run until none can, one has given the network something to send, an interrupt comes, or
+    /// [`Stay`](slopos_kernel::pacing::Stay) ends it. Returns the time, if one ran.
     fn run_processes(&mut self) -> Option<Instant> {
         if self.kernel.runnable() == 0 {
             return None;
@@ -201,14 +202,14 @@ impl Board {
         }
     }
 
-    /// Makes sure that the process which runs next is interrupted when its slice ends, or something else is to be done.
+    /// Sets the timer to interrupt the next process when its slice ends or something else is due.
     fn set_alarm_for_process(&mut self, interrupt_at: Option<Instant>, now: Instant) {
         let slice = self.kernel.slice().map(|slice| now + slice);
         let deadlines = [slice, interrupt_at, self.next_deadline()];
         self.alarm.set(deadlines.into_iter().flatten().min(), now);
     }
 
-    /// The next moment at which something is to be done even if nothing happens.
+    /// The next moment at which there is work even if nothing happens.
     fn next_deadline(&self) -> Option<Instant> {
         let deadlines = [
             self.capsules.stack.next_deadline().filter(|_| self.network.is_some()),
@@ -235,7 +236,7 @@ impl Board {
         }
     }
 
-    /// Asks the network device why it interrupted, if it did. Answers whether it was the one that held its line.
+    /// Asks the network device why it interrupted, if it did. Returns whether this device held the shared line.
     fn claim_network_interrupt(&mut self, pending: u32, now: Instant) -> bool {
         let Some(device) = &mut self.network else { return false };
         let message = pending & (pending_bit(NETWORK_VECTOR) | pending_bit(NETWORK_CONFIGURATION_VECTOR)) != 0;
@@ -245,16 +246,16 @@ impl Board {
         }
         device.disable_interrupts();
         let cause = device.acknowledge_interrupt();
-        // By message the vector tells, by pin the device.
+        // With messages the vector says why; with a pin the device has to be asked.
         let configuration = cause.configuration || pending & pending_bit(NETWORK_CONFIGURATION_VECTOR) != 0;
         if configuration && device.service_configuration() {
-            let up = device.link_up() && self.chance.is_settled();
+            let up = device.link_up() && self.entropy.is_settled();
             self.capsules.stack.set_link(up, now);
         }
         pin && (cause.queues || cause.configuration)
     }
 
-    /// Looks for interrupts that had no reason.
+    /// Counts interrupts that had no reason.
     fn guard_interrupts(&mut self, arrived: u32, claimed: bool, received: usize, flash_idle: bool, now: Instant) {
         let came = |vector| arrived & pending_bit(vector) != 0;
         let idle_messages = (came(NETWORK_VECTOR) || came(NETWORK_CONFIGURATION_VECTOR)) && received == 0;
@@ -263,7 +264,7 @@ impl Board {
         self.interrupts.guard(idle_messages, idle_lines.into(), self.alarm.apic(), now);
     }
 
-    /// Takes frames in; answers how many.
+    /// Gives received frames to the stack; returns how many.
     pub fn receive_frames(&mut self, now: Instant) -> usize {
         let Some(device) = &mut self.network else { return 0 };
         let (stack, authority) = (&mut *self.capsules.stack, &self.frame_authority);
@@ -276,7 +277,7 @@ impl Board {
         received
     }
 
-    /// Sends what the stack has; answers how many frames. Buffers that were emptied go back to the device as well.
+    /// Sends what the stack has; returns how many frames. Also gives emptied receive buffers back to the device.
     pub fn send_frames(&mut self, now: Instant) -> usize {
         let Some(device) = &mut self.network else { return 0 };
         let (stack, authority) = (&mut *self.capsules.stack, &self.frame_authority);
@@ -288,8 +289,7 @@ impl Board {
         sent
     }
 
-    /// Looks after the network device: one that is of no use is reset and started again in time. While it brings frames
-    /// nobody looks.
+    /// Resets and restarts a network device that has stopped working. A device that brings frames is not checked.
     fn tend_network(&mut self, received: usize, now: Instant) {
         let Some(device) = &mut self.network else { return };
         if !device.needs_tending(received == 0, now.as_micros()) {
@@ -301,7 +301,7 @@ impl Board {
             Tended::Back => {
                 self.capsules.stack.set_mac(MacAddress(device.mac()));
                 self.capsules.stack.set_mtu(device.mtu());
-                let up = device.link_up() && self.chance.is_settled();
+                let up = device.link_up() && self.entropy.is_settled();
                 self.capsules.stack.set_link(up, now);
             }
         }

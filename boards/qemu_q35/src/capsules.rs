@@ -21,7 +21,7 @@ pub struct Capsules {
     pub flash: &'static mut Flash,
     /// Whether there is a network device. Without one, connecting fails at once.
     pub has_network_device: bool,
-    /// The authority to tell a process what its own grants hold.
+    /// The authority to report to a process what its own grants hold.
     pub call_authority: CallAuthority,
 }
 
@@ -57,7 +57,7 @@ impl Objects for Capsules {
             },
             Object::Socket(index) => self.stack.read(SocketId { process, index: *index }, buffer).map_err(errno),
             Object::Flash { region, position } => {
-                // What was read is in the buffer already: it was put there when it came.
+                // The data is in the buffer already: it was put there when it arrived.
                 let read = self.flash.storage.read(process, *region, *position, buffer.len(), now);
                 self.flash.submit_now(process, &[], now);
                 let count = read?;

@@ -1,4 +1,4 @@
-//! The memory and the ports that are no PCI device's, whatever a base address register says.
+//! The memory and the ports that no PCI device may claim, whatever its base address registers say.
 
 use crate::image;
 use slopos_q35::acpi::Tables;
@@ -22,7 +22,7 @@ const FIRST_MIB: u64 = 1 << 20;
 const CHIPSET: u64 = 0xfec0_0000;
 /// Bytes of the high-precision timers' registers (IA-PC HPET specification 1.0a, section 2.3.1).
 const HPET_BYTES: u64 = 1024;
-/// First port that a PCI device may have: below are the ISA bus's and the chipset's.
+/// First port that a PCI device may have. Those below belong to the ISA bus and the chipset.
 const PCI_PORTS: u16 = 0x1000;
 
 /// Ports that have names of their own in the log (Intel ICH9 data sheet, section 9.3; QEMU's ISA devices).
@@ -42,9 +42,9 @@ const PORTS: [(&str, u16, u16); 13] = [
     ("PCI configuration space", CONFIG_ADDRESS, CONFIG_PORTS),
 ];
 
-/// Claims what each PCI function answers at. One whose registers are another's is switched off.
+/// Claims the addresses of each PCI function. A function whose registers overlap another's is switched off.
 pub fn devices(pci: &Configuration<Hardware>, claims: &mut Claims) {
-    // That a bus could not be visited is told when the devices are started.
+    // A bus that could not be visited is reported when the devices are started.
     let _ = pci.enumerate(|device| {
         let driven = matches!(Probe::new(&device), Ok(Some(_)));
         let extent = if driven { Extent::All } else { Extent::Enabled };
@@ -55,11 +55,11 @@ pub fn devices(pci: &Configuration<Hardware>, claims: &mut Claims) {
     });
 }
 
-/// Notes what the loader, the tables and the processor say. The parts of the board that the kernel itself uses are
-/// claimed where they are mapped, by [`map`].
+/// Reserves what the loader, the ACPI tables and the processor name. The parts of the board that the kernel itself uses
+/// are claimed by [`map`], when they are mapped.
 pub fn platform(info: &StartInfo, tables: &Tables, features: &Features) -> &'static mut Claims {
     let claims = CLAIMS.take();
-    // What has the narrowest name comes first: the log names the first that is overlapped.
+    // The narrowest names come first, because the log names the first entry that is overlapped.
     claims.reserve_memory("the kernel's image", FIRST_MIB, image::physical_end().saturating_sub(FIRST_MIB));
     claims.reserve_memory("the first MiB", 0, FIRST_MIB);
     for range in &info.memory {
@@ -77,7 +77,7 @@ pub fn platform(info: &StartInfo, tables: &Tables, features: &Features) -> &'sta
         claims.reserve_ports(name, first, count);
     }
     claims.reserve_ports_for_platform("the chipset's ports", 0, PCI_PORTS);
-    // The kernel uses one I/O APIC and no HPET; the others are kept clear of all the same.
+    // The kernel uses one I/O APIC and no HPET; devices must not overlap the others either.
     for entry in tables.io_apics.iter().skip(1) {
         claims.reserve_memory("another I/O APIC", entry.address, ioapic::MEMORY_BYTES);
     }
@@ -87,8 +87,8 @@ pub fn platform(info: &StartInfo, tables: &Tables, features: &Features) -> &'sta
     claims
 }
 
-/// Claims the registers of a part of the board, and maps them for good. `None` where they are another's, which is
-/// logged, or where there is no room.
+/// Claims the registers of a part of the board, and maps them for good. `None`, after a line in the log, if they belong
+/// to another or there is no room.
 pub fn map(
     claims: &mut Claims,
     space: &mut KernelSpace,

@@ -9,7 +9,7 @@ use slopos_kernel::process::{Process, ProcessId, State};
 use slopos_kernel::processor::ArgumentsTooLong;
 use slopos_process_console::{Command, ParseError, STATUS_UNKNOWN, Words, ending};
 
-/// What is said of a process whose app cannot be loaded; the log has the reason.
+/// Printed for a process whose app cannot be loaded; the log has the reason.
 const NO_IMAGE: &str = "has no usable image in the flash";
 /// Status of a built-in command that was used wrongly.
 const STATUS_USAGE: i32 = 2;
@@ -17,10 +17,10 @@ const STATUS_USAGE: i32 = 2;
 const STATUS_FAILED: i32 = 1;
 
 impl Board {
-    /// Carries out one command. Afterwards the process console is told its status, or waits for it.
+    /// Carries out one command. The process console gets its status at once, or waits for a process to end.
     pub fn carry_out(&mut self, line: &str) {
         match Command::parse(line) {
-            Ok(Command::Exit) => self.begin_to_leave(now()),
+            Ok(Command::Exit) => self.begin_shutdown(now()),
             Ok(Command::Sleep(span)) => self.process_console.sleep_until(now() + span),
             Ok(Command::Start { name, arguments, background }) => self.start(name, arguments, background),
             Ok(Command::Empty) => self.process_console.finished(self.process_console.status()),
@@ -72,7 +72,7 @@ impl Board {
         }
     }
 
-    /// Starts a process; what it needs is loaded first, while others run.
+    /// Starts a process. Its program is loaded first, while others run.
     pub fn launch<'a>(
         &mut self,
         id: ProcessId,
@@ -107,8 +107,8 @@ impl Board {
         self.kernel.kill(id, &mut self.capsules, now(), &self.console_authority);
     }
 
-    /// Tells the process console when the process in the foreground has ended, or the one that was started in the background has
-    /// begun.
+    /// Reports to the process console when the process in the foreground has ended, or the one that was started in the
+    /// background has begun.
     pub fn watch_foreground(&mut self) {
         let started = self.process_console.foreground().or(self.background_start);
         let Some((id, process)) = started.and_then(|id| Some((id, self.kernel.process(id)?))) else { return };
@@ -122,7 +122,7 @@ impl Board {
         }
         if state == State::NoImage {
             self.say(format_args!("{name}: {NO_IMAGE}"));
-            // What cannot run is as if it were not there.
+            // A process that cannot run is treated like an unknown name.
             return self.process_console.finished(STATUS_UNKNOWN);
         }
         if background {

@@ -11,16 +11,16 @@ use slopos_virtio::transport::{Kind, Messages, Probe, Transport};
 use slopos_x86_64::paging::physical_address;
 use static_cell::ConstStaticCell;
 
-/// Receive buffers: as many as a device's queue usually has entries. What arrives while a process runs finds room, and the
-/// device, which stops where there is none, seldom has to be told of more.
+/// Receive buffers: as many as a device's queue usually has entries. So frames that arrive while a process runs find
+/// room, and the device seldom runs out of buffers and has to be notified of new ones.
 const RECEIVE_BUFFERS: usize = 256;
-/// Transmit buffers: a full send buffer of one socket, twice over.
+/// Transmit buffers: enough for twice the full send buffer of one socket.
 const TRANSMIT_BUFFERS: usize = 32;
 /// Bytes of a frame buffer; the driver wants at least an ordinary frame.
 const FRAME: usize = if MAX_FRAME > 1514 { MAX_FRAME as usize } else { 1514 };
-// What the driver takes from a device is enough for the stack.
+// Every MTU that the driver accepts is large enough for the stack.
 const _: () = assert!(slopos_virtio::net::MTU_LEAST >= slopos_net::stack::MTU_LEAST);
-/// For a device without an address of its own: locally administered.
+/// The address for a device that has none of its own: locally administered.
 const FALLBACK_MAC: [u8; 6] = [0x52, 0x54, 0x00, 0x51, 0x0b, 0x05];
 
 #[unsafe(link_section = ".shared.net")]
@@ -64,7 +64,7 @@ pub fn start(machine: &mut Machine) -> Devices {
     if let Err(error) = found {
         defmt::warn!("pci: {}", error);
     }
-    // First, so that it answers while the others are started.
+    // The entropy device comes first, so that it answers while the others are started.
     let entropy = entropy.and_then(|probe| attach(probe, machine));
     let entropy = entropy.map(|transport| Rng::start(transport, ENTROPY.take(), physical_address));
     let network = network.and_then(|probe| attach(probe, machine)).map(|it| start_network(it, machine));
@@ -75,7 +75,7 @@ pub fn start(machine: &mut Machine) -> Devices {
     Devices { network, block, entropy }
 }
 
-/// Takes a device over, where it has its registers alone; else it is switched off.
+/// Takes a device over if its registers overlap no other's; otherwise switches it off.
 fn attach(probe: Probe, machine: &mut Machine) -> Option<Transport> {
     let device = probe.device();
     if !machine.claims.holds(device.address()) {

@@ -1,5 +1,5 @@
-//! The board's flash: carries requests between the storage capsule and the block device, and what is read to whom it is
-//! for.
+//! The board's flash: carries requests from the storage capsule to the block device, and data from the device to the
+//! process that reads.
 
 use crate::interrupts::{FLASH_VECTOR, PIN_VECTOR};
 use crate::statics::{self, PROCESSES};
@@ -23,7 +23,7 @@ static CALLS: StaticCell<[Call; PROCESSES]> = StaticCell::new();
 #[unsafe(link_section = ".owner.flash")]
 static FLASH: StaticCell<Flash> = StaticCell::new();
 
-/// What processes know of the flash, and the device behind it.
+/// The storage capsule and the device behind it.
 pub struct Flash {
     /// The calls of processes.
     pub storage: Storage<'static>,
@@ -34,7 +34,7 @@ pub struct Flash {
     own: Own,
 }
 
-/// Name of the board's own request: the calls of processes count from 0 on.
+/// The ticket of the board's own request. The tickets of processes' calls count from 0 on.
 const OWN_TICKET: u32 = u32::MAX;
 
 /// The board's own request, one at a time, beside those of processes.
@@ -44,21 +44,21 @@ enum Own {
     None,
     /// The device has it.
     Asked,
-    /// What came of it: the sector that was read.
+    /// It is done; this is the sector that was read.
     Answered(Result<[u8; SECTOR], Errno>),
 }
 
-/// What an interrupt of the device came to.
+/// What an interrupt of the device turned out to be.
 #[derive(Clone, Copy, Default)]
 pub struct Answered {
-    /// The device's pin was held by it.
+    /// The device held its pin's line.
     pub line: bool,
-    /// It sent a message, and nothing had come back.
+    /// It sent a message without having answered a request.
     pub idle_message: bool,
 }
 
 impl Flash {
-    /// The flash on this device, if there is one. Its map is read when the loop runs. To be called once.
+    /// The flash on this device, if there is one. The loop reads its map. To be called once.
     #[inline(never)]
     pub fn new(device: Option<Block>, authority: LoaderAuthority) -> &'static mut Flash {
         let mut storage = Storage::new(statics::fill(CALLS.uninit(), |_| Call::NONE), REQUEST_BYTES);
@@ -69,8 +69,8 @@ impl Flash {
         FLASH.init_with(|| Flash { storage, device, authority, log: LogBudget::new(), own: Own::None })
     }
 
-    /// Gives the device the call that a process makes right now, if it is its turn: so the device works while others run.
-    /// `bytes` is what the process writes, if it does.
+    /// Gives the device the call that a process makes right now, if it is its turn, so that the device works while
+    /// others run. `bytes` is what the process writes, if it writes.
     pub fn submit_now(&mut self, process: ProcessId, bytes: &[u8], now: Instant) {
         let Some(device) = &mut self.device else { return };
         if !device.can_submit() || self.storage.next_process() != Some(process) {
@@ -83,7 +83,7 @@ impl Flash {
         }
     }
 
-    /// Gives the device a request of the board's own: one sector, or a flush. `Errno::Again` where it takes none now.
+    /// Gives the device a request of the board's own: one sector, or a flush. `Errno::Again` if it takes none now.
     pub fn ask(&mut self, operation: Operation<'_>, now: Instant) -> Result<(), Errno> {
         let Some(device) = &mut self.device else { return Err(Errno::Io) };
         if !device.can_submit() || matches!(self.own, Own::Asked) {
@@ -99,7 +99,7 @@ impl Flash {
         Ok(())
     }
 
-    /// What came of [`Flash::ask`], once: the sector that was read, or zeros.
+    /// The result of [`Flash::ask`], once: the sector that was read, or zeros.
     pub fn take_own_answer(&mut self) -> Option<Result<[u8; SECTOR], Errno>> {
         match core::mem::replace(&mut self.own, Own::None) {
             Own::Answered(answer) => Some(answer),
@@ -110,7 +110,7 @@ impl Flash {
         }
     }
 
-    /// Gives the device a request. `bytes` is what is to be written, where that is what is wanted.
+    /// Gives the device a request. `bytes` is the data of a write.
     fn submit(&mut self, request: &Request, bytes: Option<&[u8]>, now: Instant) {
         let Some(device) = &mut self.device else { return };
         let time = now.as_micros();
@@ -122,7 +122,7 @@ impl Flash {
             Owner::Process(_, Want::Write { sector, length, .. }) => {
                 match bytes.and_then(|bytes| bytes.get(..length)) {
                     Some(bytes) => (sector, Operation::Write { sector, bytes }),
-                    // Who writes waits with its bytes, so this does not happen; were it to, the call fails.
+                    // A process that writes waits with its bytes, so this does not happen; if it did, the call fails.
                     None => return self.storage.settle(request.ticket, Err(Errno::Io)),
                 }
             }
@@ -161,7 +161,7 @@ impl Flash {
         }
     }
 
-    /// Takes one answer of the device and hands it to whom it is for. False where there is none.
+    /// Takes one answer of the device and hands it to the process that waits for it. False if there is none.
     fn take_answer(&mut self, kernel: &mut Kernel, cpu: &mut Cpu, now: Instant) -> bool {
         let Flash { storage, device, authority, own, .. } = self;
         let Some(device) = device else { return false };
@@ -219,7 +219,7 @@ impl Flash {
         taken.is_some()
     }
 
-    /// Gives the device what waits for it, as long as it takes more.
+    /// Gives the device the requests that wait, as long as it takes more.
     fn submit_waiting(&mut self, kernel: &mut Kernel, cpu: &Cpu, now: Instant) {
         while self.device.as_ref().is_some_and(Block::can_submit) {
             let Some(request) = self.storage.next(now) else { break };
@@ -236,12 +236,12 @@ impl Flash {
         }
     }
 
-    /// Whether nobody waits for anything, and the device does what it should.
+    /// Whether no call waits and the device works.
     pub fn is_idle(&self) -> bool {
         self.storage.is_idle() && self.device.as_ref().is_none_or(Block::is_idle)
     }
 
-    /// When something is to be done even if nothing happens.
+    /// When there is work even if nothing happens.
     pub fn next_deadline(&self) -> Option<Instant> {
         let device = self.device.as_ref().filter(|_| !self.is_idle())?;
         let looks = device.due_us().map(Instant::from_micros);
@@ -249,7 +249,7 @@ impl Flash {
         [looks, calls].into_iter().flatten().min()
     }
 
-    /// Lets the flash go on: answers come in, what waits for the device goes out, and what takes too long is given up.
+    /// Takes answers in, gives the device the requests that wait, and gives up those that take too long.
     pub fn step(&mut self, arrived: u32, pending: u32, kernel: &mut Kernel, cpu: &mut Cpu, now: Instant) -> Answered {
         if pending & (pending_bit(FLASH_VECTOR) | pending_bit(PIN_VECTOR)) == 0 && self.is_idle() {
             return Answered::default();
@@ -257,7 +257,7 @@ impl Flash {
         self.work(arrived, pending, kernel, cpu, now)
     }
 
-    // Apart, so that it costs nothing where there is nothing to do.
+    // A function of its own, so that it costs nothing when there is nothing to do.
     #[inline(never)]
     fn work(&mut self, arrived: u32, pending: u32, kernel: &mut Kernel, cpu: &mut Cpu, now: Instant) -> Answered {
         let Some(device) = &mut self.device else { return Answered::default() };

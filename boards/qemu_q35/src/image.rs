@@ -6,7 +6,7 @@ use static_cell::ConstStaticCell;
 
 use crate::statics::MANIFEST_BYTES;
 
-/// Room for what the manifest does not size: code, constants, rings, stacks.
+/// Room for the parts whose size the manifest does not decide: code, constants, rings, stacks.
 const OTHER_BYTES: usize = 8 << 20;
 const TABLES: usize = tables_for(MANIFEST_BYTES + OTHER_BYTES);
 
@@ -22,7 +22,7 @@ unsafe extern "C" {
     static __interrupt_stacks: u8;
 }
 
-/// The address of one of the linker script's symbols. There need be no byte, so there is no reference either.
+/// The address of one of the linker script's symbols. No byte need lie there, so this takes a pointer, not a reference.
 fn address(symbol: *const u8) -> u64 {
     symbol.addr() as u64
 }
@@ -47,7 +47,7 @@ pub fn guards() -> [u64; INTERRUPT_STACKS + 1] {
     guards
 }
 
-/// Builds the kernel's page tables and makes them the ones in use. The loader's mapping of low memory is gone then.
+/// Builds the kernel's page tables and switches to them. The loader's mapping of low memory is gone afterwards.
 pub fn map() -> KernelSpace {
     let symbols = [&raw const __image_start, &raw const __text_end, &raw const __rodata_end, &raw const __image_end];
     let [start, text, rodata, end] = symbols.map(address);

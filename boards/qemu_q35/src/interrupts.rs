@@ -1,9 +1,9 @@
 //! Which vectors are given out, and what is done about interrupts that nobody expects.
 //!
-//! A device can send a message with any vector, and a line may be held by a device without a driver. What comes by a
-//! vector that was not given out is counted by the trap code; here it is told in the log, and kept out by the task
-//! priority where it does not end. Where the devices' own interrupts come without end and without work, they are cut
-//! off: a pin's line is masked, messages wait behind the task priority. Meanwhile the clock stands in for them.
+//! A device can send a message with any vector, and a device without a driver may hold a line. The trap code counts
+//! interrupts by vectors that were not given out; this module logs them, and raises the task priority against them if
+//! they do not end. If the devices' own interrupts come without end and without work, they are cut off: a pin's line is
+//! masked, messages wait behind the task priority. Meanwhile the board polls the devices by the clock.
 
 use slopos_kernel::log_budget::LogBudget;
 use slopos_kernel::storm::Storm;
@@ -26,24 +26,24 @@ pub const NETWORK_CONFIGURATION_VECTOR: u8 = DEVICE_CLASS + 9;
 /// Vector of the block device, by message.
 pub const FLASH_VECTOR: u8 = DEVICE_CLASS + 10;
 
-/// How often devices are looked at while their interrupts are cut off.
-const STAND_IN: Duration = Duration::from_millis(1);
+/// How often devices are polled while their interrupts are cut off.
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
 /// Lines that pins can use: the sixteen devices of the root bus share at most eight.
 const PINS_MAX: usize = 8;
 
-/// The I/O APIC, and what is known of interrupts without reason.
+/// The I/O APIC, and the counts of interrupts that had no reason.
 pub struct Interrupts {
     io_apic: Option<IoApic<Hardware>>,
     destination: u8,
-    /// Lines that devices interrupt by.
+    /// Lines on which devices interrupt.
     pins: heapless::Vec<u32, PINS_MAX>,
-    /// What has been told of what nobody asked for.
-    told: Unexpected,
+    /// The unexpected interrupts that have been reported.
+    reported: Unexpected,
     strangers: Storm,
     messages: Storm,
     lines: Storm,
-    /// When the devices whose interrupts are cut off are looked at next.
-    stand_in_at: Instant,
+    /// When the devices whose interrupts are cut off are polled next.
+    next_poll: Instant,
     log: LogBudget,
     nmi_log: LogBudget,
 }
@@ -55,17 +55,17 @@ impl Interrupts {
             io_apic,
             destination,
             pins: heapless::Vec::new(),
-            told: Unexpected::default(),
+            reported: Unexpected::default(),
             strangers: Storm::new(),
             messages: Storm::new(),
             lines: Storm::new(),
-            stand_in_at: Instant::BOOT,
+            next_poll: Instant::BOOT,
             log: LogBudget::new(),
             nmi_log: LogBudget::new(),
         }
     }
 
-    /// Sends the line of an ISA device to a vector, which is given out by this.
+    /// Routes the line of an ISA device to a vector, and expects interrupts by that vector from now on.
     ///
     /// # Errors
     /// The I/O APIC, where there is one, has no such line.
@@ -75,7 +75,7 @@ impl Interrupts {
         self.io_apic.as_ref().ok_or(NoSuchInput { gsi })?.route(gsi, route)
     }
 
-    /// Sends the line of a device's pin to [`PIN_VECTOR`].
+    /// Routes the line of a device's pin to [`PIN_VECTOR`].
     ///
     /// # Errors
     /// As [`Interrupts::route`].
@@ -87,21 +87,21 @@ impl Interrupts {
         self.pins.push(gsi).map_err(|gsi| NoSuchInput { gsi })
     }
 
-    /// Devices to look at though they did not interrupt, in the bits of [`pending_bit`]: their interrupts are cut off.
-    pub fn stand_in(&mut self, now: Instant) -> u32 {
+    /// Devices to poll because their interrupts are cut off, in the bits of [`pending_bit`].
+    pub fn due_for_polling(&mut self, now: Instant) -> u32 {
         let cut = self.cut();
-        if cut == 0 || now < self.stand_in_at {
+        if cut == 0 || now < self.next_poll {
             return 0;
         }
-        self.stand_in_at = now + STAND_IN;
+        self.next_poll = now + POLL_INTERVAL;
         cut
     }
 
-    /// When to call [`Interrupts::stand_in`] even if nothing happens.
+    /// When to call [`Interrupts::due_for_polling`] even if nothing happens.
     pub fn next_deadline(&self) -> Option<Instant> {
         let ends =
             [&self.strangers, &self.messages, &self.lines].into_iter().filter_map(|storm| storm.cut_until()).min();
-        if self.cut() == 0 { ends } else { Some(self.stand_in_at) }
+        if self.cut() == 0 { ends } else { Some(self.next_poll) }
     }
 
     /// Whether nothing is cut off.
@@ -119,12 +119,12 @@ impl Interrupts {
         }
     }
 
-    /// Takes note of device interrupts that brought no work, and of what nobody expected; cuts off what storms, and lets
-    /// it through again when its pause is over.
+    /// Counts device interrupts that brought no work and interrupts that nobody expected; cuts a source off in a storm,
+    /// and lets it through again when its pause is over.
     pub fn guard(&mut self, idle_messages: u32, idle_lines: u32, apic: &LocalApic, now: Instant) {
         let found = trap::unexpected();
-        if found != self.told {
-            self.tell(found, apic, now);
+        if found != self.reported {
+            self.report(found, apic, now);
         }
         if self.messages.note(idle_messages, now) {
             apic.admit(self.admission());
@@ -148,8 +148,8 @@ impl Interrupts {
         }
     }
 
-    fn tell(&mut self, found: Unexpected, apic: &LocalApic, now: Instant) {
-        let more = found.interrupts.wrapping_sub(self.told.interrupts);
+    fn report(&mut self, found: Unexpected, apic: &LocalApic, now: Instant) {
+        let more = found.interrupts.wrapping_sub(self.reported.interrupts);
         if more > 0 && self.log.admit("interrupt", now) {
             defmt::warn!(
                 "interrupt: nobody expected vector {=u8:#x}, {=u64} such interrupts so far",
@@ -157,10 +157,10 @@ impl Interrupts {
                 found.interrupts
             );
         }
-        if found.nmis != self.told.nmis && self.nmi_log.admit("nmi", now) {
+        if found.nmis != self.reported.nmis && self.nmi_log.admit("nmi", now) {
             defmt::warn!("nmi: ignored, {=u64} so far", found.nmis);
         }
-        self.told = found;
+        self.reported = found;
         if self.strangers.note(u32::try_from(more).unwrap_or(u32::MAX), now) {
             apic.admit(self.admission());
             defmt::warn!(

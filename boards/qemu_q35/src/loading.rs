@@ -1,4 +1,5 @@
-//! What is loaded when, at boot: the processes that start then, and one by one the others, so that a bad record is known.
+//! The order of loading at boot: first the processes that start then, then the others one by one, so that a bad record
+//! shows early.
 
 use crate::board::Board;
 use crate::statics::{CONFIGURATIONS, PROCESSES};
@@ -6,11 +7,11 @@ use slopos_kernel::process::{ProcessId, State};
 use slopos_kernel::time::{Duration, Instant};
 use slopos_virtio::net::Net;
 
-/// How long the commands of the command line wait for all apps to be loaded, so that what the log says of bad ones comes
-/// before what they do. What a command itself needs is waited for anyway.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// How long the commands of the command line wait for all apps to be loaded, so that the log's lines about bad ones
+/// come before the commands' output. A command always waits for its own app.
+const APPS_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The processes in the order in which they are loaded.
+/// The processes in the order in which they are loaded: by priority.
 const ORDER: [u8; PROCESSES] = {
     let mut order = [0; PROCESSES];
     let mut place = 0;
@@ -41,7 +42,7 @@ impl Board {
         }
     }
 
-    /// Begins to load the next process that has nothing yet, once the one before it has been loaded.
+    /// Begins to load the next process without a program, once the one before it has been loaded.
     pub fn load_next(&mut self) {
         if self.boot.done || self.boot.loading.is_some_and(|id| self.is_loading(id)) {
             return;
@@ -62,28 +63,28 @@ impl Board {
         self.kernel.process(id).is_some_and(|process| process.state() == State::Loading)
     }
 
-    /// Whether the commands of the command line need not wait for the apps any longer.
+    /// Whether the commands of the command line may begin: all apps are loaded, or they took too long.
     pub fn apps_ready(&mut self, now: Instant) -> bool {
-        self.boot.waited |= now >= Instant::BOOT + PATIENCE;
+        self.boot.waited |= now >= Instant::BOOT + APPS_TIMEOUT;
         self.boot.done || self.boot.waited
     }
 
     /// When [`Board::apps_ready`] becomes true at the latest.
     pub fn apps_deadline(&self) -> Option<Instant> {
-        (!self.boot.done && !self.boot.waited).then_some(Instant::BOOT + PATIENCE)
+        (!self.boot.done && !self.boot.waited).then_some(Instant::BOOT + APPS_TIMEOUT)
     }
 
-    /// Starts the network when its secrets are drawn.
-    pub fn draw_chance(&mut self, now: Instant) {
-        if !self.chance.is_settled() {
-            self.draw_chance_on(now);
+    /// Draws the seed of the network's secrets, and then starts the network.
+    pub fn draw_seed(&mut self, now: Instant) {
+        if !self.entropy.is_settled() {
+            self.continue_drawing_seed(now);
         }
     }
 
-    // Apart, so that it costs nothing once it is done.
+    // A function of its own, so that it costs nothing once it is done.
     #[inline(never)]
-    fn draw_chance_on(&mut self, now: Instant) {
-        if let Some(seed) = self.chance.draw(self.capsules.flash, now) {
+    fn continue_drawing_seed(&mut self, now: Instant) {
+        if let Some(seed) = self.entropy.draw(self.capsules.flash, now) {
             self.capsules.stack.set_seed(seed);
             let up = self.network.as_ref().is_some_and(Net::link_up);
             self.capsules.stack.set_link(up, now);

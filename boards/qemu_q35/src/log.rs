@@ -1,7 +1,7 @@
 //! The kernel's log: `defmt` frames on COM2.
 //!
-//! Writing a line puts its frame into a ring and never waits. The board's loop empties the ring into the port, as the
-//! port interrupts for more. Only a panic waits for the port.
+//! Writing a line puts its frame into a ring and never waits. The board's loop moves frames from the ring to the port
+//! when the port interrupts because it has room. Only a panic waits for the port.
 
 use core::cell::UnsafeCell;
 use slopos_log::LogRing;
@@ -10,8 +10,8 @@ use slopos_registers::Hardware;
 
 /// Bytes of frames that wait for the port: at 115,200 baud it takes most of a second to send them.
 const RING: usize = 8192;
-/// Most bytes that one turn of the loop gives to the port.
-const BYTES_PER_TURN: usize = 256;
+/// Most bytes that one pass of the loop gives to the port.
+const BYTES_PER_PASS: usize = 256;
 
 #[defmt::global_logger]
 struct Log;
@@ -27,14 +27,14 @@ struct State {
     present: bool,
     /// The port interrupts when it has room.
     sending: bool,
-    /// The port may have room: asking costs an exit from the virtual machine.
+    /// The port may have room. Remembered, because asking the port costs an exit from the virtual machine.
     has_room: bool,
-    /// A panic: frames are not kept for later.
+    /// A panic has begun: frames go to the port at once.
     waits: bool,
 }
 
-// SAFETY: one processor, and the kernel runs with interrupts off. What logs from an exception in the kernel does so
-// on its way to a panic and never returns to what it broke; an NMI does not log.
+// SAFETY: one processor, and the kernel runs with interrupts off. An exception in the kernel logs only on its way to a
+// panic and never returns to the code that it interrupted; an NMI does not log.
 unsafe impl Sync for Sink {}
 
 #[unsafe(link_section = ".owner.log")]
@@ -78,28 +78,28 @@ pub fn acknowledge() {
     });
 }
 
-/// Gives the port what it takes now, and says how much was lost for want of room. The rest goes when the port
-/// interrupts.
+/// Gives the port as much as it takes now, and logs how many lines were lost because the ring was full. The rest goes
+/// when the port interrupts.
 #[inline]
 pub fn send() {
     // In most passes nothing was logged.
     if with(|state| state.ring.is_quiet() && !state.sending) {
         return;
     }
-    send_on();
+    send_waiting();
 }
 
 #[inline(never)]
-fn send_on() {
-    if let Some(lost) = with(|state| state.ring.begin_telling()) {
+fn send_waiting() {
+    if let Some(lost) = with(|state| state.ring.begin_loss_report()) {
         defmt::warn!("log: {=u32} lines were lost, for the port is slow", lost);
-        with(|state| state.ring.told(lost));
+        with(|state| state.ring.loss_reported(lost));
     }
     with(|state| {
         if state.ring.is_empty() && !state.sending || state.sending && !core::mem::take(&mut state.has_room) {
             return;
         }
-        let mut budget = BYTES_PER_TURN;
+        let mut budget = BYTES_PER_PASS;
         while !state.ring.is_empty() && budget > 0 {
             let front = state.ring.front();
             let piece = front.get(..budget).unwrap_or(front);
@@ -128,7 +128,7 @@ pub fn is_sent() -> bool {
     with(|state| !state.present || state.ring.is_empty() && port().is_idle())
 }
 
-/// A panic: what is logged from now on, and what waits already, goes to the port at once.
+/// To be called in a panic: lines that wait, and all that follow, go to the port at once.
 pub fn write_through() {
     with(|state| {
         state.waits = true;
@@ -140,7 +140,7 @@ impl State {
     fn start(&mut self) {
         let State { encoder, ring, .. } = self;
         if core::mem::replace(&mut self.open, true) {
-            // A panic while a line was being written: that frame is dropped, and the encoder brought to its end.
+            // The panic came while a line was being written: that frame is dropped and the encoder finished.
             encoder.end_frame(|_| ());
         }
         ring.begin();
@@ -178,8 +178,8 @@ impl State {
     }
 }
 
-// SAFETY: `acquire` and `release` are called in pairs by defmt, and nothing can interrupt the kernel in between but
-// an exception, which never returns to the frame that it broke.
+// SAFETY: `acquire` and `release` are called in pairs by defmt, and nothing can interrupt the kernel in between except
+// an exception, which never returns to the code that it interrupted.
 unsafe impl defmt::Logger for Log {
     fn acquire() {
         with(State::start);

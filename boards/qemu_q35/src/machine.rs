@@ -1,4 +1,4 @@
-//! Brings the machine up to where drivers can work: page tables, traps, interrupt controllers and clocks.
+//! Brings the machine up to the point where drivers can work: page tables, traps, interrupt controllers and clocks.
 
 use crate::interrupts::Interrupts;
 use crate::log;
@@ -26,14 +26,14 @@ const PIC_VECTOR: u8 = 48;
 
 /// Where the local APIC is unless ACPI says otherwise (Intel SDM volume 3, section 11.4.1).
 const LOCAL_APIC: u64 = 0xfee0_0000;
-/// How long the clocks are compared at a time, in microseconds.
+/// How long one comparison of the clocks takes, in microseconds.
 const CALIBRATION_US: u32 = 1_000;
-/// The comparison is good enough where what is not known of its ends is less than this part of it.
+/// A comparison is good enough if the uncertainty of its ends is less than one part in this many.
 const CALIBRATION_DOUBT: u64 = 50;
-/// Comparisons at most.
+/// The most comparisons that are made.
 const CALIBRATIONS_MAX: usize = 20;
 
-/// The longest that the kernel lets pass without looking at its devices, should an interrupt be lost.
+/// The longest time between two looks at the devices, in case an interrupt is lost.
 const ALARM_LIMIT: Duration = Duration::from_millis(1_000);
 
 /// The machine, ready for drivers.
@@ -42,13 +42,13 @@ pub struct Machine {
     pub space: KernelSpace,
     /// Who owns which memory and ports.
     pub claims: &'static mut Claims,
-    /// The way to PCI configuration space.
+    /// Access to PCI configuration space.
     pub pci: Configuration<Hardware>,
     /// The interrupt lines.
     pub interrupts: Interrupts,
     /// What the firmware's tables say.
     pub tables: Tables,
-    /// What the network's secrets are drawn from, as far as it was there at once.
+    /// The entropy that was there at once, without waiting for a device.
     pub gathered: Gathered,
     /// The processor's interrupt controller and timer.
     pub alarm: Alarm,
@@ -93,7 +93,7 @@ pub unsafe fn bring_up(start_info: u32, command_line: &mut CommandLine) -> Machi
         Some(unsafe { IoApic::new(Hardware, base, entry.first_gsi) })
     });
     let pci = configuration_space(&tables, claims, &mut space);
-    // Before anything else is touched: a device may answer in the place of what the kernel needs.
+    // Before anything else is touched: a device's BAR may overlap the registers that the kernel needs.
     claims::devices(&pci, claims);
     // SAFETY: nobody else uses the controllers.
     unsafe { Pic::new(Hardware) }.disable(PIC_VECTOR);
@@ -115,7 +115,7 @@ pub unsafe fn bring_up(start_info: u32, command_line: &mut CommandLine) -> Machi
     Machine { space, claims, pci, interrupts, tables, gathered, alarm }
 }
 
-/// Gathers chance: from the processor, and from what differs from one boot or board to the next.
+/// Gathers entropy from the processor and from values that differ from one boot or board to the next.
 fn gather(features: &Features, line: &CommandLine) -> Gathered {
     // SAFETY: nobody else uses the clock.
     let clock = unsafe { Rtc::new(Hardware) }.registers();
@@ -130,8 +130,8 @@ fn gather(features: &Features, line: &CommandLine) -> Gathered {
 
 /// Measures the time-stamp counter and the local APIC's timer against the interval timer.
 ///
-/// On a busy host the whole machine may stand still for a while between two instructions. So each end of the span is
-/// taken between two samples, and of several spans the one counts whose ends are known best.
+/// On a busy host the whole machine may stop for a while between two instructions. So each end of a span is taken
+/// between two samples, and the span whose ends are known best is used.
 fn calibrate(apic: &mut LocalApic) {
     apic.start_calibration();
     // SAFETY: nobody else uses the interval timer.
@@ -184,15 +184,15 @@ pub fn now() -> Instant {
     Instant::from_micros(now_micros())
 }
 
-/// The timer. Setting it costs an exit from the virtual machine, so an alarm that comes too early is left alone.
+/// The timer. Setting it costs an exit from the virtual machine, so one that is set too early is left as it is.
 pub struct Alarm {
     apic: LocalApic,
     armed: Option<Instant>,
 }
 
 impl Alarm {
-    /// The interrupt that was set has come.
-    pub fn rang(&mut self) {
+    /// To be called when the timer's interrupt has arrived: the timer is no longer set.
+    pub fn fired(&mut self) {
         self.armed = None;
     }
 
@@ -207,7 +207,7 @@ impl Alarm {
         self.apic.set_alarm(deadline.since(now).as_micros());
     }
 
-    /// The address and data of a message that interrupts this processor by a vector, which is given out by this.
+    /// The address and data of a message that interrupts this processor by `vector`, which is expected from now on.
     pub fn message(&self, vector: u8) -> (u64, u32) {
         trap::expect(vector);
         self.apic.message(vector)

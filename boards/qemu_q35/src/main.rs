@@ -1,4 +1,4 @@
-//! SlopOS on QEMU's q35 board: this file composes the system; everything that works is elsewhere.
+//! SlopOS on QEMU's q35 board. This file only composes the system; the work is done elsewhere.
 #![no_std]
 #![no_main]
 
@@ -8,14 +8,13 @@ extern crate std as _;
 
 mod board;
 mod capsules;
-mod chance;
 mod claims;
 mod commands;
 mod devices;
+mod entropy;
 mod flash;
 mod image;
 mod interrupts;
-mod leaving;
 mod loading;
 mod log;
 mod machine;
@@ -25,12 +24,13 @@ mod reports;
 #[cfg(selftest)]
 mod selftest;
 mod serial;
+mod shutdown;
 mod statics;
 mod tokens;
 
 use board::Board;
 use capsules::Capsules;
-use chance::Chance;
+use entropy::Entropy;
 use flash::Flash;
 use heapless::Deque;
 use machine::now;
@@ -41,7 +41,7 @@ use slopos_kernel::grant::Grant;
 use slopos_kernel::kernel::Kernel;
 use slopos_kernel::pacing::Pacing;
 use slopos_kernel::process::Process;
-// The copies that compiled code calls by name.
+// Links memcpy and its like, which compiled code calls by name.
 use slopos_memory as _;
 use slopos_net::MacAddress;
 use slopos_net::sockets::SocketSet;
@@ -88,8 +88,8 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
     let serial = Serial::start(&mut machine.interrupts, &machine.tables);
     let devices = devices::start(&mut machine);
     let flash = Flash::new(devices.block, authorities.loader);
-    let mut chance = Chance::new(&machine.gathered, devices.entropy, now());
-    let stack = start_network(devices.network.as_ref(), flash, &mut chance);
+    let mut entropy = Entropy::new(&machine.gathered, devices.entropy, now());
+    let stack = start_network(devices.network.as_ref(), flash, &mut entropy);
     let kernel = Kernel::new(process_table());
     let cpu = Cpu::new(&machine.space, SPACES.init_with(statics::user_spaces));
     let capsules = Capsules {
@@ -111,8 +111,8 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
         console_authority: authorities.console,
         frame_authority: authorities.frames,
         report: None,
-        leaving: None,
-        chance,
+        shutdown: None,
+        entropy,
         pacing: Pacing::default(),
         seldom_due: None,
         booting: true,
@@ -122,23 +122,23 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
     .run()
 }
 
-/// The network stack on this device, with the grants of the processes. It keeps still until its secrets are drawn.
-fn start_network(device: Option<&Net>, flash: &mut Flash, chance: &mut Chance) -> &'static mut Stack<'static> {
+/// The network stack on this device, with the grants of the processes. Its link is down until its secrets are drawn.
+fn start_network(device: Option<&Net>, flash: &mut Flash, entropy: &mut Entropy) -> &'static mut Stack<'static> {
     let (mac, link_up, mtu) = device.map_or(([0; 6], false, MAX_FRAME - HEADER_BYTES as u16), |device| {
         (device.mac(), device.link_up(), device.mtu())
     });
     let grant = Grant::new(GRANTS.init_with(statics::network_grants));
     let config = Config { max_frame: MAX_FRAME };
-    let stack = STACK.init_with(|| Stack::new(MacAddress(mac), config, chance.preliminary(), grant, now()));
+    let stack = STACK.init_with(|| Stack::new(MacAddress(mac), config, entropy.preliminary(), grant, now()));
     stack.set_mtu(mtu);
-    if let Some(seed) = chance.draw(flash, now()) {
+    if let Some(seed) = entropy.draw(flash, now()) {
         stack.set_seed(seed);
     }
-    stack.set_link(link_up && chance.is_settled(), now());
+    stack.set_link(link_up && entropy.is_settled(), now());
     stack
 }
 
-/// The process table. Inlined, what builds a process would stay in the frame of `kernel_main` for good.
+/// The process table. Not inlined, because its locals would stay in the frame of `kernel_main` for good.
 #[inline(never)]
 fn process_table() -> &'static mut [Process; PROCESSES] {
     statics::fill(PROCESS_TABLE.uninit(), |index| Process::new(&CONFIGURATIONS[index]))

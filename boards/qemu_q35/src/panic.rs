@@ -8,7 +8,7 @@ use slopos_q35::pvpanic::PvPanic;
 use slopos_q35::uart::{COM1, Uart};
 use slopos_registers::Hardware;
 
-/// What a panic writes to the debug-exit device.
+/// The code that a panic writes to the debug-exit device.
 const PANIC_CODE: u8 = 1;
 
 #[unsafe(link_section = ".owner.kernel")]
@@ -34,7 +34,7 @@ pub fn leave(code: u8) -> ! {
 #[cfg_attr(target_os = "none", panic_handler)]
 fn panic(info: &PanicInfo) -> ! {
     if !PANICKING.swap(true, Relaxed) {
-        // If the line is stuck there is no other place to tell; leaving comes next in any case.
+        // If the line is stuck, there is nowhere else to report it; the kernel leaves QEMU next in any case.
         let _ = write!(Com1, "\r\npanic: ");
         let _ = match info.location() {
             Some(place) => writeln!(Com1, "{} ({}:{})\r", info.message(), place.file(), place.line()),
@@ -48,6 +48,6 @@ fn panic(info: &PanicInfo) -> ! {
     leave(PANIC_CODE)
 }
 
-/// Where lints look at the board as a program of this machine, the standard library's handler is the one in use.
+/// Lints build the board as a program for the host, which uses the standard library's handler.
 #[cfg(not(target_os = "none"))]
 const _: fn(&PanicInfo<'_>) -> ! = panic;

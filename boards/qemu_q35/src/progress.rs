@@ -1,12 +1,12 @@
-//! What the loop remembers of things that take more than one pass: the boot, a report, the end of the run.
+//! The state of things that take the loop more than one pass: the boot, a report, the shutdown.
 
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::time::Instant;
 
-/// How far the boot is.
+/// How far the boot has come.
 #[derive(Default)]
 pub struct Boot {
-    /// How many processes were looked at, in the order of their priorities.
+    /// How many processes have had their turn to load, in the order of their priorities.
     pub looked_at: usize,
     /// The process that is being loaded.
     pub loading: Option<ProcessId>,
@@ -22,7 +22,7 @@ impl Boot {
     }
 }
 
-/// What is printed.
+/// Which report is printed: that of the command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// `help`
@@ -35,7 +35,7 @@ pub enum Kind {
     Grants,
 }
 
-/// A report, and how far it has come: a section is a process, or all of a report that is not about processes.
+/// A report, and how far it has come. A section is a process, or all of a report that is not about processes.
 pub struct Report {
     pub kind: Kind,
     pub section: u8,
@@ -49,18 +49,18 @@ impl Report {
     }
 }
 
-/// How far the end of the run has come.
-pub struct Leaving {
-    /// What to leave with.
+/// How far the shutdown has come.
+pub struct Shutdown {
+    /// The code for the debug-exit device.
     pub code: u8,
-    /// Until when frames are waited for; `None` once they are gone.
+    /// How long the last frames may take; `None` once they are sent.
     pub frames_until: Option<Instant>,
-    /// Bytes that had not gone out when this was last looked at, and since when there are so many.
+    /// Bytes that the ports have not taken, and since when this number has not changed.
     pub left: (usize, Instant),
     pub next_look: Instant,
 }
 
-impl Leaving {
+impl Shutdown {
     /// When to look again even if nothing happens.
     pub fn next_deadline(&self) -> Instant {
         self.next_look

@@ -1,4 +1,4 @@
-//! The commands that print much: a piece at a time, as the line takes it.
+//! Commands with long output print it a piece at a time, as the line takes it.
 
 use crate::board::Board;
 use crate::machine::now;
@@ -13,7 +13,7 @@ use slopos_process_console::{self as process_console, DeviceState, LINE_ROOM, Wi
 use slopos_virtio::net::{Condition, Net};
 
 impl Board {
-    /// Prints what the console has room for. The process console is told when the report is complete.
+    /// Prints as much as the console has room for. When the report is complete, the process console goes on.
     pub fn continue_report(&mut self) {
         while let Some(Report { kind, section, line }) = self.report {
             let room = self.capsules.console.say_room();
@@ -36,18 +36,18 @@ impl Board {
         }
     }
 
-    /// Whether a report could go on at once.
+    /// Whether a report waits and the console has room for more of it.
     pub fn report_can_go_on(&self) -> bool {
         self.report.is_some() && self.capsules.console.say_room() >= LINE_ROOM
     }
 
-    /// Writes a section of a report; `None` where it has no such section. The window is an error to write to once it is
-    /// full, and has kept what fits.
-    // Apart, so that what formatting takes of the stack is not part of the frame of the board's loop.
+    /// Writes a section of a report; `None` if it has no such section. Once the window is full, writing to it fails,
+    /// and it has kept what fits.
+    // A function of its own, so that the locals of formatting are not part of the frame of the board's loop.
     #[inline(never)]
     fn section(&mut self, kind: Kind, section: u8, out: &mut impl Write) -> Option<()> {
         let id = ProcessId::new(section);
-        // A window that is full ends the section: it is written again from where it ended.
+        // A full window ends the section here; the next call continues from the first line that did not fit.
         let _ = match kind {
             Kind::Help if section == 0 => {
                 let tests = if cfg!(selftest) { process_console::SELF_TEST_HELP } else { "" };
@@ -77,7 +77,7 @@ impl Board {
         Some(())
     }
 
-    /// Whether all that was printed is out, or the port interrupts for the rest.
+    /// Whether all output is sent, or the port will interrupt for the rest.
     #[cfg(selftest)]
     pub fn output_moves(&self) -> bool {
         self.serial.interrupts_for_room() || !self.capsules.console.has_output() && self.serial.holds_nothing()
@@ -89,7 +89,7 @@ impl Board {
     }
 }
 
-/// How the network device is, for `net`.
+/// The state of the network device, for `net`.
 fn device_state(device: &mut Net, now: Instant) -> DeviceState {
     device.reclaim();
     let seconds = |us: u64| us.div_ceil(1_000_000);

@@ -6,25 +6,25 @@ use slopos_q35::acpi::Tables;
 use slopos_q35::uart::{COM1, COM1_ISA_INTERRUPT, COM2_ISA_INTERRUPT, FIFO_BYTES, Uart};
 use slopos_registers::Hardware;
 
-/// Most bytes that one turn of the loop gives to the port.
-const BYTES_PER_TURN: usize = 512;
+/// Most bytes that one pass of the loop gives to the port.
+const BYTES_PER_PASS: usize = 512;
 
-/// The console's port, and what it has not yet taken.
+/// The console's port, and the bytes that it has not yet taken.
 pub struct Serial {
     port: Uart<Hardware>,
     present: bool,
     held: heapless::Vec<u8, FIFO_BYTES>,
     /// The port interrupts when it has room.
     sending: bool,
-    /// The port may have room: asking costs an exit from the virtual machine.
+    /// The port may have room. Remembered, because asking the port costs an exit from the virtual machine.
     has_room: bool,
-    /// Whether the port may hold input: likewise.
+    /// The port may hold input; remembered for the same reason.
     input_waits: bool,
 }
 
 impl Serial {
-    /// Sets the port up, and has it and the log's interrupt. A board without a port works on, and its console output is
-    /// dropped.
+    /// Sets the port up, and enables its interrupt and that of the log's port. Without a port the board works too, and
+    /// its console output is dropped.
     pub fn start(interrupts: &mut Interrupts, tables: &Tables) -> Serial {
         for (line, vector) in [(COM1_ISA_INTERRUPT, UART_VECTOR), (COM2_ISA_INTERRUPT, LOG_VECTOR)] {
             let line = tables.isa(line);
@@ -44,7 +44,7 @@ impl Serial {
         Serial { port, present, held, sending: false, has_room: true, input_waits: present }
     }
 
-    /// Acknowledges what the port interrupted for; also called where its interrupt may have been lost.
+    /// Acknowledges the port's interrupt; also called in case an interrupt was lost.
     pub fn acknowledge(&mut self) {
         self.input_waits = self.present;
         self.has_room = true;
@@ -56,7 +56,7 @@ impl Serial {
         if !self.input_waits {
             return None;
         }
-        // A byte that the line garbled is passed over, as if it had not been typed.
+        // A byte that the line garbled is skipped, as if it had not been typed.
         while let Some(received) = self.port.read() {
             if let Ok(byte) = received.byte {
                 return Some(byte);
@@ -66,18 +66,18 @@ impl Serial {
         None
     }
 
-    /// Gives the port what it takes now. The rest goes when the port interrupts.
+    /// Gives the port as much as it takes now. The rest goes when the port interrupts.
     pub fn send(&mut self, console: &mut Console<'_>) {
         if self.sending && !self.has_room {
             return;
         }
         self.has_room = false;
-        let mut budget = BYTES_PER_TURN;
+        let mut budget = BYTES_PER_PASS;
         loop {
             if self.held.is_empty() {
                 let mut piece = [0; FIFO_BYTES];
                 let count = console.pull(&mut piece);
-                // The piece has just the capacity of the queue.
+                // The piece is no longer than the queue.
                 let _ = self.held.extend_from_slice(piece.get(..count).unwrap_or_default());
             }
             if self.held.is_empty() {
@@ -125,8 +125,8 @@ impl Serial {
     }
 }
 
-/// Writes the process console's own text. It has room of its own in the queue; what is more than that is lost, and
-/// counted by the console.
+/// Writes the process console's own text. It has room of its own in the queue; text beyond that is lost, and the
+/// console counts it.
 pub struct Terminal<'a>(pub &'a mut Console<'static>);
 
 impl core::fmt::Write for Terminal<'_> {

@@ -11,7 +11,7 @@ use slopos_x86_64::paging::UserTables;
 use slopos_x86_64::processor::UserSpace;
 use static_cell::{ConstStaticCell, StaticCell};
 
-/// Whole pages of memory. A static cell would cost a page for its flag, so one [`Once`] guards all of a process's.
+/// Whole pages of memory. A static cell would cost a page for its flag, so one [`Once`] guards all memory of a process.
 #[repr(C, align(4096))]
 struct PageCell<const BYTES: usize>(UnsafeCell<[u8; BYTES]>);
 // SAFETY: one processor; `memory` hands the bytes out once.
@@ -46,7 +46,7 @@ impl Once {
     }
 }
 
-/// Fills an array where it lies, so that no more than one of its values passes over the stack. `make` is told the index.
+/// Fills an array in place, so that only one of its values at a time lies on the stack. `make` gets the index.
 pub fn fill<T, const N: usize>(array: &mut MaybeUninit<[T; N]>, mut make: impl FnMut(usize) -> T) -> &mut [T; N] {
     let first = array.as_mut_ptr().cast::<T>();
     for index in 0..N {

@@ -16,7 +16,8 @@ pub struct FrameAuthority(());
 
 // SAFETY: the board's event loop hands over what the network device received, and nothing else.
 unsafe impl HandFrames for FrameAuthority {}
-// SAFETY: the board's event loop puts what arrived into the buffer of a process that waits to read it, nowhere else.
+// SAFETY: the board's event loop puts data that arrived into the buffer of a process that waits to read it, nowhere
+// else.
 unsafe impl EnterProcessMemory for FrameAuthority {}
 // SAFETY: the board trusts the console's reports, which a person at the serial line asks for.
 unsafe impl ReadGrants for ConsoleAuthority {}
@@ -40,10 +41,11 @@ pub struct Authorities {
 }
 
 impl Authorities {
-    /// Mints them.
+    /// Mints all tokens of the board.
     ///
     /// # Safety
-    /// Only the composition of the board does this, once, and hands each to whom its documentation names.
+    /// Only the composition of the board calls this, once, and hands each token to the part that its documentation
+    /// names.
     pub const unsafe fn mint() -> Authorities {
         Authorities {
             console: ConsoleAuthority(()),

@@ -11,14 +11,13 @@
 //! | `poll` for WRITABLE | [`Console::writable`] | |
 //! | `poll` for READABLE | [`Console::readable`] | |
 //!
-//! **Output is shared by bytes.** Where there is not room for all, writers take turns (turns.rs): who has written less
-//! goes first, and only who can write now is woken. A part of the queue is the process console's own, which never waits.
+//! **Output is shared by bytes.** If there is not room for all, writers take turns (turns.rs): the one that has written
+//! least goes first, and only writers whose turn it is are woken. A part of the queue is kept for the process console,
+//! which never waits.
 //!
-//! **Input is the foreground's.** What is typed goes to the process that runs in the foreground and to nobody else;
-//! whoever else reads waits.
+//! **Input belongs to the foreground.** Keys go to the process in the foreground and to no other; any other reader waits.
 //!
-//! Bytes pass unchanged: what a newline looks like on the line, and which key ends a stream, is for the process
-//! console to decide.
+//! Bytes pass unchanged. The process console decides what a newline looks like on the line and which key ends a stream.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
@@ -34,39 +33,38 @@ use slopos_kernel::process::{ProcessId, ProcessSet};
 use slopos_kernel::time::Instant;
 use turns::Turns;
 
-/// One write takes at most this part of the processes' queue, so that a process with much to say leaves room for the
-/// others.
+/// One write takes at most this part of the processes' queue, so that a process with long output leaves room for others.
 const SHARES: usize = 4;
-/// The part of the queue that is kept for the process console: a fifth, the processes' four shares being the rest.
+/// A fifth of the queue is kept for the process console; the processes have the other four.
 const PARTS: usize = SHARES + 1;
 
-/// What has passed and what was lost, since boot.
+/// Bytes that passed and bytes that were lost, since boot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, defmt::Format)]
 pub struct Counters {
     /// Bytes taken from processes.
     pub written: u64,
     /// Bytes given to processes.
     pub read: u64,
-    /// Writes that took nothing because the queue had no room for them, or others went first.
+    /// Writes that took nothing, because the queue had no room or it was another process's turn.
     pub refused: u64,
-    /// Bytes of the process console that were lost because the line did not take them.
+    /// Bytes of the process console that were lost because the queue was full.
     pub unsaid: u64,
-    /// Bytes from the line that were lost because nobody had read those before.
+    /// Bytes from the line that were lost because the input queue was full.
     pub dropped: u64,
-    /// Bytes from the line that were thrown away unread, because the process they were meant for had ended.
+    /// Bytes from the line that were discarded unread, because the process they were typed for had ended.
     pub cleared: u64,
 }
 
-/// The console's two queues and who waits for them.
+/// The console's two queues, and the processes that wait for them.
 pub struct Console<'a> {
     transmit: &'a mut DequeView<u8>,
     receive: &'a mut DequeView<u8>,
     turns: Turns,
-    /// Whose the input is.
+    /// The process in the foreground, which gets the input.
     foreground: Option<ProcessId>,
     /// Input came and its reader has not been woken since.
     input_arrived: bool,
-    /// For the line that says that input is lost.
+    /// The budget of the log line that reports lost input.
     loss_log: LogBudget,
     counters: Counters,
 }
@@ -75,7 +73,7 @@ impl<'a> Console<'a> {
     /// A console over two queues; their capacities, in bytes, are the board's choice.
     ///
     /// # Panics
-    /// Where the transmit queue holds fewer than five bytes, or the receive queue none.
+    /// The transmit queue holds fewer than five bytes, or the receive queue none.
     pub fn new(transmit: &'a mut DequeView<u8>, receive: &'a mut DequeView<u8>) -> Self {
         assert!(transmit.storage_capacity() >= PARTS, "the console's transmit queue is too small");
         assert!(receive.storage_capacity() > 0, "the console has no receive queue");
@@ -98,7 +96,7 @@ impl<'a> Console<'a> {
         self.transmit.storage_capacity() / PARTS
     }
 
-    /// Takes bytes of a process to be sent and returns how many; 0 means that it is not the process's turn, and that
+    /// Queues output of a process and returns how many bytes; 0 means that it is not the process's turn, and that
     /// [`Console::take_ready`] will name it when it is.
     ///
     /// A longer text is cut behind the last newline that fits in a [share](Console::share), if there is one.
@@ -113,13 +111,13 @@ impl<'a> Console<'a> {
         piece.len()
     }
 
-    /// Whether any write of a process would take something now. Where not, [`Console::take_ready`] will name it.
+    /// Whether a write of this process, however long, would take something now. If not, [`Console::take_ready`] names it
+    /// when it would.
     pub fn writable(&mut self, process: ProcessId) -> bool {
         self.turns.could(process, self.share(), self.room())
     }
 
-    /// Takes bytes of the process console to be sent, and returns how many: as many as fit. The rest is lost, and
-    /// counted.
+    /// Queues output of the process console and returns how many bytes: as many as fit. The rest is lost and counted.
     pub fn say(&mut self, bytes: &[u8]) -> usize {
         let fitting = bytes.get(..self.say_room()).unwrap_or(bytes);
         self.transmit.extend(fitting);
@@ -127,12 +125,12 @@ impl<'a> Console<'a> {
         fitting.len()
     }
 
-    /// How many bytes [`Console::say`] takes now. At least a share, unless the line does not take what was said before.
+    /// How many bytes [`Console::say`] takes now: at least a share, unless earlier output of the process console waits.
     pub fn say_room(&self) -> usize {
         self.transmit.storage_capacity() - self.transmit.storage_len()
     }
 
-    /// Processes whose call is worth another try: those whose turn it is to write, and the foreground where input came.
+    /// Processes whose call should be tried again: those whose turn it is to write, and the foreground if input came.
     pub fn take_ready(&mut self) -> ProcessSet {
         let mut ready = if self.turns.is_anybody_waiting() { self.turns.call(self.room()) } else { ProcessSet::EMPTY };
         if core::mem::take(&mut self.input_arrived)
@@ -143,12 +141,12 @@ impl<'a> Console<'a> {
         ready
     }
 
-    /// A process has ended: it waits for nothing.
+    /// A process has ended, and waits for nothing any more.
     pub fn forget(&mut self, process: ProcessId) {
         self.turns.forget(process);
     }
 
-    /// Whether [`Console::take_ready`] would name somebody.
+    /// Whether [`Console::take_ready`] would name a process.
     pub fn has_ready(&self) -> bool {
         self.input_arrived && self.foreground.is_some() || self.turns.would_call(self.room())
     }
@@ -163,12 +161,12 @@ impl<'a> Console<'a> {
         self.transmit.storage_len()
     }
 
-    /// Moves bytes to be sent into `out` and returns how many: as many as there are and fit.
+    /// Moves output into `out`, as much as there is and fits, and returns how many bytes.
     pub fn pull(&mut self, out: &mut [u8]) -> usize {
         take(self.transmit, out)
     }
 
-    /// Takes a byte from the line. Where the queue is full it is lost, and counted.
+    /// Takes a byte from the line. If the queue is full, the byte is lost and counted.
     pub fn input(&mut self, byte: u8, now: Instant) {
         if self.receive.push_back(byte).is_ok() {
             self.input_arrived = true;
@@ -180,8 +178,8 @@ impl<'a> Console<'a> {
         }
     }
 
-    /// Says who runs in the foreground from now on, and so whose the input is. What the one before left unread is
-    /// thrown away: it was typed for a process that has ended, and is nobody else's to read.
+    /// Sets the process in the foreground, which gets the input from now on. Input that the one before has not read is
+    /// discarded: it was typed for a process that has ended, and no other may read it.
     pub fn set_foreground(&mut self, process: Option<ProcessId>) {
         if self.foreground == process {
             return;
@@ -192,13 +190,13 @@ impl<'a> Console<'a> {
         self.input_arrived = false;
     }
 
-    /// Whether a read of this process would give something now.
+    /// Whether a read of this process would return something now.
     pub fn readable(&self, process: ProcessId) -> bool {
         self.foreground == Some(process) && !self.receive.is_empty()
     }
 
-    /// Moves input into `out` and returns how many bytes; 0 means that there is none for this process now, unless `out`
-    /// is empty, and that [`Console::take_ready`] will name it when there is.
+    /// Moves input into `out` and returns how many bytes. Unless `out` is empty, 0 means that there is none for this
+    /// process now, and that [`Console::take_ready`] will name it when there is.
     pub fn read(&mut self, process: ProcessId, out: &mut [u8]) -> usize {
         if self.foreground != Some(process) {
             return 0;
@@ -208,12 +206,12 @@ impl<'a> Console<'a> {
         count
     }
 
-    /// What has passed and what was lost.
+    /// Bytes that passed and bytes that were lost, since boot.
     pub fn counters(&self) -> Counters {
         self.counters
     }
 
-    /// Bytes that processes may write now.
+    /// The room for processes' output, in bytes.
     fn room(&self) -> usize {
         (SHARES * self.share()).saturating_sub(self.transmit.storage_len())
     }

@@ -1,8 +1,8 @@
 //! A ring of log frames, between the places that log and the port that takes its time.
 //!
-//! Writing never waits. A frame is begun, filled in pieces and ended; where it does not fit it is dropped whole and
-//! counted. From the first lost frame on all are dropped until the board has written one that says how many: so a gap is
-//! told where it is, and never silently.
+//! Writing never waits. A frame is begun, filled in pieces and ended; if it does not fit, it is dropped whole and
+//! counted. After the first lost frame all others are dropped too, until the board has written one that says how many
+//! were lost. So every gap is reported at its place.
 //!
 //! All bytes zero is an empty ring, so it may lie in memory that starts as zeros.
 #![cfg_attr(not(test), no_std)]
@@ -13,14 +13,14 @@ use heapless::Deque;
 /// The ring, of `N` bytes.
 pub struct LogRing<const N: usize> {
     bytes: Deque<u8, N>,
-    /// Bytes at the end that belong to the frame which is not ended yet.
+    /// Bytes at the end of the ring that belong to the unfinished frame.
     unfinished: usize,
-    /// The frame that is not ended yet is being dropped.
+    /// The unfinished frame is being dropped.
     dropping: bool,
-    /// Frames that were dropped and not yet told of.
+    /// Frames that were dropped and not yet reported.
     lost: u32,
-    /// The frame that tells of lost ones is being written.
-    telling: bool,
+    /// The frame that reports lost ones is being written.
+    reporting: bool,
 }
 
 impl<const N: usize> Default for LogRing<N> {
@@ -32,13 +32,13 @@ impl<const N: usize> Default for LogRing<N> {
 impl<const N: usize> LogRing<N> {
     /// An empty ring.
     pub const fn new() -> Self {
-        LogRing { bytes: Deque::new(), unfinished: 0, dropping: false, lost: 0, telling: false }
+        LogRing { bytes: Deque::new(), unfinished: 0, dropping: false, lost: 0, reporting: false }
     }
 
-    /// Begins a frame. One that was not ended is dropped.
+    /// Begins a frame. An unfinished one is dropped.
     pub fn begin(&mut self) {
         self.drop_unfinished();
-        self.dropping = self.lost > 0 && !self.telling;
+        self.dropping = self.lost > 0 && !self.reporting;
     }
 
     /// Adds to the frame that was begun.
@@ -54,7 +54,7 @@ impl<const N: usize> LogRing<N> {
         self.unfinished += piece.len();
     }
 
-    /// Ends the frame. Answers whether it is in the ring; else it is lost, and counted.
+    /// Ends the frame. Returns whether it is in the ring; if not, it is lost and counted.
     pub fn end(&mut self) -> bool {
         let kept = !self.dropping;
         if kept {
@@ -67,7 +67,7 @@ impl<const N: usize> LogRing<N> {
         kept
     }
 
-    /// Drops the frame that was begun; it does not count as lost.
+    /// Drops the unfinished frame; it does not count as lost.
     pub fn discard(&mut self) {
         self.drop_unfinished();
         self.dropping = false;
@@ -79,19 +79,19 @@ impl<const N: usize> LogRing<N> {
         }
     }
 
-    /// Frames that were lost, where a quarter of the ring is free again: the caller writes a frame that says so between
-    /// this and [`LogRing::told`].
-    pub fn begin_telling(&mut self) -> Option<u32> {
+    /// The number of lost frames, if there are any and a quarter of the ring is free again. The caller then writes a
+    /// frame that reports it, and calls [`LogRing::loss_reported`].
+    pub fn begin_loss_report(&mut self) -> Option<u32> {
         if self.lost == 0 || N - self.bytes.len() < N / 4 {
             return None;
         }
-        self.telling = true;
+        self.reporting = true;
         Some(self.lost)
     }
 
-    /// The frame that tells of so many lost ones has been written.
-    pub fn told(&mut self, lost: u32) {
-        self.telling = false;
+    /// The frame that reports `lost` frames has been written.
+    pub fn loss_reported(&mut self, lost: u32) {
+        self.reporting = false;
         self.lost = self.lost.saturating_sub(lost);
     }
 
@@ -116,7 +116,7 @@ impl<const N: usize> LogRing<N> {
         first.get(..self.len().min(first.len())).unwrap_or_default()
     }
 
-    /// Takes `count` bytes out that the port has taken.
+    /// Removes `count` bytes, which the port has taken.
     pub fn remove(&mut self, count: usize) {
         for _ in 0..count.min(self.len()) {
             self.bytes.pop_front();
@@ -168,14 +168,14 @@ mod tests {
         assert!(frame(&mut ring, &[b"abcdefg"]));
         assert!(!frame(&mut ring, &[b"hi"]));
         assert!(!frame(&mut ring, &[b"j"]), "it would fit, but the gap is before it");
-        assert_eq!(ring.begin_telling(), None, "there is no room to tell");
+        assert_eq!(ring.begin_loss_report(), None, "there is no room to tell");
         assert_eq!(drain(&mut ring), b"abcdefg");
-        assert_eq!(ring.begin_telling(), Some(2));
+        assert_eq!(ring.begin_loss_report(), Some(2));
         assert!(frame(&mut ring, &[b"2 lost"]));
-        ring.told(2);
+        ring.loss_reported(2);
         assert!(frame(&mut ring, &[b"k"]));
         assert_eq!(drain(&mut ring), b"2 lostk");
-        assert_eq!(ring.begin_telling(), None);
+        assert_eq!(ring.begin_loss_report(), None);
     }
 
     #[test]

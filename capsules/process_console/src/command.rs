@@ -1,4 +1,4 @@
-//! One command: what was asked for.
+//! Parses one command.
 
 use slopos_kernel::time::Duration;
 
@@ -27,17 +27,17 @@ pub enum Command<'a> {
         name: &'a str,
         /// Its arguments, without quotes.
         arguments: Words<'a>,
-        /// Whether the console goes on without waiting for its end: `start APP ARGUMENTS`.
+        /// Whether it runs in the background: `start APP ARGUMENTS`.
         background: bool,
     },
 }
 
-/// A command that makes no sense. Its status is 2.
+/// A command that cannot be parsed. Its status is 2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParseError {
     /// A quote has no partner, or stands inside a word.
     Quote,
-    /// The built-in command wants other arguments; how it is used.
+    /// The built-in command takes other arguments; its usage.
     Usage(&'static str),
 }
 
@@ -78,15 +78,15 @@ impl<'a> Command<'a> {
     }
 }
 
-/// The words of a line, without their quotes. They are cut where they lie, so there may be any number of them.
+/// The words of a line, without their quotes. They are slices of the line, so there may be any number of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Words<'a> {
-    /// What is left of the line; begins with a word.
+    /// The rest of the line; begins with a word.
     rest: &'a str,
 }
 
 impl<'a> Words<'a> {
-    /// The words of a line whose quotes all have partners.
+    /// The words of a line, if all its quotes match.
     fn checked(line: &'a str) -> Result<Words<'a>, ParseError> {
         let words = Words { rest: line.trim_start() };
         let mut rest = words.rest;
@@ -101,14 +101,14 @@ impl<'a> Iterator for Words<'a> {
     type Item = &'a str;
 
     fn next(&mut self) -> Option<&'a str> {
-        // All words were looked at before.
+        // `checked` has seen all words.
         let (word, rest) = word(self.rest).ok()??;
         self.rest = rest;
         Some(word)
     }
 }
 
-/// The word that a line begins with, and the line from its next word on; `None` where there is none.
+/// The first word of a line, and the line from its next word on; `None` at the end of the line.
 fn word(line: &str) -> Result<Option<(&str, &str)>, ParseError> {
     if line.is_empty() {
         return Ok(None);

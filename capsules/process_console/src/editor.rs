@@ -1,4 +1,4 @@
-//! Line editing for a terminal: backspace, ^U, ^W, ^C, and the lines typed before by the up and down keys.
+//! Line editing for a terminal: backspace, ^U, ^W, ^C, and the history by the up and down keys.
 
 use crate::history::History;
 use crate::line::{Key, LINE_MAX, Line};
@@ -9,7 +9,7 @@ use core::fmt::Write;
 pub(crate) struct Editor<'a> {
     line: &'a mut Line,
     history: &'a mut History,
-    /// How many lines back the shown one is; 0 is the line being typed.
+    /// How many lines back in the history the shown one is; 0 is the line being typed.
     back: usize,
     sequence: Sequence,
     after_return: bool,
@@ -20,7 +20,7 @@ impl<'a> Editor<'a> {
         Editor { line, history, back: 0, sequence: Sequence::new(), after_return: false }
     }
 
-    /// Takes a key and echoes it. Whether it ends the line, which is then to be taken by [`Editor::take_line`].
+    /// Takes a key and echoes it. Returns whether it ends the line, which [`Editor::take_line`] then returns.
     pub(crate) fn key(&mut self, byte: u8, out: &mut impl Write) -> bool {
         let byte = match self.sequence.take(byte) {
             Meaning::Key(byte) => byte,
@@ -29,7 +29,7 @@ impl<'a> Editor<'a> {
                 return false;
             }
         };
-        // A terminal may send return as CR, as LF, or as both: the LF behind a CR is the same key.
+        // A terminal may send return as CR, as LF, or as both: an LF after a CR is the same key.
         let repeated = byte == b'\n' && self.after_return;
         self.after_return = byte == b'\r';
         match byte {
@@ -55,7 +55,7 @@ impl<'a> Editor<'a> {
                 return true;
             }
             b' '..=b'~' if self.line.push(char::from(byte)).is_ok() => {
-                // The terminal may be slow; what it misses shows in the next redraw.
+                // A slow terminal may miss bytes; the next redraw shows them.
                 let _ = out.write_char(char::from(byte));
             }
             _ => {}
@@ -63,18 +63,18 @@ impl<'a> Editor<'a> {
         false
     }
 
-    /// Exchanges the line for another one, which is emptied to be typed in.
+    /// Replaces the line by another buffer, which is emptied for the next line, and returns the old one.
     pub(crate) fn take_line(&mut self, other: &mut &'a mut Line) {
         core::mem::swap(&mut self.line, other);
         self.line.clear();
     }
 
-    /// Follows a byte that is somebody else's, to know where one of the terminal's sequences ends.
+    /// Follows a byte that a process reads, to know where one of the terminal's sequences ends.
     pub(crate) fn watch(&mut self, byte: u8) {
         self.sequence.take(byte);
     }
 
-    /// Writes the line again, behind a new prompt.
+    /// Writes the line again, after a new prompt.
     pub(crate) fn redraw(&self, out: &mut impl Write) {
         echo(out, self.line);
     }
@@ -91,7 +91,7 @@ impl<'a> Editor<'a> {
         self.erase(LINE_MAX, out);
         if let Some(line) = self.history.back(back) {
             echo(out, line);
-            // A line of the history was one before.
+            // A line of the history fits, because it was typed as a line.
             let _ = self.line.push_str(line);
         }
         self.back = back;
@@ -107,7 +107,7 @@ impl<'a> Editor<'a> {
     }
 }
 
-/// Writes to the terminal. What a slow terminal does not take is lost, and shows again with the next prompt.
+/// Writes to the terminal. Bytes that a slow terminal does not take are lost until the next redraw.
 fn echo(out: &mut impl Write, text: &str) {
     let _ = out.write_str(text);
 }

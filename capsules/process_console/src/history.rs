@@ -21,12 +21,12 @@ impl History {
         self.text.lines().count()
     }
 
-    /// The line so many lines back; 1 is the latest.
+    /// The line that many lines back; 1 is the latest.
     pub(crate) fn back(&self, count: usize) -> Option<&str> {
         self.text.lines().rev().nth(count.checked_sub(1)?)
     }
 
-    /// Keeps a line, unless it is empty or the latest already.
+    /// Adds a line, unless it is empty or the same as the latest.
     pub(crate) fn remember(&mut self, line: &str) {
         if line.is_empty() || self.back(1) == Some(line) {
             return;

@@ -1,20 +1,20 @@
 //! The process console: the monitor on the serial line, with line editing, the script of the kernel command line, and
 //! commands.
 //!
-//! It reads bytes and yields commands; the board carries them out and says how they ended ([`ProcessConsole::finished`]).
+//! It turns bytes into commands; the board carries them out and reports their status ([`ProcessConsole::finished`]).
 //! A command line is a list of commands separated by `;`. Words are separated by spaces; double quotes keep spaces
-//! and semicolons in a word. A command may have 8 KiB, and nothing is copied to carry it out: it is lent to the board.
+//! and semicolons in a word. A command may have 8 KiB. It is lent to the board, not copied.
 //!
 //! | command | what it does | status |
 //! |---|---|---|
 //! | `help` | lists the commands | 0 |
 //! | `ps` | the processes: state, status, calls, ledger | 0 |
 //! | `net` | address, gateway, lease and counters | 0 |
-//! | `APP [ARGUMENT...]` | runs a process and waits for it | its own; 110 where it was killed |
+//! | `APP [ARGUMENT...]` | runs a process and waits for it | its own; 110 if it was killed |
 //! | `grants` | what each process holds of the network, and its connections | 0 |
 //! | `start APP [ARGUMENT...]` | runs a process in the background | 0 |
-//! | `kill APP` | ends a process at once | 0, or 1 where it does not run |
-//! | `sleep SECONDS` | waits | 0, or 2 where that is no number |
+//! | `kill APP` | ends a process at once | 0, or 1 if it does not run |
+//! | `sleep SECONDS` | waits | 0, or 2 if that is not a number |
 //! | `exit` | leaves QEMU with `16 + status of the last command` | |
 //!
 //! An unknown command has status 111.
@@ -49,36 +49,36 @@ use slopos_kernel::process::ProcessId;
 use slopos_kernel::time::{Duration, Instant};
 
 /// How long the script waits for the network before it starts without it.
-pub const NETWORK_PATIENCE: Duration = Duration::from_secs(120);
-/// Status of a command that there is not.
+pub const NETWORK_TIMEOUT: Duration = Duration::from_secs(120);
+/// Status of an unknown command.
 pub const STATUS_UNKNOWN: i32 = STATUS_MAX;
-/// What the debug-exit code begins at: `16 + status`.
+/// The debug-exit code for status 0; the code is `16 + status`.
 const EXIT_BASE: u8 = 16;
 
 const PROMPT: &str = "slopos> ";
 
-/// What the process console keeps of what is typed. Its beginning is all zeros, so it may lie where memory starts as such; it is
-/// much too large for a stack.
+/// The memory for typed lines. Its initial value is all zeros, so it may lie in memory that starts as zeros; it is much
+/// too large for a stack.
 pub struct Memory {
-    /// The line that is being typed, and the one that was typed and is being carried out.
+    /// The line that is being typed, and the complete one that is being carried out.
     lines: [Line; 2],
     history: History,
 }
 
 impl Memory {
-    /// Nothing was typed.
+    /// No line has been typed.
     #[expect(clippy::new_without_default, reason = "a default would pass over the stack")]
     pub const fn new() -> Memory {
         Memory { lines: [Line::new(), Line::new()], history: History::new() }
     }
 }
 
-/// A command that is to be carried out, on loan: [`ProcessConsole::give_back`] wants it again.
+/// A command that is to be carried out, on loan: it has to go back to [`ProcessConsole::give_back`].
 #[derive(Debug)]
 pub enum Begun<'a> {
-    /// One of the script.
+    /// A command of the script.
     Script(&'a str),
-    /// A part of the line that was typed.
+    /// A command of the typed line.
     Typed(&'a mut Line, Range<usize>),
 }
 
@@ -108,7 +108,7 @@ enum Mode {
     Foreground(ProcessId),
 }
 
-/// What a byte from the line asks of the board, beside what the process console did itself.
+/// What the board has to do about a byte from the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
     /// Nothing.
@@ -123,9 +123,9 @@ pub enum Input {
 pub struct ProcessConsole<'a> {
     script: Option<&'a str>,
     editor: Editor<'a>,
-    /// The line that was typed; `None` while a part of it is on loan.
+    /// The typed line; `None` while a part of it is on loan.
     typed: Option<&'a mut Line>,
-    /// Bytes of it that are dealt with.
+    /// How many bytes of it have been carried out.
     dealt_with: usize,
     mode: Mode,
     status: i32,
@@ -133,7 +133,7 @@ pub struct ProcessConsole<'a> {
 }
 
 impl<'a> ProcessConsole<'a> {
-    /// A process console that first carries out the script; an empty one is none.
+    /// A process console that first carries out the script, unless that is empty.
     pub fn new(script: &'a str, memory: &'a mut Memory) -> Self {
         let Memory { lines: [line, typed], history } = memory;
         let script = Some(script).filter(|script| !script.trim().is_empty());
@@ -142,20 +142,21 @@ impl<'a> ProcessConsole<'a> {
         ProcessConsole { script, editor, typed: Some(typed), dealt_with: 0, mode, status: 0, prompted: false }
     }
 
-    /// Says whether the network is up, or whether there is none to wait for; the script begins then.
+    /// To be called in each pass. The script begins when `ready` says that the network is up or missing, or after
+    /// [`NETWORK_TIMEOUT`].
     pub fn network_ready(&mut self, ready: bool, now: Instant) {
-        if self.mode == Mode::AwaitingNetwork && (ready || now >= Instant::BOOT + NETWORK_PATIENCE) {
+        if self.mode == Mode::AwaitingNetwork && (ready || now >= Instant::BOOT + NETWORK_TIMEOUT) {
             self.mode = Mode::Idle;
         }
     }
 
-    /// Whether a byte from the line can be taken now. Until then it stays with the port: a line that was typed ahead
-    /// is not lost while the one before it is carried out.
+    /// Whether a byte from the line can be taken now. Until then it stays in the port, so a line that was typed ahead is
+    /// not lost while the one before it is carried out.
     pub fn accepts_input(&self) -> bool {
         self.foreground().is_some() || self.typed.is_some() && self.rest().is_empty()
     }
 
-    /// What is left of the line that was typed.
+    /// The part of the typed line that has not been carried out.
     fn rest(&self) -> &str {
         self.typed.as_ref().and_then(|typed| typed.get(self.dealt_with..)).unwrap_or_default()
     }
@@ -181,7 +182,7 @@ impl<'a> ProcessConsole<'a> {
         }
     }
 
-    /// The next command to carry out, if it is time for one. Writes the prompt where a person's turn is.
+    /// The next command to carry out, if there is one. Writes the prompt if the next command has to be typed.
     pub fn next(&mut self, now: Instant, out: &mut impl Write) -> Option<Begun<'a>> {
         if matches!(self.mode, Mode::Sleeping(until) if now >= until) {
             self.finished(0);
@@ -198,7 +199,7 @@ impl<'a> ProcessConsole<'a> {
         if self.rest().is_empty() {
             if !self.prompted {
                 self.prompted = true;
-                // The writer is the serial line; what it cannot take is lost, as on any terminal.
+                // The writer is the serial line; bytes that it cannot take are lost, as on any terminal.
                 let _ = out.write_str(PROMPT);
                 self.editor.redraw(out);
             }
@@ -213,31 +214,31 @@ impl<'a> ProcessConsole<'a> {
         Some(Begun::Typed(line, range))
     }
 
-    /// Takes the command back that [`ProcessConsole::next`] gave. Until then nothing can be typed.
+    /// Takes back the command that [`ProcessConsole::next`] lent. Until then no input is accepted.
     pub fn give_back(&mut self, command: Begun<'a>) {
         if let Begun::Typed(line, _) = command {
             self.typed = Some(line);
         }
     }
 
-    /// The command that [`ProcessConsole::next`] gave has ended with this status.
+    /// The command has ended with this status.
     pub fn finished(&mut self, status: i32) {
         self.status = status;
         self.mode = Mode::Idle;
         self.prompted = false;
     }
 
-    /// The command was `sleep`.
+    /// The command was `sleep`: the next one begins at this time.
     pub fn sleep_until(&mut self, until: Instant) {
         self.mode = Mode::Sleeping(until);
     }
 
-    /// The command started a process; its end is to be told by [`ProcessConsole::finished`].
+    /// The command started a process; the board calls [`ProcessConsole::finished`] when it ends.
     pub fn run_in_foreground(&mut self, process: ProcessId) {
         self.mode = Mode::Foreground(process);
     }
 
-    /// The process that was started from here and runs.
+    /// The process in the foreground, if one runs.
     pub fn foreground(&self) -> Option<ProcessId> {
         match self.mode {
             Mode::Foreground(process) => Some(process),
@@ -248,7 +249,7 @@ impl<'a> ProcessConsole<'a> {
     /// When [`ProcessConsole::next`] must be called even if nothing else happens.
     pub fn next_deadline(&self) -> Option<Instant> {
         match self.mode {
-            Mode::AwaitingNetwork => Some(Instant::BOOT + NETWORK_PATIENCE),
+            Mode::AwaitingNetwork => Some(Instant::BOOT + NETWORK_TIMEOUT),
             Mode::Sleeping(until) => Some(until),
             _ => None,
         }
@@ -271,7 +272,7 @@ impl<'a> ProcessConsole<'a> {
     }
 }
 
-/// The command, or one that does not exist where it is too long.
+/// The command, or if it is too long, one that does not exist.
 fn bounded(command: &str) -> &str {
     let length = command.trim().len();
     if length <= LINE_MAX {
@@ -281,7 +282,7 @@ fn bounded(command: &str) -> &str {
     "<too-long>"
 }
 
-/// The word for how a process ended, for the line that the process console prints where it did not end by itself.
+/// How a process was ended, in the words that the process console prints if it did not end by itself.
 pub fn ending(status: i32) -> Option<&'static str> {
     (status == STATUS_KILLED).then_some("killed")
 }

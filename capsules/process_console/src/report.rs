@@ -17,13 +17,13 @@ sleep SECONDS         wait
 exit                  leave, with the status of the last command
 ";
 
-/// What `help` adds in an image with the board's own tests.
+/// The lines that `help` adds in an image with the board's own tests.
 pub const SELF_TEST_HELP: &str = "\
 test                  run the board's own tests
 panic                 make the kernel panic
 ";
 
-/// A line of `ps`, with the table's head before it where that is asked for.
+/// A line of `ps`, with the table's head before it if `head` is set.
 pub fn process(process: &Process, head: bool, out: &mut impl Write) -> Result {
     if head {
         writeln!(
@@ -51,26 +51,26 @@ pub fn grant(name: &str, info: &GrantInfo, out: &mut impl Write) -> Result {
     )
 }
 
-/// How the network device is.
+/// The state of the network device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeviceState {
     /// There is none.
     None,
     /// It works.
     Working {
-        /// Buffers that it has to receive into.
+        /// Receive buffers that it has.
         receiving: u16,
-        /// Frames that it has to send.
+        /// Frames that it has not sent yet.
         sending: u16,
     },
     /// It is being reset.
     Resetting,
-    /// Nothing answers where it was.
+    /// It does not answer any more.
     Gone {
         /// Seconds until it is tried again.
         next_try_seconds: u64,
     },
-    /// It is left alone after a fault.
+    /// It has failed and waits for its next reset.
     Failed {
         /// Seconds until it is tried again.
         next_try_seconds: u64,

@@ -1,7 +1,7 @@
-//! What a terminal sends beside letters: sequences of several bytes, for keys without a letter and for its reports.
+//! Recognises a terminal's sequences of several bytes: keys without a letter, and the terminal's reports.
 //!
-//! A report answers what some output has asked the terminal, so part of it may be anybody's text: it must never be taken
-//! for a command. So each sequence is swallowed up to its end, by the rules of ECMA-48 section 5 as `xterm` follows them:
+//! A report is the terminal's answer to some output, which may be anybody's text: it must never be taken for a command.
+//! So each sequence is swallowed up to its end, by the rules of ECMA-48 section 5 as `xterm` follows them:
 //! control sequences (CSI) to their final byte; the strings OSC, DCS, APC, PM and SOS to the string terminator, OSC also
 //! to BEL. A return within a string ends nothing. Control-C ends whatever has begun, as CAN and SUB do, and so does a
 //! length that no terminal's report has: a string without an end does not swallow keys for ever.
@@ -11,7 +11,7 @@ use crate::line::Key;
 /// Longest sequence, in bytes.
 const LONGEST: u16 = 4096;
 
-/// What ends a sequence, and is nothing else (ECMA-48 section 8.3.6 and 8.3.148).
+/// The keys that always end a sequence (ECMA-48 section 8.3.6 and 8.3.148).
 const CANCEL: u8 = 0x18;
 const SUBSTITUTE: u8 = 0x1a;
 const BELL: u8 = 7;
@@ -25,26 +25,26 @@ pub(crate) enum Meaning {
     Up,
     /// The down key.
     Down,
-    /// A part of something longer, or the end of something without a meaning here.
+    /// A part of a sequence, or the end of one without a meaning here.
     Nothing,
 }
 
-/// Where the next byte stands.
+/// The state of the recogniser: what the next byte belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// Between sequences.
     Ground,
-    /// In a character of several bytes, of which so many are to come; behind 0xc2 it may be a control character.
+    /// In a character of several bytes, of which so many are missing; after 0xc2 it may be a control character.
     Character { left: u8, control: bool },
-    /// Behind an escape.
+    /// After an escape.
     Escape,
     /// In an escape sequence with bytes between escape and final byte.
     Intermediate,
-    /// In a control sequence; `first` behind its beginning.
+    /// In a control sequence; `first` is set directly after its beginning.
     Control { first: bool },
-    /// Behind a single shift (SS2, SS3), which some keys send before their letter.
+    /// After a single shift (SS2, SS3), which some keys send before their letter.
     Shifted,
-    /// So many bytes belong to what came before.
+    /// So many more bytes belong to the sequence.
     Skipped(u8),
     /// In a string.
     Text(Text),
@@ -57,12 +57,12 @@ struct Text {
     bell: bool,
     /// An escape came, which may begin the string terminator.
     escape: bool,
-    /// Bytes to come of a character, in which 0x9c is no string terminator but behind 0xc2.
+    /// Missing bytes of a character; within one, 0x9c is a string terminator only after 0xc2.
     left: u8,
     control: bool,
 }
 
-/// Takes the bytes of a terminal apart.
+/// Splits the bytes of a terminal into keys and sequences.
 #[derive(Debug)]
 pub(crate) struct Sequence {
     state: State,
@@ -102,7 +102,7 @@ impl Sequence {
                 b'P' | b'X' | b'^' | b'_' => self.text(false),
                 b'N' | b'O' => self.goes_on(State::Shifted),
                 b' '..=b'/' => self.goes_on(State::Intermediate),
-                // The escape key, and then another; a key with Alt is swallowed.
+                // The escape key and then another key, or a key with Alt, which is swallowed.
                 b'\r' | b'\n' | Key::ESCAPE | 0x80.. => self.begin(byte),
                 _ => self.ground(Meaning::Nothing),
             },
@@ -111,14 +111,14 @@ impl Sequence {
                 _ => self.ground(Meaning::Nothing),
             },
             State::Control { first } => match byte {
-                // Function keys of the Linux console, and a mouse's report: both go on behind their final byte.
+                // Function keys of the Linux console, and a mouse's report: both go on after their final byte.
                 b'[' if first => self.goes_on(State::Skipped(1)),
                 b'M' if first => self.goes_on(State::Skipped(3)),
                 b' '..=b'?' => self.goes_on(State::Control { first: false }),
                 b'A' => self.ground(Meaning::Up),
                 b'B' => self.ground(Meaning::Down),
                 b'@'..=b'~' => self.ground(Meaning::Nothing),
-                // Cut off: what follows is a key again.
+                // The sequence is cut off: the next byte is a key again.
                 b'\r' | b'\n' | Key::ESCAPE | 0x80.. => self.begin(byte),
                 _ => Meaning::Nothing,
             },

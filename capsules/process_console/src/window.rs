@@ -1,18 +1,18 @@
-//! A part of a text that is written in one go: its lines from one on, as many as fit.
+//! A window onto a long text: as many of its lines as fit, from a given one on.
 //!
-//! A report is longer than what the line takes at once. It is written again from the start for each part, which needs no
-//! memory of where it was but the number of lines that are out.
+//! A report is longer than the room in the console's queue. It is written again from the start for each part, so only
+//! the number of lines that have been printed has to be remembered.
 
 use core::fmt::{Error, Write};
 use heapless::String;
 
-/// Bytes that a part of a report takes at most, and a line of it: what the console keeps free for the process console.
+/// The most bytes of a window, and of a line in it: the room that the console keeps for the process console.
 pub const LINE_ROOM: usize = 512;
 
-/// Keeps whole lines of what is written to it, from `first` on.
+/// Keeps whole lines of the text that is written to it, from line `first` on.
 pub struct Window<'a> {
     kept: &'a mut String<LINE_ROOM>,
-    /// Lines to pass over.
+    /// Lines to skip.
     first: usize,
     /// Lines seen so far.
     seen: usize,
@@ -22,12 +22,12 @@ pub struct Window<'a> {
 }
 
 impl<'a> Window<'a> {
-    /// A window that passes over the lines before `first`. `kept` is empty.
+    /// A window that skips the lines before `first`. `kept` has to be empty.
     pub fn new(kept: &'a mut String<LINE_ROOM>, first: usize) -> Self {
         Window { kept, first, seen: 0, whole: 0, lines: 0 }
     }
 
-    /// Drops the line that did not fit whole. Answers how many lines were kept.
+    /// Drops the line that did not fit whole. Returns how many lines were kept.
     pub fn finish(self) -> usize {
         self.kept.truncate(self.whole);
         self.lines
@@ -35,14 +35,14 @@ impl<'a> Window<'a> {
 }
 
 impl Write for Window<'_> {
-    /// An error once a line does not fit any more. A line that is longer than the window is cut.
+    /// Fails once a line does not fit. A line that is longer than the window is cut.
     fn write_str(&mut self, text: &str) -> core::fmt::Result {
         for part in text.split_inclusive('\n') {
             let ends = part.ends_with('\n');
             if self.seen >= self.first {
                 for character in part.chars() {
                     let room = LINE_ROOM - self.kept.len();
-                    // The newline of a line that is cut has its place.
+                    // There is room for the newline of a line that was cut.
                     if room > character.len_utf8() || character == '\n' && room > 0 {
                         self.kept.push(character).map_err(|_| Error)?;
                     } else if self.lines > 0 {

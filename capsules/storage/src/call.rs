@@ -1,9 +1,9 @@
-//! One process's call: what it wants, and how that stands.
+//! One process's call: what it asks of the flash, and how far it has come.
 
 use slopos_abi::Errno;
 use slopos_kernel::time::Instant;
 
-/// What a process wants of the flash.
+/// What a process asks of the flash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Want {
     /// The map, to be loaded.
@@ -12,9 +12,9 @@ pub enum Want {
     Read {
         /// The region's index.
         region: u8,
-        /// Where in it, in bytes.
+        /// Byte offset in the region.
         position: u64,
-        /// The same on the device.
+        /// The first sector on the device.
         sector: u64,
         /// How many bytes.
         length: usize,
@@ -23,14 +23,14 @@ pub enum Want {
     Write {
         /// The region's index.
         region: u8,
-        /// Where in it, in bytes.
+        /// Byte offset in the region.
         position: u64,
-        /// The same on the device.
+        /// The first sector on the device.
         sector: u64,
         /// How many bytes.
         length: usize,
     },
-    /// What was written is to be on the medium.
+    /// A flush: everything that was written goes to the medium.
     Sync,
     /// Part of an app's record, to be loaded.
     Fetch {
@@ -41,16 +41,16 @@ pub enum Want {
     },
 }
 
-/// How a call stands.
+/// How far a call has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// There is none.
+    /// There is no call.
     None,
     /// It waits for its turn.
     Queued,
     /// The device has it.
     Sent,
-    /// It is decided; the next try is told so.
+    /// It is finished; the next try returns this.
     Decided(Result<usize, Errno>),
 }
 
@@ -60,7 +60,7 @@ pub struct Call {
     want: Want,
     state: State,
     deadline: Instant,
-    /// The process's request that the device has, be it an orphan.
+    /// The process's request that the device has: this call's or an orphan.
     with_device: Option<u32>,
 }
 
@@ -68,7 +68,7 @@ impl Call {
     /// No call.
     pub const NONE: Call = Call { want: Want::Map, state: State::None, deadline: Instant::BOOT, with_device: None };
 
-    /// What came of this call, where that is decided; it is told once.
+    /// The result of this call, once it is finished; returned once.
     pub(crate) fn result_of(&mut self, want: Want) -> Option<Result<usize, Errno>> {
         match self.state {
             State::Decided(result) if self.want == want => {
@@ -79,7 +79,7 @@ impl Call {
         }
     }
 
-    /// Begins a call, unless it was begun already. Answers whether it is new.
+    /// Begins a call, unless it was begun already. Returns whether it is new.
     pub(crate) fn begin(&mut self, want: Want, deadline: Instant) -> bool {
         if matches!(self.state, State::Queued | State::Sent) && self.want == want {
             return false;
@@ -97,7 +97,7 @@ impl Call {
         self.state == State::Queued && self.want == Want::Map
     }
 
-    /// Gives it to the device under this name.
+    /// Gives the call to the device under this ticket.
     pub(crate) fn send(&mut self, ticket: u32) -> Option<Want> {
         if !self.waits_for_device() {
             return None;
@@ -107,29 +107,29 @@ impl Call {
         Some(self.want)
     }
 
-    /// What it wants, where the device has it under this name.
+    /// What the call asks for, if the device has it under this ticket.
     pub(crate) fn awaits(&self, ticket: u32) -> Option<Want> {
         (self.state == State::Sent && self.with_device == Some(ticket)).then_some(self.want)
     }
 
-    /// A request came back. `None` where it was not this process's, else whether its call is decided by it.
+    /// A request came back. `None` if it was not this process's; otherwise whether it finishes the process's call.
     pub(crate) fn settle(&mut self, ticket: u32, result: Result<usize, Errno>) -> Option<bool> {
         self.with_device.take_if(|with_device| *with_device == ticket)?;
         if self.state != State::Sent {
             return Some(false);
         }
-        // What was fetched has been handed over, and the next call is for what comes behind it.
+        // Fetched bytes have been handed to the loader already, and its next call asks for the following ones.
         let fetched = matches!(self.want, Want::Fetch { .. }) && result.is_ok();
         self.state = if fetched { State::None } else { State::Decided(result) };
         Some(true)
     }
 
-    /// When it is given up.
+    /// When the call is given up.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         matches!(self.state, State::Queued | State::Sent).then_some(self.deadline)
     }
 
-    /// Gives it up where its time has passed. Answers whether it was.
+    /// Gives the call up if its deadline has passed. Returns whether it did.
     pub(crate) fn expire(&mut self, now: Instant) -> bool {
         let expired = self.deadline().is_some_and(|deadline| deadline <= now);
         if expired {
@@ -138,7 +138,7 @@ impl Call {
         expired
     }
 
-    /// Nobody waits for it any more.
+    /// Drops the call: its process does not wait for it any more.
     pub(crate) fn forget(&mut self) {
         self.state = State::None;
     }

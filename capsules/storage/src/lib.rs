@@ -1,13 +1,12 @@
 //! The flash as processes see it: data regions behind descriptors, and the apps that the kernel loads.
 //!
-//! It does no I/O. A call that needs the device is noted and answers that it is to be made again; the board asks which
-//! request comes next ([`Storage::next`]) whenever the device can take one, and says what came of it
-//! ([`Storage::settle`]). So nothing waits, each process has at most one request with the device, and their turns go
-//! round.
+//! It does no I/O. A call that needs the device is kept, and answers "try again"; the board takes the next request
+//! ([`Storage::next`]) whenever the device has room, and reports its result ([`Storage::settle`]). So nothing here waits.
+//! Each process has at most one request with the device, and the processes take turns.
 //!
-//! A call has one deadline, [`CALL_LIMIT`] after its first try, whatever the device does. A request whose call has gone,
-//! by its deadline or with its process, is an orphan: when it comes back its answer is nobody's, and until then the process
-//! has no other.
+//! A call has one deadline, [`CALL_LIMIT`] after its first try, whatever the device does. A request whose call is gone,
+//! because its deadline passed or its process ended, is an orphan: its result is dropped when it comes back, and until
+//! then the process gets no other.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
@@ -32,35 +31,35 @@ const MAP_PAUSE: Duration = Duration::from_millis(1_000);
 /// The longest such wait.
 const MAP_PAUSE_MAX: Duration = Duration::from_secs(60);
 
-/// How it stands with the map.
+/// How far the reading of the map has come.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "there is one of it, and no heap to put the map on")]
 enum Map {
-    /// It is to be read then.
+    /// It has to be read at this time.
     Wanted(Instant),
-    /// It is being read, by the request of this name.
+    /// It is being read, by the request with this ticket.
     Asked(u32),
-    /// It is there.
+    /// It was read and is valid.
     Known(FlashMap),
-    /// There is no flash, or none that can be used.
+    /// There is no flash, or its map was rejected.
     Unusable,
 }
 
 /// A request for the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// Its name, under which it is settled.
+    /// Its number, which [`Storage::settle`] takes.
     pub ticket: u32,
-    /// Whose it is.
+    /// Whose it is, and what it asks for.
     pub owner: Owner,
 }
 
-/// Whose a request is, and what it is for.
+/// Whose a request is, and what it asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
     /// The flash map: the first [`MAP_BYTES`].
     Map,
-    /// A process's.
+    /// A process, for its call.
     Process(ProcessId, Want),
 }
 
@@ -71,17 +70,17 @@ pub struct Storage<'a> {
     /// Most bytes of one request.
     request_bytes: usize,
     calls: &'a mut [Call],
-    /// Processes whose calls are not decided.
+    /// Processes whose calls are not finished.
     undecided: ProcessSet,
-    /// Whose turn it is.
+    /// The index of the process whose turn it is.
     turn: usize,
     tickets: u32,
     ready: ProcessSet,
 }
 
 impl<'a> Storage<'a> {
-    /// A flash whose map is yet to be read, on a device that takes so many bytes, whole sectors, in a request. `calls`
-    /// has a place for each process.
+    /// A flash whose map is not read yet. A request has at most `request_bytes`, whole sectors. `calls` has a place for
+    /// each process.
     pub fn new(calls: &'a mut [Call], request_bytes: usize) -> Storage<'a> {
         Storage {
             map: Map::Wanted(Instant::BOOT),
@@ -95,7 +94,7 @@ impl<'a> Storage<'a> {
         }
     }
 
-    /// There is no device: every call says so.
+    /// There is no device: every call fails from now on.
     pub fn close(&mut self) {
         self.map = Map::Unusable;
     }
@@ -111,7 +110,7 @@ impl<'a> Storage<'a> {
     /// The first sector of a data region, for the board itself.
     ///
     /// # Errors
-    /// [`Errno::Again`] as long as the map is not known, [`Errno::Io`] where there is no such region.
+    /// [`Errno::Again`] until the map is read, [`Errno::Io`] if there is no such region.
     pub fn first_sector(&self, name: &str) -> Result<u64, Errno> {
         match &self.map {
             Map::Known(map) => {
@@ -123,11 +122,11 @@ impl<'a> Storage<'a> {
         }
     }
 
-    /// Reads whole sectors of a region into the buffer of the process that asks, which has its bytes once this answers how
-    /// many there are; 0 at the region's end.
+    /// Reads whole sectors of a region into the buffer of the process that asks. Returns how many bytes were read; they
+    /// are in the buffer then. 0 at the region's end.
     ///
     /// # Errors
-    /// [`Errno::Again`] while that is underway, [`Errno::Invalid`] for parts of sectors, [`Errno::Io`].
+    /// [`Errno::Again`] while the device works, [`Errno::Invalid`] for parts of sectors, [`Errno::Io`].
     pub fn read(
         &mut self,
         process: ProcessId,
@@ -142,7 +141,7 @@ impl<'a> Storage<'a> {
         }
     }
 
-    /// Writes whole sectors of a region; answers how many bytes were taken.
+    /// Writes whole sectors of a region; returns how many bytes were written.
     ///
     /// # Errors
     /// As [`Storage::read`]; [`Errno::Invalid`] also at the region's end.
@@ -160,19 +159,19 @@ impl<'a> Storage<'a> {
         }
     }
 
-    /// Puts everything that was written on the medium.
+    /// Flushes everything that was written to the medium.
     ///
     /// # Errors
-    /// [`Errno::Again`] while that is underway, [`Errno::Io`].
+    /// [`Errno::Again`] while the device works, [`Errno::Io`].
     pub fn sync(&mut self, process: ProcessId, now: Instant) -> Result<(), Errno> {
         self.call(process, Want::Sync, now).map(|_| ())
     }
 
-    /// Where an app is.
+    /// The sectors of an app's slot.
     pub fn app_slot(&mut self, process: ProcessId, app: &str, now: Instant) -> AppSlot {
         match &self.map {
             Map::Known(map) => {
-                // What waited for the map has it.
+                // A call that waited for the map is finished.
                 let slot = map.app(app).map_or(AppSlot::Unknown, AppSlot::At);
                 self.forget(process);
                 return slot;
@@ -189,7 +188,7 @@ impl<'a> Storage<'a> {
         }
     }
 
-    /// Asks for sectors for a process that is being loaded, as [`slopos_kernel::objects::Objects::fetch`] wants it.
+    /// Asks for sectors for a process that is being loaded; see [`slopos_kernel::objects::Objects::fetch`].
     pub fn fetch(&mut self, process: ProcessId, sector: u64, length: usize, now: Instant) -> Fetch {
         match self.call(process, Want::Fetch { sector, length: length.min(self.request_bytes) }, now) {
             Err(Errno::Again) => Fetch::Underway,
@@ -197,13 +196,12 @@ impl<'a> Storage<'a> {
         }
     }
 
-    /// The process was ended: its call is gone. What the device has of it comes back as nobody's.
+    /// The process has ended: its call is dropped. A request that the device still has becomes an orphan.
     pub fn abandon(&mut self, process: ProcessId) {
         self.forget(process);
     }
 
-    /// The next request for the device, which is in the caller's hands from now on: it must come back by
-    /// [`Storage::settle`]. `None` where there is nothing to ask for.
+    /// The next request for the device, if there is one. The caller must report its result to [`Storage::settle`].
     pub fn next(&mut self, now: Instant) -> Option<Request> {
         if let Map::Wanted(at) = self.map
             && now >= at
@@ -220,13 +218,13 @@ impl<'a> Storage<'a> {
         Some(Request { ticket, owner: Owner::Process(process, want) })
     }
 
-    /// Whose request [`Storage::next`] gives, where it is a process's.
+    /// The process whose request [`Storage::next`] returns, if it is a process's.
     pub fn next_process(&self) -> Option<ProcessId> {
         let waits = |process: &ProcessId| self.calls.get(process.index()).is_some_and(Call::waits_for_device);
         self.undecided.each_from(self.turn).find(waits)
     }
 
-    /// Whose request has this name and waits for its answer; `None` for an orphan.
+    /// The owner of the request with this ticket; `None` for an orphan.
     pub fn owner(&self, ticket: u32) -> Option<Owner> {
         if matches!(self.map, Map::Asked(asked) if asked == ticket) {
             return Some(Owner::Map);
@@ -238,8 +236,8 @@ impl<'a> Storage<'a> {
         })
     }
 
-    /// Takes in what the map's request brought, of a flash of so many sectors; `None` where it could not be read. To be
-    /// called for [`Owner::Map`] instead of [`Storage::settle`].
+    /// The result of the map's request, on a flash of so many sectors; `None` if it could not be read. To be called for
+    /// [`Owner::Map`] instead of [`Storage::settle`].
     pub fn settle_map(&mut self, bytes: Option<&[u8]>, flash_sectors: u64, now: Instant) {
         let Some(bytes) = bytes.and_then(|bytes| bytes.get(..MAP_BYTES)) else {
             self.map = Map::Wanted(now + self.map_pause);
@@ -261,7 +259,7 @@ impl<'a> Storage<'a> {
         }
     }
 
-    /// A request has come back: so many bytes were moved, or it failed. An orphan is buried.
+    /// The result of a request: so many bytes were moved, or it failed. That of an orphan is dropped.
     pub fn settle(&mut self, ticket: u32, result: Result<usize, Errno>) {
         for (process, call) in (0..).map(ProcessId::new).zip(self.calls.iter_mut()) {
             let Some(decided) = call.settle(ticket, result) else { continue };
@@ -283,7 +281,7 @@ impl<'a> Storage<'a> {
         }
     }
 
-    /// When something is to be done even if nothing happens. A map that is wanted has to wait for a device that runs.
+    /// When there is work even if nothing happens. A map that has to be read waits for a device that works.
     pub fn next_deadline(&self, device_runs: bool) -> Option<Instant> {
         let calls = self.undecided.each_from(0);
         let map = match self.map {
@@ -293,17 +291,17 @@ impl<'a> Storage<'a> {
         calls.filter_map(|process| self.calls.get(process.index())?.deadline()).chain(map).min()
     }
 
-    /// Whether nobody waits for anything.
+    /// Whether no call waits and the map is settled.
     pub fn is_idle(&self) -> bool {
         self.undecided.is_empty() && self.ready.is_empty() && matches!(self.map, Map::Known(_) | Map::Unusable)
     }
 
-    /// The processes that are to make their calls again.
+    /// The processes whose calls are to be tried again.
     pub fn take_ready(&mut self) -> ProcessSet {
         self.ready.take()
     }
 
-    /// Where a transfer of `length` bytes at `position` lies on the device, and how many bytes of it are moved at a time.
+    /// The first sector of a transfer of `length` bytes at `position`, and how many bytes of it are moved at a time.
     fn place(&self, region: u8, position: u64, length: usize) -> Result<(u64, usize), Errno> {
         let Map::Known(map) = &self.map else { return Err(Errno::Io) };
         let extent = map.region(region.into()).ok_or(Errno::Io)?;
@@ -318,7 +316,7 @@ impl<'a> Storage<'a> {
         Ok((extent.sector + start / sector, count.min(self.request_bytes as u64) as usize))
     }
 
-    /// Makes a call, or tells what came of it.
+    /// Begins a call, or returns its result.
     fn call(&mut self, process: ProcessId, want: Want, now: Instant) -> Result<usize, Errno> {
         let call = self.calls.get_mut(process.index()).ok_or(Errno::Io)?;
         match call.result_of(want) {

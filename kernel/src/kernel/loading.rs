@@ -1,4 +1,4 @@
-//! Loading as the board sees it: what is to be loaded, and what the flash gave.
+//! The part of loading that the board calls: beginning a load, and handing over sectors that were read.
 
 use super::Kernel;
 use crate::capability::{EnterProcessMemory, ManageProcesses};
@@ -6,8 +6,7 @@ use crate::process::{ProcessId, State};
 use crate::processor::Processor;
 
 impl Kernel {
-    /// Begins to load the program of a process that does not run and has none yet, so that it is there when the process
-    /// is started.
+    /// Begins to load the program of a process that does not run and has none yet, before the process is started.
     pub fn load(&mut self, id: ProcessId, _: &impl ManageProcesses) {
         let Some(process) = self.processes.get_mut(id.index()) else { return };
         if process.state() == State::NoImage {
@@ -16,7 +15,7 @@ impl Kernel {
         }
     }
 
-    /// Hands over what the flash gave for a process that is being loaded ([`Objects::fetch`]).
+    /// Hands over the sectors that were read for a process that is being loaded ([`Objects::fetch`]).
     ///
     /// [`Objects::fetch`]: crate::objects::Objects::fetch
     pub fn take_in(&mut self, id: ProcessId, bytes: &[u8], cpu: &mut impl Processor, _: &impl EnterProcessMemory) {
@@ -26,7 +25,7 @@ impl Kernel {
         }
     }
 
-    /// Whether a step of loading was made since the last call. No process runs meanwhile, so interrupts wait for it.
+    /// Whether a step of loading was made since the last call. Interrupts are off in such a step.
     pub fn take_load_step(&mut self) -> bool {
         core::mem::take(&mut self.load_stepped)
     }

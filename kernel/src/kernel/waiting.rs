@@ -1,4 +1,4 @@
-//! Access to the memory of processes that wait, for what comes for them and what they have.
+//! Access to the memory of processes that wait to read or to write.
 
 use super::Kernel;
 use crate::capability::EnterProcessMemory;
@@ -9,8 +9,8 @@ use crate::readers::Readers;
 use core::ops::Range;
 
 impl Kernel {
-    /// The part `range` of the bytes that a process waits to write to `object`. `None` where it waits for something else
-    /// there, or the part is not within its bytes.
+    /// The part `range` of the bytes that a process waits to write to `object`. `None` if it does not wait for that, or the
+    /// part is not within its bytes.
     pub fn waiting_writer<'a>(
         &self,
         id: ProcessId,
@@ -23,10 +23,11 @@ impl Kernel {
         cpu.readable(id, bytes.address, bytes.length).ok()
     }
 
-    /// The part `range` of the buffer into which a process waits to read from `object`; its bytes mean nothing to the
-    /// process until the read returns. `None` where it waits for nothing there, or the part is not within the buffer.
+    /// The part `range` of the buffer into which a process waits to read from `object`; the process does not use its bytes
+    /// until the read returns. `None` if it does not wait for that, or the part is not within the buffer.
     ///
-    /// What is put there has to be the first that the read then takes ([`Objects::read`]), for the call is made again.
+    /// Bytes that are put there have to be the first that the read returns when the call is made again
+    /// ([`Objects::read`]).
     ///
     /// [`Objects::read`]: crate::objects::Objects::read
     pub fn waiting_reader<'a>(
@@ -41,7 +42,7 @@ impl Kernel {
         cpu.writable(id, buffer.address, buffer.length).ok()
     }
 
-    /// The processes that wait to read, for a capsule that has something for them.
+    /// The processes that wait to read, for a capsule that has data for them.
     pub fn readers<'a, P: Processor, T: EnterProcessMemory>(
         &'a self,
         cpu: &'a mut P,
@@ -51,7 +52,7 @@ impl Kernel {
     }
 }
 
-/// The readers among the kernel's processes.
+/// The kernel's processes as [`Readers`].
 pub struct WaitingReaders<'a, P, T> {
     kernel: &'a Kernel,
     cpu: &'a mut P,

@@ -1,10 +1,10 @@
 //! Loads one process, step by step.
 //!
-//! What the flash gives goes straight to its place in the process's RAM, which nothing maps meanwhile, and is hashed
-//! there at the expense of the process. A program that was checked stays: code and constants cannot be changed by the
-//! process, so the next run needs only its data anew. That is read again, and compared with a digest that was remembered
-//! when the whole record was checked. Where the record's header is no longer the one that was checked, or the data do not
-//! fit, everything is read again: two versions never mix.
+//! Sectors are read straight to their place in the process's RAM, which is not mapped meanwhile, and hashed there; the
+//! time is charged to the process. A checked program stays in RAM, because the process cannot change code and constants:
+//! the next run needs only fresh data. The data is read again and compared with a digest that was taken when the whole
+//! record was checked. If the record's header has changed since then, or the data's digest differs, everything is read
+//! again, so two versions never mix.
 
 use super::record::{self, AppError, Record};
 use super::{Extent, Image};
@@ -15,63 +15,63 @@ use sha2::{Digest, Sha256};
 use slopos_abi::flash::{SECTOR, Segment, WRITE};
 use zerocopy::IntoBytes;
 
-/// Most bytes that are asked of the flash at a time.
+/// The most bytes of one request to the flash.
 pub const READ_BYTES: usize = 64 * SECTOR;
 /// Bytes that are hashed in one step.
 pub const HASH_BYTES: usize = 4096;
 /// Bytes that are wiped in one step.
 pub const WIPE_BYTES: usize = 64 * 1024;
 
-/// What a step came to.
+/// The outcome of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// There is more to do at once.
+    /// The next step can follow at once.
     Continues,
-    /// The flash is at work.
+    /// The flash is reading; the next step has to wait.
     Waits,
-    /// The process can be mapped and begun.
+    /// The program is loaded: the process can be mapped and started.
     Done,
 }
 
-/// What is being done.
+/// The phase of loading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// The slot is looked up.
+    /// The slot is looked up in the flash map.
     Locate,
-    /// All RAM becomes zeros, from here on.
+    /// All RAM is wiped; the first byte that is not wiped yet.
     WipeAll { next: usize },
-    /// The whole record is read, and hashed behind what has arrived.
+    /// The whole record is read; the bytes that have arrived are hashed.
     Read { arrived: u64, hashed: u64 },
-    /// The pages of the writable segments become zeros, from this byte of this segment on.
+    /// The pages of the writable segments are wiped, from this byte of this segment on.
     WipeData { segment: usize, next: usize },
-    /// The header is read again, to see whether it is the one that was checked.
+    /// The header is read again, to compare it with the one that was checked.
     Compare,
     /// The writable segments' bytes are read again, from this byte of the record on.
     Restore { segment: usize, next: u64 },
-    /// What is in the writable segments is hashed.
+    /// The writable segments are hashed.
     HashData { segment: usize, next: u64 },
 }
 
-/// A stretch of the record that was asked for.
+/// A part of the record that was requested from the flash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Asked {
     offset: u64,
     length: usize,
 }
 
-/// The state of one process's program: what is in its RAM, and what is being loaded.
+/// The state of one process's program: what is in RAM, and how far loading has come.
 pub struct Loader {
     stage: Stage,
     slot: Extent,
     record: Record,
     asked: Option<Asked>,
-    /// What is wrong with what arrived.
+    /// Why the bytes that arrived were rejected.
     fault: Option<AppError>,
-    /// The whole program is in RAM and was checked; `header_digest` and `data_digest` hold.
+    /// The whole program is in RAM and was checked; `header_digest` and `data_digest` are valid.
     checked: bool,
-    /// The header's sector as it was read.
+    /// The digest of the header's sector.
     header_digest: [u8; 32],
-    /// The writable segments' bytes, one after the other.
+    /// The digest of the writable segments' bytes, one segment after the other.
     data_digest: [u8; 32],
     digest: Sha256,
 }
@@ -92,7 +92,7 @@ impl Loader {
         }
     }
 
-    /// Begins to load: all of the program, or only what a run may have changed of one that was checked.
+    /// Begins to load: the whole program, or only the data if the program was checked before.
     pub fn begin(&mut self) {
         self.stage = Stage::Locate;
         self.asked = None;
@@ -100,7 +100,7 @@ impl Loader {
         self.digest.reset();
     }
 
-    /// What was loaded, after [`Progress::Done`].
+    /// The loaded program, after [`Progress::Done`].
     pub fn image(&self) -> &Image {
         &self.record.image
     }
@@ -140,7 +140,7 @@ impl Loader {
         }
     }
 
-    /// Takes in what the flash gave for this process. What that means is found out here, all but its digest.
+    /// Takes in sectors that were read for this process, and checks everything but the digest.
     pub fn take_in(&mut self, bytes: &[u8], app: &str, ram: &mut [u8]) {
         let Some(Asked { offset, length }) = self.asked.take() else { return };
         let Some(part) = bytes.get(..length) else {
@@ -201,7 +201,7 @@ impl Loader {
         Ok(Progress::Continues)
     }
 
-    /// Asks the flash for a stretch of the record, once.
+    /// Requests a part of the record from the flash, once.
     fn ask(
         &mut self,
         asked: Asked,
@@ -228,7 +228,7 @@ impl Loader {
         objects: &mut impl Objects,
         now: Instant,
     ) -> Result<Progress, AppError> {
-        // The first stretch tells how long the record is; no record is longer than its slot.
+        // The first part says how long the record is; no record is longer than its slot.
         let end = if arrived == 0 { self.slot.sectors.saturating_mul(SECTOR as u64) } else { self.record.bytes };
         let mut progress = Progress::Continues;
         if arrived < end {
@@ -251,7 +251,7 @@ impl Loader {
         Ok(Progress::Continues)
     }
 
-    /// The beginning of the record: the header, and what comes behind it.
+    /// The beginning of the record: the header, and the bytes after it.
     fn take_first(&mut self, part: &[u8], app: &str, ram: &mut [u8]) -> Result<(), AppError> {
         let (record, header) = record::read_header(part, app, self.slot, ram.len() as u64)?;
         let (sector, rest) = part.split_at_checked(SECTOR).ok_or(AppError::Magic)?;
@@ -266,7 +266,7 @@ impl Loader {
         Ok(())
     }
 
-    /// Puts a part of the record where it belongs. What belongs nowhere has to be zeros, and is hashed as such.
+    /// Puts a part of the record in its place in RAM. Bytes without a place have to be zeros, and are hashed as zeros.
     fn place(&mut self, offset: u64, part: &[u8], ram: &mut [u8]) {
         let image = &self.record.image;
         image.segments.iter().for_each(|segment| record::copy_overlap(segment, offset, part, ram));
@@ -275,12 +275,12 @@ impl Loader {
         }
     }
 
-    /// Hashes a stretch of the record behind its header, as it is in RAM by now.
+    /// Hashes a part of the record after its header, from RAM.
     fn hash(&mut self, stretch: core::ops::Range<u64>, ram: &[u8]) {
         let mut at = stretch.start;
         while at < stretch.end {
             let segments = self.record.image.segments.iter().map(|segment| (segment, record::file_range(segment)));
-            // They lie in order; the first that is not behind us is where we are, or comes next.
+            // Segments are in order; the first that does not end before here contains this byte or comes next.
             let next = segments.clone().find(|(_, file)| file.end > at.max(file.start));
             let inside = next.as_ref().filter(|(_, file)| file.start <= at);
             let end = match (inside, &next) {
@@ -328,7 +328,7 @@ impl Loader {
             return Ok(Progress::Continues);
         };
         let file = data_range(entry);
-        // Whole sectors are read; what of them is not the segment's is passed over.
+        // Whole sectors are read; bytes that are not the segment's are skipped.
         let sector = SECTOR as u64;
         let start = next.max(file.start / sector * sector);
         if file.is_empty() || start >= file.end {
@@ -339,7 +339,7 @@ impl Loader {
         self.ask(Asked { offset: start, length }, id, objects, now)
     }
 
-    /// Hashes a piece of the data. At the end their digest is remembered, or compared with the one that was.
+    /// Hashes a piece of the data. At the end the digest is kept, or compared with the one that was kept.
     fn hash_data(&mut self, segment: usize, next: u64, ram: &[u8]) -> Progress {
         if let Some(entry) = self.record.image.segments.get(segment) {
             let file = data_range(entry);
@@ -378,7 +378,7 @@ fn data_range(segment: &Segment) -> core::ops::Range<u64> {
     if segment.flags & WRITE == 0 { 0..0 } else { record::file_range(segment) }
 }
 
-/// Wipes the beginning of a range; answers where it goes on.
+/// Wipes the beginning of a range; returns where the next step goes on.
 fn wipe(ram: &mut [u8], range: core::ops::Range<usize>) -> Option<usize> {
     let end = range.end.min(range.start.saturating_add(WIPE_BYTES));
     if let Some(part) = ram.get_mut(range.start..end) {

@@ -1,4 +1,4 @@
-//! The flash map: who has which sectors.
+//! The flash map: the slot of each app and data region.
 
 use super::Extent;
 use heapless::Vec;
@@ -12,13 +12,13 @@ pub const MAP_BYTES: usize = MAP_SECTORS * SECTOR;
 /// Why the flash map cannot be used: no app can be loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
 pub enum MapError {
-    /// It does not begin with the map's magic number: nothing was flashed.
+    /// It does not begin with the map's magic number: the flash is empty.
     Magic,
-    /// Written for another version of the layout; the number.
+    /// Written for another version of the layout; its number.
     Version(u32),
-    /// More entries than a map can have; the number.
+    /// More entries than a map can have; how many.
     Entries(u32),
-    /// The digest does not fit the entries: the map is damaged.
+    /// The digest is not that of the entries: the map is damaged.
     Digest,
 }
 
@@ -26,13 +26,13 @@ pub enum MapError {
 #[derive(Debug, Default)]
 pub struct FlashMap {
     entries: Vec<MapEntry, MAP_ENTRIES>,
-    /// The entries that can be used, a bit for each.
+    /// The valid entries, a bit for each.
     usable: u64,
 }
 
 impl FlashMap {
-    /// Verifies the map in these bytes, the first [`MAP_BYTES`] of a flash of so many sectors. An entry that cannot be is
-    /// refused with the reason in the log, and the others are used.
+    /// Checks the map in these bytes, the first [`MAP_BYTES`] of a flash of so many sectors. An invalid entry is refused,
+    /// with the reason in the log, and the others are used.
     ///
     /// # Errors
     /// As [`MapError`] says.
@@ -52,7 +52,7 @@ impl FlashMap {
         }
         let mut entries = Vec::new();
         for entry in table.chunks_exact(size_of::<MapEntry>()) {
-            // Their number was checked, and any bytes of an entry's length are one.
+            // Their number was checked, and any bytes of the right length are an entry.
             let entry = MapEntry::read_from_bytes(entry).map_err(|_| MapError::Entries(header.entries))?;
             entries.push(entry).map_err(|_| MapError::Entries(header.entries))?;
         }

@@ -1,8 +1,8 @@
-//! Reads apps from the board's flash, and believes nothing that its digest does not cover.
+//! Reads apps from the board's flash, and trusts nothing that the digest does not cover.
 //!
-//! The layout is [`slopos_abi::flash`]. Nothing here waits for the device and nothing works for long: a [`Loader`] makes
-//! bounded steps at the expense of the process that it loads, what it asks of the flash comes later, and every length is
-//! bounded by the slot, the process's RAM and the segments before it is used.
+//! The layout is [`slopos_abi::flash`]. Nothing here waits for the device, and nothing takes long: a [`Loader`] makes
+//! bounded steps that are charged to the process, and the sectors that it requests arrive between them. Every length is
+//! checked against the slot, the process's RAM and the segments before it is used.
 
 mod load;
 mod map;
@@ -15,7 +15,7 @@ pub use record::AppError;
 use heapless::Vec;
 use slopos_abi::flash::{SEGMENTS, Segment};
 
-/// What was loaded: enough to map it and to begin.
+/// A loaded program: what is needed to map and start it.
 #[derive(Clone, Debug, Default)]
 pub struct Image {
     /// Address of the first instruction.
@@ -24,7 +24,7 @@ pub struct Image {
     pub segments: Vec<Segment, SEGMENTS>,
 }
 
-/// Sectors of the flash that belong together.
+/// Consecutive sectors of the flash.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Extent {
     /// The first.

@@ -1,4 +1,4 @@
-//! An app's record: what its header may say, and where its bytes belong.
+//! An app's record: the rules for its header, and the place of its bytes in RAM.
 
 use super::{Extent, Image};
 use heapless::Vec;
@@ -6,7 +6,7 @@ use slopos_abi::USER_BASE;
 use slopos_abi::flash::{self, AppHeader, EXECUTE, SECTOR, SEGMENTS, Segment, WRITE};
 use zerocopy::FromBytes;
 
-/// Bytes of a page: what segments are aligned to. In the record no more lies between two segments than that.
+/// Bytes of a page, to which segments are aligned. In the record at most that much lies between two segments.
 pub const PAGE: u64 = 4096;
 
 /// Why an app was not loaded. The rest of the flash stays usable.
@@ -20,13 +20,13 @@ pub enum AppError {
     Device,
     /// It does not begin with the record's magic number: the slot is empty or damaged.
     Magic,
-    /// Written for another version of the layout; the number.
+    /// Written for another version of the layout; its number.
     Version(u32),
-    /// The record carries another name than its slot.
+    /// The record has another name than its slot.
     Name,
-    /// The record's length is not that of whole sectors inside the slot, or not what its segments take.
+    /// The record's length is not whole sectors inside the slot, or does not match its segments.
     Length,
-    /// The digest does not fit the record: it is damaged.
+    /// The digest is not that of the record: it is damaged.
     Digest,
     /// A segment is misaligned, out of order, writable and executable, or not inside the record; its index.
     Segment(u8),
@@ -36,7 +36,7 @@ pub enum AppError {
     Entry,
 }
 
-/// A record whose header was checked. Nothing in it is believed before the digest is found right.
+/// A record whose header was checked. Its contents are not trusted before the digest is checked too.
 #[derive(Debug, Default)]
 pub struct Record {
     pub image: Image,
@@ -46,8 +46,8 @@ pub struct Record {
     pub sha256: [u8; 32],
 }
 
-/// Checks all that the header in these bytes says before any of it is used; gives the record, and the header as its
-/// digest covers it.
+/// Checks all fields of the header in these bytes before any is used. Returns the record, and the header in the form
+/// that the digest covers.
 pub fn read_header(sector: &[u8], app: &str, slot: Extent, ram: u64) -> Result<(Record, AppHeader), AppError> {
     let (mut header, _) = AppHeader::read_from_prefix(sector).map_err(|_| AppError::Magic)?;
     if header.magic != flash::APP_MAGIC {
@@ -72,8 +72,8 @@ pub fn read_header(sector: &[u8], app: &str, slot: Extent, ram: u64) -> Result<(
     Ok((Record { image, bytes, sha256 }, header))
 }
 
-/// Checks that the segments lie one behind the other, in memory and in the record, with little between them: so the work
-/// that a record asks for is bounded by the RAM that it fills.
+/// Checks that the segments follow each other, in memory and in the record, with at most a page between them. So the work
+/// of loading a record is bounded by the RAM that it fills.
 fn check_segments(used: &[Segment], record_bytes: u64, ram: u64) -> Result<Vec<Segment, SEGMENTS>, AppError> {
     let mut next_page = USER_BASE;
     let mut record_end = SECTOR as u64;
@@ -123,7 +123,7 @@ pub fn file_range(segment: &Segment) -> core::ops::Range<u64> {
     start..start + u64::from(segment.file_bytes)
 }
 
-/// Copies what a part of the record holds of a segment to the segment's place in RAM.
+/// Copies the bytes of a segment that lie in this part of the record to the segment's place in RAM.
 pub fn copy_overlap(segment: &Segment, part_offset: u64, part: &[u8], ram: &mut [u8]) {
     let file = file_range(segment);
     let start = file.start.max(part_offset);
@@ -139,12 +139,11 @@ pub fn copy_overlap(segment: &Segment, part_offset: u64, part: &[u8], ram: &mut 
     }
 }
 
-/// Whether a part of the record has anything but zeros where no segment has its bytes. `part_offset` is behind the
-/// header.
+/// Whether a part of the record has anything but zeros outside the segments. `part_offset` is after the header.
 pub fn fills_gaps(image: &Image, part_offset: u64, part: &[u8]) -> bool {
     let mut rest = part;
     let mut offset = part_offset;
-    // The segments lie in order, so what is between two of them is looked at once.
+    // The segments are in order, so each gap between two of them is checked once.
     for file in image.segments.iter().map(file_range).filter(|file| !file.is_empty()) {
         let gap = file.start.saturating_sub(offset).min(rest.len() as u64) as usize;
         let (before, behind) = rest.split_at(gap);
@@ -183,7 +182,7 @@ mod tests {
         header
     }
 
-    /// What a header is found to be that differs so from a good one, in a slot of so many sectors.
+    /// The result for a good header with these changes, in a slot of so many sectors.
     fn check(sectors: u64, change: impl FnOnce(&mut AppHeader)) -> Result<(), AppError> {
         let mut header = header();
         change(&mut header);

@@ -8,30 +8,30 @@ use crate::time::Duration;
 pub struct Configuration {
     /// The process's name, its first argument.
     pub name: &'static str,
-    /// The app that it runs, as the flash names it.
+    /// The name of its app in the flash.
     pub app: &'static str,
-    /// Arguments it is started with where the starter gives none.
+    /// Its arguments if it is started without any.
     pub arguments: &'static [&'static str],
     /// Whether it starts at boot.
     pub start_at_boot: bool,
-    /// Regions of the flash that it may open.
+    /// The names of the regions of the flash that it may open.
     pub flash: &'static [&'static str],
     /// What happens when it ends.
     pub restart: Restart,
     /// Below [`PRIORITIES`](slopos_abi::limits::PRIORITIES). 0 runs first; a process runs only while none with a lower
     /// number can.
     pub priority: u8,
-    /// What it may do with the console.
+    /// Its rights to the console.
     pub console: ConsoleAccess,
 }
 
-/// What happens when a process ends by itself or by a fault. One that was killed stays down.
+/// What happens when a process exits or faults. A killed process is not restarted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Restart {
     /// Nothing.
     Never,
-    /// It starts again with the manifest's arguments: first after `first`, then after twice the time before, up to
-    /// `maximum`. A run of at least `maximum` makes the next wait `first` again.
+    /// It is restarted with the manifest's arguments: first after `first`, then after twice the previous wait, up to
+    /// `maximum`. After a run of at least `maximum` the next wait is `first` again.
     Backoff {
         /// The first wait.
         first: Duration,

@@ -1,4 +1,4 @@
-//! The descriptor table: how a process names what it was given.
+//! The descriptor table: the numbers by which a process names its objects.
 //!
 //! A descriptor is an index into a table of 32 entries; an entry names the object, the rights to it and a 32-bit
 //! generation, which counts how often the entry was given out. A descriptor's number is the index in its low five bits
@@ -31,7 +31,7 @@ impl Number {
         number
     }
 
-    /// What a process passes; `None` where it cannot be a descriptor.
+    /// The number that a process passes in a call; `None` if it cannot be a descriptor.
     fn read(number: u64) -> Option<Number> {
         i32::try_from(number).ok().map(|number| Number(number as u32))
     }
@@ -56,13 +56,13 @@ pub struct Descriptor {
     pub rights: Rights,
     /// Calls answer EAGAIN instead of blocking.
     pub nonblocking: bool,
-    /// The outcome of the connect is in the ledger.
+    /// The outcome of the connect has been counted in the ledger.
     pub connect_booked: bool,
-    /// Counts the uses of this index.
+    /// How often this index has been given out.
     pub generation: u32,
 }
 
-/// What a process may do with the console.
+/// A process's rights to the console.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
 pub enum ConsoleAccess {
     /// Nothing.
@@ -74,7 +74,7 @@ pub enum ConsoleAccess {
 }
 
 impl ConsoleAccess {
-    /// As the manifest writes it.
+    /// The word for it in the manifest.
     pub const fn word(self) -> &'static str {
         match self {
             ConsoleAccess::None => "none",
@@ -84,7 +84,7 @@ impl ConsoleAccess {
     }
 }
 
-/// Where in its table an open descriptor is: a number that was looked up.
+/// A descriptor's number that was looked up: the place of its entry in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct DescriptorIndex(u8);
 
@@ -94,7 +94,7 @@ pub struct DescriptorTable {
     generations: [u32; DESCRIPTORS],
 }
 
-/// A free place of a table, which is sure to be there when what it is for has been made.
+/// A free place of a table. It is taken before an object is made, so that the object is sure to find a place.
 pub struct Vacant<'a> {
     index: usize,
     entry: &'a mut Option<Descriptor>,
@@ -102,7 +102,7 @@ pub struct Vacant<'a> {
 }
 
 impl Vacant<'_> {
-    /// Gives the place out, as a descriptor's number.
+    /// Fills the place; returns the descriptor's number.
     pub fn fill(self, object: Object, rights: Rights, nonblocking: bool) -> u64 {
         let generation = *self.generation;
         *self.generation = generation.wrapping_add(1);
@@ -120,7 +120,7 @@ impl DescriptorTable {
     /// The place of the lowest free index.
     ///
     /// # Errors
-    /// [`Errno::TooManyOpen`] where all are in use.
+    /// [`Errno::TooManyOpen`] if all are in use.
     pub fn vacant(&mut self) -> Result<Vacant<'_>, Errno> {
         let places = self.entries.iter_mut().zip(&mut self.generations).enumerate();
         let mut free = places.filter(|(_, (entry, _))| entry.is_none());
@@ -128,10 +128,10 @@ impl DescriptorTable {
         Ok(Vacant { index, entry, generation })
     }
 
-    /// The open descriptor of this number, with all of the rights asked for.
+    /// The open descriptor with this number, if it has all of these rights.
     ///
     /// # Errors
-    /// [`Errno::BadDescriptor`] where it is not open or lacks a right.
+    /// [`Errno::BadDescriptor`] if it is not open or lacks a right.
     pub fn get(&mut self, number: u64, needed: Rights) -> Result<&mut Descriptor, Errno> {
         match self.entry(number) {
             Some(Some(descriptor)) if descriptor.rights.contains(needed) => Ok(descriptor),
@@ -139,7 +139,7 @@ impl DescriptorTable {
         }
     }
 
-    /// Looks a number up, to be used again and again as long as the descriptor is open.
+    /// Looks a number up once, for all later uses while the descriptor is open.
     ///
     /// # Errors
     /// As [`DescriptorTable::get`].
@@ -148,20 +148,20 @@ impl DescriptorTable {
         Ok(DescriptorIndex((number % DESCRIPTORS as u64) as u8))
     }
 
-    /// A descriptor that was looked up.
+    /// The descriptor at a place that was looked up.
     ///
     /// # Errors
-    /// [`Errno::BadDescriptor`] where it was closed since.
+    /// [`Errno::BadDescriptor`] if it has been closed since.
     pub(crate) fn at(&mut self, DescriptorIndex(index): DescriptorIndex) -> Result<&mut Descriptor, Errno> {
         self.entries.get_mut(usize::from(index)).and_then(Option::as_mut).ok_or(Errno::BadDescriptor)
     }
 
-    /// What a descriptor names that was looked up.
+    /// The object of the descriptor at a place that was looked up.
     pub(crate) fn object(&self, DescriptorIndex(index): DescriptorIndex) -> Option<&Object> {
         Some(&self.entries.get(usize::from(index))?.as_ref()?.object)
     }
 
-    /// The entry that a number names; `None` where it names an earlier use of its index.
+    /// The entry that a number names; `None` if the number is from an earlier use of its index.
     fn entry(&mut self, number: u64) -> Option<&mut Option<Descriptor>> {
         let number = Number::read(number)?;
         let entry = self.entries.get_mut(number.index())?;
@@ -169,21 +169,22 @@ impl DescriptorTable {
         (number.generation() == Number::new(0, current).generation()).then_some(entry)
     }
 
-    /// Takes an entry out of the table.
+    /// Takes a descriptor out of the table.
     ///
     /// # Errors
-    /// [`Errno::BadDescriptor`] where it is not open.
+    /// [`Errno::BadDescriptor`] if it is not open.
     pub fn remove(&mut self, number: u64) -> Result<Descriptor, Errno> {
         self.entry(number).and_then(Option::take).ok_or(Errno::BadDescriptor)
     }
 
-    /// Takes any entry out; `None` when the table is empty.
+    /// Takes any descriptor out; `None` if the table is empty.
     pub fn remove_any(&mut self) -> Option<Descriptor> {
         self.entries.iter_mut().find_map(Option::take)
     }
 
-    /// Begins a run: the table is empty but for the console as descriptors 0 (to read), 1 and 2 (to write), with the
-    /// rights that the manifest grants. No number of an earlier run can have survived, for the process's memory is new.
+    /// Prepares the table for a run: it is empty except for the console as descriptors 0 (to read), 1 and 2 (to write),
+    /// with the rights that the manifest grants. Generations restart at 0: the process's memory is fresh, so it has no
+    /// number of an earlier run.
     pub fn begin(&mut self, console: ConsoleAccess) {
         *self = DescriptorTable::new();
         let read = Rights::READ.when(console == ConsoleAccess::Input);

@@ -1,6 +1,6 @@
-//! Which process, and sets of them.
+//! Ids of processes, and sets of them.
 
-/// Which process: an index into the board's process table, fixed by its manifest.
+/// The id of a process: its index in the board's process table, in the order of the manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, defmt::Format)]
 pub struct ProcessId(u8);
 
@@ -31,7 +31,7 @@ impl ProcessSet {
         self.0 |= 1 << (process.0 & 63);
     }
 
-    /// Takes a process out.
+    /// Removes a process.
     pub const fn remove(&mut self, process: ProcessId) {
         self.0 &= !(1 << (process.0 & 63));
     }
@@ -41,19 +41,19 @@ impl ProcessSet {
         self.0.count_ones() as usize
     }
 
-    /// What is in both sets.
+    /// The processes that are in both sets.
     #[must_use]
     pub const fn intersection(self, other: ProcessSet) -> ProcessSet {
         ProcessSet(self.0 & other.0)
     }
 
-    /// What is in one of the sets.
+    /// The processes that are in at least one of the sets.
     #[must_use]
     pub const fn union(self, other: ProcessSet) -> ProcessSet {
         ProcessSet(self.0 | other.0)
     }
 
-    /// What is in this set and not in the other.
+    /// The processes that are in this set and not in the other.
     #[must_use]
     pub const fn difference(self, other: ProcessSet) -> ProcessSet {
         ProcessSet(self.0 & !other.0)
@@ -75,7 +75,7 @@ impl ProcessSet {
         later.each().chain(self.difference(later).each())
     }
 
-    /// The first process from `first` on in the order of their numbers, or else the first of all.
+    /// The first process from `first` on in the order of their numbers, or if there is none, the first of all.
     pub fn first_from(self, first: usize) -> Option<ProcessId> {
         self.from(first).first().or(self.first())
     }

@@ -1,4 +1,4 @@
-//! How a process comes by its program: in steps of its own.
+//! Loads a process's program, in steps that are charged to the process.
 
 use super::{Process, ProcessId, State};
 use crate::loader::{AppError, Progress};
@@ -8,10 +8,10 @@ use crate::processor::Processor;
 use crate::time::Instant;
 
 impl Process {
-    /// One step of loading. Answers whether there is more to do for the process at once.
+    /// One step of loading. Returns whether the next can follow at once.
     ///
     /// # Errors
-    /// Why its program cannot be loaded; the process has no image then.
+    /// Why its program cannot be loaded. The process has no image afterwards.
     pub(crate) fn load_step(
         &mut self,
         id: ProcessId,
@@ -34,11 +34,11 @@ impl Process {
         Ok(self.state() == State::Ready)
     }
 
-    /// Says in the log why its program cannot be loaded.
+    /// Logs why its program cannot be loaded.
     pub(crate) fn report_load(&self, error: AppError, log: &mut LogBudget, now: Instant) {
         let (name, app) = (self.configuration.name, self.configuration.app);
         match error {
-            // Said once, when it was found out.
+            // Logged once already, when the map was read.
             AppError::NoFlash => {}
             _ if !log.admit("flash", now) => {}
             AppError::NoSlot => defmt::error!("flash: no app {=str} for process {=str}", app, name),

@@ -1,4 +1,4 @@
-//! One process: what the manifest says of it, and how its run is going.
+//! One process: its configuration, and the state of its run.
 
 mod configuration;
 mod descriptor;
@@ -22,14 +22,14 @@ use core::ops::Range;
 use report::Logs;
 use slopos_abi::Errno;
 
-/// Whether a process runs.
+/// The state of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
 pub enum State {
     /// No usable image was found in the flash.
     NoImage,
-    /// It has not begun, or has ended.
+    /// It has not been started, or has ended.
     Stopped,
-    /// Its program is being loaded, at its own expense.
+    /// Its program is being loaded; the time is charged to it.
     Loading,
     /// It can run.
     Ready,
@@ -52,34 +52,34 @@ impl State {
 
 /// One process.
 pub struct Process {
-    /// What the manifest says.
+    /// Its configuration by the manifest.
     pub configuration: &'static Configuration,
-    /// Its account.
+    /// Its account in the ledger.
     pub ledger: Ledger,
     /// System calls made since boot.
     pub calls: u64,
     /// How often it was started since boot.
     pub starts: u32,
-    /// Requests that the manifest did not allow.
+    /// Requests that the manifest does not allow.
     pub denials: u64,
     pub(crate) descriptors: DescriptorTable,
     pub(crate) loader: Loader,
-    /// The call that it waits for, or is to make again.
+    /// The call that it waits for, or has to make again.
     pub(crate) waiting: Option<Waiting>,
     pub(crate) restart_at: Option<Instant>,
     state: State,
-    /// Its memory is as it was loaded: it can begin.
+    /// Its memory is freshly loaded: a run can begin.
     fresh: bool,
-    /// It begins as soon as it is loaded.
+    /// It was started, and its run begins as soon as it is loaded.
     starting: bool,
-    /// What loads it waits for the flash.
+    /// Its loading waits for the flash.
     load_waits: bool,
     status: Option<i32>,
     fault: Option<Fault>,
     started: Instant,
-    /// How long the last restart was waited for.
+    /// How long it waited for its last restart.
     backoff: Duration,
-    /// Budgets of the lines that it makes the kernel write.
+    /// The budgets of log lines that it causes.
     logs: Logs,
 }
 
@@ -118,7 +118,7 @@ impl Process {
         self.status
     }
 
-    /// What ended its last run, where that was a fault.
+    /// The fault that ended its last run, if one did.
     pub fn fault(&self) -> Option<&Fault> {
         self.fault.as_ref()
     }
@@ -128,7 +128,7 @@ impl Process {
         self.descriptors.open()
     }
 
-    /// Whether it was started and has not ended, be it that it is still being loaded.
+    /// Whether it was started and has not ended; it may still be loading.
     pub fn is_running(&self) -> bool {
         matches!(self.state, State::Ready | State::Waiting) || self.is_starting()
     }
@@ -138,22 +138,22 @@ impl Process {
         self.state == State::Loading && self.starting
     }
 
-    /// When it starts again by itself, if it does.
+    /// When it is restarted, if it is.
     pub fn restart_at(&self) -> Option<Instant> {
         self.restart_at
     }
 
-    /// Whether it can make a step, of its own or of being loaded.
+    /// Whether it can make a step, of its program or of loading.
     pub(crate) fn is_ready(&self) -> bool {
         self.state == State::Ready || self.state == State::Loading && !self.load_waits
     }
 
-    /// Whether it waits for something that happens outside.
+    /// Whether it waits for an event.
     pub(crate) fn is_waiting(&self) -> bool {
         self.state == State::Waiting || self.state == State::Loading && self.load_waits
     }
 
-    /// When time alone changes something for it.
+    /// Its deadline: of the call that it waits for, or of its restart.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match self.state {
             State::Waiting => self.waiting.as_ref()?.deadline(),
@@ -162,7 +162,7 @@ impl Process {
         }
     }
 
-    /// It is to run, and its arguments are in place. Where its memory is fresh it begins, else it is loaded first.
+    /// Starts it; its arguments are in place. If its memory is fresh, its run begins; if not, it is loaded first.
     pub(crate) fn start(&mut self, id: ProcessId, cpu: &mut impl Processor, now: Instant) {
         self.status = None;
         self.fault = None;
@@ -183,7 +183,7 @@ impl Process {
         self.state = State::Loading;
     }
 
-    /// Its program is loaded, and mapped. It begins where it was started.
+    /// Its program is loaded and mapped. Its run begins if it was started.
     pub(crate) fn loaded(&mut self, id: ProcessId, cpu: &mut impl Processor, now: Instant) {
         self.fresh = true;
         self.state = State::Stopped;
@@ -192,7 +192,7 @@ impl Process {
         }
     }
 
-    /// Its program cannot be loaded. Where it was to run and is kept up, it is tried again later, as if it had ended.
+    /// Its program cannot be loaded. If it was started and the manifest restarts it, this is tried again later.
     pub(crate) fn load_failed(&mut self, now: Instant) {
         self.state = State::NoImage;
         self.fresh = false;
@@ -201,12 +201,12 @@ impl Process {
         }
     }
 
-    /// What loads it waits for the flash.
+    /// Its loading waits for the flash.
     pub(crate) fn wait_for_flash(&mut self) {
         self.load_waits = true;
     }
 
-    /// Begins the run of a process whose memory is fresh and whose arguments are in place.
+    /// Begins a run; its memory is fresh and its arguments are in place.
     fn begin(&mut self, id: ProcessId, cpu: &mut impl Processor, now: Instant) {
         cpu.set_entry(id, self.loader.image().entry);
         self.descriptors.begin(self.configuration.console);
@@ -217,13 +217,13 @@ impl Process {
         self.state = State::Ready;
     }
 
-    /// It waits until this call can be made again.
+    /// Lets it wait until this call can be made again.
     pub(crate) fn block(&mut self, waiting: Waiting) {
         self.waiting = Some(waiting);
         self.state = State::Waiting;
     }
 
-    /// What it waits for may have happened.
+    /// Wakes it: the event that it waits for may have happened.
     pub(crate) fn wake(&mut self) {
         if self.state == State::Loading {
             self.load_waits = false;
@@ -232,9 +232,9 @@ impl Process {
         }
     }
 
-    /// Ends the run, and says when the next begins.
+    /// Ends the run, and sets the time of its restart.
     pub(crate) fn end(&mut self, status: i32, now: Instant) {
-        // Who is ended while it is loaded has not run.
+        // A process that is ended while it is being loaded has not run.
         let begun = !self.is_starting();
         self.state = State::Stopped;
         self.starting = false;
@@ -243,7 +243,7 @@ impl Process {
         self.plan_restart(begun, now);
     }
 
-    /// It was killed: it does not start again by itself.
+    /// It was killed, so it is not restarted.
     pub(crate) fn stay_down(&mut self) {
         self.restart_at = None;
         self.backoff = Duration::ZERO;
@@ -255,12 +255,12 @@ impl Process {
         self.fault = Some(fault);
     }
 
-    /// Whether a line about something that the manifest does not grant it may be written now.
+    /// Whether a log line about a denied request may be written now.
     pub(crate) fn may_log_denial(&mut self, now: Instant) -> bool {
         self.logs.admit_denial(self.configuration.name, now)
     }
 
-    /// Counts a request that the manifest does not allow.
+    /// Counts a denied request.
     pub(crate) fn deny(&mut self, errno: Errno) {
         self.denials += u64::from(errno == Errno::Access);
     }
@@ -277,8 +277,8 @@ impl Process {
         if self.descriptors.object(descriptor)? == object { bytes.part(range) } else { None }
     }
 
-    /// Says when it starts again, where the manifest says that it does: ever later, unless the last run was `begun` and
-    /// lasted.
+    /// Sets the time of its restart, if the manifest restarts it. The wait doubles each time, unless the run had `begun`
+    /// and lasted long enough.
     fn plan_restart(&mut self, begun: bool, now: Instant) {
         if let Restart::Backoff { first, maximum } = self.configuration.restart {
             let steady = begun && now.since(self.started) >= maximum;

@@ -1,5 +1,5 @@
-//! The lines that a process makes the kernel write, each kind with a budget of the process's own: none can push out
-//! another's.
+//! The log lines that a process causes. Each kind has a budget for each process, so that no process pushes out the lines
+//! of another.
 
 use crate::log_budget::LogBudget;
 use crate::processor::Fault;
@@ -7,11 +7,11 @@ use crate::time::Instant;
 
 use super::configuration::{Configuration, Restart};
 
-/// The budgets of one process.
+/// The log budgets of one process.
 pub struct Logs {
     /// It was killed by a fault.
     fault: LogBudget,
-    /// It asked for what the manifest does not grant.
+    /// It made a request that the manifest does not allow.
     denial: LogBudget,
 }
 
@@ -20,8 +20,8 @@ impl Logs {
         Logs { fault: LogBudget::new(), denial: LogBudget::new() }
     }
 
-    /// Says in the log what killed the process. One that starts again by itself can crash as often as its back-off lets it,
-    /// so its reports have a budget; any other was started by somebody who waits for the report.
+    /// Logs the fault that killed the process. A process that is restarted can crash as often as its back-off allows, so
+    /// its reports have a budget; any other was started by somebody who waits for the report.
     pub fn report_fault(&mut self, configuration: &Configuration, fault: &Fault, now: Instant) {
         let name = configuration.name;
         if configuration.restart != Restart::Never && !self.fault.admit(name, now) {
@@ -38,7 +38,7 @@ impl Logs {
         );
     }
 
-    /// Whether a line about something that the manifest does not grant may be written now.
+    /// Whether a log line about a denied request may be written now.
     pub fn admit_denial(&mut self, name: &'static str, now: Instant) -> bool {
         self.denial.admit(name, now)
     }

@@ -1,12 +1,12 @@
-//! The call that a process waits for, kept as it was understood when it was made: it is made again when something has
-//! happened, and nothing of it is looked up or checked twice.
+//! The call that a process waits for. It is kept parsed, so that it can be made again without looking its descriptor up
+//! twice.
 
 use super::descriptor::DescriptorIndex;
 use crate::time::Instant;
 use core::ops::Range;
 use slopos_abi::Endpoint;
 
-/// Memory that a process names, not yet known to be its own.
+/// Memory that a process names in a call. It is not checked yet: the range may not be the process's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct UserRange {
     /// The first byte.
@@ -16,12 +16,12 @@ pub(crate) struct UserRange {
 }
 
 impl UserRange {
-    /// So many bytes from this address on.
+    /// `length` bytes from this address on.
     pub const fn new(address: u64, length: u64) -> UserRange {
         UserRange { address, length }
     }
 
-    /// The bytes `range` of it; `None` where that is empty or not within it.
+    /// The part `range` of it; `None` if that is empty or not within it.
     pub fn part(self, range: Range<usize>) -> Option<UserRange> {
         let (start, end) = (range.start as u64, range.end as u64);
         let within = start < end && end <= self.length;
@@ -34,48 +34,49 @@ impl UserRange {
 pub(crate) enum Waiting {
     /// SLEEP_MS.
     Sleep {
-        /// When it is over.
+        /// When it ends.
         until: Instant,
     },
     /// FS_READ.
     Read {
-        /// What is read from.
+        /// The descriptor to read from.
         descriptor: DescriptorIndex,
-        /// Where what is read goes.
+        /// The buffer to read into.
         buffer: UserRange,
     },
     /// FS_WRITE.
     Write {
-        /// What is written to.
+        /// The descriptor to write to.
         descriptor: DescriptorIndex,
-        /// What is written.
+        /// The bytes to write.
         bytes: UserRange,
     },
     /// FS_SYNC.
     Sync {
-        /// What was written to.
+        /// The descriptor to flush.
         descriptor: DescriptorIndex,
     },
     /// CONNECT.
     Connect {
         /// The socket.
         descriptor: DescriptorIndex,
-        /// Whom it is to be connected to.
+        /// The endpoint to connect to.
         remote: Endpoint,
-        /// How long it may take.
+        /// When it is given up.
         deadline: Instant,
     },
     /// POLL.
     Poll {
         /// The entries.
         set: UserRange,
-        /// When it answers though nothing is ready.
+        /// When it returns even if nothing is ready.
         deadline: Option<Instant>,
     },
 }
 
 impl Waiting {
-    /// When the call is made again though nothing has happened. What a capsule has a deadline for it wakes by itself.
+    /// When the call is made again even if nothing has happened. A capsule that has a deadline for a call wakes the
+    /// process itself.
     pub fn deadline(&self) -> Option<Instant> {
         match *self {
             Waiting::Sleep { until } => Some(until),

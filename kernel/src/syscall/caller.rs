@@ -1,4 +1,4 @@
-//! Who makes a call, and why one does not return a value now.
+//! The process that makes a call, and the reasons why a call does not return a value now.
 
 use crate::process::{Process, ProcessId, Waiting};
 use crate::time::Instant;
@@ -9,9 +9,9 @@ use slopos_abi::Errno;
 pub(crate) enum Stop {
     /// It failed.
     Fail(Errno),
-    /// It is to be made again when something is ready, or at its deadline.
+    /// It will be made again when something is ready, or at its deadline.
     Block(Waiting),
-    /// The process goes on with 0 after the others had their turn.
+    /// It returns 0, after the other processes have had their turn.
     Yield,
     /// The process has ended with this status; its descriptors are closed.
     Exit(i32),
@@ -23,7 +23,7 @@ impl From<Errno> for Stop {
     }
 }
 
-/// All that a call may touch.
+/// Everything that a call may use.
 pub(crate) struct Caller<'a, P, O> {
     pub process: &'a mut Process,
     pub id: ProcessId,

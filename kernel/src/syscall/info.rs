@@ -1,4 +1,4 @@
-//! The calls that tell a process about the network and its own grants.
+//! The calls that return information on the network and on the process's own grants.
 
 use super::caller::{Caller, Stop};
 use crate::objects::{Objects, SocketIndex};
@@ -12,7 +12,7 @@ impl<P: Processor, O: Objects> Caller<'_, P, O> {
     pub(super) fn net_info(&mut self, out: UserRange) -> Result<u64, Stop> {
         let mut info = self.objects.net_info(self.now);
         if self.objects.grant_info(self.id).sockets == 0 {
-            // The traffic is that of others.
+            // A process without a network grant does not see the traffic of others.
             info = info.without_traffic();
         }
         info.ledger = self.process.ledger.balance();

@@ -1,7 +1,7 @@
-//! What each system call does. `kernel/abi/README.md` documents them for their callers.
+//! The system calls. `kernel/abi/README.md` documents them for their callers.
 //!
-//! A call that cannot finish answers `Stop::Block` and leaves everything as it was; it is made again from what it was
-//! understood as (`Waiting`), so its descriptor is looked up and its deadline fixed once.
+//! A call that cannot finish answers `Stop::Block` and changes nothing. It is kept parsed (`Waiting`) and made again from
+//! that, so its descriptor is looked up once and its deadline stays fixed.
 
 mod caller;
 mod info;
@@ -41,7 +41,7 @@ impl<P: Processor, O: Objects> Caller<'_, P, O> {
         }
     }
 
-    /// Makes a call again that had to wait.
+    /// Makes a waiting call again.
     pub fn retry(&mut self, waiting: Waiting) -> Result<u64, Stop> {
         match waiting {
             Waiting::Sleep { until } => self.sleep(until),

@@ -1,4 +1,4 @@
-//! The calls for sockets: how a process comes by one, and whom it talks to.
+//! The calls for sockets: opening and connecting one.
 
 use super::caller::{Caller, Stop};
 use crate::objects::Objects;
@@ -7,7 +7,7 @@ use crate::processor::Processor;
 use crate::time::{Duration, Instant};
 use slopos_abi::{Endpoint, Errno, RemoteRange, Rights, SocketFlags, SocketKind};
 
-/// How long `connect` tries where the caller sets no limit: TCP's own (RFC 9293 section 3.8.3, R2 for SYN).
+/// How long `connect` tries if the caller sets no limit: TCP's own (RFC 9293 section 3.8.3, R2 for SYN).
 pub const CONNECT_LIMIT: Duration = Duration::from_secs(180);
 
 impl<P: Processor, O: Objects> Caller<'_, P, O> {

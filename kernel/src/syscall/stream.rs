@@ -12,7 +12,7 @@ use zerocopy::{FromBytes, IntoBytes};
 
 impl<P: Processor, O: Objects> Caller<'_, P, O> {
     pub(super) fn open(&mut self, name: UserRange) -> Result<u64, Stop> {
-        // What is longer than a name can be is none; the first bytes decide whether the pointer is good.
+        // No name is longer than the limit; a longer one only has its first bytes checked for a bad pointer.
         let name = self.cpu.readable(self.id, name.address, name.length.min(NAME_MAX as u64 + 1))?;
         let mut granted = self.process.configuration.flash.iter();
         let Some(granted) = granted.find(|granted| granted.as_bytes() == name) else {
@@ -90,7 +90,7 @@ impl<P: Processor, O: Objects> Caller<'_, P, O> {
         let bytes = self.cpu.writable(self.id, set.address, set.length)?;
         let mut ready_entries = 0;
         for slot in bytes.chunks_exact_mut(size_of::<Entry>()) {
-            // A chunk has just the entry's size, and any bytes are an entry.
+            // A chunk has exactly the entry's size, and any bytes are a valid entry.
             let Ok(mut entry) = Entry::read_from_bytes(slot) else { continue };
             entry.ready = match u64::try_from(entry.descriptor) {
                 Err(_) => Readiness::NONE,
@@ -112,7 +112,7 @@ impl<P: Processor, O: Objects> Caller<'_, P, O> {
         }
     }
 
-    /// Looks up what is read or written. Where the console is meant and the manifest does not grant it, that is counted.
+    /// Looks up a descriptor to read or write. If it is the console and the manifest does not grant that, counts a denial.
     fn find_stream(&mut self, number: u64, needed: Rights) -> Result<DescriptorIndex, Errno> {
         match self.process.descriptors.find(number, needed) {
             Err(_) if self.is_denied_console(number, needed) => {
@@ -131,7 +131,7 @@ impl<P: Processor, O: Objects> Caller<'_, P, O> {
         }
     }
 
-    /// Whether this is the standard input or an output, and the manifest gives the process none.
+    /// Whether this is the console, with a right that the manifest does not grant.
     fn is_denied_console(&mut self, number: u64, needed: Rights) -> bool {
         let denied = match (self.process.configuration.console, number) {
             (ConsoleAccess::None | ConsoleAccess::Output, 0) => needed == Rights::READ,

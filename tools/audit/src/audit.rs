@@ -4,10 +4,10 @@ use crate::live::Live;
 use crate::memory::total;
 use serde::{Deserialize, Serialize};
 
-/// Tells one form of the JSON from the next.
+/// The version of the JSON's schema.
 pub const SCHEMA: u32 = 1;
 
-/// Everything that an audit finds.
+/// The result of an audit.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Audit {
     /// [`SCHEMA`].

@@ -1,11 +1,11 @@
-//! What a change costs: the difference between two audits, for a review.
+//! The difference between two audits: what a change costs, for a review.
 
 use crate::audit::{Audit, ProcessAccount};
 use crate::memory::total;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-/// The differences as text, `new` less `old`.
+/// The differences as text, `new` minus `old`.
 pub fn compare(old: &Audit, new: &Audit) -> String {
     let mut text = format!("compared with build {} of {}\n", old.build_id, old.manifest);
     let mut changed = false;

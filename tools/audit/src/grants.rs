@@ -1,4 +1,4 @@
-//! The grants and the processes' own memory: what the ELF has, held against what the manifest asked for.
+//! The grants and the processes' own memory: compares the ELF with the manifest.
 
 use crate::audit::{GrantAccount, ProcessAccount, Row, Unaccounted};
 use crate::memory::Memory;
@@ -207,7 +207,7 @@ impl<'a> Accounts<'a> {
         }
     }
 
-    /// Holds what the kernel was compiled with against the manifest: names, priorities, restarts, and authority.
+    /// Compares the constants in the kernel with the manifest: names, priorities, restarts, and `connect`.
     pub fn check_constants(&mut self) {
         let found = self.constants();
         match found {

@@ -1,8 +1,8 @@
 //! Which process holds how much network memory, and why.
 //!
-//! [`read`] takes a kernel's ELF apart, [`account::audit`] holds it against the manifest that it carries, and
-//! [`live::look`] reads what the memory of a running board, or of a dump, holds. [`text`], [`html`] and [`compare`]
-//! show the result; its JSON is [`audit::Audit`] as `serde` writes it.
+//! [`read`] reads a kernel's ELF, [`account::audit`] compares it with the manifest that it carries, and [`live::look`]
+//! reads the memory of a running board or of a dump. [`text`], [`html`] and [`compare`] show the result; its JSON is
+//! [`audit::Audit`] as `serde` writes it.
 #![forbid(unsafe_code)]
 
 pub mod account;

@@ -1,7 +1,7 @@
 //! What the memory of a board holds: read from outside, without the kernel's help.
 //!
-//! The figures are found by the ELF's symbols and types. What the kernel says that a grant has in use is not taken on
-//! trust: it is summed up again from the sockets, and a difference is told.
+//! The figures are found by the ELF's symbols and types. The kernel's count of a grant's bytes in use is not trusted: the
+//! audit sums it up again from the sockets, and reports a difference.
 
 use crate::memory::{Memory, total};
 use crate::value::{Space, Value};
@@ -139,9 +139,9 @@ pub fn look(image: &Image, manifest: &Expanded, memory: &Memory) -> Result<Live>
     Ok(Live { processes, counters })
 }
 
-/// How often a running board is looked at until its sums agree.
+/// How often a running board is read until its sums agree.
 const LOOKS: usize = 10;
-/// What passes between two looks.
+/// The time between two reads.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Looks into a running board through the monitor at this socket. The board may stand still in the middle of changing

@@ -18,7 +18,7 @@ impl Memory {
     /// What the ELF says that memory holds at first.
     pub fn of_image(image: &Image) -> Memory {
         let pieces = image.segments.iter().map(|segment| {
-            // Zeroed memory costs nothing until it is looked at, and most of an image is zeros.
+            // Zeroed memory costs nothing until it is read, and most of an image is zeros.
             let mut bytes = vec![0; segment.size as usize];
             bytes[..segment.bytes.len()].copy_from_slice(&segment.bytes);
             (segment.physical, bytes)
@@ -26,7 +26,7 @@ impl Memory {
         Memory { pieces: pieces.collect() }
     }
 
-    /// What a running board holds where the image is. The board stands still meanwhile, so that nothing is torn.
+    /// The memory of a running board's image. The board is stopped meanwhile, so that the copy is consistent.
     ///
     /// # Errors
     /// QEMU cannot be reached or refuses.

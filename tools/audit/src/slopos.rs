@@ -1,6 +1,6 @@
 //! What the audit knows of SlopOS by name: the board's statics, and the types whose bytes have a row of their own.
 //!
-//! Everything else is found by following the types. A name that has gone is an error, never a row that is missing.
+//! Everything else is found by following the types. A name that no longer exists is an error, never a missing row.
 
 use slopos_elf::types::{Shape, TypeId, Types};
 

@@ -84,7 +84,7 @@ impl Image {
             reserved: [0; 16],
         };
         let flash_size = manifest.board.flash_size;
-        // Asked for first: memory that is not there would end the tool without a word of what for.
+        // Memory is reserved first, so that a size beyond the host's memory is an error with a message.
         let room = usize::try_from(flash_size).ok().filter(|&size| Vec::<u8>::new().try_reserve_exact(size).is_ok());
         let room = room.with_context(|| format!("no memory for a flash of {}", size::show(flash_size)))?;
         let mut bytes = vec![0; room];

@@ -26,9 +26,9 @@ pub const BUFFER_MIN: u64 = 1 << 10;
 /// Largest socket buffer, in bytes: what a scaled window can express (RFC 7323 section 2.3).
 pub const BUFFER_MAX: u64 = 1 << 30;
 
-/// What a process has that does not say, so that there is room on both sides.
+/// The default priority, in the middle, so that there is room on both sides.
 pub const PRIORITY_DEFAULT: u8 = 3;
-/// Longest wait before a restart: what is down for longer is no longer kept up by restarting it.
+/// Longest wait before a restart: with a longer one, restarting would be of no use.
 pub const RESTART_MAX: Duration = Duration::from_secs(3600);
 
 /// The whole manifest; `folder` is where data files are looked for.
@@ -335,8 +335,8 @@ fn network(value: &Spanned<DeValue<'_>>, process: &str, text: &str) -> Result<Ne
     })
 }
 
-/// Whom the process may connect to. Entries that overlap are refused: who deletes one of them believes that what it
-/// names is out of reach from then on.
+/// The remotes that the process may connect to. Entries that overlap are refused: a person who deletes one of them
+/// expects its range to be out of reach from then on.
 fn connect(table: &Table<'_>, text: &str) -> Result<Vec<Connect>, Fault> {
     let mut connect: Vec<Connect> = Vec::new();
     for entry in table.texts("connect")? {

@@ -1,13 +1,13 @@
 //! The manifest with everything worked out: what `manifest --expand` prints and what the kernel's ELF carries.
 //!
-//! The audit reads it from the ELF and holds it against the sections and symbols there, so each number stands beside
-//! the line of the manifest that asked for it.
+//! The audit reads it from the ELF and compares it with the sections and symbols there, so each number has the line of
+//! the manifest that asked for it.
 
 use crate::{ConsoleAccess, Manifest, Network, Process, Restart, Start, duration, size};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Tells one form of the embedded manifest from the next.
+/// The version of the embedded manifest's form.
 const VERSION: u32 = 1;
 
 /// A manifest in full.

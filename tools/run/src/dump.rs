@@ -1,4 +1,4 @@
-//! Keeps what the board's memory holds when the kernel panics.
+//! Dumps the board's memory when the kernel panics.
 //!
 //! The kernel reports a panic to QEMU's `pvpanic` device, and QEMU stops the board there (`-action panic=pause`). So
 //! the dump shows the memory as it was, and the board then goes on to its own end.
@@ -11,14 +11,14 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::mpsc::SyncSender;
 
-/// Waits for a panic and writes the dump; ends with the board. What goes wrong is said as a line of QEMU's.
+/// Waits for a panic and writes the dump; ends with the board. Errors are reported as lines of QEMU's output.
 pub(crate) fn watch(stream: UnixStream, file: &Path, events: &SyncSender<Event>) {
     let said = match dump(stream, file) {
         Ok(false) => return,
         Ok(true) => format!("run: the board's memory is in {}", file.display()),
         Err(why) => format!("run: no dump was written: {why:#}"),
     };
-    // Nobody listens any more only where the run has failed already.
+    // There is no receiver only if the run has failed already.
     let _told = events.send(Event::Qemu(said));
 }
 

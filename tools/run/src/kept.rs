@@ -1,11 +1,11 @@
-//! What is remembered of a stream that may never end: its beginning and its end.
+//! Keeps the beginning and the end of a stream that may never end.
 
 use std::collections::VecDeque;
 
-/// Pieces of a stream, of which the middle is left out where they are too much.
+/// Pieces of a stream, without the middle if they are too many.
 #[derive(Debug)]
 pub(crate) struct Kept<T> {
-    /// Bytes that the beginning may have, and the end.
+    /// The most bytes of the beginning, and of the end.
     most: usize,
     first: Vec<T>,
     first_bytes: usize,
@@ -15,7 +15,7 @@ pub(crate) struct Kept<T> {
 }
 
 impl<T> Kept<T> {
-    /// Nothing yet, and never more than twice `most` bytes and a piece.
+    /// An empty one, which never keeps more than twice `most` bytes and a piece.
     pub(crate) fn new(most: usize) -> Kept<T> {
         let (first, last) = (Vec::new(), VecDeque::new());
         Kept { most, first, first_bytes: 0, last, last_bytes: 0, left_out: 0 }
@@ -37,7 +37,7 @@ impl<T> Kept<T> {
         }
     }
 
-    /// All that is left, with what `gap` makes of the number of bytes that are not.
+    /// All kept pieces; `gap` makes the piece between them from the number of bytes that were left out.
     pub(crate) fn finish(self, gap: impl FnOnce(u64) -> T) -> Vec<T> {
         let mut all = self.first;
         if self.left_out > 0 {

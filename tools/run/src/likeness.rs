@@ -3,15 +3,15 @@
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// What begins a line of somebody's in the merged log, whatever the kernel's ELF holds: levels, this tool's words and
-/// QEMU's, and the lines that scripts look for, also those of a kernel with its own tests.
+/// Beginnings of lines that are not the console's, whatever the kernel's ELF holds: levels, this tool's and QEMU's prefixes,
+/// and the lines that scripts look for, also those of a kernel with its own tests.
 const ALWAYS: [&str; 10] =
     ["warning:", "error:", "qemu:", "run:", "panic:", "virtio-net:", "dhcp:", "arp:", "interrupt", "test:"];
 
-/// Shortest text within a message that is taken for a sign of it.
+/// The shortest text within a message by which a line is recognised as that message.
 const PHRASE_MIN: usize = 6;
 
-/// What the lines of a kernel's log look like, from the texts in its ELF.
+/// Recognises lines of a kernel's log by the texts in its ELF.
 #[derive(Clone, Debug)]
 pub struct Likeness {
     /// The first words of lines.
@@ -71,7 +71,7 @@ impl Likeness {
     }
 }
 
-/// The first word of a line. What stands before its first letter or digit does not count: it may be hard to see.
+/// The first word of a line. Characters before its first letter or digit do not count: they may be hard to see.
 fn first_word(line: &str) -> &str {
     let start = line.find(|character: char| character.is_alphanumeric() || character == '{').unwrap_or(line.len());
     line[start..].split_whitespace().next().unwrap_or_default()

@@ -45,10 +45,10 @@ impl Transport {
     }
 }
 
-/// Bytes that are kept of the beginning of what a port says, and of its end: a board may run for weeks.
+/// Bytes that are kept of the beginning of a port's output, and of its end: a board may run for weeks.
 const KEPT: usize = 16 << 20;
 
-/// Events that may wait. Where they are not dealt with as fast, the board waits with its next.
+/// Events that may wait to be handled. When there are more, the board waits.
 const EVENTS: usize = 64;
 
 /// Longest kernel command line, in bytes: QEMU's loader has a buffer of 4 KiB for it and its end (`cmdline_buffer` in
@@ -234,7 +234,7 @@ impl Builder {
         self.run_with(|_| Ok(()))
     }
 
-    /// Boots the board, tells `listener` what happens, and waits for the end.
+    /// Boots the board, gives each event to `listener`, and waits for the end.
     ///
     /// # Errors
     /// As [`run`](Builder::run), and what `listener` returns; the board is stopped then.
@@ -282,7 +282,7 @@ impl Builder {
             } else {
                 drop(sender);
             }
-            // From here to the end of the run the readers hold the senders, so the events end when QEMU does.
+            // From here on only the readers hold senders, so the events end when QEMU does.
             let mut stopped = false;
             let mut timed_out = false;
             loop {
@@ -323,7 +323,7 @@ impl Builder {
                 }
                 while let (Some((prompt, _)), Some(board)) = (self.typing.front(), &mut keyboard) {
                     let Some(found) = find(&unsearched, prompt.as_bytes()) else {
-                        // Only the beginning of a match is searched again.
+                        // Only a tail that may begin a match is searched again.
                         let searched = (unsearched.len() + 1).saturating_sub(prompt.len());
                         unsearched.drain(..searched);
                         break;
@@ -361,7 +361,7 @@ impl Builder {
         let program = std::env::var_os("QEMU").unwrap_or_else(|| "qemu-system-x86_64".into());
         let mut command = match guard() {
             Some(guard) => {
-                // A killed tool takes its QEMU along: a board nobody listens to would run for ever.
+                // QEMU ends when the tool is killed: otherwise the board would run for ever.
                 let mut command = Command::new(guard);
                 command.args(["--pdeathsig", "KILL", "--"]).arg(&program);
                 command
@@ -442,7 +442,7 @@ impl Builder {
 struct Qemu(Child);
 
 impl Qemu {
-    /// Ends QEMU. That it has ended by itself already is as good.
+    /// Ends QEMU, if it has not ended by itself.
     fn stop(&mut self) {
         if let Err(why) = self.0.kill() {
             eprintln!("run: cannot stop QEMU: {why}");

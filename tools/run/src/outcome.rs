@@ -1,20 +1,20 @@
-//! What a run of the board says while it lasts, and what it came to.
+//! The events of a run of the board, and its result.
 
 use crate::decoder::Line;
 use std::time::{Duration, Instant};
 
-/// What happens while the board runs.
+/// An event while the board runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// Bytes from COM1.
     Console(Vec<u8>),
     /// A line of the kernel's log from COM2.
     Log(Line),
-    /// A line that QEMU itself says.
+    /// A line of QEMU's own output.
     Qemu(String),
 }
 
-/// How a run went.
+/// The result of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// QEMU's exit code; [`TIMED_OUT`](crate::TIMED_OUT) where the time was up; [`KILLED`](crate::KILLED) where a signal ended QEMU.
@@ -22,7 +22,7 @@ pub struct Outcome {
     pub code: i32,
     /// Whether the person at the terminal ended the run; the code says nothing then.
     pub quit: bool,
-    /// When QEMU was started. Reading the kernel's log format comes before, and would spoil a measure of the boot.
+    /// When QEMU was started. Reading the kernel's log format comes before, and must not count as boot time.
     pub started: Instant,
     /// COM1; bytes that are not UTF-8 are replaced. Of more than 32 MiB the beginning and the end, with a line between
     /// that says how much was left out.
@@ -31,7 +31,7 @@ pub struct Outcome {
     pub log: Vec<String>,
     /// The kernel's time stamp of each of these lines, since the boot.
     pub log_times: Vec<Option<Duration>>,
-    /// What QEMU itself said, in the same bounds.
+    /// QEMU's own output, in the same bounds.
     pub qemu: Vec<String>,
 }
 
@@ -41,7 +41,7 @@ impl Outcome {
         self.log.iter().any(|line| line.contains(text)) || self.console.contains(text)
     }
 
-    /// All that was said, for a person who looks for what went wrong: the console, the kernel's log, QEMU.
+    /// All output, for finding out what went wrong: the console, the kernel's log, QEMU.
     pub fn words(&self) -> String {
         [&self.console, &self.log.join("\n"), &self.qemu.join("\n")].map(|text| text.trim_end()).join("\n")
     }

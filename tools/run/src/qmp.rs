@@ -115,7 +115,7 @@ impl Qmp {
 mod tests {
     use super::*;
 
-    /// A monitor that says these lines and then hangs up; what it was told comes back at the end.
+    /// A monitor that sends these lines and then closes the connection; returns what it received.
     fn monitor(lines: &'static [&'static str]) -> (UnixStream, std::thread::JoinHandle<Vec<Value>>) {
         let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
         let thread = std::thread::spawn(move || {

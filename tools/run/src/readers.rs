@@ -1,4 +1,4 @@
-//! What reads QEMU's streams while the board runs, each in a thread of its own, and sends what it finds as events.
+//! Threads that read QEMU's streams while the board runs, one for each, and send events.
 
 use crate::decoder::Decoder;
 use crate::outcome::Event;
@@ -8,10 +8,10 @@ use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::SyncSender;
 
-/// Longest line that QEMU itself says; a longer one is cut into such.
+/// The longest line of QEMU's own output; a longer one is cut into several.
 const SAID_MAX: u64 = 64 << 10;
 
-/// Sends QEMU's own words, line by line, until it ends.
+/// Sends QEMU's own output, line by line, until it ends.
 pub fn read_lines(stream: impl Read, events: &SyncSender<Event>) {
     let mut stream = BufReader::new(stream);
     let mut line = Vec::new();

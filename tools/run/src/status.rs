@@ -1,4 +1,4 @@
-//! What QEMU's exit code says about the guest.
+//! The meaning of QEMU's exit code.
 
 /// The exit code of a run that was stopped because its time was up; the same as coreutils' `timeout`.
 pub const TIMED_OUT: i32 = 124;

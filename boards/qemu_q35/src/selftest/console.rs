@@ -1,4 +1,4 @@
-//! What the process console prints goes out at once, though nothing else happens.
+//! Output of the process console is sent at once, even if nothing else happens.
 
 use super::tally::Tally;
 use crate::board::Board;
@@ -15,7 +15,7 @@ const PASSES_MAX: usize = 10_000;
 pub fn run(tally: &mut Tally, board: &mut Board) {
     // The tests may be run more than once.
     let Some(memory) = PROCESS_CONSOLE.try_take() else { return };
-    // The one in use waits for the tests to end.
+    // The process console in use waits for the tests to end.
     let own = core::mem::replace(&mut board.process_console, ProcessConsole::new("", memory));
     rest(board);
     for command in ["\r", "help\r", "ps\r", "net\r", "grants\r", "nobody\r"] {

@@ -14,7 +14,7 @@ pub fn run(tally: &mut Tally, board: &mut Board) {
     }
 }
 
-/// What is read and written there is for `syscalls` to show: the kernel itself never waits for a sector.
+/// The program `syscalls` tests reading and writing, because the kernel itself never waits for a sector.
 fn flash(tally: &mut Tally, board: &mut Board) {
     let known = work_until(board, |board| board.capsules.flash.storage.region("scratch").is_some());
     tally.check("the flash's map is read, and has a region to test with", known);

@@ -1,4 +1,4 @@
-//! Exceptions in the kernel arrive at their vectors, and what raised them can be left.
+//! Exceptions in the kernel arrive at their vectors, and the handler can leave the code that raised them.
 
 use super::tally::Tally;
 use core::arch::asm;

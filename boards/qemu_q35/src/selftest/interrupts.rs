@@ -9,12 +9,12 @@ use slopos_virtio::transport::Interrupts;
 use slopos_x86_64::control::wait_for_interrupt;
 use slopos_x86_64::trap::{SPURIOUS_VECTOR, TIMER_VECTOR, interrupts_of, unexpected};
 
-/// How long to wait for what must come: an emulator on a busy machine may take its time.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long to wait for an interrupt that must come: generous, for an emulator on a busy host.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Lets the board work until the condition holds or patience ends.
+/// Lets the board work until the condition holds or [`TIMEOUT`] has passed.
 pub fn work_until(board: &mut Board, mut holds: impl FnMut(&mut Board) -> bool) -> bool {
-    let end = now() + PATIENCE;
+    let end = now() + TIMEOUT;
     while now() < end {
         if holds(board) {
             return true;
@@ -44,22 +44,22 @@ pub fn run(tally: &mut Tally, board: &mut Board) {
     tally.check("the network's interrupts have arrived", interrupts_of(NETWORK_VECTOR) + interrupts_of(PIN_VECTOR) > 0);
 }
 
-/// Each vector that an interrupt can have is taken, whoever expects it, and none keeps the others out.
+/// Every vector of an interrupt is handled, expected or not, and none blocks the others.
 fn every_vector(tally: &mut Tally, board: &mut Board) {
     let before = unexpected().interrupts;
     for vector in 16..=u8::MAX {
         board.alarm.apic().send_to_self(vector);
-        board.alarm.rang();
-        // Those of the exceptions' vectors wait for ever, so the timer ends the wait.
+        board.alarm.fired();
+        // Messages with an exception's vector never arrive, so the timer ends the wait.
         board.alarm.set(Some(now() + Duration::from_micros(200)), now());
         wait_for_interrupt();
         board.pass();
     }
     let taken = unexpected().interrupts - before;
-    // All but the exceptions' and the few that were given out.
+    // All except the exceptions' vectors and the few that were given out.
     tally.check("vectors that nobody expects are counted", (200..=224).contains(&taken));
     let timer = interrupts_of(TIMER_VECTOR);
-    board.alarm.rang();
+    board.alarm.fired();
     board.alarm.set(Some(now()), now());
     tally.check("the timer still interrupts", wait_for(TIMER_VECTOR, timer).is_some());
     let spurious = unexpected().interrupts;
@@ -70,7 +70,7 @@ fn every_vector(tally: &mut Tally, board: &mut Board) {
 
 /// Waits for an interrupt that nobody expects.
 fn wait_for_unexpected(before: u64) -> bool {
-    let end = now() + PATIENCE;
+    let end = now() + TIMEOUT;
     while now() < end {
         wait_for_interrupt();
         if unexpected().interrupts > before {
@@ -84,11 +84,12 @@ fn timer(tally: &mut Tally, board: &mut Board) {
     let before = interrupts_of(TIMER_VECTOR);
     let start = now();
     let deadline = start + Duration::from_millis(5);
-    board.alarm.rang();
+    board.alarm.fired();
     board.alarm.set(Some(deadline), start);
-    let rang = wait_for(TIMER_VECTOR, before);
-    tally.check("the timer interrupts", rang.is_some());
-    tally.check("the timer does not interrupt early", rang.is_some_and(|at| at + Duration::from_millis(1) >= deadline));
+    let fired = wait_for(TIMER_VECTOR, before);
+    tally.check("the timer interrupts", fired.is_some());
+    tally
+        .check("the timer does not interrupt early", fired.is_some_and(|at| at + Duration::from_millis(1) >= deadline));
     let count = interrupts_of(TIMER_VECTOR);
     let start = now();
     while now() < start + Duration::from_millis(20) {}
@@ -104,9 +105,9 @@ fn timer(tally: &mut Tally, board: &mut Board) {
     tally.check("the clock never runs backwards", monotonic);
 }
 
-/// Waits for one more interrupt of a vector; tells when it had arrived.
+/// Waits for one more interrupt by this vector; returns when it had arrived.
 fn wait_for(vector: u8, before: u64) -> Option<Instant> {
-    let end = now() + PATIENCE;
+    let end = now() + TIMEOUT;
     while now() < end {
         wait_for_interrupt();
         if interrupts_of(vector) > before {

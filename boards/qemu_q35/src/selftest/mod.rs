@@ -14,8 +14,8 @@ mod tally;
 use crate::board::Board;
 use tally::Tally;
 
-/// Carries out a test command; `None` where the name is none.
-// Apart, so that the tests' buffers are not part of the stack frame of the board's loop.
+/// Carries out a test command; `None` if the name is not one.
+// A function of its own, so that the tests' buffers are not part of the stack frame of the board's loop.
 #[inline(never)]
 pub fn command(board: &mut Board, name: &str) -> Option<i32> {
     match name {

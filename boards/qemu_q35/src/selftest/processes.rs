@@ -9,9 +9,9 @@ use slopos_kernel::time::Duration;
 use slopos_x86_64::control::wait_for_interrupt;
 
 /// How long a test process may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const RUN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What `faults` does by each of its arguments, and the exception that must end it.
+/// The arguments of the program `faults`, and the exception that each must end with.
 const FAULTS: [(&str, &str); 18] = [
     ("null-read", "#PF"),
     ("kernel-read", "#PF"),
@@ -76,7 +76,7 @@ fn begin(board: &mut Board, name: &str, arguments: &[&str]) -> Option<ProcessId>
 /// Runs a process to its end; `None` where it does not start or does not end in time.
 fn finish(board: &mut Board, name: &str, arguments: &[&str]) -> Option<i32> {
     let id = begin(board, name, arguments)?;
-    let end = now() + PATIENCE;
+    let end = now() + RUN_TIMEOUT;
     while is_running(board, id) {
         if now() > end {
             board.kill(id);

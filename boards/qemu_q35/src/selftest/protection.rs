@@ -1,4 +1,4 @@
-//! The kernel's pages allow what they should, and nothing else.
+//! The kernel's pages allow exactly the accesses that they should.
 
 use super::tally::Tally;
 use crate::image;
@@ -6,7 +6,7 @@ use slopos_abi::USER_BASE;
 use slopos_x86_64::exception::PAGE_FAULT;
 use slopos_x86_64::probe::attempt;
 
-/// Constants, and among them the instruction `ret`.
+/// A constant whose bytes are the instruction `ret`.
 static CONSTANT: [u8; 16] = [0xc3; 16];
 
 extern "C" fn read(address: u64) {
@@ -48,7 +48,7 @@ pub fn run(tally: &mut Tally) {
         tally.check("the byte above a guard page is there", !faults(read, guard + 4096));
     }
     tally.check("the loader's mapping of low memory is gone", faults(read, 0x10_0000));
-    // Whatever process ran last is mapped here, or none: the kernel cannot follow a user pointer in either case.
+    // The process that ran last may be mapped here; the kernel cannot follow a user pointer in either case.
     tally.check("user memory cannot be read by its address", faults(read, USER_BASE));
     tally.check("user memory cannot be executed by the kernel", faults(execute, USER_BASE));
 }

@@ -1,6 +1,6 @@
-//! What the tests have found.
+//! The results of the tests.
 
-/// Counts what held and what did not.
+/// Counts the checks that passed and those that failed.
 #[derive(Default)]
 pub struct Tally {
     pub passed: u32,
@@ -8,7 +8,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Notes one check.
+    /// Logs and counts one check.
     pub fn check(&mut self, name: &str, held: bool) {
         if held {
             self.passed += 1;

@@ -28,7 +28,7 @@ const USAGE_ERROR: i32 = 2;
 const NOT_ALLOWED: i32 = 77;
 
 /// The longest time for a connect, and for any silence after it.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What this program calls itself in its requests.
 const AGENT: &str = concat!("monitor/", env!("CARGO_PKG_VERSION"));
@@ -94,7 +94,7 @@ fn watch(settings: &Settings<'_>, url: &Url<'_>, buffer: &mut [u8]) -> Result<i3
 
 /// Looks once.
 fn look(url: &Url<'_>, buffer: &mut [u8]) -> Finding {
-    let mut connection = Connection::open(url.address, url.port, Some(PATIENCE)).map_err(Failure::Stream)?;
+    let mut connection = Connection::open(url.address, url.port, Some(TIMEOUT)).map_err(Failure::Stream)?;
     request::send(&mut connection, Method::Get, url, AGENT).map_err(Failure::Stream)?;
     let mut progress = Progress::default();
     let mut digester = Digester(Sha256::new());

@@ -13,7 +13,7 @@ use crate::check::{self, Failed, Words};
 /// Sockets that this program can handle: at least those of its grant.
 const SOCKETS: usize = 8;
 /// How long the grant is watched for getting full.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 fn in_use() -> Result<u32, Failed> {
     Ok(check::succeeds("ask for the grant", call::grant_info())?.sockets_in_use)
@@ -49,7 +49,7 @@ pub fn ports(words: &mut Words) -> Result<(), Failed> {
     let (url, count) = (words.url()?, words.number()?);
     for round in 0..count {
         let mut socket = check::succeeds("open a socket", Socket::stream(SocketFlags::default()))?;
-        let result = socket.connect(url.address, url.port, Some(PATIENCE));
+        let result = socket.connect(url.address, url.port, Some(TIMEOUT));
         if result != Err(Errno::ConnectionRefused.into()) {
             return check::fails(format_args!("connect {round} to a closed port: {result:?}"));
         }
@@ -67,12 +67,12 @@ pub fn hoard(words: &mut Words) -> Result<(), Failed> {
     let mut open = [const { None }; SOCKETS];
     for place in open.iter_mut().take(grant.sockets as usize) {
         let mut socket = check::succeeds("open a socket", Socket::stream(SocketFlags::default()))?;
-        check::succeeds("connect", socket.connect(url.address, url.port, Some(PATIENCE)))?;
+        check::succeeds("connect", socket.connect(url.address, url.port, Some(TIMEOUT)))?;
         check::succeeds("ask for a body", request::send(&mut socket, Method::Get, &url, "hostile"))?;
         *place = Some(socket);
     }
     let mut held = 0;
-    for _ in 0..PATIENCE.as_millis() / 100 {
+    for _ in 0..TIMEOUT.as_millis() / 100 {
         check::succeeds("sleep", time::sleep(Duration::from_millis(100)))?;
         held = check::succeeds("ask for the grant", call::grant_info())?.in_use;
         check::holds("more is in use than the grant has", held <= grant.bytes)?;
@@ -89,7 +89,7 @@ pub fn hoard(words: &mut Words) -> Result<(), Failed> {
             Ok(())
         }
         "stay" => loop {
-            check::succeeds("sleep", time::sleep(PATIENCE))?;
+            check::succeeds("sleep", time::sleep(TIMEOUT))?;
         },
         _ => Err(Failed::Usage),
     }

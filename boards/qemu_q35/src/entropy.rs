@@ -1,5 +1,5 @@
-//! What the network's secrets are drawn from. The network starts when that is settled: at once where no source takes
-//! time, soon where one does, and after three seconds where one does not answer.
+//! Draws the seed of the network's secrets from the sources of entropy. The network starts when the seed is drawn: at
+//! once if no source takes time, and after three seconds at most if one does not answer.
 
 use crate::flash::Flash;
 use crate::statics::SEED_REGION;
@@ -10,61 +10,61 @@ use slopos_virtio::blk::Operation;
 use slopos_virtio::rng::{Drawn, Rng};
 use slopos_x86_64::entropy::{Gathered, STORED_BYTES, Seeding};
 
-/// How often a source is looked at that has not answered.
+/// How often a source that has not answered is asked again.
 const LOOK: Duration = Duration::from_millis(1);
 
 /// How far the renewal of the seed in the flash has come.
 #[expect(clippy::large_enum_variant, reason = "there is one of it, and no heap to put the sector on")]
 enum Renewal {
-    /// There is none, or it is over.
+    /// Finished, or the flash keeps no seed.
     Over,
-    /// The old one is to be read.
+    /// The old seed has to be read.
     Wanted,
-    /// It was asked for, in this sector.
+    /// The read of this sector is on its way.
     Reading(u64),
-    /// This is to be written there.
+    /// The new seed has to be written to this sector.
     Drawn(u64, [u8; SECTOR]),
-    /// It was given to the device.
+    /// The write is on its way.
     Writing,
-    /// It is to be put on the medium.
+    /// The new seed is written and has to be flushed to the medium.
     Written,
-    /// That was asked for.
+    /// The flush is on its way.
     Flushing,
 }
 
 /// The sources, and the seed that is being drawn.
-pub struct Chance {
+pub struct Entropy {
     seeding: Seeding,
     generator: Option<Rng>,
     renewal: Renewal,
     next_look: Instant,
 }
 
-impl Chance {
-    /// Begins with what was gathered. `generator` has been asked already.
-    pub fn new(gathered: &Gathered, generator: Option<Rng>, now: Instant) -> Chance {
+impl Entropy {
+    /// Starts from what the processor and the clocks gave. `generator` has been asked already.
+    pub fn new(gathered: &Gathered, generator: Option<Rng>, now: Instant) -> Entropy {
         let stored = SEED_REGION.is_some();
         let seeding = Seeding::new(gathered, generator.is_some(), stored, now.as_micros());
         let renewal = if stored { Renewal::Wanted } else { Renewal::Over };
-        Chance { seeding, generator, renewal, next_look: now }
+        Entropy { seeding, generator, renewal, next_look: now }
     }
 
-    /// A seed to begin with.
+    /// The seed that the stack starts with, before the real one is drawn.
     pub fn preliminary(&self) -> [u8; 32] {
         self.seeding.preliminary()
     }
 
-    /// Whether the seed is drawn: until then the network is kept still.
+    /// Whether the seed is drawn. Until then the network's link counts as down.
     pub fn is_settled(&self) -> bool {
         self.seeding.is_settled()
     }
 
-    /// When to look again even if nothing happens.
+    /// When to ask the sources again even if nothing happens.
     pub fn next_deadline(&self) -> Option<Instant> {
         (!self.is_settled()).then_some(self.next_look)
     }
 
-    /// Looks at the sources; gives the seed, once.
+    /// Asks the sources. Returns the seed once, as soon as it is drawn.
     pub fn draw(&mut self, flash: &mut Flash, now: Instant) -> Option<[u8; 32]> {
         self.ask_generator();
         self.renew(flash, now);
@@ -105,7 +105,7 @@ impl Chance {
         }
     }
 
-    /// Takes the seed that the flash keeps and puts another in its place, a step at a time.
+    /// Reads the seed in the flash and replaces it by a new one, a step at a time.
     fn renew(&mut self, flash: &mut Flash, now: Instant) {
         if let Err(error) = self.renew_on(flash, now)
             && error != Errno::Again

@@ -1,0 +1,61 @@
+//! The end of a run: connections are reset, the lease is released, and console output and log are sent.
+//!
+//! The loop goes on meanwhile, so nothing here waits. A network or a port that makes no progress is given up after a
+//! while.
+
+use crate::board::Board;
+use crate::log;
+use crate::panic::leave;
+use crate::progress::Shutdown;
+use slopos_kernel::time::{Duration, Instant};
+
+/// How long the last frames may take.
+const FRAMES: Duration = Duration::from_millis(100);
+/// How long a port may take nothing before its output is given up.
+const STUCK: Duration = Duration::from_secs(1);
+/// How often to look again.
+const LOOK: Duration = Duration::from_millis(1);
+
+impl Board {
+    /// Begins the shutdown. No process runs from now on.
+    pub fn begin_shutdown(&mut self, now: Instant) {
+        self.capsules.stack.release(now);
+        let code = self.process_console.exit_code();
+        self.shutdown = Some(Shutdown { code, frames_until: Some(now + FRAMES), left: (0, now), next_look: now });
+    }
+
+    /// One step of the shutdown, in each pass. Does not return once everything is sent or given up.
+    pub fn continue_shutdown(&mut self, now: Instant) {
+        self.serial.send(&mut self.capsules.console);
+        log::send();
+        // Frames that still arrive are taken: the loop does not sleep while any wait.
+        self.receive_frames(now);
+        let frames_gone = self.last_frames(now);
+        let Some(shutdown) = &mut self.shutdown else { return };
+        shutdown.next_look = now + LOOK;
+        if frames_gone {
+            shutdown.frames_until = None;
+        }
+        let left = self.capsules.console.waiting_bytes() + log::waiting_bytes();
+        if left != shutdown.left.0 {
+            shutdown.left = (left, now);
+        }
+        let sent = left == 0 && self.serial.is_sent() && log::is_sent();
+        let given_up = now.since(shutdown.left.1) >= STUCK;
+        if shutdown.frames_until.is_none() && (sent || given_up) {
+            leave(shutdown.code);
+        }
+    }
+
+    /// Sends the network's last frames. Returns whether they are sent or given up.
+    fn last_frames(&mut self, now: Instant) -> bool {
+        let until = self.shutdown.as_ref().and_then(|shutdown| shutdown.frames_until);
+        if until.is_none_or(|until| now >= until) {
+            return true;
+        }
+        self.send_frames(now);
+        let Some(device) = &mut self.network else { return true };
+        device.reclaim();
+        device.transmitting() == 0 || device.is_broken().is_some()
+    }
+}
