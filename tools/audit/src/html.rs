@@ -302,7 +302,7 @@ fn bar(grant: &LiveGrant, colour: &str) -> Markup {
 fn live_socket(index: usize, socket: &LiveSocket) -> Markup {
     let state = match socket.phase.as_str() {
         "Free" => "free".to_owned(),
-        "Started" => socket.state.clone(),
+        "Connected" => socket.state.clone(),
         phase => format!("{}, {}", phase.to_lowercase(), socket.state),
     };
     html! {

@@ -69,7 +69,7 @@ pub struct LiveGrant {
 /// A socket.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LiveSocket {
-    /// What it is to its process: `Free`, `Fresh`, `Waiting`, `Started`, `Failed`, `Orphan`.
+    /// What it is to its process: `Free`, `Open`, `Waiting`, `Connected`, `Failed`, `Orphan`.
     pub phase: String,
     /// The state of its connection (RFC 9293 section 3.3.2).
     pub state: String,
@@ -191,13 +191,13 @@ fn grant(set: &Value<'_>) -> Result<LiveGrant> {
     for (index, value) in set.field("sockets")?.elements()?.iter().enumerate() {
         sockets.push(socket(value).with_context(|| format!("socket {index}"))?);
     }
-    let number = |field: &str| set.field(field)?.number();
+    let number = |path: &str| set.path(path)?.number();
     Ok(LiveGrant {
         capsule: "net".into(),
         in_use: total(sockets.iter().map(|socket| socket.in_use)),
-        counted_in_use: number("in_use")?,
-        high_water: number("high_water")?,
-        denials: number("denials")?,
+        counted_in_use: number("accounts.in_use")?,
+        high_water: number("accounts.high_water")?,
+        denials: number("authority.denials")?,
         drops: total(sockets.iter().map(|socket| socket.drops)),
         recycled: number("recycled")?,
         sockets,

@@ -162,7 +162,7 @@ mod tests {
             rows: vec![row("receive buffers", 4, 900, "board.toml:25"), row("padding", 0, 100, "")],
         };
         let process = ProcessAccount { name: "webget".into(), line: 3, grants: vec![grant], memory: Vec::new() };
-        let socket = LiveSocket { phase: "Started".into(), state: "Established".into(), ..LiveSocket::default() };
+        let socket = LiveSocket { phase: "Connected".into(), state: "Established".into(), ..LiveSocket::default() };
         let grant = LiveGrant { capsule: "net".into(), in_use: 70, sockets: vec![socket], ..LiveGrant::default() };
         let live = LiveProcess { name: "webget".into(), ledger: -10, grants: vec![grant], ..LiveProcess::default() };
         Audit {
@@ -190,6 +190,6 @@ mod tests {
         assert_eq!(line("over the budget"), ["over", "the", "budget", "26"]);
         assert_eq!(line("arp.malformed"), ["arp.malformed", "3"]);
         assert!(text.contains("ledger -10"), "{text}");
-        assert!(text.contains("socket 0: started, Established, - -> -"), "{text}");
+        assert!(text.contains("socket 0: connected, Established, - -> -"), "{text}");
     }
 }

@@ -81,7 +81,7 @@ impl<'s> Value<'s> {
         Ok(field.map(|field| self.space.at(field.kind, self.address.wrapping_add(field.offset))))
     }
 
-    /// The field at the end of a path: `control.send.window`.
+    /// The field at the end of a path: `receiver.ring`.
     ///
     /// # Errors
     /// A part of the path is missing.

@@ -22,7 +22,7 @@ fn audit() -> Audit {
         let grant = GrantAccount { capsule: "net".into(), bytes: receive + send, rows };
         ProcessAccount { name: name.into(), line: 1, grants: vec![grant], memory: Vec::new() }
     };
-    let socket = LiveSocket { phase: "Started".into(), state: "Established".into(), ..LiveSocket::default() };
+    let socket = LiveSocket { phase: "Connected".into(), state: "Established".into(), ..LiveSocket::default() };
     let grant = LiveGrant { capsule: "net".into(), in_use: 9_000, sockets: vec![socket], ..LiveGrant::default() };
     let live =
         LiveProcess { name: "webget".into(), state: "Waiting".into(), grants: vec![grant], ..LiveProcess::default() };

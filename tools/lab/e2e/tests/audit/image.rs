@@ -71,7 +71,7 @@ fn one_byte_of_disagreement_fails() {
     assert!(told.contains("board.toml:"), "{told}");
     for (old, new) in [
         ("\"sockets\":{\"value\":4", "\"sockets\":{\"value\":5"),
-        ("\"ram\":{\"value\":131072", "\"ram\":{\"value\":131073"),
+        ("\"ram\":{\"value\":163840", "\"ram\":{\"value\":163841"),
         ("\"stack\":{\"value\":32768", "\"stack\":{\"value\":32767"),
         ("0.0.0.0/0:1-65535", "0.0.0.0/0:1-65534"),
         ("\"priority\":3", "\"priority\":4"),

@@ -52,7 +52,7 @@ fn a_download_is_seen_from_outside_and_leaves_nothing_behind() {
         let live = watch(&image, &manifest, &socket, full);
         let grant = grant(&live);
         let socket_of_it = grant.sockets.iter().find(|socket| socket.receive_bytes > 0).expect("the socket");
-        assert_eq!(socket_of_it.phase, "Started");
+        assert_eq!(socket_of_it.phase, "Connected");
         assert!(["Established", "CloseWait"].contains(&socket_of_it.state.as_str()), "{socket_of_it:?}");
         assert!(socket_of_it.remote.starts_with("10.0.2.2:") && socket_of_it.local.starts_with("10.0.2.15:"));
         assert!(socket_of_it.in_use > socket_of_it.receive_bytes);
