@@ -9,21 +9,25 @@ pub fn nearest<'n>(wrong: &str, names: impl Iterator<Item = &'n str>) -> Option<
     (distance * 3 <= wrong.len().max(name.len())).then_some(name)
 }
 
-/// How many letters have to be put in, taken out or exchanged (Levenshtein's distance). Names that are too long are far
-/// from all others.
+/// How many letters have to be put in, taken out, replaced, or exchanged with the next one (the optimal string alignment
+/// distance: two letters in the wrong order are the commonest slip). Names that are too long are far from all others.
 fn distance(one: &str, other: &str) -> usize {
     let (one, other) = (one.as_bytes(), other.as_bytes());
     if one.len() > LONGEST || other.len() > LONGEST {
         return usize::MAX / 4;
     }
-    // The row of the table for the letters of `one` so far.
+    // The row of the table for the letters of `one` so far, and the one before it.
     let mut row: [usize; LONGEST + 1] = core::array::from_fn(|at| at);
+    let mut last = row;
     for (count, letter) in one.iter().enumerate() {
-        let mut diagonal = core::mem::replace(&mut row[0], count + 1);
+        let last_but_one = core::mem::replace(&mut last, row);
+        row[0] = count + 1;
         for (at, own) in other.iter().enumerate() {
-            let exchanged = diagonal + usize::from(letter != own);
-            diagonal = row[at + 1];
-            row[at + 1] = exchanged.min(diagonal + 1).min(row[at] + 1);
+            let replaced = last[at] + usize::from(letter != own);
+            row[at + 1] = replaced.min(last[at + 1] + 1).min(row[at] + 1);
+            if count > 0 && at > 0 && one[count - 1] == *own && *letter == other[at - 1] {
+                row[at + 1] = row[at + 1].min(last_but_one[at - 1] + 1);
+            }
         }
     }
     row[other.len()]
@@ -46,7 +50,8 @@ mod tests {
         let near = |wrong| nearest(wrong, names.iter().copied());
         assert_eq!(near("maxtime"), Some("max-time"));
         assert_eq!(near("headr"), Some("head"));
-        assert_eq!(near("retyr"), None, "two of five letters are others");
+        assert_eq!(near("retyr"), Some("retry"), "two letters in the wrong order are one slip");
+        assert_eq!(near("ratyy"), None, "two of five letters are others");
         assert_eq!(near("rety"), Some("retry"));
         assert_eq!(near("x"), None);
         assert_eq!(near(&"x".repeat(100)), None);
