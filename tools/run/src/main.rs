@@ -83,8 +83,8 @@ fn decode(kernel: &Path, file: &Path, times: bool) -> Result<()> {
         if count == 0 {
             break;
         }
-        for line in frames.push(&bytes[..count]) {
-            printer.event(&Event::Log(line))?;
+        for event in frames.push(&bytes[..count]) {
+            printer.event(&event)?;
         }
     }
     if let Some(rest) = frames.finish() {
