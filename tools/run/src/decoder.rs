@@ -1,7 +1,6 @@
 //! The kernel's log: `defmt` frames from COM2, turned into text with the kernel's ELF.
 
 use crate::likeness::Likeness;
-use crate::outcome::Event;
 use anyhow::{Context, Result};
 use defmt_decoder::{DecodeError, Frame, StreamDecoder, Table};
 use std::path::Path;
@@ -40,6 +39,15 @@ impl Line {
             (false, _) => self.text.clone(),
         }
     }
+}
+
+/// What a frame holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decoded {
+    /// A line of the kernel's log.
+    Line(Line),
+    /// Text of processes, where that travels in the log.
+    Text(Vec<u8>),
 }
 
 /// What a kernel's ELF says about its log.
@@ -82,7 +90,7 @@ pub struct Stream<'t> {
 
 impl Stream<'_> {
     /// Takes the next bytes of the stream and returns what they complete: lines, and text of processes.
-    pub fn push(&mut self, bytes: &[u8]) -> Vec<Event> {
+    pub fn push(&mut self, bytes: &[u8]) -> Vec<Decoded> {
         let mut lines = Vec::new();
         let Some(frames) = &mut self.frames else {
             self.undecoded += bytes.len();
@@ -93,7 +101,7 @@ impl Stream<'_> {
         {
             // No frame is so long; the decoder would keep all of it for ever.
             let text = format!("run: {} bytes on COM2 without the end of a frame", self.undecoded);
-            lines.push(Event::Log(Line { time: None, level: Some("error"), text }));
+            lines.push(Decoded::Line(Line { time: None, level: Some("error"), text }));
             *frames = table.new_stream_decoder();
             self.undecoded = 0;
         }
@@ -106,8 +114,8 @@ impl Stream<'_> {
         loop {
             match frames.decode() {
                 Ok(frame) => lines.push(match text_of_processes(&frame) {
-                    Some(text) => Event::Beside(text),
-                    None => Event::Log(Line {
+                    Some(text) => Decoded::Text(text),
+                    None => Decoded::Line(Line {
                         time: frame.display_timestamp().map(|time| time.to_string()),
                         level: frame.level().map(|level| level.as_str()),
                         text: frame.display_message().to_string(),
@@ -117,7 +125,7 @@ impl Stream<'_> {
                 Err(DecodeError::Malformed) => {
                     self.malformed += 1;
                     let text = format!("run: frame {} on COM2 that this ELF does not explain", self.malformed);
-                    lines.push(Event::Log(Line { time: None, level: Some("error"), text }));
+                    lines.push(Decoded::Line(Line { time: None, level: Some("error"), text }));
                 }
             }
         }

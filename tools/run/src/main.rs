@@ -83,8 +83,8 @@ fn decode(kernel: &Path, file: &Path, times: bool) -> Result<()> {
         if count == 0 {
             break;
         }
-        for event in frames.push(&bytes[..count]) {
-            printer.event(&event)?;
+        for decoded in frames.push(&bytes[..count]) {
+            printer.event(&decoded.into())?;
         }
     }
     if let Some(rest) = frames.finish() {

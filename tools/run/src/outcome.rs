@@ -1,6 +1,6 @@
 //! The events of a run of the board, and its result.
 
-use crate::decoder::Line;
+use crate::decoder::{Decoded, Line};
 use std::time::{Duration, Instant};
 
 /// An event while the board runs.
@@ -14,6 +14,15 @@ pub enum Event {
     Beside(Vec<u8>),
     /// A line of QEMU's own output.
     Qemu(String),
+}
+
+impl From<Decoded> for Event {
+    fn from(decoded: Decoded) -> Event {
+        match decoded {
+            Decoded::Line(line) => Event::Log(line),
+            Decoded::Text(bytes) => Event::Beside(bytes),
+        }
+    }
 }
 
 /// The result of a run.

@@ -2,7 +2,7 @@
 
 use object::write::{Object, StandardSegment, Symbol, SymbolSection};
 use object::{Architecture, BinaryFormat, Endianness, SectionKind, SymbolFlags, SymbolKind, SymbolScope};
-use slopos_run::{Decoder, Event, Line};
+use slopos_run::{Decoded, Decoder, Line};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -81,9 +81,9 @@ fn messages() -> [String; 3] {
 }
 
 /// What a stream gave, all of which has to be lines.
-fn lines(events: Vec<Event>) -> Vec<Line> {
+fn lines(events: Vec<Decoded>) -> Vec<Line> {
     let line = |event| match event {
-        Event::Log(line) => line,
+        Decoded::Line(line) => line,
         other => panic!("{other:?} is no line"),
     };
     events.into_iter().map(line).collect()
@@ -123,10 +123,10 @@ fn text_of_processes_is_no_line_and_nothing_else_is_taken_for_it() {
     let frames = (1..=3).map(|index| rzcobs(&[&[index, 0, 1, text.len() as u8, 0, 0, 0], &text[..]].concat()));
     let mut stream = decoder.stream();
     let events = stream.push(&frames.collect::<Vec<_>>().concat());
-    let other = |level, text: &str| Event::Log(Line { time: Some("0.001".into()), level, text: text.into() });
+    let other = |level, text: &str| Decoded::Line(Line { time: Some("0.001".into()), level, text: text.into() });
     let digits = "[00, 61, 62, 0d, 0a, ff, 1b, 5b]";
     let expected = [
-        Event::Beside(text.to_vec()),
+        Decoded::Text(text.to_vec()),
         other(Some("info"), &format!("process text {digits}")),
         other(None, &format!("another {digits}")),
     ];
