@@ -19,7 +19,7 @@ shown() {
     if [ "$colour" = auto ] && [ -t 2 ] && [ -z "${NO_COLOR:-}" ]; then colour=always; fi
     { status=$(
         { { CARGO_TERM_COLOR=$colour cargo "$@" 2>&1 >&4 3>&- 4>&- || echo $? >&3; } |
-            sed -u '/^[^A-Za-z]*Finished[^A-Za-z].* target(s) in /d' >&2 4>&-; } 3>&1
+            sed -u '/^\( \|\x1b\[[0-9;]*m\)*Finished.* target(s) in /d' >&2 4>&-; } 3>&1
     ); } 4>&1
     return "${status:-0}"
 }

@@ -29,7 +29,12 @@ manifests=
 for stage in $stages; do
     case $stage in
         *.toml) manifests="$manifests $stage" ;;
-        *) "tools/setup/$stage" ;;
+        *)
+            "tools/setup/$stage" || {
+                echo "$tool: this machine lacks what tools/setup/$stage sets up" >&2
+                exit 1
+            }
+            ;;
     esac
 done
 # shellcheck disable=SC2086 # the list is meant to be split

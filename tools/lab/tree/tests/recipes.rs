@@ -93,6 +93,8 @@ fn cargo_speaks_where_it_compiles_and_is_silent_where_it_does_not() {
         (output.status.code(), text(&output.stdout), text(&output.stderr)),
         (Some(0), "and on\n".into(), String::new())
     );
+    let coloured = r"printf '\033[1m\033[92m    Finished\033[0m `dev` profile [optimized] target(s) in 1m 06s\n' >&2";
+    assert_eq!(text(&shown(coloured).stderr), "");
     let output = shown(&format!("echo '   Compiling x v1' >&2; echo made; {finished}"));
     assert_eq!(
         (text(&output.stdout).as_str(), text(&output.stderr).as_str()),
