@@ -17,6 +17,7 @@ default:
 
 # Installs what building and running need: QEMU, the bare-metal target.
 [group('build')]
+[no-exit-message]
 setup:
     @tools/setup/setup.sh
 
