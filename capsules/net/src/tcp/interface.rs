@@ -1,7 +1,7 @@
 //! What a connection is asked, and what it answers.
 
 use slopos_abi::Endpoint;
-use slopos_kernel::time::Instant;
+use slopos_kernel::time::{Duration, Instant};
 
 use crate::tcp::counters::Dropped;
 use crate::wire::tcp::SequenceNumber;
@@ -35,6 +35,21 @@ pub struct Readiness {
     pub error: bool,
     /// The peer has ended its stream, or there is no connection any more.
     pub hangup: bool,
+}
+
+/// What a connection has carried, and how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// The smoothed round-trip time (SRTT of RFC 6298), once it was measured.
+    pub round_trip: Option<Duration>,
+    /// cwnd, in bytes.
+    pub congestion_window: u32,
+    /// Segments that were sent again, the SYN included.
+    pub retransmissions: u32,
+    /// Bytes of our stream that the peer has acknowledged.
+    pub sent: u64,
+    /// Bytes of the peer's stream that have arrived in order.
+    pub received: u64,
 }
 
 /// What a segment has changed.
