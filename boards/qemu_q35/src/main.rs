@@ -27,6 +27,7 @@ mod serial;
 mod shutdown;
 mod statics;
 mod tokens;
+mod version;
 
 use board::Board;
 use capsules::Capsules;
@@ -104,7 +105,7 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
         cpu,
         capsules,
         serial,
-        process_console: ProcessConsole::new(command_line, PROCESS_CONSOLE.take()),
+        process_console: ProcessConsole::new(command_line, version::GREETING, PROCESS_CONSOLE.take(), &CONFIGURATIONS),
         network: devices.network,
         alarm: machine.alarm,
         interrupts: machine.interrupts,
