@@ -30,6 +30,7 @@ mod editor;
 mod history;
 mod line;
 mod network_report;
+mod piece;
 pub mod report;
 mod row;
 mod script;
@@ -47,6 +48,7 @@ use core::ops::{Deref, Range};
 use editor::{Editor, Typed};
 use history::History;
 use line::Line;
+use piece::Piece;
 use slopos_abi::{STATUS_KILLED, STATUS_MAX};
 use slopos_kernel::process::{Configuration, ProcessId};
 use slopos_kernel::time::{Duration, Instant};
@@ -192,10 +194,12 @@ impl<'a> ProcessConsole<'a> {
                 self.editor.watch(byte);
                 Input::ForProcess(byte)
             }
-            _ => self.edit(byte, out),
+            _ => self.edit(byte, &mut Piece::new(out)),
         }
     }
 
+    // A function of its own, so that a pass without a key does not pay for it.
+    #[inline(never)]
     fn edit(&mut self, byte: u8, out: &mut impl Write) -> Input {
         match self.editor.key(byte, out) {
             Typed::Nothing => {}

@@ -88,8 +88,8 @@ fn decode(kernel: &Path, file: &Path, times: bool) -> Result<()> {
         if count == 0 {
             break;
         }
-        for line in frames.push(&bytes[..count]) {
-            printer.event(&Event::Log(line))?;
+        for decoded in frames.push(&bytes[..count]) {
+            printer.event(&decoded.into())?;
         }
     }
     if let Some(rest) = frames.finish() {
