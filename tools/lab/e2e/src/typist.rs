@@ -110,7 +110,7 @@ impl Typist {
         self.looks_until(text, |screen| screen.contents().contains(text))
     }
 
-    /// Waits until the cursor's row is this, `_` standing for the cursor, and for blanks at the end if there are any.
+    /// Waits until the cursor's row is this, `_` standing for the cursor. Blanks at the end do not count.
     ///
     /// # Panics
     /// It does not become so.
@@ -118,7 +118,7 @@ impl Typist {
     pub fn sees_row(&mut self, row: &str) -> &mut Typist {
         self.looks_until(row, |screen| {
             let (at, column) = screen.cursor_position();
-            let mut shown = screen.rows(0, COLUMNS).nth(at.into()).unwrap_or_default();
+            let mut shown = screen.rows(0, COLUMNS).nth(at.into()).unwrap_or_default().trim_end().to_owned();
             while shown.len() < column.into() {
                 shown.push(' ');
             }
