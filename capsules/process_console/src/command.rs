@@ -1,6 +1,5 @@
 //! Parses one command.
 
-use crate::report::ReportKind;
 use slopos_abi::CommandName;
 use slopos_kernel::log_level::LogLevel;
 use slopos_kernel::time::Duration;
@@ -31,6 +30,35 @@ pub enum Command<'a> {
         /// How it is run.
         how: How,
     },
+}
+
+/// What is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReportKind {
+    /// `help`
+    Help,
+    /// `version`
+    Version,
+    /// `uptime`
+    Uptime,
+    /// `ps`
+    Processes,
+    /// `net`
+    Network,
+    /// `lease`
+    Lease,
+    /// `arp`
+    Neighbours,
+    /// `sockets`
+    Sockets,
+    /// `grants`
+    Grants,
+    /// `ledger`
+    Ledger,
+    /// `log` without a level
+    LogLevel,
+    /// The choices for the word before the cursor.
+    Choices,
 }
 
 /// How a process is run.

@@ -37,9 +37,8 @@ mod script;
 mod sequence;
 mod window;
 
-pub use command::{Command, How, ParseError, Words};
+pub use command::{Command, How, ParseError, ReportKind, Words};
 pub use line::{Key, LINE_MAX};
-pub use report::ReportKind;
 pub use script::split_script;
 pub use window::{LINE_ROOM, Window};
 
@@ -177,8 +176,14 @@ impl<'a> ProcessConsole<'a> {
     /// Whether a byte from the line can be taken now. Until then it stays in the port, so a line that was typed ahead is
     /// not lost while the one before it is carried out, and its echo does not mix with what that one prints.
     pub fn accepts_input(&self) -> bool {
-        let is_quiet = self.mode != Mode::Busy && !self.listing;
-        self.foreground().is_some() || is_quiet && self.typed.is_some() && self.rest().is_empty()
+        let is_quiet = match self.mode {
+            Mode::Foreground(_) => return true,
+            Mode::Busy => false,
+            // What is typed belongs behind the prompt.
+            Mode::Idle => self.prompted,
+            Mode::AwaitingNetwork | Mode::Sleeping(_) => true,
+        };
+        is_quiet && !self.listing && self.typed.is_some() && self.rest().is_empty()
     }
 
     /// The part of the typed line that has not been carried out.

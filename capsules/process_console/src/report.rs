@@ -13,35 +13,6 @@ pub use crate::network_report::{
     Connection, DeviceState, Lease, LeaseDeadlines, Neighbour, connection, connection_head, lease, neighbour, network,
 };
 
-/// What is printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReportKind {
-    /// `help`
-    Help,
-    /// `version`
-    Version,
-    /// `uptime`
-    Uptime,
-    /// `ps`
-    Processes,
-    /// `net`
-    Network,
-    /// `lease`
-    Lease,
-    /// `arp`
-    Neighbours,
-    /// `sockets`
-    Sockets,
-    /// `grants`
-    Grants,
-    /// `ledger`
-    Ledger,
-    /// `log` without a level
-    LogLevel,
-    /// The choices for the word before the cursor.
-    Choices,
-}
-
 /// The text of `help`; `tests` tells that the image has the board's own tests.
 pub fn help(tests: bool, out: &mut impl Write) -> Result {
     for command in CommandName::ALL.into_iter().filter(|command| tests || !command.is_for_tests()) {

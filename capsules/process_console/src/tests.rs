@@ -140,7 +140,7 @@ fn choices_are_listed_before_anything_else_is_typed_or_begun() {
     assert_eq!(list, "start             stop              stumbler\n");
     assert!(console.next(Instant::BOOT, &mut prompt).is_none() && prompt.is_empty());
     console.choices_listed();
-    assert!(console.accepts_input() && console.next(Instant::BOOT, &mut prompt).is_none());
+    assert!(console.next(Instant::BOOT, &mut prompt).is_none() && console.accepts_input());
     assert_eq!(prompt, [PROMPT, "st"].concat());
     type_line(&mut console, "o\t monitor\r");
     assert_eq!(next(&mut console, 0).as_deref(), Some("stop  monitor"));
@@ -160,6 +160,8 @@ fn keys_wait_while_a_command_prints() {
     assert_eq!(next(&mut console, 0).as_deref(), Some("ps"));
     assert!(!console.accepts_input());
     console.finished(0);
+    assert!(!console.accepts_input(), "the prompt comes first");
+    assert_eq!(next(&mut console, 0), None);
     assert!(console.accepts_input());
 }
 
@@ -201,6 +203,7 @@ fn nothing_can_be_typed_while_a_typed_command_is_on_loan() {
     assert!(!console.accepts_input() && console.has_more());
     assert_eq!(next(&mut console, 0).as_deref(), Some("b"));
     console.finished(0);
+    assert_eq!(next(&mut console, 0), None);
     assert!(console.accepts_input());
 }
 

@@ -34,9 +34,9 @@ fn a_person_is_greeted_edits_a_line_and_leaves() {
     person.types(key::DOWN).sees_row("slopos> _");
     person.types("s\t\t").sees("\nsleep             sockets           start             stop\n").sees_row("slopos> s_");
     person.types("ta\tw\t").sees_row("slopos> start webget _");
-    person
-        .types("\x15x\x0c")
-        .looks_until("an empty screen", |screen| screen.cursor_position().0 == 0 && screen.contents().trim_end() == "slopos> x");
+    person.types("\x15x\x0c").looks_until("an empty screen", |screen| {
+        screen.cursor_position().0 == 0 && screen.contents().trim_end() == "slopos> x"
+    });
     let long: String = (0..200).map(|index| char::from(b'a' + index % 26)).collect();
     let end = &long[150..];
     person.types("\x15").types(&long).looks_until("the end of a long line, in one row", |screen| {
