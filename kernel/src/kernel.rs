@@ -247,7 +247,7 @@ impl Kernel {
                 false
             });
             let end = now();
-            process.busy = process.busy + end.since(start);
+            process.charge(start, end);
             return (if goes_on { After::GoesOn } else { After::Stops }, end);
         }
         let (end, result) = match process.waiting.take() {
@@ -258,7 +258,7 @@ impl Kernel {
             None => {
                 let trap = cpu.run(id);
                 let end = now();
-                process.busy = process.busy + end.since(start);
+                process.charge(start, end);
                 match trap {
                     Trap::SystemCall(call) => {
                         process.calls += 1;

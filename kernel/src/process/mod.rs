@@ -241,6 +241,14 @@ impl Process {
         self.state = State::Ready;
     }
 
+    /// It had the processor from one instant to a later one. Nothing is checked here, because each system call pays for it:
+    /// time does not go back.
+    #[inline]
+    pub(crate) fn charge(&mut self, from: Instant, to: Instant) {
+        let span = to.as_micros().wrapping_sub(from.as_micros());
+        self.busy = Duration::from_micros(self.busy.as_micros().wrapping_add(span));
+    }
+
     /// Lets it wait until this call can be made again.
     pub(crate) fn block(&mut self, waiting: Waiting) {
         self.waiting = Some(waiting);
