@@ -8,7 +8,7 @@ use crate::outcome::{Event, Outcome, Stop};
 use crate::printer::{Printer, Style};
 use crate::signals::{Signals, end_by};
 use crate::status::{KILLED, TIMED_OUT, Verdict, verdict};
-use crate::terminal::RawMode;
+use crate::terminal::{RawMode, screen_size};
 use anyhow::{Context, Result};
 use std::fs::File;
 use std::io::{IsTerminal, Write, stdout};
@@ -124,7 +124,8 @@ impl Options {
         let printer = |output: Box<dyn Write>, style| {
             Printer::new(output, style, self.times).raw(self.raw).likeness(likeness.clone())
         };
-        let mut screen = printer(Box::new(stdout()), style).colour(interactive && stdout().is_terminal());
+        let size = (interactive && stdout().is_terminal()).then_some(screen_size as fn() -> _);
+        let mut screen = printer(Box::new(stdout()), style).colour(size.is_some()).screen(size);
         let mut transcript = match &self.transcript {
             None => None,
             Some(path) => {
@@ -141,6 +142,10 @@ impl Options {
         };
         let outcome = machine.run_with(listener)?;
         let last_words = last_words(&outcome, self.timeout);
+        if matches!(outcome.stopped, Some(Stop::Quit | Stop::Signal(_))) {
+            // The shell's prompt begins a line of its own.
+            screen.end_line().context("standard output")?;
+        }
         finish(screen, last_words.as_deref()).context("standard output")?;
         if let Some(transcript) = transcript {
             finish(transcript, last_words.as_deref()).context("the transcript")?;
@@ -172,9 +177,7 @@ impl Options {
 /// What the log's reader should know about how the board ended.
 fn last_words(outcome: &Outcome, timeout: Option<u64>) -> Option<String> {
     match (outcome.stopped, outcome.code) {
-        (Some(Stop::Late), _) => {
-            Some(format!("run: stopped after {} s, the board did not exit", timeout.unwrap_or(0)))
-        }
+        (Some(Stop::Late), _) => Some(format!("run: stopped after {} s, the board did not exit", timeout.unwrap_or(0))),
         (Some(Stop::Silent), _) => {
             Some("run: stopped, for the input has ended and the board says nothing more".to_owned())
         }

@@ -62,7 +62,8 @@ impl Decoder {
     /// # Errors
     /// The file cannot be read, is no ELF, or has `defmt` data of a version that this tool does not know.
     pub fn from_elf(path: &Path) -> Result<Decoder> {
-        let elf = std::fs::read(path).with_context(|| format!("cannot read {}; ./just build makes it", path.display()))?;
+        let elf =
+            std::fs::read(path).with_context(|| format!("cannot read {}; ./just build makes it", path.display()))?;
         let kernel = Kernel::parse(&elf).with_context(|| format!("{} is no kernel", path.display()))?;
         let table = Table::parse(&elf).with_context(|| format!("the log's format in {}", path.display()))?;
         Ok(Decoder { path: path.to_owned(), table, build_id: kernel.build_id })
@@ -90,7 +91,17 @@ impl Decoder {
 
     fn stream_of(&self, beginning: Beginning) -> Stream<'_> {
         let frames = self.table.as_ref().map(Table::new_stream_decoder);
-        Stream { decoder: self, frames, beginning, rest: Vec::new(), received: false, skips: false, undecoded: 0, malformed: 0, refusal: None }
+        Stream {
+            decoder: self,
+            frames,
+            beginning,
+            rest: Vec::new(),
+            received: false,
+            skips: false,
+            undecoded: 0,
+            malformed: 0,
+            refusal: None,
+        }
     }
 
     /// Why a log that this frame begins is not this kernel's; `None` where it is.

@@ -30,7 +30,8 @@ impl Kernel {
     /// # Errors
     /// They are none, or one whose headers make no sense.
     pub fn parse(bytes: &[u8]) -> Result<Kernel> {
-        let file = ElfFile64::<LittleEndian>::parse(bytes).context("expected a 64-bit ELF file, as ./just build makes")?;
+        let file =
+            ElfFile64::<LittleEndian>::parse(bytes).context("expected a 64-bit ELF file, as ./just build makes")?;
         let (mut has_entry_note, mut memory_end) = (false, 0);
         for header in file.elf_header().program_headers(LittleEndian, bytes).context("the program headers")? {
             match header.p_type(LittleEndian) {
@@ -122,10 +123,7 @@ mod tests {
         kernel.check(Some(7 << 20)).expect("enough");
         kernel.check(None).expect("not known");
         let refusal = kernel.check(Some(4 << 20)).expect_err("too little").to_string();
-        assert_eq!(
-            refusal,
-            "it needs 7 MiB of memory, for its image ends at 0x69f000, and the board would have 4 MiB"
-        );
+        assert_eq!(refusal, "it needs 7 MiB of memory, for its image ends at 0x69f000, and the board would have 4 MiB");
         let refusal = Kernel { has_entry_note: false, ..kernel }.check(None).expect_err("no entry").to_string();
         assert!(refusal.contains("the PVH note"), "{refusal}");
         assert!(Kernel::parse(b"#!/bin/sh").expect_err("no ELF").to_string().contains("64-bit ELF"));

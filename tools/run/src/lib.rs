@@ -22,6 +22,7 @@ mod printer;
 mod qemu;
 pub mod qmp;
 mod readers;
+mod row;
 mod saved;
 mod session;
 mod signals;

@@ -52,7 +52,8 @@ impl Builder {
         let mut qemu = Qemu::start(command, self.monitor.clone())?;
         let stderr = qemu.standard_error()?;
         let mut kept = Output::new();
-        let mut typing = Typing { waiting: self.typing.clone(), board: com1.try_clone().context("COM1")?, unsearched: Vec::new() };
+        let mut typing =
+            Typing { waiting: self.typing.clone(), board: com1.try_clone().context("COM1")?, unsearched: Vec::new() };
         let input = if self.interactive { Some(Input::forward(com1.try_clone().context("COM1")?)) } else { None };
 
         let stopped = std::thread::scope(|scope| -> Result<Option<Stop>> {

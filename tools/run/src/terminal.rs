@@ -1,7 +1,7 @@
 //! The person's terminal as the board's serial line.
 
-use rustix::termios::{OptionalActions, OutputModes, Termios, isatty, tcgetattr, tcsetattr};
-use std::io::stdin;
+use rustix::termios::{OptionalActions, OutputModes, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
+use std::io::{stdin, stdout};
 
 /// A terminal whose input is raw: every key is a byte, and none is a signal. Dropping it restores the terminal.
 pub struct RawMode {
@@ -40,6 +40,14 @@ impl Drop for RawMode {
         if let Some(before) = &self.before {
             restore(before);
         }
+    }
+}
+
+/// Rows and columns of the terminal that is standard output; those of a DEC VT100 where it does not say.
+pub fn screen_size() -> (usize, usize) {
+    match tcgetwinsize(stdout()) {
+        Ok(size) if size.ws_row > 0 && size.ws_col > 0 => (size.ws_row.into(), size.ws_col.into()),
+        _ => (24, 80),
     }
 }
 
