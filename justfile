@@ -27,18 +27,22 @@ flash *APPS: setup
     @tools/setup/flash.sh "$@"
 
 # Lists what is in the board's flash, or in another image.
+[no-exit-message]
 flash-list image="build/qemu_q35.img":
     @cargo run --quiet -p slopos-flash -- list "$1"
 
 # Boots the board with the terminal as its serial line; Ctrl-A x quits. Takes options of the `run` tool.
+[no-exit-message]
 run *OPTIONS: build
-    @"{{ tools }}/run" --interactive --keep-flash "$@"
+    @"{{ tools }}/run" --interactive --keep-flash=if-free "$@"
 
 # Boots the board and fetches by HTTP; without an address, a page from a server of its own. Exits with webget's status.
+[no-exit-message]
 webget *ARGUMENTS: build
     @"{{ tools }}/fetch" -- "$@"
 
 # Boots the board, fetches a page, and keeps the log in build/boot.log: ./just boot-log [BOOT_LOG_TIMEOUT=30]
+[no-exit-message]
 boot-log *ARGUMENTS: build
     #!/bin/sh
     set -eu
@@ -53,10 +57,12 @@ boot-log *ARGUMENTS: build
     exec "{{ tools }}/fetch" --timeout "$seconds" --transcript build/boot.log
 
 # Counts guest instructions by layer, per call, per KiB, per request: [--output FILE | --check]
+[no-exit-message]
 count *OPTIONS: (build board) (build test_board)
     @cargo run --quiet -p slopos-count -- --apps "{{ apps }}" "$@"
 
 # Measures the board beside a Linux guest, in turns: [NAME...] [--list] [--runs N] [--with-offloads] [--json FILE] [--plot FILE.svg]; or: scale [sockets|processes]
+[no-exit-message]
 bench *OPTIONS: build
     #!/bin/sh
     set -eu
@@ -70,10 +76,12 @@ bench *OPTIONS: build
     exec cargo run --quiet -p slopos-bench -- "$@"
 
 # Prints a manifest with every multiplication worked out.
+[no-exit-message]
 manifest file=board:
     @cargo run --quiet -p slopos-manifest -- --expand "$1"
 
 # Says which process holds how much network memory, and why: [--live | --dump FILE] [--json] [--html FILE] [--compare OLD.json]
+[no-exit-message]
 audit *OPTIONS: build
     @"{{ tools }}/audit" "$@"
 
@@ -82,14 +90,17 @@ test: (build board) (build test_board) (build attack_board) (build scale_board)
     @tools/setup/test.sh
 
 # Lists the places in the kernel from which a panic can begin; fails where packets or devices reach one.
+[no-exit-message]
 panics elf="build/qemu_q35.elf": build
     @cargo run --quiet -p slopos-panics -- "$1" --forbid capsules/net --forbid chips/virtio
 
 # Runs the network stack in so many simulated networks, and prints what was counted.
+[no-exit-message]
 soak seeds="100000" *OPTIONS:
     @cargo run --release --quiet -p slopos-sim -- soak "$@"
 
 # Lets the fuzzer loose on a target (ethernet, arp, ipv4, udp, dhcp, tcp, tcp_options, stack) for so many seconds.
+[no-exit-message]
 fuzz target seconds="60" *OPTIONS:
     @tools/lab/sim/fuzz.sh "$@"
 

@@ -6,7 +6,7 @@
 use crate::kernel::Kernel;
 use crate::likeness::Likeness;
 use anyhow::{Context, Result};
-use defmt_decoder::{DecodeError, StreamDecoder, Table};
+use defmt_decoder::{DecodeError, Frame, StreamDecoder, Table};
 use slopos_log::BEGINNING;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -44,6 +44,15 @@ impl Line {
             (false, _) => self.text.clone(),
         }
     }
+}
+
+/// What a frame holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decoded {
+    /// A line of the kernel's log.
+    Line(Line),
+    /// Text of processes, where that travels in the log.
+    Text(Vec<u8>),
 }
 
 /// What a kernel's ELF says about its log.
@@ -144,9 +153,9 @@ pub struct Stream<'t> {
 }
 
 impl Stream<'_> {
-    /// Takes the next bytes of the stream and returns the lines that they complete; none after a
+    /// Takes the next bytes of the stream and returns what they complete: lines, and text of processes; nothing after a
     /// [refusal](Stream::refusal).
-    pub fn push(&mut self, bytes: &[u8]) -> Vec<Line> {
+    pub fn push(&mut self, bytes: &[u8]) -> Vec<Decoded> {
         let mut lines = Vec::new();
         self.received |= !bytes.is_empty();
         // A zero ends a frame; what comes after the last one waits for more.
@@ -160,7 +169,8 @@ impl Stream<'_> {
             }
             if self.rest.len() + piece.len() > FRAME_MAX {
                 // No frame is so long.
-                lines.push(said(format!("run: {} bytes on COM2 without the end of a frame", self.rest.len())));
+                let text = format!("run: {} bytes on COM2 without the end of a frame", self.rest.len());
+                lines.push(Decoded::Line(said(text)));
                 self.malformed += 1;
                 self.rest = Vec::new();
                 self.skips = !piece.ends_with(&[0]);
@@ -182,7 +192,7 @@ impl Stream<'_> {
     }
 
     /// Takes a whole frame, with the zero at its end.
-    fn frame(&mut self, frame: &[u8], lines: &mut Vec<Line>) {
+    fn frame(&mut self, frame: &[u8], lines: &mut Vec<Decoded>) {
         let before = std::mem::replace(&mut self.beginning, Beginning::Known);
         if frame.starts_with(BEGINNING.as_bytes()) {
             self.refusal = self.decoder.disagreement(&frame[..frame.len() - 1]);
@@ -199,15 +209,19 @@ impl Stream<'_> {
         frames.received(frame);
         loop {
             match frames.decode() {
-                Ok(frame) => lines.push(Line {
-                    time: frame.display_timestamp().map(|time| time.to_string()),
-                    level: frame.level().map(|level| level.as_str()),
-                    text: frame.display_message().to_string(),
+                Ok(frame) => lines.push(match text_of_processes(&frame) {
+                    Some(text) => Decoded::Text(text),
+                    None => Decoded::Line(Line {
+                        time: frame.display_timestamp().map(|time| time.to_string()),
+                        level: frame.level().map(|level| level.as_str()),
+                        text: frame.display_message().to_string(),
+                    }),
                 }),
                 Err(DecodeError::UnexpectedEof) => return,
                 Err(DecodeError::Malformed) => {
                     self.malformed += 1;
-                    lines.push(said(format!("run: frame {} on COM2 that this ELF does not explain", self.malformed)));
+                    let text = format!("run: frame {} on COM2 that this ELF does not explain", self.malformed);
+                    lines.push(Decoded::Line(said(text)));
                 }
             }
         }
@@ -246,4 +260,17 @@ fn may_begin(bytes: &[u8]) -> bool {
 /// A line of this tool's own.
 pub(crate) fn said(text: String) -> Line {
     Line { time: None, level: Some("error"), text }
+}
+
+/// What a frame that carries text of processes begins with; `log::text` of the board writes it.
+const TEXT: &str = "process text ";
+
+/// The text in a frame that carries text of processes: bytes, each of which is shown as two digits.
+fn text_of_processes(frame: &Frame<'_>) -> Option<Vec<u8>> {
+    if frame.level().is_some() {
+        return None;
+    }
+    let shown = frame.display_message().to_string();
+    let digits = shown.strip_prefix(TEXT)?.strip_prefix('[')?.strip_suffix(']')?;
+    digits.split(", ").map(|byte| u8::from_str_radix(byte, 16).ok()).collect()
 }

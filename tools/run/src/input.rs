@@ -45,7 +45,7 @@ impl Input {
 
     /// Takes in what the board says.
     pub fn heard(&self, event: &Event) {
-        let text: &[u8] = if let Event::Console(bytes) = event { bytes } else { &[] };
+        let text: &[u8] = if let Event::Console(bytes) | Event::Beside(bytes) = event { bytes } else { &[] };
         lock(&self.0).heard(text, Instant::now());
     }
 

@@ -30,7 +30,7 @@ mod status;
 pub mod terminal;
 
 pub use accelerator::Accelerator;
-pub use decoder::{Decoder, Line, Stream};
+pub use decoder::{Decoded, Decoder, Line, Stream};
 pub use holder::{Holder, writer_of};
 pub use kernel::Kernel;
 pub use likeness::Likeness;

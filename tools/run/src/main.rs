@@ -10,10 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Boots the board in QEMU and shows both of its serial ports as one log.
-///
-/// The exit code is QEMU's own: (16 + status of the last command) * 2 + 1, so 33 is success.
 #[derive(Parser)]
-#[command(name = "run")]
+#[command(name = "run", after_help = HELP)]
 struct Arguments {
     #[command(flatten)]
     options: Options,
@@ -60,15 +58,25 @@ enum Keep {
     Never,
 }
 
+const HELP: &str = "\
+Examples:
+  run --append 'webget http://10.0.2.2:8000/; exit'
+  run --interactive
+  echo 'ps; exit' | run --interactive
+  run --decode build/com2.bin
+  run --append 'net; exit' --status --times --pcap net.pcap
+
+Exit status:
+  QEMU's own, (16 + status of the last command) * 2 + 1: 33 is success, 3 a panic of the kernel
+  With --status or --interactive: the status of the last command; 125 where the board ended without one
+  0    interactive: the person quit, or the input has ended and was answered
+  1    the board cannot be started, or the log is not to be decoded
+  2    the command line is wrong
+  124  the time that --timeout gives was up";
+
 fn main() -> ExitCode {
-    match run(Arguments::parse()) {
-        // Codes above 255 do not exist: QEMU's are bytes, and signals have small numbers.
-        Ok(code) => ExitCode::from(code as u8),
-        Err(error) => {
-            eprintln!("run: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    // Codes above 255 do not exist: QEMU's are bytes, and signals have small numbers.
+    slopos_cli::main(|arguments| Ok(ExitCode::from(run(arguments)? as u8)))
 }
 
 fn run(mut arguments: Arguments) -> Result<i32> {
@@ -109,7 +117,7 @@ fn keeps(when: Keep, flash: &Path) -> bool {
 fn print_saved(kernel: &Path, file: &Path, partial: bool, times: bool) -> Result<()> {
     let decoder = Decoder::from_elf(kernel)?;
     let mut printer = Printer::new(stdout(), Style::Lines, times);
-    let decoded = decode(&decoder, file, partial, |line| Ok(printer.event(&Event::Log(line))?));
+    let decoded = decode(&decoder, file, partial, |decoded| Ok(printer.event(&decoded.into())?));
     printer.finish()?;
     decoded
 }

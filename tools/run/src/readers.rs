@@ -1,6 +1,6 @@
 //! Threads that read QEMU's streams while the board runs, one for each, and send events.
 
-use crate::decoder::{Decoder, said};
+use crate::decoder::{Decoded, Decoder, said};
 use crate::outcome::Event;
 use crate::paced::Paced;
 use std::io::{BufRead, BufReader, Read};
@@ -70,14 +70,14 @@ pub fn read_log(mut stream: Paced<UnixStream>, decoder: &Decoder, events: SyncSe
     let mut bytes = [0; 4096];
     let mut refused = false;
     while let count @ 1.. = read_some(&mut stream, &mut bytes, "COM2") {
-        let mut lines = frames.push(&bytes[..count]);
+        let mut all = frames.push(&bytes[..count]);
         if let Some(why) = frames.refusal()
             && !std::mem::replace(&mut refused, true)
         {
-            lines.push(said(format!("run: {why}")));
+            all.push(Decoded::Line(said(format!("run: {why}"))));
         }
-        for line in lines {
-            if events.send(Event::Log(line)).is_err() {
+        for decoded in all {
+            if events.send(decoded.into()).is_err() {
                 return;
             }
         }

@@ -1,17 +1,22 @@
 //! A log that was saved: all of COM2 in a file.
 
-use crate::decoder::{Decoder, Line};
+use crate::decoder::{Decoded, Decoder};
 use anyhow::{Context, Result, bail};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-/// Gives each line of the log in `file` to `print`. A `partial` log lacks its beginning, and is taken to be this kernel's.
+/// Gives each line of the log in `file` to `print`, and each text of processes. A `partial` log lacks its beginning, and is taken to be this kernel's.
 ///
 /// # Errors
 /// The file cannot be read, holds no log or that of another kernel, or a part of it is missing or damaged; what could be
 /// decoded has been printed then. What `print` returns.
-pub fn decode(decoder: &Decoder, file: &Path, partial: bool, mut print: impl FnMut(Line) -> Result<()>) -> Result<()> {
+pub fn decode(
+    decoder: &Decoder,
+    file: &Path,
+    partial: bool,
+    mut print: impl FnMut(Decoded) -> Result<()>,
+) -> Result<()> {
     let name = file.display();
     let mut input = File::open(file).with_context(|| format!("cannot read {name}"))?;
     if !decoder.has_texts() {
@@ -36,7 +41,7 @@ pub fn decode(decoder: &Decoder, file: &Path, partial: bool, mut print: impl FnM
     }
     let malformed = stream.malformed();
     if let Some(rest) = stream.finish() {
-        print(rest)?;
+        print(Decoded::Line(rest))?;
         bail!("{name} ends within a frame: the end of the log is missing");
     }
     if malformed > 0 {

@@ -92,7 +92,8 @@ impl Builder {
                     qemu.stop();
                     return Err(why);
                 }
-                if let Event::Console(bytes) = &event {
+                // The prompt is among what travels apart, where anything does.
+                if let Event::Console(bytes) | Event::Beside(bytes) = &event {
                     kept.said(typing.heard(bytes));
                 }
                 kept.take(event);
@@ -118,6 +119,7 @@ impl Builder {
             stopped,
             started: qemu.started,
             console: String::new(),
+            beside: String::new(),
             log: Vec::new(),
             log_times: Vec::new(),
             qemu: Vec::new(),
@@ -183,13 +185,14 @@ fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
 /// What is kept of a run's output.
 struct Output {
     console: Kept<Vec<u8>>,
+    beside: Kept<Vec<u8>>,
     log: Kept<(String, Option<Duration>)>,
     qemu: Kept<String>,
 }
 
 impl Output {
     fn new() -> Output {
-        Output { console: Kept::new(KEPT), log: Kept::new(KEPT), qemu: Kept::new(KEPT) }
+        Output { console: Kept::new(KEPT), beside: Kept::new(KEPT), log: Kept::new(KEPT), qemu: Kept::new(KEPT) }
     }
 
     fn take(&mut self, event: Event) {
@@ -197,6 +200,10 @@ impl Output {
             Event::Console(bytes) => {
                 let length = bytes.len();
                 self.console.push(bytes, length);
+            }
+            Event::Beside(bytes) => {
+                let length = bytes.len();
+                self.beside.push(bytes, length);
             }
             Event::Log(line) => {
                 let (time, length) = (line.since_boot(), line.text.len());
@@ -219,8 +226,17 @@ impl Output {
     fn outcome(self, outcome: Outcome) -> Outcome {
         let gap = |bytes: u64| format!("run: {bytes} bytes were left out here");
         let (log, log_times) = self.log.finish(|bytes| (gap(bytes), None)).into_iter().unzip();
-        let console = self.console.finish(|bytes| format!("\n{}\n", gap(bytes)).into_bytes()).concat();
-        let console = String::from_utf8_lossy(&console).into_owned();
-        Outcome { console, log, log_times, qemu: self.qemu.finish(gap), ..outcome }
+        let text = |kept: Kept<Vec<u8>>| {
+            let bytes = kept.finish(|bytes| format!("\n{}\n", gap(bytes)).into_bytes()).concat();
+            String::from_utf8_lossy(&bytes).into_owned()
+        };
+        Outcome {
+            console: text(self.console),
+            beside: text(self.beside),
+            log,
+            log_times,
+            qemu: self.qemu.finish(gap),
+            ..outcome
+        }
     }
 }

@@ -28,7 +28,7 @@ impl Signals {
         let signals = Signals::default();
         let received = signals.clone();
         std::thread::spawn(move || {
-            for signal in arriving.forever() {
+            if let Some(signal) = arriving.forever().next() {
                 received.0.store(signal, Ordering::Relaxed);
                 std::thread::sleep(GRACE);
                 if let Some(terminal) = &terminal {
