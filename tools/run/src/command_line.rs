@@ -143,17 +143,19 @@ impl Options {
         let outcome = machine.run_with(listener)?;
         let last_words = last_words(&outcome, self.timeout);
         if matches!(outcome.stopped, Some(Stop::Quit | Stop::Signal(_))) {
-            // The shell's prompt begins a line of its own.
-            screen.end_line().context("standard output")?;
+            // The shell's prompt begins a line of its own. What fails here fails below.
+            let _ended = screen.end_line();
         }
-        finish(screen, last_words.as_deref()).context("standard output")?;
+        let shown = finish(screen, last_words.as_deref()).context("standard output");
         if let Some(transcript) = transcript {
             finish(transcript, last_words.as_deref()).context("the transcript")?;
         }
         drop(terminal);
         if let Some(Stop::Signal(signal)) = outcome.stopped {
+            // The terminal may have gone, so whether all was shown is no matter.
             end_by(signal);
         }
+        shown?;
         if outcome.stopped.is_none() && verdict(outcome.code) == Verdict::NoWord {
             eprintln!("run: QEMU ended with code {} before the board exited, which is code 33 or higher", outcome.code);
             if outcome.console.is_empty() && outcome.log.is_empty() {

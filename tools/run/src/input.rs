@@ -7,6 +7,7 @@
 use crate::outcome::{Event, Stop};
 use crate::terminal::Keys;
 use rustix::termios::isatty;
+use signal_hook::consts::SIGHUP;
 use std::io::{ErrorKind, Read, Result, Write, stdin};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -73,11 +74,13 @@ struct Turns {
     ended: bool,
     /// The person wants to quit.
     quit: bool,
+    /// The terminal is gone.
+    gone: bool,
 }
 
 impl Turns {
     fn new(now: Instant) -> Turns {
-        Turns { tail: Vec::new(), heard: false, quiet_since: now, ended: false, quit: false }
+        Turns { tail: Vec::new(), heard: false, quiet_since: now, ended: false, quit: false, gone: false }
     }
 
     /// The board has said something: `text` on its console, or something in its log.
@@ -105,6 +108,9 @@ impl Turns {
     fn stop(&self, now: Instant) -> Option<Stop> {
         if self.quit || self.ended && self.has_prompt() {
             return Some(Stop::Quit);
+        }
+        if self.gone {
+            return Some(Stop::Signal(SIGHUP));
         }
         (self.ended && now.duration_since(self.quiet_since) >= SILENT).then_some(Stop::Silent)
     }
@@ -137,9 +143,8 @@ fn copy(mut input: impl Read, mut board: impl Write, piped: bool, turns: &Mutex<
         let _typed = type_lines(b"\r", &mut last, &mut board, turns);
     }
     let mut turns = lock(turns);
-    turns.ended = true;
-    // A terminal without an end of its own is gone.
-    turns.quit |= !piped;
+    // A terminal has no end of its own: it has hung up.
+    (turns.ended, turns.gone) = (piped, !piped);
 }
 
 /// Types text, each line when its turn has come.

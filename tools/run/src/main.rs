@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Parser;
 use slopos_run::command_line::{NO_WORD, Options, status};
-use slopos_run::{Decoder, Event, Printer, Stop, Style, decode, writer_of};
+use slopos_run::{Decoder, Printer, Stop, Style, decode, writer_of};
 use std::ffi::OsString;
 use std::io::stdout;
 use std::path::{Path, PathBuf};

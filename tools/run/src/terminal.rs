@@ -1,7 +1,7 @@
 //! The person's terminal as the board's serial line.
 
 use rustix::termios::{OptionalActions, OutputModes, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
-use std::io::{stdin, stdout};
+use std::io::{Write, stderr, stdin, stdout};
 
 /// A terminal whose input is raw: every key is a byte, and none is a signal. Dropping it restores the terminal.
 pub struct RawMode {
@@ -54,7 +54,8 @@ pub fn screen_size() -> (usize, usize) {
 /// Sets standard input's terminal to what it was before.
 pub fn restore(before: &Termios) {
     if let Err(why) = tcsetattr(stdin(), OptionalActions::Now, before) {
-        eprintln!("run: the terminal stays raw, type `reset`: {why}");
+        // Where it is gone there is nobody to tell.
+        let _told = writeln!(stderr(), "run: the terminal stays raw, type `reset`: {why}");
     }
 }
 

@@ -309,17 +309,17 @@ fn the_first_frame_is_no_line() {
     let folder = Folder::new();
     let kernel = folder.write("kernel.elf", &elf(&messages(), "rzcobs"));
     let other = folder.write("other.elf", &elf_of_build([1; 4], &messages(), "rzcobs"));
-    let lines = |kernel, size| {
+    let decoded = |kernel, size| {
         let decoder = Decoder::from_elf(kernel).expect("a decoder");
         let mut stream = decoder.stream();
-        let lines: Vec<_> = log().chunks(size).flat_map(|piece| stream.push(piece)).collect();
-        (lines, stream.refusal().map(str::to_owned))
+        let decoded: Vec<_> = log().chunks(size).flat_map(|piece| lines(stream.push(piece))).collect();
+        (decoded, stream.refusal().map(str::to_owned))
     };
     for size in 1..40 {
         let expected = [line("0.250", "info", "arp: gateway 2 is-at 42"), line("0.251", "warn", "short")];
-        assert_eq!(lines(&kernel, size), (expected.to_vec(), None));
-        let (decoded, refusal) = lines(&other, size);
-        assert_eq!(decoded, []);
+        assert_eq!(decoded(&kernel, size), (expected.to_vec(), None));
+        let (nothing, refusal) = decoded(&other, size);
+        assert_eq!(nothing, []);
         assert!(refusal.expect("a refusal").contains("is build 01010101"));
     }
 }
