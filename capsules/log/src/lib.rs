@@ -4,7 +4,7 @@
 //! counted. After the first lost frame all others are dropped too, until the board has written one that says how many
 //! were lost. So every gap is reported at its place.
 //!
-//! The first frame of a log is not one of `defmt`'s: it is [`BEGINNING`] and the kernel's build id as text, ended by a
+//! The first frame of a log is not one of `defmt`'s: it is [`LOG_BEGINNING`] and the kernel's build id as text, ended by a
 //! zero byte like any other. So who reads a log knows which kernel's texts belong to it.
 //!
 //! All bytes zero is an empty ring, so it may lie in memory that starts as zeros.
@@ -12,9 +12,7 @@
 #![forbid(unsafe_code)]
 
 use heapless::Deque;
-
-/// How the first frame of a log begins. The build id follows in hexadecimal digits.
-pub const BEGINNING: &str = "SlopOS log, build ";
+use slopos_abi::LOG_BEGINNING;
 
 /// The ring, of `N` bytes.
 pub struct LogRing<const N: usize> {
@@ -63,7 +61,7 @@ impl<const N: usize> LogRing<N> {
     /// Writes a log's first frame, for the kernel with this build id.
     pub fn announce(&mut self, build_id: &[u8]) {
         self.begin();
-        self.push(BEGINNING.as_bytes());
+        self.push(LOG_BEGINNING.as_bytes());
         for byte in build_id {
             self.push(&[byte >> 4, byte & 15].map(|digit| if digit < 10 { b'0' + digit } else { b'a' - 10 + digit }));
         }

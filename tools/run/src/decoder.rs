@@ -7,7 +7,7 @@ use crate::kernel::Kernel;
 use crate::likeness::Likeness;
 use anyhow::{Context, Result};
 use defmt_decoder::{DecodeError, Frame, StreamDecoder, Table};
-use slopos_log::BEGINNING;
+use slopos_abi::LOG_BEGINNING;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -115,7 +115,7 @@ impl Decoder {
 
     /// Why a log that this frame begins is not this kernel's; `None` where it is.
     fn disagreement(&self, beginning: &[u8]) -> Option<String> {
-        let id = String::from_utf8_lossy(&beginning[BEGINNING.len()..]);
+        let id = String::from_utf8_lossy(&beginning[LOG_BEGINNING.len()..]);
         let own = self.build_id.as_deref();
         (own != Some(&id)).then(|| {
             let (path, own) = (self.path.display(), own.unwrap_or("without an id"));
@@ -180,7 +180,7 @@ impl Stream<'_> {
             if self.beginning == Beginning::Expected && !may_begin(&self.rest) {
                 self.refusal = Some(format!(
                     "it is no log of this system, or its beginning is missing: the first frame of a log is \
-                     \"{BEGINNING}ID\"; --partial decodes what is left of one, in the belief that {} wrote it",
+                     \"{LOG_BEGINNING}ID\"; --partial decodes what is left of one, in the belief that {} wrote it",
                     self.decoder.path.display()
                 ));
             } else if piece.ends_with(&[0]) {
@@ -194,7 +194,7 @@ impl Stream<'_> {
     /// Takes a whole frame, with the zero at its end.
     fn frame(&mut self, frame: &[u8], lines: &mut Vec<Decoded>) {
         let before = std::mem::replace(&mut self.beginning, Beginning::Known);
-        if frame.starts_with(BEGINNING.as_bytes()) {
+        if frame.starts_with(LOG_BEGINNING.as_bytes()) {
             self.refusal = self.decoder.disagreement(&frame[..frame.len() - 1]);
             return;
         }
@@ -254,7 +254,7 @@ impl Stream<'_> {
 
 /// Whether a log may begin with these bytes.
 fn may_begin(bytes: &[u8]) -> bool {
-    bytes.starts_with(BEGINNING.as_bytes()) || BEGINNING.as_bytes().starts_with(bytes)
+    bytes.starts_with(LOG_BEGINNING.as_bytes()) || LOG_BEGINNING.as_bytes().starts_with(bytes)
 }
 
 /// A line of this tool's own.

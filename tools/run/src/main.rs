@@ -62,7 +62,7 @@ const HELP: &str = "\
 Examples:
   run --append 'webget http://10.0.2.2:8000/; exit'
   run --interactive
-  echo 'ps; exit' | run --interactive
+  run --interactive < commands.txt
   run --decode build/com2.bin
   run --append 'net; exit' --status --times --pcap net.pcap
 
