@@ -9,6 +9,7 @@ extern crate std as _;
 mod board;
 mod capsules;
 mod claims;
+mod clocks;
 mod commands;
 mod devices;
 mod entropy;
