@@ -134,7 +134,7 @@ impl Board {
         self.process_console.finished(status);
     }
 
-    fn say(&mut self, text: core::fmt::Arguments<'_>) {
+    pub fn say(&mut self, text: core::fmt::Arguments<'_>) {
         // As above.
         let _ = writeln!(self.terminal(), "{text}");
     }

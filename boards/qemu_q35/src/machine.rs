@@ -2,7 +2,7 @@
 
 use crate::interrupts::Interrupts;
 use crate::log;
-use crate::{claims, clocks, image};
+use crate::{claims, clocks, image, power};
 use slopos_kernel::time::{Duration, Instant};
 use slopos_q35::acpi::{self, Tables};
 use slopos_q35::claims::Claims;
@@ -67,6 +67,7 @@ pub unsafe fn bring_up(start_info: u32, command_line: &mut CommandLine) -> Machi
     let tables = acpi::search(info.rsdp, memory, |address, error| {
         defmt::warn!("boot: no ACPI tables by the root pointer at {=u64:#x}: {}", address, error);
     });
+    let dsdt_length = tables.as_ref().and_then(|tables| acpi::dsdt_length(tables.power.dsdt?, memory));
     let mut space = image::map();
     let features = Features::detect();
     // SAFETY: the whole image is compiled for soft float; process memory is reached by the kernel's own mapping.
@@ -78,6 +79,8 @@ pub unsafe fn bring_up(start_info: u32, command_line: &mut CommandLine) -> Machi
         Tables::default()
     });
     let claims = claims::platform(&info, &tables, &features);
+    // SAFETY: called once, with the tables just read.
+    unsafe { power::prepare(&tables, dsdt_length, &mut space) };
     let local_apic = tables.local_apic.unwrap_or(LOCAL_APIC);
     let Some(base) = claims::map(claims, &mut space, "the local APIC", local_apic, apic::LENGTH) else {
         panic!("the local APIC cannot be mapped at {local_apic:#x}");

@@ -20,6 +20,7 @@ mod loading;
 mod log;
 mod machine;
 mod panic;
+mod power;
 mod progress;
 mod reports;
 #[cfg(selftest)]

@@ -5,9 +5,10 @@
 
 use crate::board::Board;
 use crate::log;
-use crate::panic::leave;
+use crate::power;
 use crate::progress::Shutdown;
 use slopos_kernel::time::{Duration, Instant};
+use slopos_process_console::EXIT_BASE;
 
 /// How long the last frames may take.
 const FRAMES: Duration = Duration::from_millis(100);
@@ -21,6 +22,9 @@ impl Board {
     pub fn begin_shutdown(&mut self, now: Instant) {
         self.capsules.stack.release(now);
         let code = self.process_console.exit_code();
+        if !power::code_reaches_host() {
+            self.say(format_args!("exit: status {}", code - EXIT_BASE));
+        }
         self.shutdown = Some(Shutdown { code, frames_until: Some(now + FRAMES), left: (0, now), next_look: now });
     }
 
@@ -43,7 +47,7 @@ impl Board {
         let sent = left == 0 && self.serial.is_sent() && log::is_sent();
         let given_up = now.since(shutdown.left.1) >= STUCK;
         if shutdown.frames_until.is_none() && (sent || given_up) {
-            leave(shutdown.code);
+            power::leave(shutdown.code);
         }
     }
 

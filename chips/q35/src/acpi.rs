@@ -18,10 +18,14 @@ mod sleep;
 
 pub use fadt::{Address, Fadt};
 pub use rsdp::search;
+#[cfg(test)]
+pub(crate) use sleep::dsdt_with;
 pub use sleep::off_types;
 
 /// Longest table that is read, in bytes.
 pub const TABLE_MAX: usize = 64 * 1024;
+/// Longest DSDT that is read, in bytes: QEMU's have some 8 KiB, those of real machines several times that.
+pub const DSDT_MAX: usize = 256 * 1024;
 /// Most I/O APICs that are kept.
 pub const IO_APICS_MAX: usize = 4;
 /// Most interrupt overrides that are kept: ISA has sixteen lines.
@@ -203,6 +207,12 @@ fn table<'a>(
     let whole = reach(address, length)?;
     check_sum(whole, signature)?;
     Ok(whole)
+}
+
+/// The length in bytes of the DSDT at a physical address, by its header; its contents are verified when they are read.
+pub fn dsdt_length<'a>(address: u64, memory: impl Fn(u64, usize) -> Option<&'a [u8]>) -> Option<usize> {
+    let header = memory(address, HEADER_BYTES).filter(|header| header.starts_with(b"DSDT"))?;
+    Some(u32_at(header, 4) as usize).filter(|length| (HEADER_BYTES..=DSDT_MAX).contains(length))
 }
 
 fn check_sum(bytes: &[u8], signature: [u8; 4]) -> Result<(), AcpiError> {

@@ -3,6 +3,8 @@
 //! Firmware writes the object as a name and a package of constants (section 20.2). It is looked for by its name; what
 //! follows has to be a package that begins with one or two small constants, or the next place counts.
 
+use super::{HEADER_BYTES, check_sum};
+
 /// The object's name as AML writes it.
 const NAME: &[u8; 4] = b"_S5_";
 /// AML's name of an object to come, and of the root.
@@ -16,8 +18,13 @@ const BYTE_PREFIX: u8 = 0x0a;
 /// A sleep type has three bits (section 4.8.3.2.1).
 const TYPE_MAX: u8 = 7;
 
-/// The sleep types for PM1a and PM1b control, from a DSDT or a part of one.
-pub fn off_types(aml: &[u8]) -> Option<[u8; 2]> {
+/// The sleep types for PM1a and PM1b control, from a whole DSDT whose checksum is right.
+pub fn off_types(dsdt: &[u8]) -> Option<[u8; 2]> {
+    let whole = dsdt.starts_with(b"DSDT") && check_sum(dsdt, *b"DSDT").is_ok();
+    if whole { in_aml(dsdt.get(HEADER_BYTES..)?) } else { None }
+}
+
+fn in_aml(aml: &[u8]) -> Option<[u8; 2]> {
     (1..aml.len().saturating_sub(NAME.len())).find_map(|at| {
         let named = aml[at..].starts_with(NAME) && (aml[at - 1] == NAME_OP || aml[..at].ends_with(&[NAME_OP, ROOT]));
         if named { package(&aml[at + NAME.len()..]) } else { None }
@@ -48,6 +55,16 @@ fn constant(aml: &[u8]) -> Option<(u8, &[u8])> {
     (value <= TYPE_MAX).then_some((value, rest))
 }
 
+/// A DSDT with this AML.
+#[cfg(test)]
+pub(crate) fn dsdt_with(aml: &[u8]) -> Vec<u8> {
+    let mut table = b"DSDT".to_vec();
+    table.resize(HEADER_BYTES, 0);
+    table.extend(aml);
+    table[9] = 0_u8.wrapping_sub(table.iter().fold(0, |sum, byte| sum.wrapping_add(*byte)));
+    table
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,24 +72,34 @@ mod tests {
     #[test]
     fn the_package_is_found_as_firmware_writes_it() {
         // QEMU's q35: four zeros. Cloud Hypervisor's: one 5. With a root character and a length of two bytes, too.
-        assert_eq!(off_types(b"....\x08_S5_\x12\x06\x04\0\0\0\0"), Some([0, 0]));
-        assert_eq!(off_types(b"....\x08_S5_\x12\x04\x01\x0a\x05"), Some([5, 5]));
-        assert_eq!(off_types(b"\x08\\_S5_\x12\x47\x00\x02\x0a\x07\x01rest"), Some([7, 1]));
+        assert_eq!(in_aml(b"....\x08_S5_\x12\x06\x04\0\0\0\0"), Some([0, 0]));
+        assert_eq!(in_aml(b"....\x08_S5_\x12\x04\x01\x0a\x05"), Some([5, 5]));
+        assert_eq!(in_aml(b"\x08\\_S5_\x12\x47\x00\x02\x0a\x07\x01rest"), Some([7, 1]));
     }
 
     #[test]
     fn what_only_looks_like_it_is_passed_over() {
         let aml = b"_S5_ \x08_S5_ \x08_S5_\x12\x06\x00 \x08_S5_\x12\x04\x01\x0a\x09 \x08_S5_\x12\x06\x04\x01\0\0\0";
-        assert_eq!(off_types(aml), Some([1, 0]));
-        assert_eq!(off_types(b"no such name"), None);
+        assert_eq!(in_aml(aml), Some([1, 0]));
+        assert_eq!(in_aml(b"no such name"), None);
     }
 
     #[test]
     fn no_cut_reads_past_the_end() {
         let whole = b"....\x08_S5_\x12\x47\x00\x02\x0a\x07\x0a\x01";
         for end in 0..whole.len() {
-            assert_eq!(off_types(&whole[..end]), None, "{end}");
+            assert_eq!(in_aml(&whole[..end]), None, "{end}");
         }
-        assert_eq!(off_types(whole), Some([7, 1]));
+        assert_eq!(in_aml(whole), Some([7, 1]));
+    }
+
+    #[test]
+    fn a_damaged_table_says_nothing() {
+        let mut dsdt = dsdt_with(b"\x08_S5_\x12\x04\x01\x0a\x05");
+        assert_eq!(off_types(&dsdt), Some([5, 5]));
+        dsdt[40] ^= 1;
+        assert_eq!(off_types(&dsdt), None);
+        assert_eq!(off_types(b"DSDT"), None);
+        assert_eq!(off_types(b""), None);
     }
 }

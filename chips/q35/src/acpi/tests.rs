@@ -336,3 +336,17 @@ fn a_root_pointer_is_found_in_the_firmwares_memory() {
     // An odd place does not count.
     assert_eq!(found(&with(&[(0xe_0008, rsdp(2, 0, ROOT))]), 0), (false, vec![]));
 }
+
+#[test]
+fn a_dsdts_length_is_believed_within_bounds() {
+    let of = |bytes: &[u8]| {
+        dsdt_length(0x100, |address, length| bytes.get(usize::try_from(address - 0x100).ok()?..)?.get(..length))
+    };
+    let mut dsdt = dsdt_with(b"AML");
+    for (length, expected) in [(39_u32, Some(39)), (35, None), (256 << 10, Some(256 << 10)), ((256 << 10) + 1, None)] {
+        dsdt[4..8].copy_from_slice(&length.to_le_bytes());
+        assert_eq!(of(&dsdt), expected);
+    }
+    assert_eq!(of(&dsdt[..20]), None);
+    assert_eq!(of(&table_of(b"SSDT", &[])), None);
+}
