@@ -94,8 +94,13 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
     let stack = start_network(devices.network.as_ref(), flash, &mut entropy);
     let kernel = Kernel::new(process_table());
     let cpu = Cpu::new(&machine.space, SPACES.init_with(statics::user_spaces));
+    let mut console = Console::new(OUTPUT.take().as_mut_view(), INPUT.take().as_mut_view());
+    let (apart, commands) = slopos_console::take_word(our_words(command_line));
+    if apart && log::carry_text() {
+        console.separate();
+    }
     let capsules = Capsules {
-        console: Console::new(OUTPUT.take().as_mut_view(), INPUT.take().as_mut_view()),
+        console,
         stack,
         flash,
         has_network_device: devices.network.as_ref().is_some_and(|device| !device.is_hopeless()),
@@ -106,7 +111,7 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
         cpu,
         capsules,
         serial,
-        process_console: ProcessConsole::new(command_line, PROCESS_CONSOLE.take()),
+        process_console: ProcessConsole::new(commands, PROCESS_CONSOLE.take()),
         network: devices.network,
         alarm: machine.alarm,
         interrupts: machine.interrupts,
@@ -138,6 +143,15 @@ fn start_network(device: Option<&Net>, flash: &mut Flash, entropy: &mut Entropy)
     }
     stack.set_link(link_up && entropy.is_settled(), now());
     stack
+}
+
+/// The kernel's command line without the words that loaders put there.
+fn our_words(command_line: &str) -> &str {
+    let (ours, left_out) = process_console::leave_out(command_line);
+    if left_out > 0 {
+        defmt::info!("console: left {=usize} words of the loader's out of the command line", left_out);
+    }
+    ours
 }
 
 /// The process table. Not inlined, because its locals would stay in the frame of `kernel_main` for good.

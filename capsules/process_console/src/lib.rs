@@ -36,7 +36,7 @@ mod window;
 
 pub use command::{Command, ParseError, Words};
 pub use line::{Key, LINE_MAX};
-use loader_words::leave_out;
+pub use loader_words::leave_out;
 pub use report::{DeviceState, HELP, SELF_TEST_HELP, grant, network, process};
 pub use script::split_script;
 pub use window::{LINE_ROOM, Window};
@@ -138,11 +138,7 @@ impl<'a> ProcessConsole<'a> {
     /// A process console that first carries out the script, unless that is empty.
     pub fn new(script: &'a str, memory: &'a mut Memory) -> Self {
         let Memory { lines: [line, typed], history } = memory;
-        let (script, left_out) = leave_out(script);
-        if left_out > 0 {
-            defmt::info!("console: left {=usize} words of the loader's out of the command line", left_out);
-        }
-        let script = Some(script).filter(|script| !script.is_empty());
+        let script = Some(script).filter(|script| !script.trim().is_empty());
         let mode = if script.is_some() { Mode::AwaitingNetwork } else { Mode::Idle };
         let editor = Editor::new(line, history);
         ProcessConsole { script, editor, typed: Some(typed), dealt_with: 0, mode, status: 0, prompted: false }
