@@ -3,7 +3,7 @@
 
 use slopos_e2e::built;
 use slopos_lab::servers::{Answer, answering, response};
-use slopos_run::Decoder;
+use slopos_run::{Decoded, Decoder};
 use std::process::{Command, Stdio};
 
 /// QEMU's code for the status 0 of `exit`.
@@ -25,8 +25,12 @@ fn boot(machine: &str, append: &str, more: &[&str]) -> Run {
     let arguments = ["-serial", &serial];
     let (code, console) = boot_bare(machine, append, &[&arguments[..], more].concat());
     let decoder = Decoder::from_elf(&built("qemu_q35.elf")).expect("the kernel's texts");
-    let lines = decoder.stream().push(&std::fs::read(&log).expect("the log"));
-    Run { code, console, log: lines.into_iter().map(|line| line.text).collect() }
+    let decoded = decoder.stream().push(&std::fs::read(&log).expect("the log"));
+    let line = |decoded| match decoded {
+        Decoded::Line(line) => Some(line.text),
+        Decoded::Text(_) => None,
+    };
+    Run { code, console, log: decoded.into_iter().filter_map(line).collect() }
 }
 
 /// Boots the kernel with its console alone; returns QEMU's code and what the console said.
