@@ -97,6 +97,15 @@ fn without_power_management_it_is_reset() {
 }
 
 #[test]
+fn a_person_can_switch_it_off_and_start_it_anew() {
+    // With a device for the code, too: these two never use it. QEMU ends at a reset, for it was told not to start again.
+    for command in ["poweroff", "reboot"] {
+        let run = boot("q35", command, &DEBUG_EXIT);
+        assert_eq!((run.code, run.console.as_str()), (Some(0), ""), "{command}");
+    }
+}
+
+#[test]
 fn words_of_other_engines_are_no_commands() {
     let url = page();
     let line = format!(
