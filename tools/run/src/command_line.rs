@@ -5,11 +5,12 @@ use crate::decoder::Decoder;
 use crate::machine::{Builder, Machine, Transport};
 use crate::outcome::{Event, Outcome};
 use crate::printer::{Printer, Style};
+use crate::remarks::Remarks;
 use crate::status::{KILLED, TIMED_OUT, Verdict, verdict};
 use crate::terminal::RawMode;
 use anyhow::{Context, Result};
 use std::fs::File;
-use std::io::{IsTerminal, Write, stdout};
+use std::io::{IsTerminal, Write, stderr, stdout};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -62,7 +63,13 @@ pub struct Options {
     /// Shows console text as it is: with its control characters, and with lines that could be taken for the kernel's.
     #[arg(long)]
     pub raw: bool,
+    /// Whether the log is not printed.
+    #[arg(skip)]
+    pub quiet: bool,
 }
+
+/// What takes the bytes of COM1 where they do not belong to the log.
+pub type Body<'b> = &'b mut dyn FnMut(&[u8]) -> Result<()>;
 
 impl Options {
     /// The kernel's ELF.
@@ -107,13 +114,31 @@ impl Options {
     /// # Errors
     /// QEMU cannot be started, or the transcript cannot be written.
     pub fn boot(&self, machine: Builder, interactive: bool) -> Result<Outcome> {
+        self.boot_to(machine, interactive, None)
+    }
+
+    /// Boots `machine`, gives the bytes of COM1 to `body` and prints all else to standard error, and to the transcript where
+    /// one is wanted.
+    ///
+    /// # Errors
+    /// As [`boot`](Options::boot), and those of `body`.
+    pub fn boot_apart(&self, machine: Builder, body: Body<'_>) -> Result<Outcome> {
+        self.boot_to(machine, false, Some(body))
+    }
+
+    fn boot_to(&self, machine: Builder, interactive: bool, mut body: Option<Body<'_>>) -> Result<Outcome> {
         let terminal = if interactive { Some(RawMode::enter().context("the terminal")?) } else { None };
         let style = if interactive { Style::Terminal } else { Style::Lines };
         let likeness = Decoder::from_elf(&self.kernel())?.likeness();
         let printer = |output: Box<dyn Write>, style| {
             Printer::new(output, style, self.times).raw(self.raw).likeness(likeness.clone())
         };
-        let mut screen = printer(Box::new(stdout()), style).colour(interactive && stdout().is_terminal());
+        let (output, named, live): (Box<dyn Write>, _, _) = match body {
+            None => (Box::new(stdout()), "standard output", stdout().is_terminal()),
+            Some(_) => (Box::new(stderr()), "standard error", stderr().is_terminal()),
+        };
+        let mut screen = printer(output, style).colour(interactive && live);
+        let mut remarks = Remarks::new(body.is_some() && live);
         let mut transcript = match &self.transcript {
             None => None,
             Some(path) => {
@@ -122,7 +147,12 @@ impl Options {
             }
         };
         let listener = |event: &Event| {
-            screen.event(event).context("standard output")?;
+            if let (Event::Console(bytes), Some(body)) = (event, &mut body) {
+                return body(bytes);
+            }
+            if !self.quiet || matches!(event, Event::Console(_) | Event::Beside(_)) {
+                remarks.pass(event, &mut stderr(), |event| screen.event(event).context(named))?;
+            }
             match &mut transcript {
                 Some(transcript) => transcript.event(event).context("the transcript"),
                 None => Ok(()),
@@ -134,7 +164,8 @@ impl Options {
             KILLED if !outcome.quit => Some("run: a signal ended QEMU".to_owned()),
             _ => None,
         };
-        finish(screen, last_words.as_deref()).context("standard output")?;
+        remarks.finish(&mut stderr()).context(named)?;
+        finish(screen, last_words.as_deref()).context(named)?;
         if let Some(transcript) = transcript {
             finish(transcript, last_words.as_deref()).context("the transcript")?;
         }
@@ -168,47 +199,6 @@ pub fn status(code: i32) -> i32 {
     }
 }
 
-/// Options of webget that take the next word as their value.
-const VALUED: [&str; 23] = [
-    "-C",
-    "--continue-at",
-    "-H",
-    "--header",
-    "-T",
-    "--upload-file",
-    "-X",
-    "--request",
-    "-d",
-    "--data",
-    "--data-binary",
-    "--data-raw",
-    "-m",
-    "--max-time",
-    "--max-redirs",
-    "-n",
-    "--count",
-    "-o",
-    "--output",
-    "-r",
-    "--range",
-    "--retry",
-    "--timeout",
-];
-
-/// Whether these arguments of webget hold options alone, and no address.
-pub fn lacks_address(words: &[String]) -> bool {
-    let mut rest = words.iter();
-    while let Some(word) = rest.next() {
-        if VALUED.contains(&word.as_str()) {
-            // The value is no address. That it is missing is for webget to say.
-            let _value = rest.next();
-        } else if !word.starts_with('-') {
-            return false;
-        }
-    }
-    true
-}
-
 /// A word as the board's command line takes it: in quotes where a blank or a semicolon would end it; `None` where no
 /// quotes help, for there is no way to write a quote or a control character.
 pub fn quote(word: &str) -> Option<String> {
@@ -222,17 +212,6 @@ pub fn quote(word: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_option_is_no_address() {
-        let lacks = |line: &str| lacks_address(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
-        for line in ["", "-I", "--sha256 -o null", "--count 3", "--timeout", "-n 2 --timeout 5"] {
-            assert!(lacks(line), "{line}");
-        }
-        for line in ["http://10.0.2.2/", "nonsense", "-o null http://10.0.2.2/", "http://10.0.2.2/ --count 3"] {
-            assert!(!lacks(line), "{line}");
-        }
-    }
 
     #[test]
     fn words_that_would_end_early_are_quoted() {

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod accelerator;
+pub mod body;
 pub mod command_line;
 mod decoder;
 mod dump;
@@ -18,8 +19,10 @@ mod ports;
 mod printer;
 pub mod qmp;
 mod readers;
+pub mod remarks;
 mod status;
 pub mod terminal;
+pub mod webget;
 
 pub use accelerator::Accelerator;
 pub use decoder::{Decoded, Decoder, Line};
