@@ -50,7 +50,8 @@ boot-log *ARGUMENTS: build
             *) echo "boot-log: $argument is not BOOT_LOG_TIMEOUT=SECONDS" >&2; exit 2 ;;
         esac
     done
-    exec "{{ tools }}/fetch" --timeout "$seconds" --transcript build/boot.log
+    # All of it is one log, on standard output too.
+    exec "{{ tools }}/fetch" --timeout "$seconds" --transcript build/boot.log 2>&1
 
 # Counts guest instructions by layer, per call, per KiB, per request: [--output FILE | --check]
 count *OPTIONS: (build board) (build test_board)
