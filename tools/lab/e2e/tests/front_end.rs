@@ -112,6 +112,8 @@ fn silent_means_the_body_alone() {
     assert_eq!((&exits(&output, 0).stdout[..], &remarks(&output)[..]), (&b"body"[..], ""));
     let output = fetched(&folder(), &["-si", &serving(b"body")]);
     assert_eq!(exits(&output, 0).stdout, b"HTTP/1.1 200 OK\nContent-Length: 4\n\nbody");
+    let output = fetched(&folder(), &["-sI", &answering(Answer::Bytes(b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n".to_vec()))]);
+    assert_eq!(exits(&output, 0).stdout, b"HTTP/1.1 200 OK\nA: b\n\n");
     let output = fetched(&folder(), &["-s", &refusing()]);
     assert_eq!((exits(&output, 7).stdout.len(), output.stderr.len()), (0, 0));
     let output = fetched(&folder(), &["-sS", &refusing()]);

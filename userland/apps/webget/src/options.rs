@@ -512,6 +512,8 @@ impl<'a> Reader<'a> {
                 _ => Method::Get,
             };
         }
+        // A head that is all that is wanted is the output.
+        settings.include |= self.head;
         if self.follow {
             settings.redirects = Some(self.max_redirects);
         }
