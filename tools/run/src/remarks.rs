@@ -1,4 +1,5 @@
-//! What webget says beside a body, on a terminal: its progress, which begins with a carriage return, stays one line.
+//! What webget says beside a body: its progress, which begins with a carriage return, stays one line on a terminal, and of
+//! several empty lines one is shown. webget writes one where a body left its line open, which is not to be seen here.
 
 use crate::outcome::Event;
 use std::io::{Result, Write};
@@ -13,14 +14,14 @@ pub struct Remarks {
     live: bool,
     /// The line of progress, where one has begun; what is drawn.
     progress: Option<Vec<u8>>,
-    /// What passed last ended a line.
-    line_start: bool,
+    /// How many ends of lines passed last.
+    line_ends: usize,
 }
 
 impl Remarks {
-    /// For a terminal (`live`), or for anything else, where all passes as it is.
+    /// For a terminal (`live`), or for anything else, where progress passes as it is.
     pub fn new(live: bool) -> Remarks {
-        Remarks { live, progress: None, line_start: true }
+        Remarks { live, progress: None, line_ends: 1 }
     }
 
     /// Passes an event on to `log`, without the progress in it. The progress is drawn on `terminal`.
@@ -33,9 +34,6 @@ impl Remarks {
         terminal: &mut impl Write,
         mut log: impl FnMut(&Event) -> core::result::Result<(), E>,
     ) -> core::result::Result<(), E> {
-        if !self.live {
-            return log(event);
-        }
         self.erase(terminal)?;
         if let Event::Beside(bytes) = event {
             let text = self.without_progress(bytes);
@@ -67,14 +65,21 @@ impl Remarks {
                 (Some(line), b'\n') => {
                     text.append(line);
                     text.push(b'\n');
-                    (self.progress, self.line_start) = (None, true);
+                    // An empty line behind it is one too many.
+                    (self.progress, self.line_ends) = (None, 2);
                 }
                 (Some(line), b'\r') => line.clear(),
                 (Some(line), byte) => line.push(byte),
-                (None, b'\r') if self.line_start => self.progress = Some(Vec::new()),
+                (None, b'\r') if self.live && self.line_ends > 0 => self.progress = Some(Vec::new()),
+                (None, b'\n') => {
+                    self.line_ends += 1;
+                    if self.line_ends <= 2 {
+                        text.push(b'\n');
+                    }
+                }
                 (None, byte) => {
+                    self.line_ends = 0;
                     text.push(byte);
-                    self.line_start = byte == b'\n';
                 }
             }
         }
@@ -132,6 +137,15 @@ mod tests {
         let pieces = ["webget: GET u\n", "\r10 %", "\r20 %", "log: x", "\r30 %", "\n", "webget: done\n"];
         let expected = "webget: GET u\n10 %\r\x1b[K20 %\r\x1b[Kqemu:  x\n20 %\r\x1b[K30 %\r\x1b[K30 %\nwebget: done\n";
         assert_eq!(shown(true, &pieces), expected);
+    }
+
+    #[test]
+    fn of_several_empty_lines_one_is_shown() {
+        for live in [true, false] {
+            assert_eq!(shown(live, &["A: b\n", "\n", "\n", "webget: done\n"]), "A: b\n\nwebget: done\n");
+        }
+        let pieces = ["\n\r10 %\n\nwebget: done\n"];
+        assert_eq!(shown(true, &pieces), "\n10 %\nwebget: done\n");
     }
 
     #[test]
