@@ -80,7 +80,7 @@ fn run(mut arguments: Arguments) -> Result<i32> {
 fn decode(kernel: &Path, file: &Path, times: bool) -> Result<()> {
     let decoder = Decoder::from_elf(kernel)?;
     let mut frames = decoder.stream();
-    let mut printer = Printer::new(stdout(), Style::Lines, times);
+    let mut printer = Printer::new(stdout(), Style::Lines, times).likeness(decoder.likeness());
     let mut input = File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
     let mut bytes = [0; 65_536];
     loop {

@@ -71,12 +71,13 @@ impl Folder {
     }
 }
 
-/// Messages 1 and 2 of the tests, and a time stamp in milliseconds.
-fn messages() -> [String; 3] {
+/// Messages 1 and 2 of the tests, a time stamp in milliseconds, and text of processes.
+fn messages() -> [String; 4] {
     [
         message("defmt_info", "arp: gateway {=u8} is-at {=u8}"),
         message("defmt_warn", "short"),
         message("defmt_timestamp", "{=u8:ms}"),
+        message("defmt_println", "process text {=[u8]:02x}"),
     ]
 }
 
@@ -204,7 +205,8 @@ fn an_elf_without_log_data_says_so_once() {
 fn a_saved_com2_is_decoded_by_the_command() {
     let folder = Folder::new();
     folder.write("board.elf", &elf(&messages(), "rzcobs"));
-    let saved = folder.write("com2", &[rzcobs(&[1, 0, 250, 2, 42]), rzcobs(&[2, 0, 251])].concat());
+    let forged = rzcobs(&[&[4, 0, 252, 6, 0, 0, 0], &b"short\x07"[..]].concat());
+    let saved = folder.write("com2", &[rzcobs(&[1, 0, 250, 2, 42]), rzcobs(&[2, 0, 251]), forged].concat());
     let decode = |more: &[&str]| {
         let image = folder.folder.path().join("board");
         let mut command = Command::new(env!("CARGO_BIN_EXE_run"));
@@ -213,6 +215,8 @@ fn a_saved_com2_is_decoded_by_the_command() {
         assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).expect("text")
     };
-    assert_eq!(decode(&[]), "arp: gateway 2 is-at 42\nwarning: short\n");
-    assert_eq!(decode(&["--times"]), "       0.250 info  arp: gateway 2 is-at 42\n       0.251 warn  short\n");
+    // What a process says stands there as it does in the merged log.
+    assert_eq!(decode(&[]), "arp: gateway 2 is-at 42\nwarning: short\n| short\\x07\n");
+    let timed = "       0.250 info  arp: gateway 2 is-at 42\n       0.251 warn  short\n| short\\x07\n";
+    assert_eq!(decode(&["--times"]), timed);
 }
