@@ -6,6 +6,7 @@ use crate::machine::{Builder, Machine, Transport};
 use crate::outcome::{Event, Outcome};
 use crate::printer::{Printer, Style};
 use crate::remarks::Remarks;
+use crate::row::rows_of_terminal;
 use crate::status::{KILLED, TIMED_OUT, Verdict, verdict};
 use crate::terminal::RawMode;
 use anyhow::{Context, Result};
@@ -137,7 +138,7 @@ impl Options {
             None => (Box::new(stdout()), "standard output", stdout().is_terminal()),
             Some(_) => (Box::new(stderr()), "standard error", stderr().is_terminal()),
         };
-        let mut screen = printer(output, style).colour(interactive && live);
+        let mut screen = printer(output, style).colour(interactive && live).rows(rows_of_terminal);
         let mut remarks = Remarks::new(body.is_some() && live);
         let mut transcript = match &self.transcript {
             None => None,

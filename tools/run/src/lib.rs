@@ -20,6 +20,7 @@ mod printer;
 pub mod qmp;
 mod readers;
 pub mod remarks;
+mod row;
 mod status;
 pub mod terminal;
 pub mod webget;

@@ -1,7 +1,9 @@
 //! `fetch`, the front end of the board's webget: what it writes to standard output, to standard error and to files.
 
 use slopos_e2e::built;
+use slopos_e2e::typist::Typist;
 use slopos_lab::files;
+use slopos_lab::servers::moving::Steady;
 use slopos_lab::servers::programs::Python;
 use slopos_lab::servers::{Answer, answering, refusing, response};
 use std::fs::{self, File};
@@ -185,4 +187,34 @@ fn help_version_and_mistakes_need_no_board() {
     let mistake = asked("--tiemout");
     assert!(remarks(exits(&mistake, 2)).starts_with("webget: unknown option --tiemout; did you mean --timeout?"));
     assert!(remarks(exits(&asked("-O"), 2)).contains("does not end with a file's name"));
+}
+
+#[test]
+fn progress_is_one_line_on_the_terminal_while_the_body_goes_into_a_file() {
+    let (folder, body) = (folder(), awkward().repeat(8_000));
+    let server = Steady::serve(body.clone());
+    let mut command = Command::new("sh");
+    let line = "\"$0\" --timeout 240 --image \"$1\" -- \"$2\" > body; echo status $?";
+    command.args(["-c", line]).arg(tool()).arg(built("qemu_q35.elf").with_extension("")).arg(server.url());
+    let mut person = Typist::at(command.current_dir(folder.path()));
+    person.sees("dhcp: lease").sees("webget: GET").sees(" s left");
+    // The second one is written over the first.
+    let first = person.screen();
+    person.looks_until("another progress", |screen| screen.contents() != first);
+    server.release();
+    person.sees("webget: done status=200").sees("status 0");
+    let screen = person.screen();
+    assert_eq!(screen.lines().filter(|line| line.contains(" s left")).count(), 1, "{screen}");
+    assert!(!screen.contains("\\x0d") && !screen.contains("| webget"), "{screen}");
+    assert_eq!(fs::read(folder.path().join("body")).expect("the file"), body);
+}
+
+#[test]
+fn a_terminal_alone_gets_one_log_without_progress_and_with_control_characters_escaped() {
+    let folder = folder();
+    let mut person = Typist::at(&mut command(&folder, &[&serving(b"\x1b[2Jbody\ndhcp: lease 6\n")]));
+    person.sees("webget: done status=200");
+    let screen = person.screen();
+    assert!(screen.contains("\\x1b[2Jbody\n| dhcp: lease 6\nwebget: done"), "{screen}");
+    assert!(screen.contains("\ndhcp: lease 10.0.2.15") && screen.contains("HTTP/1.1 200 OK\n"), "{screen}");
 }
