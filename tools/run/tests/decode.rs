@@ -205,7 +205,7 @@ fn an_elf_without_log_data_says_so_once() {
 fn a_saved_com2_is_decoded_by_the_command() {
     let folder = Folder::new();
     folder.write("board.elf", &elf(&messages(), "rzcobs"));
-    let forged = rzcobs(&[&[4, 0, 252, 6, 0, 0, 0], &b"short\x07"[..]].concat());
+    let forged = rzcobs(&[&[4, 0, 252, 6, 0, 0, 0], &b"arp: \x07"[..]].concat());
     let saved = folder.write("com2", &[rzcobs(&[1, 0, 250, 2, 42]), rzcobs(&[2, 0, 251]), forged].concat());
     let decode = |more: &[&str]| {
         let image = folder.folder.path().join("board");
@@ -216,7 +216,7 @@ fn a_saved_com2_is_decoded_by_the_command() {
         String::from_utf8(output.stdout).expect("text")
     };
     // What a process says stands there as it does in the merged log.
-    assert_eq!(decode(&[]), "arp: gateway 2 is-at 42\nwarning: short\n| short\\x07\n");
-    let timed = "       0.250 info  arp: gateway 2 is-at 42\n       0.251 warn  short\n| short\\x07\n";
+    assert_eq!(decode(&[]), "arp: gateway 2 is-at 42\nwarning: short\n| arp: \\x07\n");
+    let timed = "       0.250 info  arp: gateway 2 is-at 42\n       0.251 warn  short\n| arp: \\x07\n";
     assert_eq!(decode(&["--times"]), timed);
 }
