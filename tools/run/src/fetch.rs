@@ -30,7 +30,8 @@ const PAGE_SECONDS: u64 = 180;
 
 /// Boots the board, runs `webget ARGUMENTS`, and exits with its status.
 ///
-/// Without an address, webget fetches a page from a small server on this machine.
+/// Without an address, webget fetches a page from a small server on this machine. The body goes to standard output and all
+/// else to standard error; where both are one file, as on a terminal, they are one log.
 #[derive(Parser)]
 #[command(name = "fetch", after_help = HELP)]
 struct Arguments {
@@ -45,6 +46,8 @@ const HELP: &str = "\
 Examples:
   fetch
   fetch -- --sha256 http://10.0.2.2:8000/
+  fetch -- -s -o page http://10.0.2.2:8000/
+  fetch -- --help
   fetch --pcap net.pcap --timeout 60 -- http://10.0.2.2:8000/
 
 Exit status:
