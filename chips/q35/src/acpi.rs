@@ -11,19 +11,19 @@ use heapless::Vec;
 
 use crate::ioapic::{Polarity, Trigger};
 use rsdp::root_table;
+use table::{HEADER_BYTES, table, u32_at, u64_at};
 
 mod fadt;
 mod rsdp;
 mod sleep;
+mod table;
 
-pub use fadt::{Address, Fadt};
-pub use rsdp::search;
+pub use fadt::{Address, Fadt, POWER_PORTS_MAX};
 #[cfg(test)]
 pub(crate) use sleep::dsdt_with;
 pub use sleep::off_types;
+pub use table::{AcpiError, TABLE_MAX};
 
-/// Longest table that is read, in bytes.
-pub const TABLE_MAX: usize = 64 * 1024;
 /// Longest DSDT that is read, in bytes: QEMU's have some 8 KiB, those of real machines several times that.
 pub const DSDT_MAX: usize = 256 * 1024;
 /// Most I/O APICs that are kept.
@@ -31,45 +31,8 @@ pub const IO_APICS_MAX: usize = 4;
 /// Most interrupt overrides that are kept: ISA has sixteen lines.
 pub const OVERRIDES_MAX: usize = 16;
 
-/// Most blocks of ports for power management: PM1a and PM1b events and control, PM2, timer, GPE0, GPE1.
-pub const POWER_PORTS_MAX: usize = 8;
-
-/// Length of a table's header (ACPI 6.5, table 5.4).
-const HEADER_BYTES: usize = 36;
 /// Offset of the first MADT structure, and of the first MCFG allocation: both follow eight bytes after the header.
 const ENTRIES_OFFSET: usize = HEADER_BYTES + 8;
-
-/// Why the tables could not be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
-pub enum AcpiError {
-    /// The memory function does not reach these bytes. Map more, or do without ACPI.
-    Unreachable {
-        /// Physical address.
-        address: u64,
-        /// Bytes wanted there.
-        length: usize,
-    },
-    /// What should be a table, or the RSDP, has another signature.
-    Signature {
-        /// The signature that was expected.
-        expected: [u8; 4],
-    },
-    /// The bytes of a table do not add up to zero.
-    Checksum {
-        /// The table.
-        signature: [u8; 4],
-    },
-    /// A length in a table cannot be.
-    Length {
-        /// The table.
-        signature: [u8; 4],
-    },
-    /// There are more entries of a kind than this module keeps.
-    TooMany {
-        /// The table.
-        signature: [u8; 4],
-    },
-}
 
 /// The memory-mapped configuration space of PCI segment 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
@@ -152,6 +115,22 @@ impl Tables {
     }
 }
 
+/// The tables of the first root pointer that leads to whole ones: the one that the loader gives (0 is none), then those
+/// in the firmware's memory. `passed_over` is told why another one does not count. `memory` is as for [`discover`].
+pub fn search<'a>(
+    given: u64,
+    memory: impl Fn(u64, usize) -> Option<&'a [u8]>,
+    mut passed_over: impl FnMut(u64, AcpiError),
+) -> Option<Tables> {
+    let mut attempt = |rsdp: u64| discover(rsdp, &memory).map_err(|error| passed_over(rsdp, error)).ok();
+    if given != 0
+        && let Some(tables) = attempt(given)
+    {
+        return Some(tables);
+    }
+    rsdp::candidates(&memory).filter(|&address| address != given).find_map(attempt)
+}
+
 /// Reads the tables that the RSDP at a physical address leads to. `memory` gives the bytes at a physical address, or
 /// `None` where it cannot reach all of them. The first MADT and the first MCFG count; other tables are passed over.
 ///
@@ -190,36 +169,10 @@ pub fn discover<'a>(rsdp: u64, memory: impl Fn(u64, usize) -> Option<&'a [u8]>) 
     Ok(found)
 }
 
-/// A whole table, its signature, length and checksum verified.
-fn table<'a>(
-    address: u64,
-    signature: [u8; 4],
-    reach: &impl Fn(u64, usize) -> Result<&'a [u8], AcpiError>,
-) -> Result<&'a [u8], AcpiError> {
-    let header = reach(address, HEADER_BYTES)?;
-    if !header.starts_with(&signature) {
-        return Err(AcpiError::Signature { expected: signature });
-    }
-    let length = u32_at(header, 4) as usize;
-    if !(HEADER_BYTES..=TABLE_MAX).contains(&length) {
-        return Err(AcpiError::Length { signature });
-    }
-    let whole = reach(address, length)?;
-    check_sum(whole, signature)?;
-    Ok(whole)
-}
-
 /// The length in bytes of the DSDT at a physical address, by its header; its contents are verified when they are read.
 pub fn dsdt_length<'a>(address: u64, memory: impl Fn(u64, usize) -> Option<&'a [u8]>) -> Option<usize> {
     let header = memory(address, HEADER_BYTES).filter(|header| header.starts_with(b"DSDT"))?;
     Some(u32_at(header, 4) as usize).filter(|length| (HEADER_BYTES..=DSDT_MAX).contains(length))
-}
-
-fn check_sum(bytes: &[u8], signature: [u8; 4]) -> Result<(), AcpiError> {
-    match bytes.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte)) {
-        0 => Ok(()),
-        _ => Err(AcpiError::Checksum { signature }),
-    }
 }
 
 fn read_mcfg(mcfg: &[u8]) -> Result<Option<Ecam>, AcpiError> {
@@ -275,16 +228,6 @@ fn read_madt(madt: &[u8], found: &mut Tables) -> Result<(), AcpiError> {
 /// The registers' address in an HPET table (IA-PC HPET specification 1.0a, section 3.2.4), where it is in memory.
 fn read_hpet(hpet: &[u8]) -> Option<u64> {
     hpet.get(..52).filter(|hpet| hpet[40] == 0).map(|hpet| u64_at(hpet, 44)).filter(|address| *address != 0)
-}
-
-/// The four bytes at `offset`, which the caller has checked to be there.
-fn u32_at(bytes: &[u8], offset: usize) -> u32 {
-    u32::from_le_bytes(core::array::from_fn(|index| bytes[offset + index]))
-}
-
-/// The eight bytes at `offset`, which the caller has checked to be there.
-fn u64_at(bytes: &[u8], offset: usize) -> u64 {
-    u64::from_le_bytes(core::array::from_fn(|index| bytes[offset + index]))
 }
 
 #[cfg(test)]

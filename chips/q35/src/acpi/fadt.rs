@@ -1,8 +1,11 @@
 //! What the fixed ACPI description table says (ACPI 6.5, section 5.2.9, table 5.9): the ports of power management, the
 //! timer, and the registers that switch the machine off or reset it.
 
-use super::{POWER_PORTS_MAX, u32_at, u64_at};
+use super::table::{u32_at, u64_at};
 use heapless::Vec;
+
+/// Most blocks of ports for power management: PM1a and PM1b events and control, PM2, timer, GPE0, GPE1.
+pub const POWER_PORTS_MAX: usize = 8;
 
 /// A register that a generic address structure names (ACPI 6.5, section 5.2.3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]

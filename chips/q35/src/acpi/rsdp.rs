@@ -1,7 +1,7 @@
 //! Where the tables begin: the root system description pointer (ACPI 6.5, section 5.2.5), as the loader gives it or as
 //! it is found in the firmware's memory (5.2.5.1).
 
-use super::{AcpiError, TABLE_MAX, Tables, check_sum, discover, u32_at, u64_at};
+use super::table::{AcpiError, TABLE_MAX, check_sum, u32_at, u64_at};
 
 /// Where the firmware keeps the segment of its extended data area (ACPI 6.5, section 5.2.5.1).
 const EXTENDED_AREA_SEGMENT: u64 = 0x40e;
@@ -14,27 +14,15 @@ const ALIGNMENT: u64 = 16;
 /// What it begins with.
 const SIGNATURE: &[u8; 8] = b"RSD PTR ";
 
-/// The tables of the first root pointer that leads to whole ones: the one that the loader gives (0 is none), then those
-/// in the firmware's memory. `passed_over` is told why another one does not count. `memory` is as for [`discover`].
-pub fn search<'a>(
-    given: u64,
-    memory: impl Fn(u64, usize) -> Option<&'a [u8]>,
-    mut passed_over: impl FnMut(u64, AcpiError),
-) -> Option<Tables> {
-    let mut attempt = |rsdp: u64| discover(rsdp, &memory).map_err(|error| passed_over(rsdp, error)).ok();
-    if given != 0
-        && let Some(tables) = attempt(given)
-    {
-        return Some(tables);
-    }
+/// Where a root pointer seems to be in the firmware's memory.
+pub(super) fn candidates<'a>(memory: impl Fn(u64, usize) -> Option<&'a [u8]>) -> impl Iterator<Item = u64> {
     let segment = memory(EXTENDED_AREA_SEGMENT, 2).map_or(0, |word| u64::from(u16::from_le_bytes([word[0], word[1]])));
     let extended = (segment << 4)..(segment << 4) + EXTENDED_AREA_BYTES;
     let extended = if segment == 0 { 0..0 } else { extended };
     [extended, FIRMWARE]
         .into_iter()
         .flat_map(|range| range.step_by(ALIGNMENT as usize))
-        .filter(|&address| address != given && memory(address, 8).is_some_and(|bytes| bytes == SIGNATURE))
-        .find_map(attempt)
+        .filter(move |&address| memory(address, 8).is_some_and(|bytes| bytes == SIGNATURE))
 }
 
 /// The root table's physical address and the size of its entries in bytes.

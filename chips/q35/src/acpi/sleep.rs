@@ -3,7 +3,7 @@
 //! Firmware writes the object as a name and a package of constants (section 20.2). It is looked for by its name; what
 //! follows has to be a package that begins with one or two small constants, or the next place counts.
 
-use super::{HEADER_BYTES, check_sum};
+use super::table::{HEADER_BYTES, check_sum};
 
 /// The object's name as AML writes it.
 const NAME: &[u8; 4] = b"_S5_";
