@@ -3,6 +3,7 @@
 use slopos_tree::files;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, SystemTime};
 
 /// A board of its own, whose files in build/ go with it.
 struct Board {
@@ -16,6 +17,9 @@ impl Board {
         let board = Board { folder: tempfile::tempdir().expect("a folder"), name: name.to_owned() };
         for part in ["elf", "img"] {
             std::fs::write(board.file(part), "of an earlier build").expect("written");
+            // Else the manifest could be as old as they are, by the file system's clock.
+            let file = std::fs::File::options().write(true).open(board.file(part)).expect("opened");
+            file.set_modified(SystemTime::now() - Duration::from_secs(60)).expect("a time");
         }
         board.change(old, new);
         board
