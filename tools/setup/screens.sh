@@ -39,9 +39,9 @@ shows() {
     tenths=$(($1 * 10))
     until terminal capture-pane -p -t screen | grep -qE -e "$2"; do
         tenths=$((tenths - 1))
-        if [ "$tenths" -le 0 ]; then
-            echo "screens: \`$2\` did not come within $1 s; there was:" >&2
-            terminal capture-pane -p -t screen >&2
+        if [ "$tenths" -le 0 ] || ! terminal has-session -t screen 2>/dev/null; then
+            echo "screens: \`$2\` did not come within $1 s, or the command ended; there was:" >&2
+            terminal capture-pane -p -t screen | sed '/^$/d' >&2
             exit 1
         fi
         sleep 0.1
@@ -57,8 +57,8 @@ keep() {
 keys() { terminal send-keys -t screen "$@"; }
 
 # The console: a command completed by Tab, then the choices, which the second Tab shows.
-open 40 "./just run"
-shows 120 'slopos> '
+open 40 "exec ${CARGO_TARGET_DIR:-target}/debug/run --interactive"
+shows 120 '^slopos>'
 keys hel Tab
 shows 20 'slopos> help'
 keys Enter
