@@ -28,6 +28,9 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
+# Without a session the server would end, in the middle of the next one's beginning.
+terminal new-session -d -s idle "exec sleep 3600"
+
 # open LINES COMMAND: a terminal with a command in it.
 open() {
     terminal kill-session -t screen 2>/dev/null || true
@@ -39,9 +42,9 @@ shows() {
     tenths=$(($1 * 10))
     until terminal capture-pane -p -t screen | grep -qE -e "$2"; do
         tenths=$((tenths - 1))
-        if [ "$tenths" -le 0 ]; then
-            echo "screens: \`$2\` did not come within $1 s; there was:" >&2
-            terminal capture-pane -p -t screen >&2
+        if [ "$tenths" -le 0 ] || ! terminal has-session -t screen 2>/dev/null; then
+            echo "screens: \`$2\` did not come within $1 s, or the command ended; there was:" >&2
+            terminal capture-pane -p -t screen | sed '/^$/d' >&2
             exit 1
         fi
         sleep 0.1
@@ -57,8 +60,8 @@ keep() {
 keys() { terminal send-keys -t screen "$@"; }
 
 # The console: a command completed by Tab, then the choices, which the second Tab shows.
-open 40 "./just run"
-shows 120 'slopos> '
+open 40 "exec ${CARGO_TARGET_DIR:-target}/debug/run --interactive"
+shows 120 '^slopos>'
 keys hel Tab
 shows 20 'slopos> help'
 keys Enter
@@ -69,15 +72,15 @@ keep console
 keys C-a x
 terminal kill-session -t screen
 
-# webget, in the middle of a download that takes some seconds.
+# webget, in the middle of a download into a file that takes some seconds: a progress line stands beside no body.
 cat >"$work/server.py" <<'PYTHON'
 import http.server, time
 class Slow(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200)
-        self.send_header("Content-Length", str(64 << 18))
+        self.send_header("Content-Length", str(16 << 18))
         self.end_headers()
-        for piece in range(64):
+        for piece in range(16):
             self.wfile.write(bytes(1 << 18))
             time.sleep(0.15)
     def log_message(self, *words): pass
@@ -88,7 +91,9 @@ PYTHON
 python3 "$work/server.py" >"$work/port" &
 server=$!
 until [ -s "$work/port" ]; do sleep 0.1; done
-open 40 "./just webget -v -o null http://10.0.2.2:$(cat "$work/port")/ 2>&1; echo status \$?; sleep 600"
+# Built before, so that what cargo compiles is no part of the picture.
+tools/setup/tool.sh fetch -- --version >/dev/null
+open 40 "./just webget -v http://10.0.2.2:$(cat "$work/port")/ >$work/body; echo status \$?; sleep 600"
 shows 120 '[0-9] ?%'
 keep webget-progress
 shows 120 '^status 0$'
