@@ -1,8 +1,8 @@
 //! The flash as processes see it: data regions behind descriptors, and the apps that the kernel loads.
 //!
 //! It does no I/O. A call that needs the device is kept, and answers "try again"; the board takes the next request
-//! ([`Storage::next`]) whenever the device has room, and reports its result ([`Storage::settle`]). So nothing here waits.
-//! Each process has at most one request with the device, and the processes take turns.
+//! ([`Storage::next`]) whenever the device has room, and reports its result ([`Storage::settle`]). So nothing here
+//! waits. Each process has at most one request with the device, and the processes take turns.
 //!
 //! A call has one deadline, [`CALL_LIMIT`] after its first try, whatever the device does. A request whose call is gone,
 //! because its deadline passed or its process ended, is an orphan: its result is dropped when it comes back, and until

@@ -325,8 +325,8 @@ static CRASHERS: [Configuration; 3] =
 static EQUALS: [Configuration; 2] = [configuration("worker", Restart::Never, 3), configuration("one", CRASHING, 3)];
 
 /// Lets a worker compute for so long beside processes that crash as soon as they have been loaded, and be loaded again
-/// and again. Each look at the clock takes `tick`, so a step of loading costs what it costs. Answers what of the time was
-/// the worker's, in percent, and how often the others began.
+/// and again. Each look at the clock takes `tick`, so a step of loading costs what it costs. Answers what of the time
+/// was the worker's, in percent, and how often the others began.
 fn worker_beside_crashers(configurations: &'static [Configuration], span: Duration) -> (u64, u32) {
     let count = configurations.len();
     let (mut kernel, mut cpu) = (kernel_of(configurations), FakeProcessor::with_ram(count, RAM));
