@@ -259,13 +259,12 @@ impl Peer {
         let window = (self.habits.buffer - self.buffered()).min(65_535 << self.scale_out) >> self.scale_out;
         self.edge = self.edge.max(self.received.len() + (window << self.scale_out));
         self.answer_due = false;
-        let mut options = Options::default();
-        options.timestamps = self.stamped.then_some((now as u32, self.recent_timestamp));
-        if self.selective {
-            let blocks = self.blocks().into_iter().take(if self.stamped { 3 } else { 4 });
-            options.sack =
-                blocks.map(|(start, end)| (first.wrapping_add(start as u32), first.wrapping_add(end as u32))).collect();
-        }
+        let count = if self.stamped { 3 } else { 4 };
+        let blocks = if self.selective { self.blocks() } else { Vec::new() };
+        let number = |position: usize| first.wrapping_add(position as u32);
+        let sack = blocks.into_iter().take(count).map(|(start, end)| (number(start), number(end))).collect();
+        let timestamps = self.stamped.then_some((now as u32, self.recent_timestamp));
+        let options = Options { timestamps, sack, ..Options::default() };
         Tcp {
             source: self.ports.0,
             destination: self.ports.1,
