@@ -93,7 +93,7 @@ fn methods_apart(scan: &Scan) -> Vec<(String, usize)> {
 }
 
 impl Graph {
-    /// The groups of files that depend on each other in a circle, each sorted.
+    /// The groups of files that depend on each other in a cycle, each sorted.
     ///
     /// `within` chooses the files that are looked at.
     pub fn cycles(&self, within: impl Fn(&Path) -> bool) -> Vec<Vec<PathBuf>> {
