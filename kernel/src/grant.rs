@@ -1,7 +1,7 @@
 //! Grants: memory that a capsule holds on behalf of a process, charged to that process.
 //!
-//! A region is fixed before boot, by the board's manifest; a process without one has none. Who enters a region holds the
-//! whole grant until it lets go of the region, so entering again meanwhile does not compile:
+//! A region is fixed before boot, by the board's manifest; a process without one has none. Who enters a region holds
+//! the whole grant until it lets go of the region, so entering again meanwhile does not compile:
 //!
 //! ```compile_fail,E0499
 //! # use slopos_kernel::{grant::{Grant, NoGrant}, process::ProcessId};

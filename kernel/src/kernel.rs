@@ -211,8 +211,8 @@ impl Kernel {
         self.scheduler.next_is_woken()
     }
 
-    /// Lets the next process make one step, until a system call, a fault or an interrupt. Returns the outcome and the time
-    /// at which the process trapped. The time that its call takes counts for its next step.
+    /// Lets the next process make one step, until a system call, a fault or an interrupt. Returns the outcome and the
+    /// time at which the process trapped. The time that its call takes counts for its next step.
     pub fn run_next(
         &mut self,
         cpu: &mut impl Processor,

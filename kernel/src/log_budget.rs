@@ -1,8 +1,8 @@
 //! A budget for each place that writes a log line because of something from outside.
 //!
-//! The wire, a device or a process can cause such a line as often as it likes. The log is a ring that a slow port empties,
-//! so a line for each event would push out the lines that matter. A token bucket at each place lets a burst through, then
-//! one line a second; before that line the log says how many were left out.
+//! The wire, a device or a process can cause such a line as often as it likes. The log is a ring that a slow port
+//! empties, so a line for each event would push out the lines that matter. A token bucket at each place lets a burst
+//! through, then one line a second; before that line the log says how many were left out.
 
 use crate::time::{Duration, Instant};
 

@@ -110,8 +110,9 @@ pub trait Objects {
     fn abandon(&mut self, process: ProcessId, now: Instant);
     /// The slot of the app that a process runs.
     fn app_slot(&mut self, process: ProcessId, app: &str, now: Instant) -> AppSlot;
-    /// Requests sectors of the flash for a process that is being loaded, one extent at a time. Called again with the same
-    /// extent, it returns the state of that request. Sectors that were read go to [`crate::kernel::Kernel::take_in`].
+    /// Requests sectors of the flash for a process that is being loaded, one extent at a time. Called again with the
+    /// same extent, it returns the state of that request. Sectors that were read go to
+    /// [`crate::kernel::Kernel::take_in`].
     fn fetch(&mut self, process: ProcessId, sector: u64, length: usize, now: Instant) -> Fetch;
     /// The state of the network; the kernel adds the ledger.
     fn net_info(&mut self, now: Instant) -> NetInfo;

@@ -1,11 +1,11 @@
-//! The policy of the board's loop: when it polls for frames, when it arms the network device's interrupts, and how long it
-//! stays in processes. It touches no hardware, so it is tested in virtual time.
+//! The policy of the board's loop: when it polls for frames, when it arms the network device's interrupts, and how long
+//! it stays in processes. It touches no hardware, so it is tested in virtual time.
 
 use crate::scheduler::Step;
 use crate::time::{Duration, Instant};
 
-/// The most frames received, and the most sent, in one pass of the loop. Few enough that a sender with a window of 64 KiB
-/// gets the first acknowledgements while its last frames are still on their way.
+/// The most frames received, and the most sent, in one pass of the loop. Few enough that a sender with a window of 64
+/// KiB gets the first acknowledgements while its last frames are still on their way.
 pub const FRAMES_PER_PASS: usize = 16;
 /// How long after a frame the loop polls for the next, with the device's interrupts off.
 pub const WATCH: Duration = Duration::from_millis(1);
@@ -38,8 +38,8 @@ impl Pacing {
     /// To be called before the loop runs processes. `arm` arms the device's interrupts, and returns whether frames wait
     /// already.
     ///
-    /// While frames keep coming, polling costs less than interrupts. A process that was woken soon waits again; any other
-    /// may compute for long and must not delay frames.
+    /// While frames keep coming, polling costs less than interrupts. A process that was woken soon waits again; any
+    /// other may compute for long and must not delay frames.
     pub fn begin_stay(&self, next_is_woken: bool, now: Instant, arm: impl FnOnce() -> bool) -> Stay {
         let interrupt_at = if next_is_woken && now < self.watched_until {
             Some(now + STAY)
@@ -67,8 +67,8 @@ impl Stay {
         self.interrupt_at
     }
 
-    /// Whether the stay is over after a step that ended at `now`. Frames that waited for woken processes do not wait for
-    /// others, and never longer than [`COALESCE`] and one step.
+    /// Whether the stay is over after a step that ended at `now`. Frames that waited for woken processes do not wait
+    /// for others, and never longer than [`COALESCE`] and one step.
     pub fn is_over(&self, step: Step, next_is_woken: bool, now: Instant) -> bool {
         let others = step == Step::Yielded && self.for_woken && !next_is_woken;
         others || now > self.began + COALESCE

@@ -59,8 +59,8 @@ pub trait Processor {
     fn image_memory(&mut self, process: ProcessId) -> &mut [u8];
     /// Maps a loaded image's segments, each with its rights, and the stack.
     fn map(&mut self, process: ProcessId, image: &Image);
-    /// Sets the registers and the stack for a new run, with these words as the argument block on its stack. The program may
-    /// not be loaded yet: [`Processor::set_entry`] sets its entry later.
+    /// Sets the registers and the stack for a new run, with these words as the argument block on its stack. The program
+    /// may not be loaded yet: [`Processor::set_entry`] sets its entry later.
     ///
     /// # Errors
     /// The words take more than [`slopos_abi::arguments_max`] of the stack; nothing is changed.

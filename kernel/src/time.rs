@@ -5,8 +5,8 @@ use core::ops::{Add, AddAssign, Sub};
 
 /// A point in time, in microseconds since boot; the last one is 2^64 - 2 microseconds after it.
 ///
-/// Held as one more than that, so that a timer which is off, an `Option<Instant>`, takes no more memory than one which is
-/// on, and the first of several timers is found quickly.
+/// Held as one more than that, so that a timer which is off, an `Option<Instant>`, takes no more memory than one which
+/// is on, and the first of several timers is found quickly.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Instant(NonZeroU64);
 

@@ -12,7 +12,7 @@ use slopos_kernel::log_budget::LogBudget;
 use slopos_kernel::objects::Object;
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::time::Instant;
-use slopos_storage::{Call, Owner, Request, Storage, Want};
+use slopos_storage::{Call, Owner, Purpose, Request, Storage};
 use slopos_virtio::blk::{Block, BlockError, Operation, REQUEST_BYTES};
 use slopos_x86_64::processor::Cpu;
 use slopos_x86_64::trap::pending_bit;
@@ -64,7 +64,7 @@ impl Flash {
         let mut storage = Storage::new(statics::fill(CALLS.uninit(), |_| Call::NONE), REQUEST_BYTES);
         if device.is_none() {
             defmt::error!("flash: no usable flash, so there are no apps");
-            storage.close();
+            storage.fail_all();
         }
         FLASH.init_with(|| Flash { storage, device, authority, log: LogBudget::new(), own: Own::None })
     }
@@ -115,11 +115,11 @@ impl Flash {
         let Some(device) = &mut self.device else { return };
         let time = now.as_micros();
         let (sector, operation) = match request.owner {
-            Owner::Map | Owner::Process(_, Want::Map) => (0, Operation::Read { sector: 0, length: MAP_BYTES }),
-            Owner::Process(_, Want::Read { sector, length, .. } | Want::Fetch { sector, length }) => {
+            Owner::Map | Owner::Process(_, Purpose::Map) => (0, Operation::Read { sector: 0, length: MAP_BYTES }),
+            Owner::Process(_, Purpose::Read { sector, length, .. } | Purpose::Fetch { sector, length }) => {
                 (sector, Operation::Read { sector, length })
             }
-            Owner::Process(_, Want::Write { sector, length, .. }) => {
+            Owner::Process(_, Purpose::Write { sector, length, .. }) => {
                 match bytes.and_then(|bytes| bytes.get(..length)) {
                     Some(bytes) => (sector, Operation::Write { sector, bytes }),
                     // A process that writes waits with its bytes, so this does not happen; if it did, the call fails.
@@ -127,10 +127,10 @@ impl Flash {
                 }
             }
             // A device without a cache has written everything through.
-            Owner::Process(_, Want::Sync) if !device.has_cache() => {
+            Owner::Process(_, Purpose::Sync) if !device.has_cache() => {
                 return self.storage.settle(request.ticket, Ok(0));
             }
-            Owner::Process(_, Want::Sync) => (0, Operation::Flush),
+            Owner::Process(_, Purpose::Sync) => (0, Operation::Flush),
         };
         if let Err(error) = device.submit(request.ticket, operation, time) {
             self.report(&request.owner, sector, error, now);
@@ -153,10 +153,12 @@ impl Flash {
             return;
         }
         match owner {
-            Owner::Process(_, Want::Write { .. }) => {
+            Owner::Process(_, Purpose::Write { .. }) => {
                 defmt::error!("flash: writing sector {=u64} failed: {}", sector, error);
             }
-            Owner::Process(_, Want::Sync) => defmt::error!("flash: writing the device's cache out failed: {}", error),
+            Owner::Process(_, Purpose::Sync) => {
+                defmt::error!("flash: writing the device's cache out failed: {}", error)
+            }
             _ => defmt::error!("flash: reading sector {=u64} failed: {}", sector, error),
         }
     }
@@ -187,7 +189,7 @@ impl Flash {
             };
             let moved = match owner {
                 Some(Owner::Map) => return storage.settle_map(Some(bytes), capacity, now),
-                Some(Owner::Process(process, Want::Read { region, position, length, .. })) => {
+                Some(Owner::Process(process, Purpose::Read { region, position, length, .. })) => {
                     let object = Object::Flash { region, position };
                     match kernel.waiting_reader(process, &object, 0..length, cpu, authority).zip(bytes.get(..length)) {
                         Some((buffer, bytes)) => {
@@ -197,12 +199,12 @@ impl Flash {
                         None => Err(Errno::Io),
                     }
                 }
-                Some(Owner::Process(_, Want::Write { length, .. })) => Ok(length),
-                Some(Owner::Process(process, Want::Fetch { .. })) => {
+                Some(Owner::Process(_, Purpose::Write { length, .. })) => Ok(length),
+                Some(Owner::Process(process, Purpose::Fetch { .. })) => {
                     kernel.take_in(process, bytes, cpu, authority);
                     Ok(bytes.len())
                 }
-                Some(Owner::Process(_, Want::Sync | Want::Map)) | None => Ok(0),
+                Some(Owner::Process(_, Purpose::Sync | Purpose::Map)) | None => Ok(0),
             };
             storage.settle(ticket, moved);
         });
@@ -210,7 +212,7 @@ impl Flash {
             let sector = match owner {
                 Owner::Process(
                     _,
-                    Want::Read { sector, .. } | Want::Write { sector, .. } | Want::Fetch { sector, .. },
+                    Purpose::Read { sector, .. } | Purpose::Write { sector, .. } | Purpose::Fetch { sector, .. },
                 ) => sector,
                 _ => 0,
             };
@@ -224,7 +226,7 @@ impl Flash {
         while self.device.as_ref().is_some_and(Block::can_submit) {
             let Some(request) = self.storage.next(now) else { break };
             let bytes = match request.owner {
-                Owner::Process(process, Want::Write { region, position, length, .. }) => {
+                Owner::Process(process, Purpose::Write { region, position, length, .. }) => {
                     kernel.waiting_writer(process, &Object::Flash { region, position }, 0..length, cpu, &self.authority)
                 }
                 _ => None,

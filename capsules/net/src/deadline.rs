@@ -2,8 +2,8 @@
 
 use slopos_kernel::time::Instant;
 
-/// A lower bound: no timer runs out before it, but the first one may do so later. Each timer that is set is noted in one
-/// step; who comes too early finds nothing to do and looks up the exact time.
+/// A lower bound: no timer runs out before it, but the first one may do so later. Each timer that is set is noted in
+/// one step; who comes too early finds nothing to do and looks up the exact time.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Deadline(Option<Instant>);
 
@@ -17,8 +17,8 @@ impl Deadline {
         self.0 = [self.0, timer].into_iter().flatten().min();
     }
 
-    /// Notes a timer unless it has run out by `now`: what was due has been dealt with, or is a frame that waits to be sent,
-    /// and for that no time need pass.
+    /// Notes a timer unless it has run out by `now`: what was due has been dealt with, or is a frame that waits to be
+    /// sent, and for that no time need pass.
     pub(crate) fn note_after(&mut self, timer: Option<Instant>, now: Instant) {
         self.note(timer.filter(|&timer| timer > now));
     }

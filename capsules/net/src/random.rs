@@ -85,10 +85,10 @@ impl Random {
     /// A local port for a connection to `remote` that `in_use` does not name, RFC 6056 algorithm 4 with a keyed
     /// permutation in place of the sum.
     ///
-    /// A counter goes through all places of an order of the ports, a secret one for each remote. So the next port cannot
-    /// be told from the last, and each port comes again only after all others have, when the peer's TIME-WAIT record of
-    /// the connection before is long gone: with ports drawn at random, a few hundred connections in quick succession
-    /// would meet one. `None` where all of them are in use.
+    /// A counter goes through all places of an order of the ports, a secret one for each remote. So the next port
+    /// cannot be told from the last, and each port comes again only after all others have, when the peer's TIME-WAIT
+    /// record of the connection before is long gone: with ports drawn at random, a few hundred connections in quick
+    /// succession would meet one. `None` where all of them are in use.
     pub fn port(&mut self, local: Ipv4Addr, remote: Endpoint, mut in_use: impl FnMut(u16) -> bool) -> Option<u16> {
         // No connection has port 0, so this is no other secret's input.
         let secret = self.connection_secret(Endpoint { address: local, port: 0 }, remote);
@@ -116,8 +116,8 @@ fn permuted_port(key: &SipHasher24, secret: u64, place: u16) -> u16 {
     place % PORTS
 }
 
-/// A permutation of the 16-bit numbers: a Feistel network, keyed. Three rounds do where nobody can ask backwards (Luby and
-/// Rackoff).
+/// A permutation of the 16-bit numbers: a Feistel network, keyed. Three rounds do where nobody can ask backwards (Luby
+/// and Rackoff).
 fn permuted(key: &SipHasher24, secret: u64, number: u16) -> u16 {
     let [a, b, c, d, e, ..] = secret.to_le_bytes();
     let [mut left, mut right] = number.to_be_bytes();

@@ -5,7 +5,7 @@ use slopos_kernel::time::Instant;
 
 /// What a process asks of the flash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Want {
+pub enum Purpose {
     /// The map, to be loaded.
     Map,
     /// Bytes of a region, for the buffer of a read that waits.
@@ -57,7 +57,7 @@ enum State {
 /// One process's call.
 #[derive(Clone, Copy, Debug)]
 pub struct Call {
-    want: Want,
+    purpose: Purpose,
     state: State,
     deadline: Instant,
     /// The process's request that the device has: this call's or an orphan.
@@ -66,12 +66,13 @@ pub struct Call {
 
 impl Call {
     /// No call.
-    pub const NONE: Call = Call { want: Want::Map, state: State::None, deadline: Instant::BOOT, with_device: None };
+    pub const NONE: Call =
+        Call { purpose: Purpose::Map, state: State::None, deadline: Instant::BOOT, with_device: None };
 
     /// The result of this call, once it is finished; returned once.
-    pub(crate) fn result_of(&mut self, want: Want) -> Option<Result<usize, Errno>> {
+    pub(crate) fn result_of(&mut self, purpose: Purpose) -> Option<Result<usize, Errno>> {
         match self.state {
-            State::Decided(result) if self.want == want => {
+            State::Decided(result) if self.purpose == purpose => {
                 self.state = State::None;
                 Some(result)
             }
@@ -80,36 +81,36 @@ impl Call {
     }
 
     /// Begins a call, unless it was begun already. Returns whether it is new.
-    pub(crate) fn begin(&mut self, want: Want, deadline: Instant) -> bool {
-        if matches!(self.state, State::Queued | State::Sent) && self.want == want {
+    pub(crate) fn begin(&mut self, purpose: Purpose, deadline: Instant) -> bool {
+        if matches!(self.state, State::Queued | State::Sent) && self.purpose == purpose {
             return false;
         }
-        (self.want, self.state, self.deadline) = (want, State::Queued, deadline);
+        (self.purpose, self.state, self.deadline) = (purpose, State::Queued, deadline);
         true
     }
 
     /// Whether it can be given to the device.
     pub(crate) fn waits_for_device(&self) -> bool {
-        self.state == State::Queued && self.want != Want::Map && self.with_device.is_none()
+        self.state == State::Queued && self.purpose != Purpose::Map && self.with_device.is_none()
     }
 
     pub(crate) fn waits_for_map(&self) -> bool {
-        self.state == State::Queued && self.want == Want::Map
+        self.state == State::Queued && self.purpose == Purpose::Map
     }
 
     /// Gives the call to the device under this ticket.
-    pub(crate) fn send(&mut self, ticket: u32) -> Option<Want> {
+    pub(crate) fn send(&mut self, ticket: u32) -> Option<Purpose> {
         if !self.waits_for_device() {
             return None;
         }
         self.state = State::Sent;
         self.with_device = Some(ticket);
-        Some(self.want)
+        Some(self.purpose)
     }
 
     /// What the call asks for, if the device has it under this ticket.
-    pub(crate) fn awaits(&self, ticket: u32) -> Option<Want> {
-        (self.state == State::Sent && self.with_device == Some(ticket)).then_some(self.want)
+    pub(crate) fn awaits(&self, ticket: u32) -> Option<Purpose> {
+        (self.state == State::Sent && self.with_device == Some(ticket)).then_some(self.purpose)
     }
 
     /// A request came back. `None` if it was not this process's; otherwise whether it finishes the process's call.
@@ -119,7 +120,7 @@ impl Call {
             return Some(false);
         }
         // Fetched bytes have been handed to the loader already, and its next call asks for the following ones.
-        let fetched = matches!(self.want, Want::Fetch { .. }) && result.is_ok();
+        let fetched = matches!(self.purpose, Purpose::Fetch { .. }) && result.is_ok();
         self.state = if fetched { State::None } else { State::Decided(result) };
         Some(true)
     }

@@ -1,8 +1,8 @@
 //! The flash as processes see it: data regions behind descriptors, and the apps that the kernel loads.
 //!
 //! It does no I/O. A call that needs the device is kept, and answers "try again"; the board takes the next request
-//! ([`Storage::next`]) whenever the device has room, and reports its result ([`Storage::settle`]). So nothing here waits.
-//! Each process has at most one request with the device, and the processes take turns.
+//! ([`Storage::next`]) whenever the device has room, and reports its result ([`Storage::settle`]). So nothing here
+//! waits. Each process has at most one request with the device, and the processes take turns.
 //!
 //! A call has one deadline, [`CALL_LIMIT`] after its first try, whatever the device does. A request whose call is gone,
 //! because its deadline passed or its process ended, is an orphan: its result is dropped when it comes back, and until
@@ -15,7 +15,7 @@ use slopos_host_log as _;
 
 mod call;
 
-pub use call::{Call, Want};
+pub use call::{Call, Purpose};
 
 use slopos_abi::Errno;
 use slopos_abi::flash::SECTOR;
@@ -60,7 +60,7 @@ pub enum Owner {
     /// The flash map: the first [`MAP_BYTES`].
     Map,
     /// A process, for its call.
-    Process(ProcessId, Want),
+    Process(ProcessId, Purpose),
 }
 
 /// The flash.
@@ -95,7 +95,7 @@ impl<'a> Storage<'a> {
     }
 
     /// There is no device: every call fails from now on.
-    pub fn close(&mut self) {
+    pub fn fail_all(&mut self) {
         self.map = Map::Unusable;
     }
 
@@ -137,7 +137,7 @@ impl<'a> Storage<'a> {
     ) -> Result<usize, Errno> {
         match self.place(region, position, length)? {
             (_, 0) => Ok(0),
-            (sector, length) => self.call(process, Want::Read { region, position, sector, length }, now),
+            (sector, length) => self.call(process, Purpose::Read { region, position, sector, length }, now),
         }
     }
 
@@ -155,7 +155,7 @@ impl<'a> Storage<'a> {
     ) -> Result<usize, Errno> {
         match self.place(region, position, length)? {
             (_, 0) => Err(Errno::Invalid),
-            (sector, length) => self.call(process, Want::Write { region, position, sector, length }, now),
+            (sector, length) => self.call(process, Purpose::Write { region, position, sector, length }, now),
         }
     }
 
@@ -164,7 +164,7 @@ impl<'a> Storage<'a> {
     /// # Errors
     /// [`Errno::Again`] while the device works, [`Errno::Io`].
     pub fn sync(&mut self, process: ProcessId, now: Instant) -> Result<(), Errno> {
-        self.call(process, Want::Sync, now).map(|_| ())
+        self.call(process, Purpose::Sync, now).map(|_| ())
     }
 
     /// The sectors of an app's slot.
@@ -182,7 +182,7 @@ impl<'a> Storage<'a> {
             }
             Map::Wanted(_) | Map::Asked(_) => {}
         }
-        match self.call(process, Want::Map, now) {
+        match self.call(process, Purpose::Map, now) {
             Err(Errno::Again) => AppSlot::Underway,
             _ => AppSlot::Failed,
         }
@@ -190,7 +190,7 @@ impl<'a> Storage<'a> {
 
     /// Asks for sectors for a process that is being loaded; see [`slopos_kernel::objects::Objects::fetch`].
     pub fn fetch(&mut self, process: ProcessId, sector: u64, length: usize, now: Instant) -> Fetch {
-        match self.call(process, Want::Fetch { sector, length: length.min(self.request_bytes) }, now) {
+        match self.call(process, Purpose::Fetch { sector, length: length.min(self.request_bytes) }, now) {
             Err(Errno::Again) => Fetch::Underway,
             _ => Fetch::Failed,
         }
@@ -213,9 +213,9 @@ impl<'a> Storage<'a> {
         let process = self.next_process()?;
         let ticket = self.ticket();
         let call = self.calls.get_mut(process.index())?;
-        let want = call.send(ticket)?;
+        let purpose = call.send(ticket)?;
         self.turn = process.index() + 1;
-        Some(Request { ticket, owner: Owner::Process(process, want) })
+        Some(Request { ticket, owner: Owner::Process(process, purpose) })
     }
 
     /// The process whose request [`Storage::next`] returns, if it is a process's.
@@ -231,8 +231,8 @@ impl<'a> Storage<'a> {
         }
         let mut processes = self.undecided.each_from(0);
         processes.find_map(|process| {
-            let want = self.calls.get(process.index())?.awaits(ticket)?;
-            Some(Owner::Process(process, want))
+            let purpose = self.calls.get(process.index())?.awaits(ticket)?;
+            Some(Owner::Process(process, purpose))
         })
     }
 
@@ -317,12 +317,12 @@ impl<'a> Storage<'a> {
     }
 
     /// Begins a call, or returns its result.
-    fn call(&mut self, process: ProcessId, want: Want, now: Instant) -> Result<usize, Errno> {
+    fn call(&mut self, process: ProcessId, purpose: Purpose, now: Instant) -> Result<usize, Errno> {
         let call = self.calls.get_mut(process.index()).ok_or(Errno::Io)?;
-        match call.result_of(want) {
+        match call.result_of(purpose) {
             Some(result) => result,
             None => {
-                if call.begin(want, now + CALL_LIMIT) {
+                if call.begin(purpose, now + CALL_LIMIT) {
                     self.undecided.insert(process);
                 }
                 Err(Errno::Again)

@@ -58,11 +58,11 @@ fn ready(storage: &mut Storage<'_>) -> Vec<usize> {
 }
 
 /// The next request, which must be this process's.
-fn next_of(storage: &mut Storage<'_>, index: u8) -> (u32, Want) {
+fn next_of(storage: &mut Storage<'_>, index: u8) -> (u32, Purpose) {
     match storage.next(START) {
-        Some(Request { ticket, owner: Owner::Process(found, want) }) => {
+        Some(Request { ticket, owner: Owner::Process(found, purpose) }) => {
             assert_eq!(found, process(index));
-            (ticket, want)
+            (ticket, purpose)
         }
         other => panic!("{other:?}"),
     }
@@ -73,8 +73,8 @@ fn a_read_is_underway_until_the_device_answers_and_is_told_once() {
     let mut storage = storage();
     let read = |storage: &mut Storage<'_>| storage.read(process(3), 1, 512, SECTOR, START);
     assert_eq!(read(&mut storage), Err(Errno::Again));
-    let (ticket, want) = next_of(&mut storage, 3);
-    assert_eq!(want, Want::Read { region: 1, position: 512, sector: 101, length: SECTOR });
+    let (ticket, purpose) = next_of(&mut storage, 3);
+    assert_eq!(purpose, Purpose::Read { region: 1, position: 512, sector: 101, length: SECTOR });
     assert_eq!(read(&mut storage), Err(Errno::Again));
     assert_eq!(storage.next(START), None, "one request at a time");
     storage.settle(ticket, Ok(SECTOR));
@@ -93,9 +93,9 @@ fn a_position_beyond_4_gib_is_where_it_says() {
     let gib_4 = 1_u64 << 32;
     for position in [gib_4 - 512, gib_4, gib_4 + 512, REGION_BYTES - 512] {
         assert_eq!(storage.read(process(0), 1, position, SECTOR, START), Err(Errno::Again));
-        let (ticket, want) = next_of(&mut storage, 0);
+        let (ticket, purpose) = next_of(&mut storage, 0);
         let sector = REGION.sector + position / 512;
-        assert_eq!(want, Want::Read { region: 1, position, sector, length: SECTOR });
+        assert_eq!(purpose, Purpose::Read { region: 1, position, sector, length: SECTOR });
         storage.settle(ticket, Ok(SECTOR));
         assert_eq!(storage.read(process(0), 1, position, SECTOR, START), Ok(SECTOR));
     }
@@ -114,13 +114,13 @@ fn a_position_beyond_4_gib_is_where_it_says() {
 fn no_more_is_moved_at_a_time_than_fits_a_request() {
     let mut storage = storage();
     assert_eq!(storage.write(process(0), 1, 0, 10 * CHUNK, START), Err(Errno::Again));
-    let (ticket, want) = next_of(&mut storage, 0);
-    assert_eq!(want, Want::Write { region: 1, position: 0, sector: 100, length: CHUNK });
+    let (ticket, purpose) = next_of(&mut storage, 0);
+    assert_eq!(purpose, Purpose::Write { region: 1, position: 0, sector: 100, length: CHUNK });
     storage.settle(ticket, Ok(CHUNK));
     assert_eq!(storage.write(process(0), 1, 0, 10 * CHUNK, START), Ok(CHUNK));
     // The region's end cuts as well.
     assert_eq!(storage.read(process(0), 1, REGION_BYTES - 512, 10 * CHUNK, START), Err(Errno::Again));
-    assert!(matches!(next_of(&mut storage, 0).1, Want::Read { length: SECTOR, .. }));
+    assert!(matches!(next_of(&mut storage, 0).1, Purpose::Read { length: SECTOR, .. }));
 }
 
 #[test]
@@ -196,8 +196,8 @@ fn who_is_loaded_waits_for_the_map_and_is_told_where_its_app_is() {
     assert!(storage.is_idle());
     let fetch = |storage: &mut Storage<'_>, sector| storage.fetch(process(1), sector, CHUNK, START);
     assert_eq!(fetch(&mut storage, 4), Fetch::Underway);
-    let (ticket, want) = next_of(&mut storage, 1);
-    assert_eq!(want, Want::Fetch { sector: 4, length: CHUNK });
+    let (ticket, purpose) = next_of(&mut storage, 1);
+    assert_eq!(purpose, Purpose::Fetch { sector: 4, length: CHUNK });
     storage.settle(ticket, Ok(CHUNK));
     assert_eq!(ready(&mut storage), [1]);
     assert_eq!(fetch(&mut storage, 8), Fetch::Underway);

@@ -46,7 +46,8 @@ pub const USER_END: u64 = 0x60_0000;
 /// the process's name, then its arguments, each ended by one NUL byte. `rsp` is a multiple of 16, and below the block.
 pub const ARGUMENTS_MAX: usize = 8 * 1024 + 1;
 
-/// Longest argument block of a process with a stack of so many bytes: half of the stack is left for what it is there for.
+/// Longest argument block of a process with a stack of so many bytes: half of the stack is left for what it is there
+/// for.
 pub const fn arguments_max(stack_bytes: usize) -> usize {
     let half = stack_bytes / 2;
     if half < ARGUMENTS_MAX { half } else { ARGUMENTS_MAX }

@@ -66,8 +66,8 @@ system_calls! {
     GrantInfo = 124,
     /// `restrict(fd, rights)`: keeps only these [`crate::Rights`]; on a socket, giving up WRITE sends FIN.
     Restrict = 125,
-    /// `restrict_connect(address, prefix, first_port, last_port)`: from now on the process connects only to remotes that
-    /// lie in this network and range of ports as well. Nothing widens it again but a restart.
+    /// `restrict_connect(address, prefix, first_port, last_port)`: from now on the process connects only to remotes
+    /// that lie in this network and range of ports as well. Nothing widens it again but a restart.
     RestrictConnect = 126,
     /// `sync(fd)`: 0 when everything that was written to the region is on the medium.
     Sync = 127,

@@ -9,8 +9,8 @@ use crate::readers::Readers;
 use core::ops::Range;
 
 impl Kernel {
-    /// The part `range` of the bytes that a process waits to write to `object`. `None` if it does not wait for that, or the
-    /// part is not within its bytes.
+    /// The part `range` of the bytes that a process waits to write to `object`. `None` if it does not wait for that, or
+    /// the part is not within its bytes.
     pub fn waiting_writer<'a>(
         &self,
         id: ProcessId,
@@ -23,8 +23,8 @@ impl Kernel {
         cpu.readable(id, bytes.address, bytes.length).ok()
     }
 
-    /// The part `range` of the buffer into which a process waits to read from `object`; the process does not use its bytes
-    /// until the read returns. `None` if it does not wait for that, or the part is not within the buffer.
+    /// The part `range` of the buffer into which a process waits to read from `object`; the process does not use its
+    /// bytes until the read returns. `None` if it does not wait for that, or the part is not within the buffer.
     ///
     /// Bytes that are put there have to be the first that the read returns when the call is made again
     /// ([`Objects::read`]). For a socket, [`WaitingReaders`] completes the read instead.

@@ -1,10 +1,10 @@
 //! Loads one process, step by step.
 //!
 //! Sectors are read straight to their place in the process's RAM, which is not mapped meanwhile, and hashed there; the
-//! time is charged to the process. A checked program stays in RAM, because the process cannot change code and constants:
-//! the next run needs only fresh data. The data is read again and compared with a digest that was taken when the whole
-//! record was checked. If the record's header has changed since then, or the data's digest differs, everything is read
-//! again, so two versions never mix.
+//! time is charged to the process. A checked program stays in RAM, because the process cannot change code and
+//! constants: the next run needs only fresh data. The data is read again and compared with a digest that was taken when
+//! the whole record was checked. If the record's header has changed since then, or the data's digest differs,
+//! everything is read again, so two versions never mix.
 
 use super::record::{self, AppError, Record};
 use super::{Extent, Image};

@@ -31,8 +31,8 @@ pub struct FlashMap {
 }
 
 impl FlashMap {
-    /// Checks the map in these bytes, the first [`MAP_BYTES`] of a flash of so many sectors. An invalid entry is refused,
-    /// with the reason in the log, and the others are used.
+    /// Checks the map in these bytes, the first [`MAP_BYTES`] of a flash of so many sectors. An invalid entry is
+    /// refused, with the reason in the log, and the others are used.
     ///
     /// # Errors
     /// As [`MapError`] says.

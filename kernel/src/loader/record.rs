@@ -72,8 +72,8 @@ pub fn read_header(sector: &[u8], app: &str, slot: Extent, ram: u64) -> Result<(
     Ok((Record { image, bytes, sha256 }, header))
 }
 
-/// Checks that the segments follow each other, in memory and in the record, with at most a page between them. So the work
-/// of loading a record is bounded by the RAM that it fills.
+/// Checks that the segments follow each other, in memory and in the record, with at most a page between them. So the
+/// work of loading a record is bounded by the RAM that it fills.
 fn check_segments(used: &[Segment], record_bytes: u64, ram: u64) -> Result<Vec<Segment, SEGMENTS>, AppError> {
     let mut next_page = USER_BASE;
     let mut record_end = SECTOR as u64;

@@ -325,8 +325,8 @@ impl Process {
         if self.descriptors.object(descriptor)? == object { bytes.part(range) } else { None }
     }
 
-    /// Sets the time of its restart, if the manifest restarts it. The wait doubles each time, unless the run had `begun`
-    /// and lasted long enough.
+    /// Sets the time of its restart, if the manifest restarts it. The wait doubles each time, unless the run had
+    /// `begun` and lasted long enough.
     fn plan_restart(&mut self, begun: bool, now: Instant) {
         if let Restart::Backoff { first, maximum } = self.configuration.restart {
             let steady = begun && now.since(self.started) >= maximum;

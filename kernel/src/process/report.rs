@@ -1,5 +1,5 @@
-//! The log lines that a process causes. Each kind has a budget for each process, so that no process pushes out the lines
-//! of another.
+//! The log lines that a process causes. Each kind has a budget for each process, so that no process pushes out the
+//! lines of another.
 
 use crate::log_budget::LogBudget;
 use crate::processor::Fault;
@@ -20,8 +20,8 @@ impl Logs {
         Logs { fault: LogBudget::new(), denial: LogBudget::new() }
     }
 
-    /// Logs the fault that killed the process. A process that is restarted can crash as often as its back-off allows, so
-    /// its reports have a budget; any other was started by somebody who waits for the report.
+    /// Logs the fault that killed the process. A process that is restarted can crash as often as its back-off allows,
+    /// so its reports have a budget; any other was started by somebody who waits for the report.
     pub fn report_fault(&mut self, configuration: &Configuration, fault: &Fault, now: Instant) {
         let name = configuration.name;
         if configuration.restart != Restart::Never && !self.fault.admit(name, now) {

@@ -1,7 +1,7 @@
 //! The system calls. `kernel/abi/README.md` documents them for their callers.
 //!
-//! A call that cannot finish answers `Stop::Block` and changes nothing. It is kept parsed (`Waiting`) and made again from
-//! that, so its descriptor is looked up once and its deadline stays fixed.
+//! A call that cannot finish answers `Stop::Block` and changes nothing. It is kept parsed (`Waiting`) and made again
+//! from that, so its descriptor is looked up once and its deadline stays fixed.
 
 mod caller;
 mod info;

@@ -114,7 +114,8 @@ impl<P: Processor, O: Objects> Caller<'_, P, O> {
         }
     }
 
-    /// Looks up a descriptor to read or write. If it is the console and the manifest does not grant that, counts a denial.
+    /// Looks up a descriptor to read or write. If it is the console and the manifest does not grant that, counts a
+    /// denial.
     fn find_stream(&mut self, number: u64, needed: Rights) -> Result<DescriptorIndex, Errno> {
         match self.process.descriptors.find(number, needed) {
             Err(_) if self.is_denied_console(number, needed) => {

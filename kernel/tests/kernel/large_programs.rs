@@ -1,17 +1,14 @@
 //! Programs that take more than one request to the flash and more than one step of each kind.
 
-use crate::support::{FakeObjects, FakeProcessor, MEMORY, kernel, run};
+use crate::support::{Bench, FIRST, FakeObjects, FakeProcessor, MEMORY, kernel, run};
 use sha2::{Digest, Sha256};
 use slopos_abi::flash::{self, AppHeader, EXECUTE, READ, SECTOR, Segment, WRITE};
 use slopos_host_log::Token;
-use slopos_kernel::kernel::Kernel;
 use slopos_kernel::loader::{HASH_BYTES, READ_BYTES, WIPE_BYTES};
-use slopos_kernel::process::ProcessId;
 use slopos_kernel::process::State;
 use slopos_kernel::time::Instant;
 use zerocopy::{FromBytes, IntoBytes};
 
-const FIRST: ProcessId = ProcessId::new(0);
 /// Bytes of RAM of a process here.
 const RAM: usize = 512 * 1024;
 
@@ -49,52 +46,33 @@ fn record(segments: &[Segment], sectors: usize, spoil: impl FnOnce(&mut [u8])) -
     record
 }
 
-struct Bench {
-    kernel: Kernel,
-    cpu: FakeProcessor,
-    objects: FakeObjects,
+fn bench(flash: Vec<u8>) -> Bench {
+    let slot_sectors = (flash.len() / SECTOR) as u64;
+    let objects = FakeObjects { flash, slot_sectors, ..FakeObjects::default() };
+    let mut cpu = FakeProcessor::with_ram(1, RAM);
+    cpu.memory[0].fill(0xff);
+    Bench { kernel: kernel(1), cpu, objects }
 }
 
-impl Bench {
-    fn new(flash: Vec<u8>) -> Bench {
-        let slot_sectors = (flash.len() / SECTOR) as u64;
-        let objects = FakeObjects { flash, slot_sectors, ..FakeObjects::default() };
-        let mut cpu = FakeProcessor::with_ram(1, RAM);
-        cpu.memory[0].fill(0xff);
-        Bench { kernel: kernel(1), cpu, objects }
+/// Each program is loaded, runs, writes all that it may write, and is started again, twice.
+fn loads_again_and_again(segments: &[Segment], sectors: usize) -> Bench {
+    let mut bench = bench(record(segments, sectors, |_| ()));
+    let mut expected = vec![0; RAM];
+    for segment in segments {
+        let place = place_of(segment);
+        expected[place..][..segment.file_bytes as usize].copy_from_slice(&bench.objects.flash[bytes_of(segment)]);
     }
-
-    fn begin(&mut self) {
-        self.objects.reads.clear();
-        self.kernel.start(FIRST, [].into_iter(), Instant::BOOT, &mut self.cpu, &Token).unwrap();
-    }
-
-    fn start(&mut self) -> State {
-        self.begin();
-        self.cpu.run_loader(&mut self.kernel, &mut self.objects, FIRST);
-        self.kernel.process(FIRST).unwrap().state()
-    }
-
-    /// Each program is loaded, runs, writes all that it may write, and is started again, twice.
-    fn loads_again_and_again(segments: &[Segment], sectors: usize) -> Bench {
-        let mut bench = Bench::new(record(segments, sectors, |_| ()));
-        let mut expected = vec![0; RAM];
-        for segment in segments {
-            let place = place_of(segment);
-            expected[place..][..segment.file_bytes as usize].copy_from_slice(&bench.objects.flash[bytes_of(segment)]);
+    for run in 0..3 {
+        assert_eq!(bench.start(), State::Ready, "run {run}");
+        let wrong = bench.cpu.memory[0].iter().zip(&expected).position(|(found, wanted)| found != wanted);
+        assert_eq!(wrong, None, "run {run}");
+        for segment in segments.iter().filter(|segment| segment.flags & WRITE != 0) {
+            let pages = (segment.memory_bytes as usize).next_multiple_of(4096);
+            bench.cpu.memory[0][place_of(segment)..][..pages].fill(0xee);
         }
-        for run in 0..3 {
-            assert_eq!(bench.start(), State::Ready, "run {run}");
-            let wrong = bench.cpu.memory[0].iter().zip(&expected).position(|(found, wanted)| found != wanted);
-            assert_eq!(wrong, None, "run {run}");
-            for segment in segments.iter().filter(|segment| segment.flags & WRITE != 0) {
-                let pages = (segment.memory_bytes as usize).next_multiple_of(4096);
-                bench.cpu.memory[0][place_of(segment)..][..pages].fill(0xee);
-            }
-            bench.kernel.kill(FIRST, &mut bench.objects, Instant::BOOT, &Token);
-        }
-        bench
+        bench.kernel.kill(FIRST, &mut bench.objects, Instant::BOOT, &Token);
     }
+    bench
 }
 
 /// 100,000 bytes of code, a gap, 90,000 bytes of data in 200,000 bytes of memory.
@@ -105,7 +83,7 @@ fn large() -> ([Segment; 2], usize) {
 #[test]
 fn a_program_of_many_requests_is_loaded_and_its_data_are_restored() {
     let (segments, sectors) = large();
-    let bench = Bench::loads_again_and_again(&segments, sectors);
+    let bench = loads_again_and_again(&segments, sectors);
     // The data are the bytes 103,512 to 193,512 of the record; whole sectors are read.
     assert_eq!(bench.objects.reads, [(0, 512), (202, 32_768), (266, 32_768), (330, 24_576)]);
 }
@@ -113,7 +91,7 @@ fn a_program_of_many_requests_is_loaded_and_its_data_are_restored() {
 #[test]
 fn all_of_a_record_is_read_once_in_requests_of_32_kib() {
     let (segments, sectors) = large();
-    let mut bench = Bench::new(record(&segments, sectors, |_| ()));
+    let mut bench = bench(record(&segments, sectors, |_| ()));
     assert_eq!(bench.start(), State::Ready);
     let mut next = 0;
     for &(sector, length) in &bench.objects.reads {
@@ -136,7 +114,7 @@ fn segments_of_all_sorts_are_loaded_and_restored() {
         segment(10, 8_192, 8, 8_776, 0),
         segment(127, 4_096, 944, 8_784, WRITE),
     ];
-    let bench = Bench::loads_again_and_again(&segments, 19);
+    let bench = loads_again_and_again(&segments, 19);
     assert_eq!(bench.objects.reads, [(0, 512), (9, 512), (17, 512), (17, 1_024)]);
 }
 
@@ -145,7 +123,7 @@ fn what_belongs_to_no_segment_has_to_be_zeros_however_good_the_digest() {
     let (segments, sectors) = large();
     let last = sectors * SECTOR - 1;
     for at in [100_512, 101_000, 103_511, 193_512, last] {
-        let mut bench = Bench::new(record(&segments, sectors, |record| record[at] = 1));
+        let mut bench = bench(record(&segments, sectors, |record| record[at] = 1));
         assert_eq!(bench.start(), State::NoImage, "byte {at}");
     }
 }
@@ -155,13 +133,13 @@ fn damage_anywhere_in_a_large_record_is_found() {
     let (segments, sectors) = large();
     let good = record(&segments, sectors, |_| ());
     for at in (512..good.len()).step_by(19_997).chain([100_511, 103_512, 193_511]) {
-        let mut bench = Bench::new(good.clone());
+        let mut bench = bench(good.clone());
         bench.objects.flash[at] ^= 0x80;
         assert_eq!(bench.start(), State::NoImage, "byte {at}");
     }
     // And at a restart, in what is read again.
     for at in (103_512..193_512).step_by(19_997).chain([193_511]) {
-        let mut bench = Bench::new(good.clone());
+        let mut bench = bench(good.clone());
         assert_eq!(bench.start(), State::Ready);
         bench.kernel.kill(FIRST, &mut bench.objects, Instant::BOOT, &Token);
         bench.objects.flash[at] ^= 0x80;
@@ -173,7 +151,7 @@ fn damage_anywhere_in_a_large_record_is_found() {
 fn a_step_wipes_64_kib_and_hashes_4_kib_at_most() {
     assert_eq!((WIPE_BYTES, HASH_BYTES), (65_536, 4_096));
     let (segments, sectors) = large();
-    let mut bench = Bench::new(record(&segments, sectors, |_| ()));
+    let mut bench = bench(record(&segments, sectors, |_| ()));
     bench.begin();
     let step = |bench: &mut Bench| run(&mut bench.kernel, &mut bench.cpu, &mut bench.objects, || Instant::BOOT);
     step(&mut bench);
@@ -197,7 +175,7 @@ fn a_step_wipes_64_kib_and_hashes_4_kib_at_most() {
 #[test]
 fn a_device_that_gives_too_little_fails_the_load() {
     let (segments, sectors) = large();
-    let mut bench = Bench::new(record(&segments, sectors, |_| ()));
+    let mut bench = bench(record(&segments, sectors, |_| ()));
     bench.begin();
     while bench.objects.fetches.is_empty() {
         run(&mut bench.kernel, &mut bench.cpu, &mut bench.objects, || Instant::BOOT);

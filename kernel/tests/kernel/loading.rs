@@ -1,21 +1,18 @@
 //! How processes come by their programs: checked, step by step, at their own expense.
 
-use crate::support::{FakeObjects, FakeProcessor, MEMORY, configuration, kernel_of, run};
+use crate::support::{Bench, FIRST, FakeObjects, FakeProcessor, MEMORY, configuration, kernel_of, run};
 use sha2::{Digest, Sha256};
 use slopos_abi::Syscall;
 use slopos_abi::flash::{self, AppHeader, EXECUTE, READ, SECTOR, Segment, WRITE};
 use slopos_host_log::Token;
-use slopos_kernel::kernel::Kernel;
 use slopos_kernel::loader::{HASH_BYTES, READ_BYTES};
-use slopos_kernel::process::ProcessId;
-use slopos_kernel::process::{Configuration, Restart, State};
+use slopos_kernel::process::{Configuration, ProcessId, Restart, State};
 use slopos_kernel::processor::{Call, Fault, Trap};
 use slopos_kernel::scheduler::{Step, TIME_SLICE};
 use slopos_kernel::time::{Duration, Instant};
 use std::cell::Cell;
 use zerocopy::{FromBytes, IntoBytes};
 
-const FIRST: ProcessId = ProcessId::new(0);
 /// Bytes of RAM of a process here.
 const RAM: usize = 16384;
 /// Bytes of the data that the program is loaded with.
@@ -65,30 +62,12 @@ fn record_of(mut header: AppHeader, version: u8) -> Vec<u8> {
     record
 }
 
-struct Bench {
-    kernel: Kernel,
-    cpu: FakeProcessor,
-    objects: FakeObjects,
+fn bench(flash: Vec<u8>) -> Bench {
+    let objects = FakeObjects { flash, slot_sectors: 20, ..FakeObjects::default() };
+    Bench { kernel: kernel_of(&ONE), cpu: FakeProcessor::with_ram(1, RAM), objects }
 }
 
 impl Bench {
-    fn new(flash: Vec<u8>) -> Bench {
-        let objects = FakeObjects { flash, slot_sectors: 20, ..FakeObjects::default() };
-        Bench { kernel: kernel_of(&ONE), cpu: FakeProcessor::with_ram(1, RAM), objects }
-    }
-
-    /// Starts the process and loads it; answers the state that it is in then.
-    fn start(&mut self) -> State {
-        self.objects.reads.clear();
-        self.kernel.start(FIRST, [].into_iter(), Instant::BOOT, &mut self.cpu, &Token).unwrap();
-        self.cpu.run_loader(&mut self.kernel, &mut self.objects, FIRST);
-        self.state()
-    }
-
-    fn state(&self) -> State {
-        self.kernel.process(FIRST).unwrap().state()
-    }
-
     /// The process has run, and has changed what it could.
     fn stop(&mut self) {
         self.cpu.memory[0][DATA_AT..].fill(0xee);
@@ -108,7 +87,7 @@ impl Bench {
 
 #[test]
 fn a_good_record_lands_where_its_segments_say_and_is_mapped() {
-    let mut bench = Bench::new(record_of(header(), 7));
+    let mut bench = bench(record_of(header(), 7));
     bench.cpu.memory[0].fill(0xff);
     assert_eq!(bench.start(), State::Ready);
     assert!(bench.holds(7));
@@ -121,7 +100,7 @@ fn a_flipped_bit_anywhere_rejects_the_record() {
     for position in (0..good.len()).step_by(97).chain([30, 400, 511, 513, 6511, 7511, 7512, 7679]) {
         let mut bad = good.clone();
         bad[position] ^= 1;
-        let mut bench = Bench::new(bad);
+        let mut bench = bench(bad);
         assert_eq!(bench.start(), State::NoImage, "byte {position}");
         assert!(bench.cpu.images[0].is_none(), "byte {position}");
     }
@@ -162,7 +141,7 @@ fn what_a_hostile_header_claims_is_refused_before_there_is_work_to_do() {
     for (case, spoil) in cases {
         let mut header = header();
         spoil(&mut header);
-        let mut bench = Bench::new(record_of(header, 7));
+        let mut bench = bench(record_of(header, 7));
         // A slot of gigabytes, so that the slot is not what bounds it.
         bench.objects.slot_sectors = 20 << 22;
         assert_eq!(bench.start(), State::NoImage, "{case}");
@@ -172,7 +151,7 @@ fn what_a_hostile_header_claims_is_refused_before_there_is_work_to_do() {
 
 #[test]
 fn nothing_longer_is_read_than_a_record_that_fills_the_ram() {
-    let mut bench = Bench::new(record_of(header(), 7));
+    let mut bench = bench(record_of(header(), 7));
     bench.objects.slot_sectors = 20 << 22;
     assert_eq!(bench.start(), State::Ready);
     let bytes: usize = bench.objects.reads.iter().map(|&(_, length)| length).sum();
@@ -181,7 +160,7 @@ fn nothing_longer_is_read_than_a_record_that_fills_the_ram() {
 
 #[test]
 fn loading_goes_in_small_steps_and_none_runs_while_the_flash_is_at_work() {
-    let mut bench = Bench::new(record_of(header(), 7));
+    let mut bench = bench(record_of(header(), 7));
     bench.kernel.start(FIRST, [].into_iter(), Instant::BOOT, &mut bench.cpu, &Token).unwrap();
     let mut steps = 0;
     while bench.state() == State::Loading {
@@ -200,7 +179,7 @@ fn loading_goes_in_small_steps_and_none_runs_while_the_flash_is_at_work() {
 
 #[test]
 fn the_next_run_reads_the_data_again_and_not_the_code() {
-    let mut bench = Bench::new(record_of(header(), 7));
+    let mut bench = bench(record_of(header(), 7));
     assert_eq!(bench.start(), State::Ready);
     for _ in 0..3 {
         bench.stop();
@@ -213,7 +192,7 @@ fn the_next_run_reads_the_data_again_and_not_the_code() {
 
 #[test]
 fn a_new_version_in_the_flash_is_loaded_in_full() {
-    let mut bench = Bench::new(record_of(header(), 7));
+    let mut bench = bench(record_of(header(), 7));
     assert_eq!(bench.start(), State::Ready);
     bench.stop();
     bench.objects.flash = record_of(header(), 8);
@@ -227,7 +206,7 @@ fn two_versions_never_mix_whenever_the_flash_changes() {
     // The flash changes between any two reads of a restart, in its header, its data, or both.
     for change in 0..8 {
         for part in [0..SECTOR, SECTOR..old.len(), 0..old.len(), DATA_OFFSET..DATA_OFFSET + 1] {
-            let mut bench = Bench::new(old.clone());
+            let mut bench = bench(old.clone());
             assert_eq!(bench.start(), State::Ready);
             bench.stop();
             bench.kernel.start(FIRST, [].into_iter(), Instant::BOOT, &mut bench.cpu, &Token).unwrap();
@@ -257,7 +236,7 @@ fn two_versions_never_mix_whenever_the_flash_changes() {
 
 #[test]
 fn damage_to_the_data_under_a_good_header_is_found_at_a_restart() {
-    let mut bench = Bench::new(record_of(header(), 7));
+    let mut bench = bench(record_of(header(), 7));
     assert_eq!(bench.start(), State::Ready);
     bench.stop();
     bench.objects.flash[DATA_OFFSET + 400] ^= 1;
@@ -269,7 +248,7 @@ fn damage_to_the_data_under_a_good_header_is_found_at_a_restart() {
 
 #[test]
 fn a_process_that_is_killed_while_it_is_loaded_never_begins() {
-    let mut bench = Bench::new(record_of(header(), 7));
+    let mut bench = bench(record_of(header(), 7));
     for kill_after in 0..12 {
         bench.kernel.start(FIRST, [].into_iter(), Instant::BOOT, &mut bench.cpu, &Token).unwrap();
         for _ in 0..kill_after {
@@ -325,8 +304,8 @@ static CRASHERS: [Configuration; 3] =
 static EQUALS: [Configuration; 2] = [configuration("worker", Restart::Never, 3), configuration("one", CRASHING, 3)];
 
 /// Lets a worker compute for so long beside processes that crash as soon as they have been loaded, and be loaded again
-/// and again. Each look at the clock takes `tick`, so a step of loading costs what it costs. Answers what of the time was
-/// the worker's, in percent, and how often the others began.
+/// and again. Each look at the clock takes `tick`, so a step of loading costs what it costs. Answers what of the time
+/// was the worker's, in percent, and how often the others began.
 fn worker_beside_crashers(configurations: &'static [Configuration], span: Duration) -> (u64, u32) {
     let count = configurations.len();
     let (mut kernel, mut cpu) = (kernel_of(configurations), FakeProcessor::with_ram(count, RAM));

@@ -1,6 +1,6 @@
 //! What can be learnt of a process, and what is said of one that cannot be loaded.
 
-use crate::support::{FakeObjects, FakeProcessor, kernel, kernel_of, run};
+use crate::support::{FIRST, FakeObjects, FakeProcessor, kernel, kernel_of, run};
 use slopos_abi::Syscall;
 use slopos_host_log::Token;
 use slopos_kernel::kernel::Kernel;
@@ -11,8 +11,6 @@ use slopos_kernel::process::{ProcessId, ProcessSet};
 use slopos_kernel::processor::{Call, Trap};
 use slopos_kernel::scheduler::Step;
 use slopos_kernel::time::{Duration, Instant};
-
-const FIRST: ProcessId = ProcessId::new(0);
 
 const fn configuration(name: &'static str, app: &'static str, arguments: &'static [&'static str]) -> Configuration {
     let restart = Restart::Never;

@@ -67,6 +67,35 @@ pub fn run(kernel: &mut Kernel, cpu: &mut FakeProcessor, objects: &mut FakeObjec
     kernel.run_next(cpu, objects, start, now).0
 }
 
+/// The first process.
+pub const FIRST: ProcessId = ProcessId::new(0);
+
+/// A kernel of one process, whose program is loaded from a flash.
+pub struct Bench {
+    pub kernel: Kernel,
+    pub cpu: FakeProcessor,
+    pub objects: FakeObjects,
+}
+
+impl Bench {
+    /// Starts the process; the flash forgets what was read before.
+    pub fn begin(&mut self) {
+        self.objects.reads.clear();
+        self.kernel.start(FIRST, [].into_iter(), Instant::BOOT, &mut self.cpu, &Token).unwrap();
+    }
+
+    /// Starts the process and loads it; answers the state that it is in then.
+    pub fn start(&mut self) -> State {
+        self.begin();
+        self.cpu.run_loader(&mut self.kernel, &mut self.objects, FIRST);
+        self.state()
+    }
+
+    pub fn state(&self) -> State {
+        self.kernel.process(FIRST).unwrap().state()
+    }
+}
+
 /// Runs nothing: hands out the traps that a test has queued, interrupts when there are none.
 pub struct FakeProcessor {
     pub traps: Vec<VecDeque<Trap>>,

@@ -1,7 +1,7 @@
 //! What the memory of a board holds: read from outside, without the kernel's help.
 //!
-//! The figures are found by the ELF's symbols and types. The kernel's count of a grant's bytes in use is not trusted: the
-//! audit sums it up again from the sockets, and reports a difference.
+//! The figures are found by the ELF's symbols and types. The kernel's count of a grant's bytes in use is not trusted:
+//! the audit sums it up again from the sockets, and reports a difference.
 
 use crate::memory::{Memory, total};
 use crate::value::{Space, Value};

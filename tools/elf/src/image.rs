@@ -106,7 +106,8 @@ impl Image {
         Ok(image)
     }
 
-    /// Checks that what it holds can be counted with: that nothing ends beyond all memory, and segments are in their order.
+    /// Checks that what it holds can be counted with: that nothing ends beyond all memory, and segments are in their
+    /// order.
     ///
     /// # Errors
     /// Something is absurd.

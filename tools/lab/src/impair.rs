@@ -1,7 +1,8 @@
-//! A bad channel: what it loses, duplicates, corrupts, lets be overtaken, delays and throttles, each by chance that follows
-//! from a seed.
+//! A bad channel: what it loses, duplicates, corrupts, lets be overtaken, delays and throttles, each by chance that
+//! follows from a seed.
 //!
-//! Time is an argument, in microseconds since any beginning, so the same channel runs in virtual time and in the host's.
+//! Time is an argument, in microseconds since any beginning, so the same channel runs in virtual time and in the
+//! host's.
 
 use crate::chance::Random;
 use std::collections::BTreeMap;

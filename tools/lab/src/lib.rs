@@ -2,7 +2,8 @@
 //!
 //! [`servers`] are what a board fetches from, on the loopback or in a [`network`] of their own. [`link`] is the wire to
 //! a QEMU, [`impair`] makes one as bad as it is told to, in the host's time or in virtual time, and [`bridge`] carries
-//! frames over such a wire. All chance follows from a seed ([`chance`]). Frames are written and read by [`wire`]. [`report`] makes tables and files of figures.
+//! frames over such a wire. All chance follows from a seed ([`chance`]). Frames are written and read by [`wire`];
+//! [`peer`] is the other end of a TCP connection in virtual time. [`report`] makes tables and files of figures.
 #![forbid(unsafe_code)]
 
 pub mod bridge;
@@ -12,6 +13,7 @@ pub mod impair;
 pub mod link;
 pub mod namespace;
 pub mod network;
+pub mod peer;
 pub mod report;
 pub mod servers;
 pub mod wire;

@@ -58,8 +58,8 @@ impl Network {
         self.servers.iter().map(Server::pid)
     }
 
-    /// Carries out `work` beside a bridge between the tap and a QEMU, to which the given `-netdev` belongs. Frames to the
-    /// tap are treated as the first impairments say, those to QEMU as the second.
+    /// Carries out `work` beside a bridge between the tap and a QEMU, to which the given `-netdev` belongs. Frames to
+    /// the tap are treated as the first impairments say, those to QEMU as the second.
     ///
     /// # Errors
     /// The bridge fails, or the work does.

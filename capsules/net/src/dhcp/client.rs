@@ -419,7 +419,8 @@ impl Client {
         Ok(None)
     }
 
-    /// The answer to a REQUEST for `known`, an offer or a lease, from its server or, unless `only_its_server`, from any.
+    /// The answer to a REQUEST for `known`, an offer or a lease, from its server or, unless `only_its_server`, from
+    /// any.
     fn receive_answer(
         &mut self,
         reply: &ServerMessage,
@@ -473,8 +474,8 @@ fn not_before(asked: Option<Instant>, now: Instant) -> Instant {
     asked.map_or(now, |at| now.max(at + BACK_OFF_FIRST))
 }
 
-/// When to ask for an extension again: after half of the time that is left (RFC 2131 section 4.4.5). Beyond the end another
-/// state takes over.
+/// When to ask for an extension again: after half of the time that is left (RFC 2131 section 4.4.5). Beyond the end
+/// another state takes over.
 fn half_way(now: Instant, end: Instant) -> Option<Instant> {
     let wait = end.since(now).divided_by(2).max(EXTEND_INTERVAL_MIN);
     Some(now + wait).filter(|&at| at < end)

@@ -45,8 +45,8 @@ pub const EXTEND_INTERVAL_MIN: Duration = Duration::from_secs(60);
 impl Lease {
     /// The lease that a message grants or offers, counted from `from`; `None` where no host can use it.
     ///
-    /// What the message leaves out, or says without sense, is as in `known`: the lease that it extends, or the offer that
-    /// it confirms. T1 and T2 are never remembered, for they are counted in the time that is granted now.
+    /// What the message leaves out, or says without sense, is as in `known`: the lease that it extends, or the offer
+    /// that it confirms. T1 and T2 are never remembered, for they are counted in the time that is granted now.
     pub(super) fn from_reply(reply: &ServerMessage, from: Instant, known: Option<&Lease>) -> Option<Lease> {
         let options = &reply.options;
         let address = match known {
@@ -95,9 +95,9 @@ impl Lease {
 impl Deadlines {
     /// The deadlines of a lease of so many seconds, counted from `from` (section 4.4.5).
     ///
-    /// T1 is half of it and T2 seven eighths, unless the server says otherwise and 0 < T1 < T2 < lease. A server's times
-    /// are moved so far apart that no two requests are sent within [`EXTEND_INTERVAL_MIN`]; where the lease leaves no
-    /// room for that they are the defaults. A lease of less than a minute is as the server wants it.
+    /// T1 is half of it and T2 seven eighths, unless the server says otherwise and 0 < T1 < T2 < lease. A server's
+    /// times are moved so far apart that no two requests are sent within [`EXTEND_INTERVAL_MIN`]; where the lease
+    /// leaves no room for that they are the defaults. A lease of less than a minute is as the server wants it.
     fn new(seconds: u32, options: &Options, from: Instant) -> Deadlines {
         let total = Duration::from_secs(u64::from(seconds));
         let given = |option: Option<u32>| {

@@ -15,8 +15,8 @@
 //! No destination is asked more than once a second, whoever wants it. Upper layers do not confirm neighbours: one
 //! unicast exchange in 35 s is cheaper than telling TCP's progress from an attacker's.
 //!
-//! Strangers cannot fill the table: an entry that was not asked for can only take the place of another such entry,
-//! and the pinned entry (the gateway's) is never given up. Nor can a process: an entry that cannot be forgotten, since it
+//! Strangers cannot fill the table: an entry that was not asked for can only take the place of another such entry, and
+//! the pinned entry (the gateway's) is never given up. Nor can a process: an entry that cannot be forgotten, since it
 //! is being asked for or was within the last second, is charged to the process that wanted it, and each has a share of
 //! the table for these. Who has used up its share waits; all others find room.
 
@@ -102,8 +102,8 @@ impl Entry {
         self.requested_at.map_or(now, |at| now.max(at + REQUEST_INTERVAL))
     }
 
-    /// Whether it is being asked for, or was just now. Forgetting it would lift the limit on how often its destination is
-    /// asked.
+    /// Whether it is being asked for, or was just now. Forgetting it would lift the limit on how often its destination
+    /// is asked.
     fn is_charged(&self, now: Instant) -> bool {
         self.state == State::Incomplete || self.requested_at.is_some_and(|at| now.since(at) < REQUEST_INTERVAL)
     }
@@ -194,8 +194,8 @@ impl Cache {
         self.entries.clear();
     }
 
-    /// Forgets all that is known: the link or our address changed. Who was asked for within the last second is not asked
-    /// sooner for that, since a link can come and go as often as it likes.
+    /// Forgets all that is known: the link or our address changed. Who was asked for within the last second is not
+    /// asked sooner for that, since a link can come and go as often as it likes.
     pub fn forget(&mut self, now: Instant) {
         self.entries.retain(|entry| entry.requested_at.is_some_and(|at| now.since(at) < REQUEST_INTERVAL));
         for entry in &mut self.entries {

@@ -1,10 +1,10 @@
 //! Whether our address is ours alone: IPv4 address conflict detection, RFC 5227.
 //!
 //! One deviation, for the sake of boot time: the address is in use from the moment that it is leased, rather than after
-//! the last probe. The probes and the announcements run alongside, and conflicts are those of an address in use (section
-//! 2.4) from the start: another's probe is answered and no conflict, for switches probe each new host; one conflicting
-//! packet is defended against; a second within [`DEFEND_INTERVAL`] gives the address up. There is no random delay before
-//! the first probe either.
+//! the last probe. The probes and the announcements run alongside, and conflicts are those of an address in use
+//! (section 2.4) from the start: another's probe is answered and no conflict, for switches probe each new host; one
+//! conflicting packet is defended against; a second within [`DEFEND_INTERVAL`] gives the address up. There is no random
+//! delay before the first probe either.
 
 use core::net::Ipv4Addr;
 
@@ -67,8 +67,8 @@ impl Watch {
         }
     }
 
-    /// Starts to probe anew, since the link may be another one; not within [`PROBE_INTERVAL_MIN`] of the last probe, for
-    /// a link can come and go as often as it likes. What was defended stays so.
+    /// Starts to probe anew, since the link may be another one; not within [`PROBE_INTERVAL_MIN`] of the last probe,
+    /// for a link can come and go as often as it likes. What was defended stays so.
     pub fn again(&self, now: Instant) -> Self {
         let next_at = self.probed_at.map_or(now, |at| now.max(at + PROBE_INTERVAL_MIN));
         let Watch { address, probed_at, defended_at, defence_due, .. } = *self;

@@ -40,8 +40,8 @@ impl<'a> Authority<'a> {
         self.limit = RemoteRange::ANY;
     }
 
-    /// Counts a remote that was denied to the process of this name. Answers whether it is worth a line in the log: it is
-    /// not among the last that had one, and the budget allows it.
+    /// Counts a remote that was denied to the process of this name. Answers whether it is worth a line in the log: it
+    /// is not among the last that had one, and the budget allows it.
     pub(crate) fn deny(&mut self, remote: Endpoint, process: &'static str, now: Instant) -> bool {
         self.denials += 1;
         if self.denied.iter().any(|denied| *denied == remote) || !self.log.admit(process, now) {

@@ -13,7 +13,8 @@ use slopos_kernel::objects::SocketId;
 use super::link::Link;
 use super::set::SocketSet;
 
-/// Chains. Ports are taken in turn, so that they fill evenly; a board with hundreds of sockets has two or three in each.
+/// Chains. Ports are taken in turn, so that they fill evenly; a board with hundreds of sockets has two or three in
+/// each.
 const BUCKETS: usize = 256;
 
 /// The table.
@@ -65,8 +66,8 @@ impl ConnectionTable {
         Some(set)
     }
 
-    /// A socket with this link leaves its chain, if it is in one. The socket before it, where there is one, is to get the
-    /// link that this answers.
+    /// A socket with this link leaves its chain, if it is in one. The socket before it, where there is one, is to get
+    /// the link that this answers.
     fn leave(&mut self, grant: &Grant<'_, SocketSet<'_>>, id: SocketId, own: Link) -> Option<(SocketId, Link)> {
         let bucket = self.bucket(own.port?)?;
         if *bucket == Some(id) {

@@ -23,8 +23,8 @@ enum State {
     Open,
     /// A connect waits for an address of our own.
     Waiting { remote: Endpoint, deadline: Instant },
-    /// It has a connection, be it one that is being made, one that is over and has something left to tell, or an orphan:
-    /// one that is still closing after the process let go. The connection knows whether a process holds it.
+    /// It has a connection, be it one that is being made, one that is over and has something left to tell, or an
+    /// orphan: one that is still closing after the process let go. The connection knows whether a process holds it.
     Connected {
         /// When it was begun or, of an orphan, when the process let go.
         since: Instant,
@@ -252,8 +252,8 @@ impl<'a> Socket<'a> {
         }
     }
 
-    /// Takes in a segment for its connection; what comes next in the stream goes straight to the reader of this socket, `id`,
-    /// if one waits.
+    /// Takes in a segment for its connection; what comes next in the stream goes straight to the reader of this socket,
+    /// `id`, if one waits.
     ///
     /// # Errors
     /// As [`tcp::Connection::receive`].
@@ -356,8 +356,8 @@ impl<'a> Socket<'a> {
         }
     }
 
-    /// Our address is lost, so the connection cannot go on, and nothing can be sent any more, no reset either. One that is
-    /// only being made waits for the next address, as long as its limit. Answers whether one was ended.
+    /// Our address is lost, so the connection cannot go on, and nothing can be sent any more, no reset either. One that
+    /// is only being made waits for the next address, as long as its limit. Answers whether one was ended.
     pub(crate) fn address_lost(&mut self) -> bool {
         let Some(remote) = self.peer() else { return false };
         if self.is_orphan() {

@@ -120,8 +120,8 @@ impl<'a> Stack<'a> {
         self.queue_reset(id.process, reset);
     }
 
-    /// Aborts all of a process's connections at once, orphans included: they are reset, and everything is wiped. What the
-    /// process had given up is the next one's again.
+    /// Aborts all of a process's connections at once, orphans included: they are reset, and everything is wiped. What
+    /// the process had given up is the next one's again.
     pub fn abort(&mut self, process: ProcessId) {
         let Ok(set) = self.grant.enter(process) else { return };
         set.authority_mut().restore();
@@ -186,8 +186,8 @@ impl<'a> Stack<'a> {
     }
 }
 
-/// Owes the peer of a connection that this process aborted its reset. The peer's station must be known: a connection that
-/// ends is no reason to ask for one.
+/// Owes the peer of a connection that this process aborted its reset. The peer's station must be known: a connection
+/// that ends is no reason to ask for one.
 fn owe_reset(
     replies: &mut Replies,
     neighbours: &Cache,

@@ -10,8 +10,9 @@
 //! then                          wake the processes in stack.take_ready(), sleep until stack.next_deadline()
 //! ```
 //!
-//! Receiving is in `receive.rs`, sending in `transmit.rs`, what processes call in `calls.rs`, how a connection begins in
-//! `connect.rs`, and how the address comes and goes in `address.rs`; here is what they share, and what happens with time.
+//! Receiving is in `receive.rs`, sending in `transmit.rs`, what processes call in `calls.rs`, how a connection begins
+//! in `connect.rs`, and how the address comes and goes in `address.rs`; here is what they share, and what happens with
+//! time.
 
 mod address;
 mod calls;

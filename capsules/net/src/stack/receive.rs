@@ -25,8 +25,8 @@ use crate::wire::{ipv4, udp};
 impl Stack<'_> {
     /// Takes in one Ethernet frame, without its frame check sequence.
     ///
-    /// Data that comes next on a connection, while none waits there to be read, goes straight into the buffer of the process
-    /// that waits to read it, where `readers` has one.
+    /// Data that comes next on a connection, while none waits there to be read, goes straight into the buffer of the
+    /// process that waits to read it, where `readers` has one.
     pub fn receive(&mut self, frame: &[u8], now: Instant, readers: &mut impl Readers, _: &impl HandFrames) {
         self.counters.traffic.receive_frames += 1;
         self.counters.traffic.receive_bytes += frame.len() as u64;

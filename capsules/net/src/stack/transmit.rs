@@ -34,9 +34,9 @@ impl Stack<'_> {
     ///
     /// `None` where there is nothing to send now; an unresolved neighbour only means that its sockets have nothing.
     /// First go probes for our own address, then replies that belong to no socket, then ARP requests, then DHCP, then
-    /// the sockets: the turn goes round over the processes, and within each over its sockets. Two such replies follow each
-    /// other only where nothing else is to be sent: strangers can make us owe them without end. A buffer shorter than
-    /// the board's `max_frame` gets shorter segments; one too short for a frame counts as nothing to send.
+    /// the sockets: the turn goes round over the processes, and within each over its sockets. Two such replies follow
+    /// each other only where nothing else is to be sent: strangers can make us owe them without end. A buffer shorter
+    /// than the board's `max_frame` gets shorter segments; one too short for a frame counts as nothing to send.
     pub fn transmit(&mut self, frame: &mut [u8], now: Instant, _: &impl HandFrames) -> Option<usize> {
         if !self.link_up {
             return None;
@@ -149,8 +149,8 @@ impl Stack<'_> {
         Some(length)
     }
 
-    /// Asks the process after process, and of each socket after socket, each in turn, until one has something to send and
-    /// knows its way.
+    /// Asks the process after process, and of each socket after socket, each in turn, until one has something to send
+    /// and knows its way.
     fn transmit_sockets(&mut self, frame: &mut [u8], now: Instant) -> Option<usize> {
         let lease = self.network.or(self.leaving)?;
         for process in self.senders.each_from(self.next_process) {
@@ -197,8 +197,8 @@ struct Way<'s> {
 }
 
 impl Way<'_> {
-    /// The station of a host on the link that this process, or the system itself, has something for; `None` while that has
-    /// to be found out.
+    /// The station of a host on the link that this process, or the system itself, has something for; `None` while that
+    /// has to be found out.
     fn station_of(self, hop: Ipv4Addr, owner: Option<ProcessId>, now: Instant) -> Option<MacAddress> {
         match self.neighbours.lookup(hop, owner, now) {
             Lookup::Resolved(station) => {

@@ -11,8 +11,8 @@ pub const ORPHAN_FIN_WAIT: Duration = Duration::from_secs(60);
 /// 2 MSL, as everybody has it (RFC 9293 would have four minutes).
 pub const TIME_WAIT: Duration = Duration::from_secs(60);
 
-/// The state after this side has ended its stream. Before the handshake is done it stays what it is, and the FIN follows
-/// the handshake.
+/// The state after this side has ended its stream. Before the handshake is done it stays what it is, and the FIN
+/// follows the handshake.
 pub fn after_our_end(life: Life) -> Life {
     match life {
         Life::Established => Life::FinWait1,

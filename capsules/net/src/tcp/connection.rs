@@ -85,10 +85,10 @@ impl<'a> Connection<'a> {
     /// Takes in a segment for this connection, as [`Connection::matches`] says, if it is undamaged. The answer, if any,
     /// leaves by [`Connection::transmit`].
     ///
-    /// Data that comes next, as nearly all of it does, is copied to where it belongs while it is summed: to the reader of
-    /// this `socket`, if `readers` has one, else into the receive ring. A damaged segment has then been written to memory
-    /// that holds nothing, behind the end of the stream, where it is forgotten. What is accepted is delivered to the
-    /// reader, and thereby read.
+    /// Data that comes next, as nearly all of it does, is copied to where it belongs while it is summed: to the reader
+    /// of this `socket`, if `readers` has one, else into the receive ring. A damaged segment has then been written to
+    /// memory that holds nothing, behind the end of the stream, where it is forgotten. What is accepted is delivered to
+    /// the reader, and thereby read.
     ///
     /// # Errors
     /// [`ParseError::BadChecksum`]; nothing has changed.
@@ -170,8 +170,8 @@ impl<'a> Connection<'a> {
         Received { ready: ready || stream.news, dropped: stream.dropped, ..received }
     }
 
-    /// Our SYN is answered by the peer's. Without an acknowledgement both sides have begun at once: ours goes out again,
-    /// now with one. Answers whether the peer's window scale is excessive.
+    /// Our SYN is answered by the peer's. Without an acknowledgement both sides have begun at once: ours goes out
+    /// again, now with one. Answers whether the peer's window scale is excessive.
     fn synchronize(&mut self, segment: &Segment<'_>, now: Instant, counters: &mut Counters) -> bool {
         let (sender, receiver, clock) = (&mut self.sender, &mut self.receiver, &mut self.clock);
         let is_excessive = handshake::synchronize(segment, sender, receiver, clock, now);

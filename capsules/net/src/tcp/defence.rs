@@ -2,8 +2,8 @@
 //! 7323. [`check`] decides and changes nothing; what it decides is one [`Verdict`].
 //!
 //! The order is that of RFC 9293 except that resets and SYNs come first: a reset needs no timestamp (RFC 7323 section
-//! 5.2), and a SYN is challenged wherever it lies and whatever its options say (RFC 5961 section 4), for a peer that has
-//! restarted knows neither our window nor our clocks.
+//! 5.2), and a SYN is challenged wherever it lies and whatever its options say (RFC 5961 section 4), for a peer that
+//! has restarted knows neither our window nor our clocks.
 
 use slopos_kernel::time::Instant;
 
@@ -130,8 +130,9 @@ fn check_answer_to_syn(segment: &Segment<'_>, sender: &Sender<'_>) -> Verdict {
     }
 }
 
-/// A reset counts only at exactly the number that comes next; elsewhere in the window the peer is asked whether it meant
-/// it (RFC 5961 section 3). In TIME-WAIT it is ignored, or old segments could disturb the next connection (RFC 1337).
+/// A reset counts only at exactly the number that comes next; elsewhere in the window the peer is asked whether it
+/// meant it (RFC 5961 section 3). In TIME-WAIT it is ignored, or old segments could disturb the next connection (RFC
+/// 1337).
 fn check_reset(sequence: SequenceNumber, state: State, sender: &Sender<'_>, receiver: &Receiver<'_>) -> Verdict {
     if sequence != receiver.next() || state == State::TimeWait {
         let is_in_window = sequence.is_after(receiver.next()) && sequence.is_before(receiver.edge());
@@ -145,8 +146,8 @@ fn check_reset(sequence: SequenceNumber, state: State, sender: &Sender<'_>, rece
     })
 }
 
-/// Whether some of it lies in the window. An empty segment right behind the window will do, too: the peer has filled the
-/// window, and its acknowledgements count. While the window is closed, so does anything at its edge, for its
+/// Whether some of it lies in the window. An empty segment right behind the window will do, too: the peer has filled
+/// the window, and its acknowledgements count. While the window is closed, so does anything at its edge, for its
 /// acknowledgement (RFC 9293 section 3.10.7.4).
 fn is_in_window(range: &Range, receiver: &Receiver<'_>) -> bool {
     let (next, edge) = (receiver.next(), receiver.edge());
@@ -157,8 +158,8 @@ fn is_in_window(range: &Range, receiver: &Receiver<'_>) -> bool {
     begins && range.end.is_after(next)
 }
 
-/// Whether a segment that does not lie in the window says again what was received not long ago, on a connection that both
-/// sides have agreed upon.
+/// Whether a segment that does not lie in the window says again what was received not long ago, on a connection that
+/// both sides have agreed upon.
 fn is_repetition(range: &Range, state: State, receiver: &Receiver<'_>) -> bool {
     let behind = receiver.next().offset_from(range.end);
     let is_recent = usize::try_from(behind).is_ok_and(|behind| behind <= receiver.capacity());

@@ -38,8 +38,8 @@ pub fn syn(
     }
 }
 
-/// The peer's SYN has come. Answers whether it offers a window scale beyond the largest, which RFC 7323 section 2.3 wants
-/// logged; that is the stack's, which has a budget for it.
+/// The peer's SYN has come. Answers whether it offers a window scale beyond the largest, which RFC 7323 section 2.3
+/// wants logged; that is the stack's, which has a budget for it.
 pub fn synchronize(
     segment: &Segment<'_>,
     sender: &mut Sender<'_>,

@@ -55,7 +55,7 @@ pub struct Received {
 pub struct Polled {
     /// Something happened that a blocked call may wait for.
     pub ready: bool,
-    /// So much stays unanswered that the way to the peer may be broken: the neighbour on it should be asked whether it is
-    /// still there (RFC 1122 section 4.2.3.5).
+    /// So much stays unanswered that the way to the peer may be broken: the neighbour on it should be asked whether it
+    /// is still there (RFC 1122 section 4.2.3.5).
     pub negative_advice: bool,
 }

@@ -2,8 +2,9 @@
 //!
 //! A [`Connection`] is memory of one process's grant, its two rings included. A segment and the current time go in by
 //! [`Connection::receive`], segments come out by [`Connection::transmit`], one for each call, built straight into the
-//! caller's buffer. [`Connection::next_deadline`] says when [`Connection::poll`] must run the timers. The process's side
-//! is [`Connection::connect`], [`Connection::read`], [`Connection::write`] and [`Connection::close`]; none of them waits.
+//! caller's buffer. [`Connection::next_deadline`] says when [`Connection::poll`] must run the timers. The process's
+//! side is [`Connection::connect`], [`Connection::read`], [`Connection::write`] and [`Connection::close`]; none of them
+//! waits.
 //!
 //! Each line of the table knows those above it, and no line below; each type keeps its fields to itself.
 //!

@@ -88,8 +88,8 @@ impl<'a> Ring<'a> {
         length
     }
 
-    /// Moves the end over `length` bytes that were placed behind it, at most to where the ring is full. Answers over how
-    /// many.
+    /// Moves the end over `length` bytes that were placed behind it, at most to where the ring is full. Answers over
+    /// how many.
     pub fn extend(&mut self, length: usize) -> usize {
         let length = length.min(self.free());
         self.length += length;

@@ -53,8 +53,8 @@ impl RoundTrip {
         self.retransmissions
     }
 
-    /// RACK.min_RTT: the shortest round trip of the last five minutes (RFC 8985 section 6.2, step 1). Samples by timestamps
-    /// are left out, because their clock ticks in milliseconds.
+    /// RACK.min_RTT: the shortest round trip of the last five minutes (RFC 8985 section 6.2, step 1). Samples by
+    /// timestamps are left out, because their clock ticks in milliseconds.
     pub fn shortest(&self) -> Option<Duration> {
         self.shortest.map(|(sample, _)| sample)
     }

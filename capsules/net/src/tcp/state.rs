@@ -64,8 +64,8 @@ impl State {
 /// Why a call did not do what it should.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
 pub enum Error {
-    /// Not now: wait until [`super::Received::ready`] or [`super::Polled::ready`] tells that something happened, and try
-    /// again.
+    /// Not now: wait until [`super::Received::ready`] or [`super::Polled::ready`] tells that something happened, and
+    /// try again.
     WouldBlock,
     /// There was no connect before.
     NotConnected,

@@ -1,7 +1,7 @@
 //! The formats on the wire: bytes in, plain structs out, and back.
 //!
-//! Every length is checked before it is used. Nothing here knows a connection, a time or a state; what a message means is
-//! decided above.
+//! Every length is checked before it is used. Nothing here knows a connection, a time or a state; what a message means
+//! is decided above.
 
 pub mod arp;
 pub mod checksum;

@@ -76,7 +76,7 @@ fn pins_reach_the_chipsets_lines() {
 }
 
 #[test]
-fn bridges_in_a_circle_end() {
+fn bridges_in_a_cycle_end() {
     let machine = Machine::with([((0, 1, 0), Function::bridge(1)), ((1, 0, 0), Function::bridge(1))]);
     let mut visited = 0;
     let outcome = ecam(&machine).enumerate(|_| visited += 1);

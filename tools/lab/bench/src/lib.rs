@@ -1,5 +1,5 @@
-//! Measures the board beside a Linux guest: the same QEMU, the same processor model, the same link and the same servers,
-//! in turns, on a machine that does nothing else meanwhile.
+//! Measures the board beside a Linux guest: the same QEMU, the same processor model, the same link and the same
+//! servers, in turns, on a machine that does nothing else meanwhile.
 #![forbid(unsafe_code)]
 
 pub mod console;

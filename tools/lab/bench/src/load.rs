@@ -83,8 +83,9 @@ impl Meter {
     }
 }
 
-/// Makes a run until nothing disturbs it, but no more than `retries` times again. The run says whether it was disturbed;
-/// its servers are gone when it returns, so that they are not taken for others while a quiet machine is waited for.
+/// Makes a run until nothing disturbs it, but no more than `retries` times again. The run says whether it was
+/// disturbed; its servers are gone when it returns, so that they are not taken for others while a quiet machine is
+/// waited for.
 ///
 /// # Errors
 /// The run's; or the kernel does not tell how busy the machine is.

@@ -116,8 +116,8 @@ const KIB: u64 = 1 << 10;
 
 /// Requests of a series: a second or two on a link that loses nothing.
 const MANY: u32 = 5_000;
-/// The same over user networking, which keeps each connection for a while after its end and looks at all of them in each
-/// turn of its loop: with thousands, that is what takes the time, whoever the guest is.
+/// The same over user networking, which keeps each connection for a while after its end and looks at all of them in
+/// each turn of its loop: with thousands, that is what takes the time, whoever the guest is.
 const FEWER: u32 = 1_000;
 /// Requests of a series in which each takes two journeys of 20 ms at least.
 const SLOW: u32 = 100;

@@ -134,8 +134,8 @@ fn read(file: &Path) -> Result<Kept> {
     serde_json::from_str(&text).with_context(|| file.display().to_string())
 }
 
-/// Compares the last requests of a long run with the first, and looks at what is not given back: descriptors, bytes of the
-/// grant, sockets and with them ports, buffers of the device.
+/// Compares the last requests of a long run with the first, and looks at what is not given back: descriptors, bytes of
+/// the grant, sockets and with them ports, buffers of the device.
 fn endurance(arguments: &Arguments, requests: usize) -> Result<()> {
     let counter = Counter::open(arguments, 4)?;
     let options = |count| format!("-o null --count {count}");

@@ -1,5 +1,5 @@
-//! QEMU's debugger stub (the GDB manual, "Remote Serial Protocol"), as far as a test needs it: a board that stands still
-//! from the start, goes on until it reaches an address, and goes on from there.
+//! QEMU's debugger stub (the GDB manual, "Remote Serial Protocol"), as far as a test needs it: a board that stands
+//! still from the start, goes on until it reaches an address, and goes on from there.
 
 use crate::qtest::connect;
 use anyhow::{Context, Result, bail};

@@ -66,17 +66,19 @@ const PLACES: [u64; 17] = [
     0x7fff_ffff_8000_0000, // no canonical address
 ];
 
+/// Boots a board whose device with one of these identities has this register elsewhere, and says how the network is.
+fn net_with(board: Builder, identities: [u16; 2], bar: u8, place: u64, wide: bool) -> Report {
+    let change = |board: &mut Qtest| {
+        let device = board.find(0x1af4, &identities)?;
+        set_bar(board, device, bar, place, wide)
+    };
+    run_changed(board.append("net; exit"), change, |_, ()| Ok(()))
+}
+
 #[test]
 fn a_network_device_whose_registers_point_anywhere_is_left_alone_and_the_rest_boots() {
     for place in PLACES {
-        let report = run_changed(
-            board().append("net; exit"),
-            |board| {
-                let device = board.find(0x1af4, &NETWORK)?;
-                set_bar(board, device, REGISTERS, place, true)
-            },
-            |_, ()| Ok(()),
-        );
+        let report = net_with(board(), NETWORK, REGISTERS, place, true);
         report.exits(0).shows("no device").logs("pci: BAR 4 of device ").logs("virtio-blk: ready ");
     }
 }
@@ -84,14 +86,7 @@ fn a_network_device_whose_registers_point_anywhere_is_left_alone_and_the_rest_bo
 #[test]
 fn a_flash_whose_registers_point_anywhere_is_left_alone_and_the_network_works() {
     for place in PLACES {
-        let report = run_changed(
-            board().append("net; exit"),
-            |board| {
-                let device = board.find(0x1af4, &BLOCK)?;
-                set_bar(board, device, REGISTERS, place, true)
-            },
-            |_, ()| Ok(()),
-        );
+        let report = net_with(board(), BLOCK, REGISTERS, place, true);
         report.exits(0).shows("10.0.2.15").logs("pci: BAR 4 of device ").logs("flash: no usable flash");
     }
 }
@@ -99,32 +94,18 @@ fn a_flash_whose_registers_point_anywhere_is_left_alone_and_the_network_works() 
 #[test]
 fn a_table_of_messages_over_memory_or_controllers_is_left_alone() {
     for place in PLACES.into_iter().filter(|place| *place < 1 << 32) {
-        let report = run_changed(
-            board().append("net; exit"),
-            |board| {
-                let device = board.find(0x1af4, &NETWORK)?;
-                set_bar(board, device, MESSAGES, place, false)
-            },
-            |_, ()| Ok(()),
-        );
+        let report = net_with(board(), NETWORK, MESSAGES, place, false);
         report.exits(0).shows("no device").logs("pci: BAR 1 of device ").logs("virtio-blk: ready ");
     }
 }
 
 /// Where a register of 32 ports may point: timers, keyboard, 8259, way out, COM1, PCI, power management.
-const PORTS: [u32; 8] = [0x20, 0x40, 0x60, 0xa0, 0xe0, 0x3e0, 0xce0, 0x600];
+const PORTS: [u64; 8] = [0x20, 0x40, 0x60, 0xa0, 0xe0, 0x3e0, 0xce0, 0x600];
 
 #[test]
 fn a_legacy_device_at_ports_of_the_platform_is_left_alone() {
     for port in PORTS {
-        let report = run_changed(
-            board().network(Transport::Legacy).append("net; exit"),
-            |board| {
-                let device = board.find(0x1af4, &NETWORK)?;
-                board.set_configuration(device, BAR0, port | 1)
-            },
-            |_, ()| Ok(()),
-        );
+        let report = net_with(board().network(Transport::Legacy), NETWORK, 0, port | 1, false);
         report.exits(0).shows("no device").logs("pci: BAR 0 of device ").logs("virtio-blk: ready ");
     }
 }

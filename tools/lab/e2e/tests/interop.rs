@@ -49,8 +49,8 @@ fn nginx(folder: &Path, root: &Path, namespace: &str) -> Result<Server> {
 }
 
 impl Site {
-    /// Has a board fetch a file of so many bytes so often over a wire that is so bad in both directions, and checks that
-    /// all copies came out right.
+    /// Has a board fetch a file of so many bytes so often over a wire that is so bad in both directions, and checks
+    /// that all copies came out right.
     fn fetches(&self, length: usize, count: usize, impairments: Impairments, seed: u64) -> (Report, [Counters; 2]) {
         let hash = files::write(&self.root.path().join("file"), length);
         let commands = format!("webget --sha256 --count {count} http://{SERVER}/file; exit");

@@ -36,8 +36,8 @@ const FAULTS: [&str; 18] = [
 #[test]
 fn a_process_that_is_started_runs_at_once_though_nothing_else_happens() {
     // The board's clock goes by its instructions, and jumps to the next deadline where it waits: a busy host does not
-    // change it. The timer rings each second at the latest, which would start the process then. The commands begin half a
-    // second after the boot at the latest: a disk takes no time of this clock, and so counts as slow.
+    // change it. The timer rings each second at the latest, which would start the process then. The commands begin half
+    // a second after the boot at the latest: a disk takes no time of this clock, and so counts as slow.
     let clock = ["-icount", "shift=0,sleep=off"];
     let board = test_board().network(Transport::None).arguments(clock).append("sleep 1; faults null-read; exit");
     let report = run(board);

@@ -44,8 +44,8 @@ figures! {
     given_up: "connections given up over a lossy link",
     /// Connections that one of the two applications ended early.
     cut_short: "cut short by an application",
-    /// Runs that ended because smoltcp no longer sent what comes next, though we had told it to and had said all that we
-    /// had to say ourselves. A window that was closed for a moment, told late, stops it for ever.
+    /// Runs that ended because smoltcp no longer sent what comes next, though we had told it to and had said all that
+    /// we had to say ourselves. A window that was closed for a moment, told late, stops it for ever.
     stuck_peers: "runs in which smoltcp got stuck",
     /// Stream bytes that an application read.
     bytes: "stream bytes delivered",

@@ -103,8 +103,8 @@ pub fn take_head(stream: &mut TcpStream) -> Result<Option<Vec<u8>>> {
     Ok(Some(head))
 }
 
-/// Ends the stream, and waits until the peer has ended its own: closing earlier could turn into a reset and lose what was
-/// sent.
+/// Ends the stream, and waits until the peer has ended its own: closing earlier could turn into a reset and lose what
+/// was sent.
 ///
 /// # Errors
 /// The connection's.

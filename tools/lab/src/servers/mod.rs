@@ -1,5 +1,5 @@
-//! What a board fetches from: servers on free ports of the loopback, honest ones and such that misbehave ([`loopback`]),
-//! some that a test moves ([`moving`]), and those of others ([`programs`]).
+//! What a board fetches from: servers on free ports of the loopback, honest ones and such that misbehave
+//! ([`loopback`]), some that a test moves ([`moving`]), and those of others ([`programs`]).
 
 pub mod loopback;
 pub mod moving;

@@ -134,7 +134,8 @@ impl Tcp {
         Options::parse(&self.options).expect("options that were looked at before")
     }
 
-    pub(super) fn emit(&self, source: Ipv4Addr, destination: Ipv4Addr) -> Vec<u8> {
+    /// The segment's bytes, with the checksum for these two ends.
+    pub fn emit(&self, source: Ipv4Addr, destination: Ipv4Addr) -> Vec<u8> {
         let words = 5 + self.options.len().div_ceil(4);
         let mut bytes = Vec::new();
         bytes.extend(self.source.to_be_bytes());
@@ -152,7 +153,11 @@ impl Tcp {
         bytes
     }
 
-    pub(super) fn parse(bytes: &[u8], source: Ipv4Addr, destination: Ipv4Addr) -> Result<Tcp, String> {
+    /// Reads a segment between these two ends.
+    ///
+    /// # Errors
+    /// What about it makes no sense, a wrong checksum included.
+    pub fn parse(bytes: &[u8], source: Ipv4Addr, destination: Ipv4Addr) -> Result<Tcp, String> {
         let header = bytes.get(12).map_or(0, |byte| usize::from(byte >> 4) * 4);
         if header < 20 || header > bytes.len() {
             return Err(format!("a TCP header of {header} bytes in {}", bytes.len()));

@@ -1,5 +1,5 @@
 //! What the tree promises about itself, checked: that links and names in its documents lead somewhere, that commands
-//! print what a document shows, that modules do not depend on each other in a circle, and that the pictures are the
+//! print what a document shows, that modules do not depend on each other in a cycle, and that the pictures are the
 //! ones that are drawn from the text.
 //!
 //! Nothing here knows what the system does. The checks are tests, in `tests/`; the end-to-end tests use [`shown`] for

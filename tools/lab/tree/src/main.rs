@@ -30,7 +30,7 @@ enum Command {
     },
     /// Lists the programs of tools/, each behind its package.
     Tools,
-    /// Prints the circles between the files of each crate, or of one, with the names behind them.
+    /// Prints the cycles between the files of each crate, or of one, with the names behind them.
     Cycles {
         /// The package.
         package: Option<String>,
@@ -88,7 +88,7 @@ fn run(options: Options) -> Result<()> {
             for target in packages.iter().flat_map(|package| &package.targets) {
                 let graph = modules::read(&root, &target.file, methods)?;
                 for group in graph.cycles(|_| true) {
-                    println!("{}: {} files in a circle", target.file.display(), group.len());
+                    println!("{}: {} files in a cycle", target.file.display(), group.len());
                     for line in graph.explain(&group) {
                         println!("    {line}");
                     }

@@ -1,8 +1,8 @@
 //! Which files of a crate depend on which others.
 //!
-//! The nodes are files; an inline `mod x { ... }` is part of its file. A file A depends on a file B where code in A names
-//! an item that B defines, be it by an import or by a path in an expression, a type, a pattern or a macro's arguments.
-//! In detail:
+//! The nodes are files; an inline `mod x { ... }` is part of its file. A file A depends on a file B where code in A
+//! names an item that B defines, be it by an import or by a path in an expression, a type, a pattern or a macro's
+//! arguments. In detail:
 //!
 //! - A name is followed to where the item is defined. A re-export (`pub use`) is no dependency of the file that has it,
 //!   so a `mod.rs` may list what its folder offers, and who takes something from that list depends on the file behind.
@@ -10,8 +10,8 @@
 //!   depends on the child's. `mod child;` alone is no dependency, nor is the import of a module.
 //! - An `impl` names its type and its trait, so its file depends on theirs.
 //! - Code under `#[cfg(test)]` is left out, and so are documentation and attributes.
-//! - Method calls are not followed, for that takes types; unless asked ([`Methods::Apart`]): then a call of a method that
-//!   stands in another file than its type counts, where no other method of the crate has its name. Without that, a
+//! - Method calls are not followed, for that takes types; unless asked ([`Methods::Apart`]): then a call of a method
+//!   that stands in another file than its type counts, where no other method of the crate has its name. Without that, a
 //!   type whose methods are spread over files hides what its files need of each other.
 
 mod scan;
@@ -93,7 +93,7 @@ fn methods_apart(scan: &Scan) -> Vec<(String, usize)> {
 }
 
 impl Graph {
-    /// The groups of files that depend on each other in a circle, each sorted.
+    /// The groups of files that depend on each other in a cycle, each sorted.
     ///
     /// `within` chooses the files that are looked at.
     pub fn cycles(&self, within: impl Fn(&Path) -> bool) -> Vec<Vec<PathBuf>> {

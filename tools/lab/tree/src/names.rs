@@ -32,8 +32,9 @@ impl Names {
 
     /// What `document` names that is not there, one line for each.
     ///
-    /// A word that looks like a file of ours must be the end of the path of one. Where it has folders, it must lie below
-    /// the document's own folder, or be complete; the documents of the root and of doc/ may leave out what is before.
+    /// A word that looks like a file of ours must be the end of the path of one. Where it has folders, it must lie
+    /// below the document's own folder, or be complete; the documents of the root and of doc/ may leave out what is
+    /// before.
     pub fn check(&self, document: &Document) -> Vec<String> {
         let file = Regex::new(r"^[\w.-]+(/[\w.-]+)*\.(rs|toml|sh|ld|md|c)$").expect("a pattern");
         let recipe = Regex::new(r"\./just ([a-z][a-z-]*)").expect("a pattern");

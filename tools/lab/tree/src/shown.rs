@@ -1,16 +1,16 @@
 //! Commands that a document shows with their output: carried out, and compared.
 //!
 //! Such a block has the language `console`, its commands begin with `$ ` (and go on in the next line after a `\` at the
-//! end), and what stands below a command is what it prints. The comment before it names it and says what has to be known
-//! to carry it out:
+//! end), and what stands below a command is what it prints. The comment before it names it and says what has to be
+//! known to carry it out:
 //!
 //! ```text
 //! <!-- shown: fetch; board; varies: seconds=[0-9.]+; port: 8000 -->
 //! ```
 //!
 //! - `board`: the board has to be built, so the block belongs to the end-to-end tests.
-//! - `varies: PATTERN`: what matches the pattern in the document may be anything that matches it in the output. As often
-//!   as needed.
+//! - `varies: PATTERN`: what matches the pattern in the document may be anything that matches it in the output. As
+//!   often as needed.
 //! - `port: NUMBER`: the port is replaced by one that is free, in the commands and in what they print.
 //! - `both`: standard error counts too, where it stands among the output, as on a terminal; what cargo says there does not.
 //! - `apart`: the block runs in a folder of its own that has copies of the board's image and flash in `build/`, for it

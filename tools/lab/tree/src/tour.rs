@@ -1,4 +1,5 @@
-//! The pictures of doc/tour.md, drawn from its own lists: each numbered item is a stop, and its link says in which layer.
+//! The pictures of doc/tour.md, drawn from its own lists: each numbered item is a stop, and its link says in which
+//! layer.
 
 use anyhow::{Context, Result, ensure};
 

@@ -1,4 +1,4 @@
-//! No two files depend on each other in a circle; `slopos_tree::modules` says what counts as a dependency.
+//! No two files depend on each other in a cycle; `slopos_tree::modules` says what counts as a dependency.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use slopos_tree::modules::{self, Methods};
 use slopos_tree::{files, packages};
 
 #[test]
-fn no_files_of_a_crate_depend_on_each_other_in_a_circle() {
+fn no_files_of_a_crate_depend_on_each_other_in_a_cycle() {
     let root = files::root();
     let mut told = String::new();
     let mut read = 0;
@@ -18,7 +18,7 @@ fn no_files_of_a_crate_depend_on_each_other_in_a_circle() {
         }
     }
     assert!(read > 300, "only {read} files were read");
-    assert!(told.is_empty(), "files that depend on each other in a circle:\n{told}");
+    assert!(told.is_empty(), "files that depend on each other in a cycle:\n{told}");
 }
 
 /// Inside tcp/ methods count too: a type whose methods are spread over files is no way round the rule.
@@ -30,7 +30,7 @@ fn no_arrow_points_up_inside_tcp() {
     assert!(graph.files.iter().filter(|file| file.starts_with(tcp)).count() > 10);
     let told: Vec<String> =
         graph.cycles(|file| file.starts_with(tcp)).iter().map(|group| graph.explain(group).join("\n")).collect();
-    assert!(told.is_empty(), "circles inside tcp/:\n{}", told.join("\n\n"));
+    assert!(told.is_empty(), "cycles inside tcp/:\n{}", told.join("\n\n"));
 }
 
 /// What each layer may stand on: folders, by what their path begins with. Build scripts and tests are left out.

@@ -115,8 +115,8 @@ fn a_connect_that_is_denied_or_waits_enters_the_grant_once() {
     assert_eq!(connect(FAR), ([1, 0], true), "there is no address yet");
 }
 
-/// A socket that connects again leaves the chain of its last connection, and the one before it there is told: whose region
-/// that lies in is entered too, but nobody's twice.
+/// A socket that connects again leaves the chain of its last connection, and the one before it there is told: whose
+/// region that lies in is entered too, but nobody's twice.
 #[test]
 fn a_socket_that_leaves_a_chain_enters_each_region_once() {
     for other in [APP, OTHER_APP] {

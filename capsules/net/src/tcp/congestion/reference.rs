@@ -47,8 +47,8 @@ impl Reference {
     }
 }
 
-/// A path on which each acknowledgement covers `covered` segments; the application fills the window in the first half of
-/// each second, or always.
+/// A path on which each acknowledgement covers `covered` segments; the application fills the window in the first half
+/// of each second, or always.
 struct Path {
     segment: u32,
     round_trip_ms: u64,

@@ -37,7 +37,8 @@ impl Connection<'_> {
     /// Begins a connection. The SYN leaves with the next [`Connection::transmit`].
     ///
     /// # Errors
-    /// [`Error::AlreadyConnected`] where it is not the first time, [`Error::NotConnected`] where no process has opened it.
+    /// [`Error::AlreadyConnected`] where it is not the first time, [`Error::NotConnected`] where no process has opened
+    /// it.
     pub fn connect(&mut self, parameters: ConnectParameters, now: Instant) -> Result<(), Error> {
         if !self.is_held {
             return Err(Error::NotConnected);

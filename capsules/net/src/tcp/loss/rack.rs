@@ -1,8 +1,9 @@
 //! RACK (RFC 8985 section 6): a segment is lost when one that was sent later has arrived, and the round trip and a
-//! reordering window have passed since. So the loss of a retransmission is found as well, and the order in which segments
-//! arrive may differ from that in which they were sent by as much as the window.
+//! reordering window have passed since. So the loss of a retransmission is found as well, and the order in which
+//! segments arrive may differ from that in which they were sent by as much as the window.
 //!
-//! This is what RACK remembers besides the send times ([`records`](super::records)); the [`scoreboard`](super::scoreboard) walks over those.
+//! This is what RACK remembers besides the send times ([`records`](super::records)); the
+//! [`scoreboard`](super::scoreboard) walks over those.
 
 use slopos_kernel::time::{Duration, Instant};
 
@@ -10,8 +11,8 @@ use crate::tcp::loss::records::Record;
 use crate::wire::tcp::Range;
 use crate::wire::tcp::SequenceNumber;
 
-/// The window is no shorter while one or two segments are reported and no reordering has been seen: where the round trip
-/// is shorter than the noise of two machines' timers, a quarter of it says nothing.
+/// The window is no shorter while one or two segments are reported and no reordering has been seen: where the round
+/// trip is shorter than the noise of two machines' timers, a quarter of it says nothing.
 const SHORTEST_WINDOW: Duration = Duration::from_millis(1);
 /// Repairs that a widened window outlives (RFC 8985 section 6.2, step 4).
 const PERSISTENCE: u8 = 16;
@@ -52,9 +53,9 @@ pub struct Latest {
 }
 
 impl Latest {
-    /// What part of `range`, which `record` is about, was surely sent before it (RACK_sent_after). The times of one pass
-    /// are the same, so they do not order what goes out again and what is new; but what goes out for the first time goes
-    /// in the order of the stream.
+    /// What part of `range`, which `record` is about, was surely sent before it (RACK_sent_after). The times of one
+    /// pass are the same, so they do not order what goes out again and what is new; but what goes out for the first
+    /// time goes in the order of the stream.
     pub fn sent_after(&self, range: Range, record: &Record) -> Range {
         let end = if self.is_original && record.is_original {
             range.end.earlier(self.end)
@@ -119,8 +120,8 @@ impl Rack {
         self.is_reordering_seen
     }
 
-    /// Steps 2 and 3: what ends at `end`, a part of `record`, has arrived; `acknowledged` tells that it is covered by the
-    /// acknowledgement, not by a report.
+    /// Steps 2 and 3: what ends at `end`, a part of `record`, has arrived; `acknowledged` tells that it is covered by
+    /// the acknowledgement, not by a report.
     pub fn delivered(&mut self, end: SequenceNumber, record: &Record, acknowledged: bool, evidence: &Evidence) {
         self.highest_now = self.highest_now.later(end);
         if record.is_original && end.is_before(self.highest) {
@@ -145,9 +146,9 @@ impl Rack {
         self.repeated = self.repeated.saturating_add(1);
     }
 
-    /// The first half of step 4: `duplicate` tells that the peer reports to have got something twice. In each round trip
-    /// that sees this the window grows by a quarter of the shortest one. What the network has doubled by itself does not
-    /// count: there are no more of these than retransmissions.
+    /// The first half of step 4: `duplicate` tells that the peer reports to have got something twice. In each round
+    /// trip that sees this the window grows by a quarter of the shortest one. What the network has doubled by itself
+    /// does not count: there are no more of these than retransmissions.
     pub fn adapt(&mut self, duplicate: bool, unacknowledged: SequenceNumber, next: SequenceNumber) {
         if self.duplicate_round.is_some_and(|round| !unacknowledged.is_before(round)) {
             self.duplicate_round = None;
@@ -192,8 +193,8 @@ impl Rack {
 }
 
 /// Whether what arrived was rather the original than the retransmission that was sent `round_trip` ago. The echo of a
-/// report is that of another segment, namely the last one in order (RFC 7323 section 4.3), so it tells only about what is
-/// acknowledged.
+/// report is that of another segment, namely the last one in order (RFC 7323 section 4.3), so it tells only about what
+/// is acknowledged.
 fn is_of_an_earlier_transmission(round_trip: Duration, acknowledged: bool, evidence: &Evidence) -> bool {
     let is_too_early = evidence.shortest.is_some_and(|shortest| round_trip < shortest);
     // The clock of the option ticks in milliseconds.

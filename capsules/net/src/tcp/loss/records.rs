@@ -1,9 +1,10 @@
 //! When what is on its way was last sent (the per-segment variables of RFC 8985 section 5.2), in bounded memory.
 //!
-//! A record is a stretch of the stream that was sent in one go; the records lie end to end from SND.UNA to SND.NXT. What is
-//! sent within a quantum of time, a small part of the round trip, shares a record, so that a window of any size needs few.
-//! For what is missing the time of its last segment counts, for what arrives that of its first. Where losses cut the
-//! records to pieces all the same, those that lose least are merged, and what arrives of a merged one proves nothing.
+//! A record is a stretch of the stream that was sent in one go; the records lie end to end from SND.UNA to SND.NXT.
+//! What is sent within a quantum of time, a small part of the round trip, shares a record, so that a window of any size
+//! needs few. For what is missing the time of its last segment counts, for what arrives that of its first. Where losses
+//! cut the records to pieces all the same, those that lose least are merged, and what arrives of a merged one proves
+//! nothing.
 
 use core::num::NonZeroU16;
 
@@ -26,8 +27,8 @@ pub struct Record {
     pub sent_at: Instant,
     /// Segment.end_seq.
     pub end: SequenceNumber,
-    /// How long before the last of it the first was sent, in units of 16 microseconds, rounded up; not known where there
-    /// is none, because records of different times were merged.
+    /// How long before the last of it the first was sent, in units of 16 microseconds, rounded up; not known where
+    /// there is none, because records of different times were merged.
     span: Option<Span>,
     /// Segment.lost: taken for lost, and not sent again since.
     pub is_lost: bool,
@@ -230,7 +231,8 @@ impl SendRecords {
         }
     }
 
-    /// Takes away a record of which nothing is missing; a neighbour covers its place, and nobody asks when that was sent.
+    /// Takes away a record of which nothing is missing; a neighbour covers its place, and nobody asks when that was
+    /// sent.
     fn drop_reported<const N: usize>(&mut self, reported: &RangeSet<N>) -> bool {
         let mut start = self.start;
         let is_reported = |record: &Record| {
@@ -274,7 +276,8 @@ impl SendRecords {
         *second = Record {
             sent_at: first.sent_at.max(second.sent_at),
             end: second.end,
-            // What is wrongly taken for being on its way is found again; what is wrongly taken for lost is sent in vain.
+            // What is wrongly taken for being on its way is found again; what is wrongly taken for lost is sent in
+            // vain.
             is_lost: first.is_lost && second.is_lost,
             is_original: first.is_original && second.is_original,
             span: first.span.filter(|_| first.sent_at == second.sent_at && first.span == second.span),

@@ -1,8 +1,8 @@
-//! What is lost and what is still on its way: the sender's scoreboard (RFC 6675), on which RACK finds the losses (RFC 8985
-//! section 6); and NewReno (RFC 6582) where the peer does not do SACK.
+//! What is lost and what is still on its way: the sender's scoreboard (RFC 6675), on which RACK finds the losses (RFC
+//! 8985 section 6); and NewReno (RFC 6582) where the peer does not do SACK.
 //!
-//! `records` cover everything between SND.UNA and SND.NXT with the time at which it was sent, and say what is lost and not
-//! sent again since; `sacked` is what the peer reports to have. What is in neither is on its way.
+//! `records` cover everything between SND.UNA and SND.NXT with the time at which it was sent, and say what is lost and
+//! not sent again since; `sacked` is what the peer reports to have. What is in neither is on its way.
 
 use slopos_kernel::time::{Duration, Instant};
 
@@ -270,9 +270,9 @@ impl Scoreboard {
         self.at_once = true;
     }
 
-    /// The retransmission timer ran out: all is lost, but, with SACK, for what was sent so late that it may still arrive
-    /// (RFC 8985 section 6.3). What the peer had reported is forgotten, because it may drop what it has not acknowledged
-    /// (RFC 2018 section 8).
+    /// The retransmission timer ran out: all is lost, but, with SACK, for what was sent so late that it may still
+    /// arrive (RFC 8985 section 6.3). What the peer had reported is forgotten, because it may drop what it has not
+    /// acknowledged (RFC 2018 section 8).
     pub fn begin_timeout(&mut self, unacknowledged: SequenceNumber, next: SequenceNumber, segment: u32, now: Instant) {
         self.phase = Phase::Timeout;
         self.until = next;
@@ -305,8 +305,8 @@ impl Scoreboard {
         found
     }
 
-    /// Whether the last segment before `next` is worth sending once more though nothing behind it tells of its loss: the
-    /// loss may have taken the end of what was on its way, too (RFC 6675 section 4, NextSeg rule 4).
+    /// Whether the last segment before `next` is worth sending once more though nothing behind it tells of its loss:
+    /// the loss may have taken the end of what was on its way, too (RFC 6675 section 4, NextSeg rule 4).
     pub fn wants_rescue(&self, next: SequenceNumber) -> bool {
         self.selective
             && self.phase == Phase::Fast

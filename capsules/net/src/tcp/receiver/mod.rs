@@ -232,8 +232,8 @@ impl<'a> Receiver<'a> {
         self.ring.free().min(usize::from(u16::MAX)) as u16
     }
 
-    /// Whether a segment brings nothing but the data that comes next, all of which there is room for, and nothing is held
-    /// behind it.
+    /// Whether a segment brings nothing but the data that comes next, all of which there is room for, and nothing is
+    /// held behind it.
     pub fn expects(&self, segment: &Segment<'_>) -> bool {
         let length = segment.payload.len();
         segment.sequence == self.next
@@ -244,8 +244,8 @@ impl<'a> Receiver<'a> {
             && segment.flags.with(Flags::PSH) == Flags::ACK.with(Flags::PSH)
     }
 
-    /// Copies the data that comes next to where it belongs while it is summed: to the reader of this socket, if one waits,
-    /// else behind the end of the ring. What is damaged has then been written to memory that holds nothing.
+    /// Copies the data that comes next to where it belongs while it is summed: to the reader of this socket, if one
+    /// waits, else behind the end of the ring. What is damaged has then been written to memory that holds nothing.
     ///
     /// # Errors
     /// [`ParseError::BadChecksum`]; nothing has changed.

@@ -11,8 +11,8 @@ use crate::wire::tcp::Segment;
 
 impl Sender<'_> {
     /// Takes in the acknowledgement of a segment that has passed all checks (RFC 9293 section 3.10.7.4, fifth check).
-    /// What it acknowledges was sent `echoed` ago, if the timestamps option tells. Answers whether a blocked call may wait
-    /// for that: there is room for a writer, or the whole stream is acknowledged.
+    /// What it acknowledges was sent `echoed` ago, if the timestamps option tells. Answers whether a blocked call may
+    /// wait for that: there is room for a writer, or the whole stream is acknowledged.
     pub fn acknowledge(
         &mut self,
         segment: &Segment<'_>,

@@ -9,8 +9,8 @@ use crate::tcp::timers::Timer;
 use crate::wire::tcp::Segment;
 
 impl Sender<'_> {
-    /// Builds the segment of this stretch at the start of `out` and answers its length in bytes; `None` where it does not
-    /// fit. `header` has everything but the place in the stream, the payload and what the flags say about these.
+    /// Builds the segment of this stretch at the start of `out` and answers its length in bytes; `None` where it does
+    /// not fit. `header` has everything but the place in the stream, the payload and what the flags say about these.
     pub fn emit(
         &self,
         span: &Span,

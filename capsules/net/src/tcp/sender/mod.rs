@@ -1,8 +1,8 @@
 //! The sending half of a connection: the send sequence space (RFC 9293 section 3.3.1), the ring that the process writes
 //! to, the peer's window, and what watches over what is on its way.
 //!
-//! What is due is decided in `schedule`, built and noted in `emit`; what an acknowledgement means is in `acknowledge`, and
-//! what silence means in `timeout`.
+//! What is due is decided in `schedule`, built and noted in `emit`; what an acknowledgement means is in `acknowledge`,
+//! and what silence means in `timeout`.
 
 mod acknowledge;
 mod emit;
@@ -136,8 +136,8 @@ impl<'a> Sender<'a> {
         self.last_sent_at = now;
     }
 
-    /// Takes over what the peer's SYN offers; `maximum_segment` is what our link can take, and `overhead` what the options
-    /// of each segment do, in bytes. Whether the peer offers a window scale beyond the largest.
+    /// Takes over what the peer's SYN offers; `maximum_segment` is what our link can take, and `overhead` what the
+    /// options of each segment do, in bytes. Whether the peer offers a window scale beyond the largest.
     pub fn negotiate(&mut self, offered: &Options, maximum_segment: u16, overhead: usize) -> bool {
         let theirs = offered.maximum_segment.unwrap_or(DEFAULT_MAXIMUM_SEGMENT);
         self.maximum_segment = theirs.min(maximum_segment).max(SMALLEST_MAXIMUM_SEGMENT.min(maximum_segment));
@@ -186,8 +186,8 @@ impl<'a> Sender<'a> {
         self.ring.length()
     }
 
-    /// Whether an acknowledgement of this number may come from the peer: it covers nothing that was never sent, and is not
-    /// older than the peer's window (RFC 5961 section 5).
+    /// Whether an acknowledgement of this number may come from the peer: it covers nothing that was never sent, and is
+    /// not older than the peer's window (RFC 5961 section 5).
     pub fn may_acknowledge(&self, number: SequenceNumber) -> bool {
         let oldest = self.unacknowledged - self.window.largest();
         !number.is_before(oldest) && !number.is_after(self.highest)

@@ -1,5 +1,5 @@
-//! Probes of a closed window (RFC 9293 section 3.8.6.1): while nothing is on its way, no acknowledgement would bring the
-//! news that it has opened.
+//! Probes of a closed window (RFC 9293 section 3.8.6.1): while nothing is on its way, no acknowledgement would bring
+//! the news that it has opened.
 
 use slopos_kernel::time::{Duration, Instant};
 

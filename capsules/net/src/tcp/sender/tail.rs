@@ -2,8 +2,8 @@
 //! retransmission timer would run out. Its acknowledgement tells by SACK what is lost, so that fast recovery repairs it
 //! and the congestion window does not collapse.
 //!
-//! Everything on its way was sent two round trips before the probe, so once the probe is reported, RACK takes whatever is
-//! still missing before it for lost (RFC 8985 section 7.4.1).
+//! Everything on its way was sent two round trips before the probe, so once the probe is reported, RACK takes whatever
+//! is still missing before it for lost (RFC 8985 section 7.4.1).
 
 use slopos_kernel::time::Duration;
 
@@ -90,8 +90,8 @@ impl TailLoss {
     }
 
     /// What an acknowledgement tells about the probe, before anything else is made of it (RFC 8985 section 7.4.2).
-    /// `says_nothing_new` tells that it acknowledges nothing new and reports nothing. Answers whether the probe has made
-    /// good the loss of the last segment, to which congestion control must then react.
+    /// `says_nothing_new` tells that it acknowledges nothing new and reports nothing. Answers whether the probe has
+    /// made good the loss of the last segment, to which congestion control must then react.
     pub fn acknowledged(&mut self, segment: &Segment<'_>, says_nothing_new: bool) -> bool {
         let Some(probe) = self.sent.filter(|probe| !segment.acknowledgement.is_before(probe.end)) else {
             return false;

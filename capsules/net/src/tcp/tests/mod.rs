@@ -26,7 +26,6 @@ mod counts;
 mod handshake;
 mod incoming;
 mod loss;
-mod peer;
 mod rack;
 mod sending;
 mod simulation;

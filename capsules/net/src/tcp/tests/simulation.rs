@@ -1,47 +1,44 @@
 //! Whole connections over a link that loses, delays, reorders, duplicates and damages by a seed, in virtual time. Both
 //! streams must arrive exactly, and the slot must become free. A failing seed fails the same way again.
 
-use super::peer::{Habits, Peer};
 use super::*;
+use slopos_lab::chance::{Content, Random};
+use slopos_lab::impair::{Channel, Impairments};
+use slopos_lab::peer::{Habits, Peer};
+use slopos_lab::wire::Tcp;
 
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) % bound
-    }
-
-    fn percent(&mut self, chance: u64) -> bool {
-        self.below(100) < chance
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Link {
-    /// In percent.
-    loss: u64,
-    duplication: u64,
-    damage: u64,
-    /// Each packet takes so long, and up to so much longer, in milliseconds.
-    delay: u64,
-    jitter: u64,
-}
-
-const CLEAN: Link = Link { loss: 0, duplication: 0, damage: 0, delay: 10, jitter: 0 };
-const REORDERING: Link = Link { loss: 0, duplication: 2, damage: 0, delay: 10, jitter: 15 };
+const CLEAN: Impairments = link(10, 0);
+const REORDERING: Impairments = Impairments { duplication: 20, ..link(10, 15) };
 /// What arrives out of order does so within a quarter of the shortest round trip.
-const SHUFFLING: Link = Link { loss: 0, duplication: 0, damage: 0, delay: 20, jitter: 8 };
-const LOSSY: Link = Link { loss: 3, duplication: 1, damage: 1, delay: 20, jitter: 3 };
-const TERRIBLE: Link = Link { loss: 20, duplication: 5, damage: 3, delay: 30, jitter: 40 };
+const SHUFFLING: Impairments = link(20, 8);
+const LOSSY: Impairments = Impairments { loss: 30, duplication: 10, corruption: 10, ..link(20, 3) };
+const TERRIBLE: Impairments = Impairments { loss: 200, duplication: 50, corruption: 30, ..link(30, 40) };
+
+/// A link on which each packet takes so long, and up to so much longer without regard to the others, in milliseconds.
+const fn link(delay_ms: u64, jitter_ms: u64) -> Impairments {
+    Impairments {
+        loss: 0,
+        duplication: 0,
+        corruption: 0,
+        reordering: if jitter_ms == 0 { 0 } else { 1_000 },
+        delay_us: delay_ms * 1_000,
+        jitter_us: 0,
+        reorder_us: jitter_ms * 1_000,
+        rate: None,
+        queue_bytes: None,
+        outage: None,
+    }
+}
+
+/// The ends of the channel.
+const US: usize = 0;
+const PEER: usize = 1;
 
 const HABITS: Habits = Habits { selective: true, timestamps: true, scale: Some(2), mss: Some(1_460), buffer: 100_000 };
 
 struct Scenario {
     seed: u64,
-    link: Link,
+    link: Impairments,
     habits: Habits,
     receive_bytes: usize,
     send_bytes: usize,
@@ -56,33 +53,13 @@ struct Outcome {
     counters: Counters,
 }
 
-/// The packets under way: by arrival, then by departure.
-type Flights = std::collections::BTreeMap<(u64, u64), (bool, Vec<u8>)>;
-
-fn launch(flights: &mut Flights, random: &mut Random, link: Link, now: u64, to_peer: bool, bytes: Vec<u8>) {
-    if random.percent(link.loss) {
-        return;
-    }
-    let copies = 1 + u64::from(random.percent(link.duplication));
-    for _ in 0..copies {
-        let mut bytes = bytes.clone();
-        if random.percent(link.damage) {
-            let bit = random.below(bytes.len() as u64 * 8) as usize;
-            bytes[bit / 8] ^= 1 << (bit % 8);
-        }
-        let arrival = now + link.delay + random.below(link.jitter + 1);
-        let departure = flights.len() as u64 + (now << 20) + random.below(1 << 10);
-        let departure = if link.jitter == 0 { (now << 20) + flights.len() as u64 } else { departure };
-        flights.insert((arrival, departure), (to_peer, bytes));
-    }
-}
-
 fn run(scenario: &Scenario) -> Outcome {
     let Scenario { seed, link, habits, .. } = *scenario;
-    let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-    let upload: Vec<u8> = (0..scenario.upload).map(|_| random.below(256) as u8).collect();
-    let download: Vec<u8> = (0..scenario.download).map(|_| random.below(256) as u8).collect();
-    let mut peer = Peer::new(habits, download.clone());
+    let mut random = Random::new(seed);
+    let (mut upload, mut download) = (vec![0; scenario.upload], vec![0; scenario.download]);
+    Content(2 * seed).fill(0, &mut upload);
+    Content(2 * seed + 1).fill(0, &mut download);
+    let mut peer = Peer::new(habits, PEER_INITIAL.as_u32(), download.clone());
     let (mut receive, mut send) = (vec![0; scenario.receive_bytes], vec![0; scenario.send_bytes]);
     let mut connection = Connection::new(&mut receive, &mut send);
     let mut counters = Counters::default();
@@ -97,7 +74,7 @@ fn run(scenario: &Scenario) -> Outcome {
     };
     connection.connect(parameters, at(0)).unwrap();
 
-    let mut flights = Flights::new();
+    let mut channel = Channel::new([link; 2]);
     let (mut written, mut read) = (0, Vec::new());
     let (mut half_closed, mut ended, mut closed_at) = (false, false, None);
     let mut now = 0;
@@ -105,7 +82,7 @@ fn run(scenario: &Scenario) -> Outcome {
     loop {
         // The applications.
         if now % 3 == 0 && closed_at.is_none() {
-            if random.percent(scenario.diligence) && !half_closed {
+            if random.permille(10 * scenario.diligence) && !half_closed {
                 let most = 1 + random.below(9_000) as usize;
                 let end = upload.len().min(written + most);
                 match connection.write(&upload[written..end], at(now)) {
@@ -117,7 +94,7 @@ fn run(scenario: &Scenario) -> Outcome {
                     half_closed = true;
                 }
             }
-            if random.percent(scenario.diligence) && !ended {
+            if random.permille(10 * scenario.diligence) && !ended {
                 let mut buffer = vec![0; 1 + random.below(9_000) as usize];
                 match connection.read(&mut buffer) {
                     Ok(0) => ended = true,
@@ -128,7 +105,7 @@ fn run(scenario: &Scenario) -> Outcome {
                     Err(error) => assert_eq!(error, Error::WouldBlock, "seed {seed} at {now} ms"),
                 }
             }
-            if random.percent(scenario.diligence) {
+            if random.permille(10 * scenario.diligence) {
                 peer.application_reads(random.below(9_000) as usize);
             }
             if ended && half_closed {
@@ -140,13 +117,10 @@ fn run(scenario: &Scenario) -> Outcome {
             peer.application_reads(usize::MAX / 2);
         }
         // The link delivers.
-        while let Some(entry) = flights.first_entry()
-            && entry.key().0 <= now
-        {
-            let (to_peer, bytes) = entry.remove();
-            if to_peer {
-                if let Ok(packet) = Packet::parse(LOCAL, REMOTE, &bytes) {
-                    peer.receive(&packet, now);
+        while let Some((to, bytes)) = channel.arrived(1_000 * now) {
+            if to == PEER {
+                if let Ok(segment) = Tcp::parse(&bytes, LOCAL.address, REMOTE.address) {
+                    peer.receive(&segment, now);
                     assert!(upload.starts_with(&peer.received), "seed {seed}: bytes out of order at the peer");
                 }
             } else if let Ok(segment) = Unverified::parse(REMOTE.address, LOCAL.address, &bytes) {
@@ -156,17 +130,17 @@ fn run(scenario: &Scenario) -> Outcome {
         }
         connection.poll(at(now), &mut counters);
         while let Some(length) = connection.transmit(&mut out, at(now), &mut counters) {
-            launch(&mut flights, &mut random, link, now, true, out[..length].to_vec());
+            channel.send(US, &out[..length], 1_000 * now, &mut random);
         }
-        while let Some(packet) = peer.transmit(now) {
-            launch(&mut flights, &mut random, link, now, false, packet.bytes(REMOTE, LOCAL));
+        while let Some(segment) = peer.transmit(now) {
+            channel.send(PEER, &segment.emit(REMOTE.address, LOCAL.address), 1_000 * now, &mut random);
         }
         if connection.is_free() && (peer.is_done() || peer.was_reset) {
             break;
         }
         // The next thing to happen.
         let tick = if closed_at.is_none() { Some((now / 3 + 1) * 3) } else { None };
-        let arrival = flights.first_key_value().map(|((time, _), _)| *time);
+        let arrival = channel.next_arrival_us().map(|arrival| arrival.div_ceil(1_000));
         let timers = connection.next_deadline().map(|deadline| deadline.as_micros().div_ceil(1_000));
         let next = [tick, arrival, timers, peer.timer()].into_iter().flatten().min();
         let Some(next) = next else { break };
@@ -188,7 +162,7 @@ fn run(scenario: &Scenario) -> Outcome {
     Outcome { finished_ms: closed_at.unwrap_or(now), counters }
 }
 
-fn scenario(seed: u64, link: Link, habits: Habits) -> Scenario {
+fn scenario(seed: u64, link: Impairments, habits: Habits) -> Scenario {
     Scenario {
         seed,
         link,
@@ -262,7 +236,7 @@ fn sack_repairs_most_losses_without_the_timer() {
     let mut timeouts = 0;
     let mut fast = 0;
     for seed in 1..20 {
-        let counters = run(&scenario(seed, Link { jitter: 0, ..LOSSY }, HABITS)).counters;
+        let counters = run(&scenario(seed, Impairments { reordering: 0, ..LOSSY }, HABITS)).counters;
         timeouts += counters.retransmission_timeouts;
         fast += counters.fast_retransmits;
     }
@@ -284,7 +258,7 @@ fn reordering_by_less_than_a_quarter_of_the_round_trip_costs_little_before_it_is
 #[test]
 fn with_send_times_losses_hardly_ever_wait_for_the_timer() {
     let (mut timeouts, mut fast) = (0, 0);
-    let link = Link { loss: 3, delay: 20, ..CLEAN };
+    let link = Impairments { loss: 30, ..link(20, 0) };
     for seed in 1..30 {
         let scenario = Scenario { upload: 500_000, download: 1_000, ..scenario(seed, link, HABITS) };
         let counters = run(&scenario).counters;

@@ -10,9 +10,9 @@ use slopos_cli::Progress;
 use slopos_lab::report::write;
 use std::path::{Path, PathBuf};
 
-/// Moves the same bytes over more and more sockets and processes, and prints what each costs per byte. Exits with 1 where
-/// memory grows by more than the grants, or where a figure cannot be published, because a run failed or other work
-/// disturbed it.
+/// Moves the same bytes over more and more sockets and processes, and prints what each costs per byte. Exits with 1
+/// where memory grows by more than the grants, or where a figure cannot be published, because a run failed or other
+/// work disturbed it.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// One curve alone: sockets or processes.

@@ -1,7 +1,7 @@
 //! What a socket or a process more costs: the same bytes over more and more of them, on a board of its own.
 //!
-//! [`cli`] is the command, [`run`] makes the runs of a [`Point`], [`report`] holds them against the first point of their curve, [`plot`] draws
-//! them.
+//! [`cli`] is the command, [`run`] makes the runs of a [`Point`], [`report`] holds them against the first point of
+//! their curve, [`plot`] draws them.
 
 pub mod cli;
 pub mod plot;
@@ -20,8 +20,8 @@ pub const PROCESSES: u32 = 18;
 /// How much a figure per byte may be worse than that of one socket.
 pub const TOLERANCE: f64 = 0.10;
 
-/// Bytes of all bodies together in the shorter and in the longer run of a pair. A figure is what the longer one has more:
-/// what both do falls out, which is boot, connections, requests, slow start.
+/// Bytes of all bodies together in the shorter and in the longer run of a pair. A figure is what the longer one has
+/// more: what both do falls out, which is boot, connections, requests, slow start.
 pub const TOTALS: [u64; 2] = [64 << 20, 256 << 20];
 
 /// Seconds that the board waits when one process has ended, for the others. All of them have the same to do for each of
@@ -83,7 +83,8 @@ impl Point {
         commands
     }
 
-    /// How long the transfer took by the board's clock, in seconds: from the first process's begin to the last one's end.
+    /// How long the transfer took by the board's clock, in seconds: from the first process's begin to the last one's
+    /// end.
     ///
     /// # Errors
     /// A process has not said that it is done, or received something else than it had to.

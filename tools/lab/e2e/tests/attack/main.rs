@@ -1,5 +1,5 @@
-//! Isolation, shown by attack: on the board of attack.toml one process attacks while another fetches 16 MiB, and a third
-//! guards a secret.
+//! Isolation, shown by attack: on the board of attack.toml one process attacks while another fetches 16 MiB, and a
+//! third guards a secret.
 //!
 //! Of each attack is checked that it was begun, and that it ended as it has to: the attacker was ended with a report in
 //! the log, or it got the error that it should get. Of each board is checked that the download came out right, that the

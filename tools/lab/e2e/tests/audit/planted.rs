@@ -62,8 +62,8 @@ fn replace(path: &Path, old: &str, new: &str) {
 
 /// Builds the board of a tree and returns its kernel.
 ///
-/// The output folder is one of its own: cargo names what it builds by the place within a tree, not by the tree, and would
-/// take a planted crate for the board's.
+/// The output folder is one of its own: cargo names what it builds by the place within a tree, not by the tree, and
+/// would take a planted crate for the board's.
 fn build(tree: &Path) -> PathBuf {
     let environment = fs::read_to_string(root().join("build/toolchain.env")).expect("run ./just setup first");
     let toolchain = environment.trim().strip_prefix("BARE_TOOLCHAIN=").expect("the toolchain").to_owned();

@@ -1,6 +1,6 @@
-//! Everything that can keep a board from its work at the same time: a slow console and a slow log, a flash of one request
-//! a second, a router that changes its station two thousand times a second, programs that crash, one that never stops
-//! printing.
+//! Everything that can keep a board from its work at the same time: a slow console and a slow log, a flash of one
+//! request a second, a router that changes its station two thousand times a second, programs that crash, one that never
+//! stops printing.
 
 use crate::Scene;
 use slopos_e2e::{attack_board, built, run};
