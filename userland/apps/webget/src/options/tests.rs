@@ -37,6 +37,7 @@ fn options_combine_in_any_order() {
         let timeout = Some(Duration::from_millis(2_500));
         let expected = Settings {
             method: Method::Head,
+            include: true,
             output: Output::Digest,
             raw: true,
             count: 3,
@@ -87,6 +88,34 @@ fn a_region_takes_one_body_and_may_take_the_rest_of_it() {
     assert_eq!(refused("-C - u"), "-C and an output that is no region do not go together");
     assert_eq!(refused("-C - -r 0-1 -o store u"), "-C and -r do not go together");
     assert_eq!(refused("-C 5 -o store u"), "-C cannot be \"5\"");
+}
+
+#[test]
+fn a_urls_file_names_the_region_where_that_is_asked_for() {
+    for line in
+        ["-O http://10.0.2.2/a/store", "-O http://10.0.2.2/store?q=/x", "http://10.0.2.2//store#x --remote-name"]
+    {
+        assert_eq!((settings(line).region, settings(line).output), (Some("store"), Output::Keep), "{line}");
+    }
+    for url in ["http://10.0.2.2", "http://10.0.2.2/", "http://10.0.2.2/a/", "http://10.0.2.2/?a/b", "x"] {
+        let line: &'static str = format!("-O {url}").leak();
+        assert_eq!(refused(line), format!("-O cannot be \"{url}\""));
+    }
+    assert_eq!(refused("-O http://10.0.2.2/a http://10.0.2.2/b"), "-o REGION and several requests do not go together");
+}
+
+#[test]
+fn outputs_that_are_no_regions_are_known_by_curls_names() {
+    for line in ["-o /dev/null u", "-o null u"] {
+        assert_eq!((settings(line).region, settings(line).output), (None, Output::Discard), "{line}");
+    }
+    assert_eq!(settings("-o - u"), Settings::default());
+}
+
+#[test]
+fn a_head_that_is_asked_for_is_the_output() {
+    assert!(settings("-I u").include && settings("-sI u").silent);
+    assert!(!settings("-X HEAD u").include);
 }
 
 #[test]
