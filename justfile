@@ -57,7 +57,7 @@ count *OPTIONS: (build board) (build test_board)
     @cargo run --quiet -p slopos-count -- --apps "{{ apps }}" "$@"
 
 # Measures the board beside a Linux guest, in turns: [NAME...] [--list] [--runs N] [--with-offloads] [--json FILE] [--plot FILE.svg]; or: scale [sockets|processes]
-bench *OPTIONS: build
+bench *OPTIONS: (build board) (build test_board)
     #!/bin/sh
     set -eu
     tools/setup/servers.sh
