@@ -127,18 +127,19 @@ fn uploads_over_a_wire_that_loses_a_twentieth_arrive_intact() {
 fn progress_of_an_upload_is_told_too() {
     let slow = half_way(100_000, |mut stream| {
         std::thread::sleep(Duration::from_millis(1_500));
-        let mut rest = vec![0; (3 << 20) - 100_000];
+        let mut rest = vec![0; (24 << 20) - 100_000];
         stream.read_exact(&mut rest)?;
         stream.write_all(&slopos_lab::servers::response(b"taken\n"))?;
         finish(stream)
     });
     let nginx = Nginx::start();
-    nginx.file("file", 3 << 20);
+    // More than there is room for between the board and a server that does not read.
+    nginx.file("file", 24 << 20);
     let report = commands(&[
         format!("webget -s -o store {}", nginx.url("file")),
         format!("webget --progress -v -T store {slow}"),
     ]);
-    report.exits(0).shows(" of 3145728 bytes, ").shows(" s left ").shows("taken\n").shows("webget: sent 3145728 bytes");
+    report.exits(0).shows(" of 25165824 bytes, ").shows(" s left ").shows("taken\n").shows("webget: sent 25165824 bytes");
     // The rate is that of what went out, too.
     report.lacks(" rate=0 ");
 }
