@@ -21,8 +21,8 @@ use crate::region::{self, Content};
 /// What this program calls itself in its requests.
 const AGENT: &str = concat!("webget/", env!("CARGO_PKG_VERSION"));
 
-/// Bytes of a flash region that are read at a time.
-const PIECE: usize = 8 * 1024;
+/// Bytes of a flash region that are read at a time: what one request to the device moves, for each costs a journey to it.
+const PIECE: usize = 32 * 1024;
 
 /// Longest URL that a redirect may lead to, in bytes; whole sectors, for a region is read past in it too.
 const URL: usize = 2048;

@@ -89,38 +89,58 @@ fn an_upload_to_a_folder_is_named_after_its_region() {
     assert_eq!(digest(&nginx.root.path().join("store")), sha256);
 }
 
-#[test]
-fn uploads_over_a_wire_that_loses_a_twentieth_arrive_intact() {
+/// Has the board carry out commands, given nginx's address and Python's, over a wire that loses a frame of twenty in each
+/// direction. nginx has a `file` of this length; `check` gets its folder and the digest.
+fn over_loss(
+    test: &str,
+    length: usize,
+    commands: impl FnOnce(&str, &str) -> Vec<String>,
+    check: impl FnOnce(&Report, &Path, &str),
+) {
     if let Err(why) = Namespace::is_allowed() {
-        let test = "uploads_over_a_wire_that_loses_a_twentieth_arrive_intact";
         let line = format!("SKIPPED: {test}: network namespaces cannot be made here: {why:#}\n");
         std::io::stderr().write_all(line.as_bytes()).expect("standard error");
         return;
     }
     let root = tempfile::tempdir().expect("a folder");
-    let (one, mebibyte) = (files::write(&root.path().join("one"), 1), files::write(&root.path().join("file"), 1 << 20));
+    let sha256 = files::write(&root.path().join("file"), length);
     let mut network = Network::new().expect("a network");
     network.start(Server::dnsmasq).expect("dnsmasq");
     let nginx = |folder: &Path, namespace: &str| Server::nginx(folder, root.path(), HTTP, Some(namespace));
     network.start_web(nginx).expect("nginx");
     let python = SocketAddrV4::new(SERVER, 8_000);
     network.start(|folder, namespace| Server::taker(folder, python, Some(namespace))).expect("python3");
-    let addresses = (format!("http://{SERVER}/"), format!("http://{python}/"));
+    let lines = commands(&format!("http://{SERVER}/"), &format!("http://{python}/")).join("; ") + "; exit";
     let wire = Impairments { loss: 50, ..Impairments::default() };
-    for (name, length, sha256) in [("one", 1, one), ("file", 1 << 20, mebibyte)] {
-        let lines = uploads(name, &addresses.0, &addresses.1).join("; ") + "; exit";
-        let work = |netdev: &str| Ok(run(test_board().netdev(netdev).append(lines).timeout(Duration::from_secs(180))));
-        let (report, carried) = network.bridged([wire; 2], 7, work).expect("a bridge");
-        report.exits(0);
-        arrived(&report, root.path(), name, length, &sha256);
-        if length > 1 {
-            assert!(carried.to_right.lost > 40 && carried.to_left.lost > 40, "{carried:?}");
-            // What is lost of four times a mebibyte is sent again by webget, and by nobody else.
-            let again = report.outcome.console.split(" retransmits=").skip(1);
-            let again: u64 = again.filter_map(|text| text.split(' ').next()?.parse::<u64>().ok()).sum();
-            assert!(again > 40, "{again}\n{}", report.all());
-        }
+    let work = |netdev: &str| Ok(run(test_board().netdev(netdev).append(lines).timeout(Duration::from_secs(180))));
+    let (report, carried) = network.bridged([wire; 2], 7, work).expect("a bridge");
+    report.exits(0);
+    check(&report, root.path(), &sha256);
+    // Each of four uploads, or one that is longer.
+    let least = length as u64 / 65_536;
+    assert!(carried.to_right.lost >= least && carried.to_left.lost >= least, "{carried:?}");
+    let again = report.outcome.console.split(" retransmits=").skip(1);
+    let again: u64 = again.filter_map(|text| text.split(' ').next()?.parse::<u64>().ok()).sum();
+    assert!(again >= least, "webget sent {again} segments again\n{}", report.all());
+}
+
+#[test]
+fn a_byte_and_a_mebibyte_arrive_over_a_wire_that_loses_a_twentieth() {
+    let test = "a_byte_and_a_mebibyte_arrive_over_a_wire_that_loses_a_twentieth";
+    for length in [1, 1 << 20] {
+        let commands = |nginx: &str, python: &str| uploads("file", nginx, python);
+        over_loss(test, length, commands, |report, root, sha256| arrived(report, root, "file", length, sha256));
     }
+}
+
+#[test]
+fn sixty_four_mebibytes_arrive_over_a_wire_that_loses_a_twentieth() {
+    let test = "sixty_four_mebibytes_arrive_over_a_wire_that_loses_a_twentieth";
+    let commands = |nginx: &str, _: &str| uploads("file", nginx, "").into_iter().take(2).collect();
+    over_loss(test, 64 << 20, commands, |report, root, sha256| {
+        report.shows("webget: sent 67108864 bytes\n");
+        assert_eq!(digest(&root.join("file-by-length")), sha256, "{}", report.all());
+    });
 }
 
 #[test]
@@ -139,7 +159,12 @@ fn progress_of_an_upload_is_told_too() {
         format!("webget -s -o store {}", nginx.url("file")),
         format!("webget --progress -v -T store {slow}"),
     ]);
-    report.exits(0).shows(" of 25165824 bytes, ").shows(" s left ").shows("taken\n").shows("webget: sent 25165824 bytes");
+    report
+        .exits(0)
+        .shows(" of 25165824 bytes, ")
+        .shows(" s left ")
+        .shows("taken\n")
+        .shows("webget: sent 25165824 bytes");
     // The rate is that of what went out, too.
     report.lacks(" rate=0 ");
 }
