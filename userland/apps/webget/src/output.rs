@@ -180,6 +180,9 @@ impl Printer {
                 .and_then(|()| out.flush())
                 .map_err(Unfit::Console)?;
         }
+        if self.output != Output::Print {
+            return Ok(());
+        }
         // A character of which the body has only the beginning.
         let mut out = Gather::<Console, PIECE>::new(Console::Output);
         escape(&mut self.escaper, b"", true, &mut out).and_then(|()| out.flush()).map_err(Unfit::Console)
