@@ -103,7 +103,8 @@ bench *OPTIONS:
     if [ "${1:-}" = scale ]; then
         exec tools/setup/tool.sh bench servers.sh {{ board }} {{ scale_board }} -- "$@" --apps "{{ apps }}"
     fi
-    exec tools/setup/tool.sh bench servers.sh {{ board }} linux.sh -- "$@"
+    # Uploads come from the test board, whose flash has room for them.
+    exec tools/setup/tool.sh bench servers.sh {{ board }} {{ test_board }} linux.sh -- "$@"
 
 # Lists the places in a kernel where a panic can begin.
 [group('look')]

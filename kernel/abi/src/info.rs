@@ -111,8 +111,8 @@ pub struct SocketInfo {
     pub local_port: u16,
     /// One of [`SocketState`]'s numbers.
     pub state: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// Segments that were sent again since boot, `u32::MAX` for more. Earlier kernels say 0.
+    pub retransmits: u32,
 }
 
 /// The states of a socket, as numbers of [`SocketInfo::state`]: RFC 9293 section 3.3.2, and those outside TCP.

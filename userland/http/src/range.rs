@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use libslop::text::{cut, decimal, same_word};
+
 use crate::response::Head;
 
 /// What is wanted of a resource, in bytes.
@@ -24,12 +26,11 @@ impl<'a> Range<'a> {
             let each = text.split(',').all(|part| !part.contains(',') && Range::parse(part.trim_ascii()).is_some());
             return each.then_some(Range::Several(text));
         }
-        let (first, last) = text.split_once('-')?;
-        match (first, last) {
-            ("", count) => decimal(count).filter(|&count| count > 0).map(Range::Last),
-            (first, "") => decimal(first).map(Range::From),
+        match cut(text, b'-')? {
+            ("", count) => decimal(count.as_bytes()).filter(|&count| count > 0).map(Range::Last),
+            (first, "") => decimal(first.as_bytes()).map(Range::From),
             (first, last) => {
-                let (first, last) = (decimal(first)?, decimal(last)?);
+                let (first, last) = (decimal(first.as_bytes())?, decimal(last.as_bytes())?);
                 (first <= last).then_some(Range::Between(first, last))
             }
         }
@@ -92,30 +93,23 @@ pub enum ContentRange {
 impl ContentRange {
     /// The one of a head; `None` where it has none, several, or one that makes no sense.
     pub fn of(head: &Head<'_>) -> Option<ContentRange> {
-        let mut fields = head.headers.iter().filter(|header| header.name.eq_ignore_ascii_case("content-range"));
-        let (field, None) = (fields.next()?, fields.next()) else { return None };
-        ContentRange::parse(core::str::from_utf8(field.value).ok()?)
+        ContentRange::parse(core::str::from_utf8(head.field("content-range")?).ok()?)
     }
 
     fn parse(text: &str) -> Option<ContentRange> {
-        let (unit, rest) = text.trim_ascii().split_once(' ')?;
-        let (range, total) = rest.trim_ascii().split_once('/')?;
-        if !unit.eq_ignore_ascii_case("bytes") {
+        let (unit, rest) = cut(text.trim_ascii(), b' ')?;
+        let (range, total) = cut(rest.trim_ascii(), b'/')?;
+        if !same_word(unit.as_bytes(), b"bytes") {
             return None;
         }
+        let number = |text: &str| decimal(text.as_bytes());
         if range == "*" {
-            return decimal(total).map(ContentRange::Nothing);
+            return number(total).map(ContentRange::Nothing);
         }
-        let (first, last) = range.split_once('-')?;
-        let total = if total == "*" { None } else { Some(decimal(total)?) };
-        Some(ContentRange::Part(Part { first: decimal(first)?, last: decimal(last)?, total }))
+        let (first, last) = cut(range, b'-')?;
+        let total = if total == "*" { None } else { Some(number(total)?) };
+        Some(ContentRange::Part(Part { first: number(first)?, last: number(last)?, total }))
     }
-}
-
-/// Digits only: no sign, no blanks, no overflow.
-fn decimal(text: &str) -> Option<u64> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|_| digits)
 }
 
 #[cfg(test)]

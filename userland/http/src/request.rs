@@ -2,6 +2,7 @@
 
 use libslop::Gather;
 use libslop::io::Write;
+use libslop::text::{cut, same_word};
 
 use crate::Url;
 pub use crate::method::Method;
@@ -25,7 +26,7 @@ impl<'a> Field<'a> {
     /// One as curl's `-H` takes it: `Name: value`; `Name:` leaves the field out, `Name;` sends it empty. `None` where the
     /// name is no token or the value could end the line.
     pub fn parse(text: &'a str) -> Option<Field<'a>> {
-        let (name, value) = match text.split_once(':') {
+        let (name, value) = match cut(text, b':') {
             Some((name, value)) => (name, Some(value.trim_ascii()).filter(|value| !value.is_empty())),
             None => (text.strip_suffix(';')?, Some("")),
         };
@@ -34,8 +35,8 @@ impl<'a> Field<'a> {
     }
 
     /// Whether it is the field of this name; case does not matter.
-    pub const fn is(&self, name: &str) -> bool {
-        self.name.eq_ignore_ascii_case(name)
+    pub fn is(&self, name: &str) -> bool {
+        same_word(self.name.as_bytes(), name.as_bytes())
     }
 }
 

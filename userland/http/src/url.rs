@@ -3,6 +3,8 @@
 use core::fmt;
 use core::net::Ipv4Addr;
 
+use libslop::text::{cut, decimal, same_word};
+
 /// A URL taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Url<'a> {
@@ -63,7 +65,8 @@ impl<'a> Url<'a> {
     pub fn parse(text: &'a str) -> Result<Url<'a>, UrlError> {
         const SCHEME: &str = "http://";
         const TLS: &str = "https://";
-        let begins_with = |scheme: &str| text.get(..scheme.len()).is_some_and(|own| own.eq_ignore_ascii_case(scheme));
+        let begins_with =
+            |scheme: &str| text.get(..scheme.len()).is_some_and(|own| same_word(own.as_bytes(), scheme.as_bytes()));
         if !begins_with(SCHEME) {
             return Err(if begins_with(TLS) { UrlError::Tls } else { UrlError::Scheme });
         }
@@ -72,13 +75,13 @@ impl<'a> Url<'a> {
             return Err(UrlError::Character);
         }
         let rest = text.get(SCHEME.len()..).unwrap_or_default();
-        let (rest, _fragment) = rest.split_once('#').unwrap_or((rest, ""));
+        let (rest, _fragment) = cut(rest, b'#').unwrap_or((rest, ""));
         let end = rest.bytes().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
         let (authority, target) = rest.split_at_checked(end).unwrap_or((rest, ""));
-        let (host, port) = authority.split_once(':').unwrap_or((authority, ""));
+        let (host, port) = cut(authority, b':').unwrap_or((authority, ""));
         Ok(Url {
             text,
-            address: host.parse().map_err(|_| wrong_host(host))?,
+            address: address(host).ok_or_else(|| wrong_host(host))?,
             port: if port.is_empty() { 80 } else { number(port).ok_or(UrlError::Port)? },
             target,
         })
@@ -111,11 +114,27 @@ impl fmt::Display for Target<'_> {
     }
 }
 
+/// An IPv4 address: four numbers up to 255 with points between them, and no zeros in front. `Ipv4Addr` takes the same, with a
+/// kibibyte of code.
+fn address(text: &str) -> Option<Ipv4Addr> {
+    let mut octets = [0; 4];
+    let mut rest = text;
+    for (at, octet) in octets.iter_mut().enumerate() {
+        let (digits, behind) = if at < 3 { cut(rest, b'.')? } else { (rest, "") };
+        *octet = u8::try_from(decimal(digits.as_bytes())?).ok()?;
+        if digits.len() > 1 && digits.starts_with('0') {
+            return None;
+        }
+        rest = behind;
+    }
+    Some(Ipv4Addr::from(octets))
+}
+
 /// What a host that is no address is.
 fn wrong_host(host: &str) -> UrlError {
     let is_name = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
         && host.bytes().any(|byte| byte.is_ascii_alphabetic());
-    if host.eq_ignore_ascii_case("localhost") {
+    if same_word(host.as_bytes(), b"localhost") {
         UrlError::Localhost
     } else if is_name {
         UrlError::Name
@@ -126,8 +145,7 @@ fn wrong_host(host: &str) -> UrlError {
 
 /// A port: digits only, not 0.
 fn number(text: &str) -> Option<u16> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|&port| digits && port != 0)
+    u16::try_from(decimal(text.as_bytes())?).ok().filter(|&port| port != 0)
 }
 
 #[cfg(test)]
@@ -183,6 +201,34 @@ mod tests {
             ("http://10.0.2.2/ä", UrlError::Character),
         ] {
             assert_eq!(Url::parse(text), Err(error), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_those_of_the_standard_library() {
+        for text in [
+            "0.0.0.0",
+            "255.255.255.255",
+            "1.2.3.4",
+            "1.2.3",
+            "1.2.3.4.5",
+            "1..3.4",
+            ".1.2.3",
+            "1.2.3.",
+            "",
+            "01.2.3.4",
+        ]
+        .into_iter()
+        .chain([
+            "1.2.3.256",
+            "1.2.3.00",
+            "+1.2.3.4",
+            "1.2.3.4 ",
+            "a.b.c.d",
+            "1.2.3.99999999999999999999",
+            "0.00.0.0",
+        ]) {
+            assert_eq!(address(text), text.parse().ok(), "{text:?}");
         }
     }
 

@@ -40,7 +40,7 @@ impl Iterator for Arguments {
 
 /// The text before the first NUL and the text after it.
 fn cut(text: &'static str) -> (&'static str, &'static str) {
-    text.split_once('\0').unwrap_or((text, ""))
+    crate::text::cut(text, b'\0').unwrap_or((text, ""))
 }
 
 #[cfg(test)]

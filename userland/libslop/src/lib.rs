@@ -28,6 +28,7 @@ mod poll;
 pub mod raw;
 mod socket;
 mod standard;
+pub mod text;
 pub mod time;
 
 // The copies that compiled code calls by name: every program gets them with this library.

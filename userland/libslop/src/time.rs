@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use crate::text::{cut, decimal};
 use crate::{Error, call};
 
 /// Time since boot, in whole milliseconds, never running backwards.
@@ -28,13 +29,15 @@ pub(crate) fn millis(span: Duration) -> u64 {
 
 /// A span as a person writes it: seconds with up to three decimals, more than 0 and at most 999999.
 pub fn parse_seconds(text: &str) -> Option<Duration> {
-    let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
-    let digits = |part: &str, most| (1..=most).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
-    if !digits(whole, 6) || !digits(decimals, 3) {
-        return None;
-    }
-    let scale = 10u64.pow(3 - decimals.len() as u32);
-    let millis = whole.parse::<u64>().ok()? * 1_000 + decimals.parse::<u64>().ok()? * scale;
+    let (whole, decimals) = cut(text, b'.').unwrap_or((text, "0"));
+    let scale = match decimals.len() {
+        1 => 100,
+        2 => 10,
+        3 => 1,
+        _ => return None,
+    };
+    let seconds = decimal(whole.as_bytes()).filter(|_| whole.len() <= 6)?;
+    let millis = seconds * 1_000 + decimal(decimals.as_bytes())? * scale;
     (millis > 0).then_some(Duration::from_millis(millis))
 }
 

@@ -76,6 +76,8 @@ pub struct Socket<'a> {
     high_water: u32,
     /// Segments of its connections that were dropped since boot.
     drops: u32,
+    /// Segments of its connections that were sent again since boot.
+    retransmits: u32,
     /// Since when it has had something to send and no neighbour to hand it to.
     unreachable_since: Option<Instant>,
     /// Where it stands among the board's connections.
@@ -92,6 +94,7 @@ impl<'a> Socket<'a> {
             buffer_bytes,
             high_water: 0,
             drops: 0,
+            retransmits: 0,
             unreachable_since: None,
             link: Link::default(),
         }
@@ -278,7 +281,9 @@ impl<'a> Socket<'a> {
 
     /// Writes the segment that is due to the start of `out`, for a neighbour that is known, and answers its length.
     pub(crate) fn transmit(&mut self, out: &mut [u8], now: Instant, counters: &mut tcp::Counters) -> Option<usize> {
+        let before = counters.retransmits;
         let length = self.tcp.transmit(out, now, counters)?;
+        self.retransmits = self.retransmits.saturating_add(counters.retransmits.saturating_sub(before) as u32);
         self.unreachable_since = None;
         self.free_if_closed();
         Some(length)
@@ -459,7 +464,7 @@ impl<'a> Socket<'a> {
             remote_port: remote.port,
             local_port: self.tcp.local().port,
             state: state as u32,
-            reserved: 0,
+            retransmits: self.retransmits,
         }
     }
 }

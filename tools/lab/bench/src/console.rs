@@ -61,7 +61,7 @@ impl Listener {
         let Some(words) = std::str::from_utf8(&line).ok().and_then(|line| line.strip_prefix("webget: ")) else {
             return;
         };
-        if words.starts_with("GET ") {
+        if words.starts_with("GET ") || words.starts_with("PUT ") {
             self.begun = Some(now);
         } else if let Some(done) = words.strip_prefix("done ").and_then(Done::parse) {
             self.done = Some((now, done));

@@ -76,7 +76,28 @@ impl Links {
             Wire::User => url(self.user.port(), &name),
             Wire::Tap | Wire::Bridge { .. } => format!("http://{}/{name}", HTTP.ip()),
         };
-        Ok(Job { url, count, length })
+        Ok(Job { url, source: None, count, length })
+    }
+
+    /// The same file to be fetched, kept and uploaded again by this link.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn upload(&self, wire: Wire, length: u64) -> Result<Job> {
+        let job = self.job(wire, length, 1)?;
+        let server = job.url.strip_suffix(&length.to_string()).context("the file's name ends its URL")?;
+        Ok(Job { url: format!("{server}{UPLOADED}"), source: Some(job.url), ..job })
+    }
+
+    /// Checks that the server has what was uploaded, and takes it away.
+    fn take_uploaded(&self, length: u64) -> Result<()> {
+        let (taken, file) = (self.root.join(UPLOADED), self.root.join(length.to_string()));
+        let equal = fs::read(&taken).context("the upload")? == fs::read(file)?;
+        fs::remove_file(taken)?;
+        if !equal {
+            bail!("what the server took is not what was to be uploaded");
+        }
+        Ok(())
     }
 
     /// A link for one run. Behind a tap there is a network that no run has been in: connections of another run, which
@@ -97,6 +118,9 @@ impl Links {
         Ok(Site { links: self, wire, inside: Some(network) })
     }
 }
+
+/// What an upload is called at the server.
+const UPLOADED: &str = "uploaded";
 
 /// Frames that may wait at the tap where many connections begin at once. The first windows of 512 are 5,120 segments,
 /// and what does not fit is lost; the 500 that a tap has are made for a few.
@@ -142,6 +166,14 @@ impl Site<'_> {
     /// # Errors
     /// The run's own; or the link fails.
     pub fn run(&self, images: &Images, guest: Guest, job: &Job, seed: u64, memory: Option<u32>) -> Result<Passed> {
+        let passed = self.pass(images, guest, job, seed, memory)?;
+        if job.source.is_some() {
+            self.links.take_uploaded(job.length)?;
+        }
+        Ok(passed)
+    }
+
+    fn pass(&self, images: &Images, guest: Guest, job: &Job, seed: u64, memory: Option<u32>) -> Result<Passed> {
         let bench = |netdev: &str| Bench { images, guest, netdev: netdev.to_owned(), job, memory };
         let Some(network) = &self.inside else {
             return Ok(Passed { run: bench("user").run()?, not_taken: 0 });

@@ -103,6 +103,8 @@ pub struct Measure {
     pub length: u64,
     /// How often it is fetched.
     pub count: u32,
+    /// Whether the guest then uploads what it has fetched, and that is what is measured.
+    pub upload: bool,
     /// How the server avoids congestion, where that is part of the measure.
     pub congestion_control: Option<&'static str>,
     /// Runs of each guest, unless the command line says otherwise.
@@ -133,6 +135,7 @@ const BASE: Measure = Measure {
     wire: Wire::User,
     length: KIB,
     count: 1,
+    upload: false,
     congestion_control: None,
     runs: 5,
     bar: Bar::OneIn(12.0),
@@ -142,7 +145,7 @@ const BASE: Measure = Measure {
 const LOSSY: Measure = Measure { wire: LOSS, runs: 10, bar: Bar::AtLeast(0.95), ..BASE };
 
 /// All measures, in the order of the table.
-pub const MEASURES: [Measure; 11] = [
+pub const MEASURES: [Measure; 13] = [
     BASE,
     Measure {
         name: "user-bulk",
@@ -159,6 +162,25 @@ pub const MEASURES: [Measure; 11] = [
         wire: Wire::Tap,
         length: 64 * MIB,
         bar: Bar::AtLeast(2.5),
+        ..BASE
+    },
+    Measure {
+        name: "user-upload",
+        about: "64 MiB by PUT over user networking, out of the board's flash and out of Linux's memory",
+        quantity: Quantity::Rate,
+        length: 64 * MIB,
+        upload: true,
+        bar: Bar::AtLeast(1.0),
+        ..BASE
+    },
+    Measure {
+        name: "tap-upload",
+        about: "the same over a tap",
+        quantity: Quantity::Rate,
+        wire: Wire::Tap,
+        length: 64 * MIB,
+        upload: true,
+        bar: Bar::AtLeast(1.0),
         ..BASE
     },
     Measure {

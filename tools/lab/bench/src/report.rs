@@ -216,7 +216,7 @@ pub(crate) mod tests {
 
     #[test]
     fn skipped_and_failed_rows_say_why() {
-        let skipped = Row::new(&MEASURES[7], Ok(Outcome::Skipped("no bbr".to_owned())));
+        let skipped = Row::new(&MEASURES[9], Ok(Outcome::Skipped("no bbr".to_owned())));
         let failed = Row::new(&MEASURES[1], Err(anyhow::anyhow!("it burns")));
         let text = table(&[skipped, failed], false);
         assert!(text.contains("loss-bbr: skipped: no bbr") && text.contains("user-bulk: failed: it burns"), "{text}");

@@ -66,7 +66,10 @@ fn once(
     guest: Guest,
     round: u32,
 ) -> Result<std::result::Result<Sample, String>> {
-    let job = links.job(measure.wire, measure.length, measure.count)?;
+    let job = match measure.upload {
+        true => links.upload(measure.wire, measure.length)?,
+        false => links.job(measure.wire, measure.length, measure.count)?,
+    };
     let run = || {
         let site = links.site(measure.wire, measure.congestion_control)?;
         let meter = Meter::start(&site.pids())?;

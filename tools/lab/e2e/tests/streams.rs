@@ -105,7 +105,7 @@ fn a_panic_leaves_com1_to_standard_output() {
 fn webget_leaves_out_what_is_there_already() {
     let server = Python::new();
     let _digest = server.file("file", 1_000);
-    // Python's server sends no parts; nginx does, in tests/webget.rs.
+    // Python's server sends no parts; nginx does, in tests/webget/main.rs.
     fetch(board(), &format!("-C 10 {}", server.url("file"))).exits(33).shows("the server sends no parts");
     let report = fetch(board(), &format!("-f {}", server.url("nothing")));
     report.exits(22).shows(" 404 ").lacks("</html>").lacks("</body>");

@@ -111,6 +111,15 @@ impl Server {
         Server::start("python3", &arguments, folder, Some(namespace))
     }
 
+    /// Takes bodies with Python's library, and answers with method, type, length and SHA-256 of each.
+    ///
+    /// # Errors
+    /// Python 3 is not installed.
+    pub fn taker(folder: &Path, address: SocketAddrV4, namespace: Option<&str>) -> Result<Server> {
+        let arguments = ["-c", include_str!("taker.py"), &address.ip().to_string(), &address.port().to_string()];
+        Server::start("python3", &arguments, folder, namespace)
+    }
+
     /// Gives addresses to who asks at the namespace's tap.
     ///
     /// # Errors

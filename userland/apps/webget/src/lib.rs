@@ -11,3 +11,4 @@ pub mod options;
 pub mod outcome;
 pub mod redirect;
 pub mod store;
+pub mod word;

@@ -4,11 +4,13 @@ use core::fmt;
 use core::time::Duration;
 
 use getargs::{Arg, Opt, Options};
+use libslop::text::{cut, decimal, same_word};
 use libslop::time::parse_seconds;
 use slopos_http::range::Range;
 use slopos_http::request::{Field, Method};
 
 use crate::near::nearest;
+use crate::word::Word;
 
 /// What to tell somebody whose command line makes no sense.
 pub const USAGE: &str =
@@ -33,6 +35,7 @@ what is asked
 what becomes of it
   -o, --output null      throws bodies away
   -o, --output REGION    writes the body into a flash region
+  -O, --remote-name      the same, into the one that is named as the URL's file
   -C, --continue-at -    with -o REGION: goes on where it stopped (or --resume)
   -C, --continue-at N    leaves out the first N bytes, which are there already
   -f, --fail             of a status of 400 or more no body
@@ -201,9 +204,9 @@ impl Default for Settings<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UsageError<'a> {
     /// It lacks its value, or has one that it must not have.
-    Option(getargs::Error<&'a str>),
+    Option(getargs::Error<Word<'a>>),
     /// There is no such option.
-    Unknown(Opt<&'a str>),
+    Unknown(Opt<Word<'a>>),
     /// The value of this option makes no sense.
     Value(&'static str, &'a str),
     /// These two do not go together.
@@ -221,7 +224,7 @@ impl fmt::Display for UsageError<'_> {
             UsageError::Unknown(option) => {
                 write!(formatter, "unknown option {option}")?;
                 let near = match option {
-                    Opt::Long(name) => nearest(name, NAMES.iter().map(|(_, name, _)| *name)),
+                    Opt::Long(name) => nearest(name.0, NAMES.iter().map(|(_, name, _)| *name)),
                     Opt::Short(_) => None,
                 };
                 near.map_or(Ok(()), |near| write!(formatter, "; did you mean --{near}?"))
@@ -253,6 +256,7 @@ enum Name {
     Progress,
     Range,
     Raw,
+    UrlFile,
     Request,
     Resume,
     Retry,
@@ -266,7 +270,7 @@ enum Name {
 }
 
 /// Each option with its letter, which may be a blank, and its name.
-const NAMES: [(char, &str, Name); 27] = [
+const NAMES: [(char, &str, Name); 28] = [
     ('C', "continue-at", Name::Continue),
     ('n', "count", Name::Count),
     ('d', "data", Name::Data),
@@ -284,6 +288,7 @@ const NAMES: [(char, &str, Name); 27] = [
     (' ', "progress", Name::Progress),
     ('r', "range", Name::Range),
     (' ', "raw", Name::Raw),
+    ('O', "remote-name", Name::UrlFile),
     ('X', "request", Name::Request),
     (' ', "resume", Name::Resume),
     (' ', "retry", Name::Retry),
@@ -297,10 +302,10 @@ const NAMES: [(char, &str, Name); 27] = [
 ];
 
 impl Name {
-    fn of(option: Opt<&str>) -> Option<Name> {
+    fn of(option: Opt<Word<'_>>) -> Option<Name> {
         let is = |&&(letter, name, _): &&(char, &str, Name)| match option {
             Opt::Short(short) => short == letter && short != ' ',
-            Opt::Long(long) => long == name,
+            Opt::Long(long) => long.0 == name,
         };
         NAMES.iter().find(is).map(|&(.., name)| name)
     }
@@ -356,18 +361,21 @@ where
         settings: Settings::default(),
         head: false,
         data: NO_WORDS,
+        remote_name: false,
         upload: false,
         max_redirects: 10,
         follow: false,
     };
+    let arguments = arguments.map(Word);
     let mut options = Options::new(arguments.clone());
-    let mut urls = 0;
+    let (mut urls, mut last_url) = (0, "");
     while let Some(argument) = options.next_arg().map_err(UsageError::Option)? {
         let option = match argument {
             Arg::Short(letter) => Opt::Short(letter),
             Arg::Long(name) => Opt::Long(name),
-            Arg::Positional(_) => {
+            Arg::Positional(url) => {
                 urls += 1;
+                last_url = url.0;
                 continue;
             }
         };
@@ -375,17 +383,17 @@ where
         match name {
             Name::Help => return Ok(Command::Help),
             Name::Version => return Ok(Command::Version),
-            name if name.has_value() => reader.value(name, options.value().map_err(UsageError::Option)?)?,
+            name if name.has_value() => reader.value(name, options.value().map_err(UsageError::Option)?.0)?,
             name => reader.flag(name),
         }
     }
-    let settings = reader.finish(urls)?;
+    let settings = reader.finish(urls, last_url)?;
     let mut options = Options::new(arguments);
     // What is wrong was found above, so nothing is lost where this ends early.
     let urls = core::iter::from_fn(move || {
         loop {
             let option = match options.next_arg().ok()?? {
-                Arg::Positional(url) => return Some(url),
+                Arg::Positional(url) => return Some(url.0),
                 Arg::Short(letter) => Opt::Short(letter),
                 Arg::Long(name) => Opt::Long(name),
             };
@@ -402,6 +410,8 @@ struct Reader<'a> {
     settings: Settings<'a>,
     head: bool,
     data: List<&'a str>,
+    /// Whether there is `-O`.
+    remote_name: bool,
     /// Whether there is `-T`.
     upload: bool,
     follow: bool,
@@ -419,6 +429,7 @@ impl<'a> Reader<'a> {
             Name::Location => self.follow = true,
             Name::Progress => settings.progress = true,
             Name::Raw => settings.raw = true,
+            Name::UrlFile => self.remote_name = true,
             Name::Resume => settings.resume = true,
             Name::Sha256 => settings.output = Output::Digest,
             Name::ShowError => settings.show_error = true,
@@ -432,11 +443,14 @@ impl<'a> Reader<'a> {
     fn value(&mut self, name: Name, value: &'a str) -> Result<(), UsageError<'a>> {
         let settings = &mut self.settings;
         let seconds = |option| parse_seconds(value).ok_or(UsageError::Value(option, value));
-        let number = |option| value.parse::<u32>().map_err(|_| UsageError::Value(option, value));
+        let number = |option| {
+            let number = decimal(value.as_bytes()).and_then(|number| u32::try_from(number).ok());
+            number.ok_or(UsageError::Value(option, value))
+        };
         match name {
             Name::Output => match (value, settings.output) {
-                ("null", Output::Digest) => {}
-                ("null", _) => settings.output = Output::Discard,
+                ("null" | "/dev/null", Output::Digest) | ("-", _) => {}
+                ("null" | "/dev/null", _) => settings.output = Output::Discard,
                 _ => settings.region = Some(value),
             },
             Name::Count => {
@@ -454,9 +468,7 @@ impl<'a> Reader<'a> {
             Name::Header => {
                 // How long a body is, is not for a field to say, but for `chunked`.
                 let framed = |field: &Field<'_>| {
-                    field.is("content-length")
-                        || field.is("transfer-encoding")
-                            && field.value.is_some_and(|value| !value.eq_ignore_ascii_case("chunked"))
+                    field.is("content-length") || field.is("transfer-encoding") && !is_chunked(field)
                 };
                 let field = Field::parse(value).filter(|field| !framed(field));
                 if !settings.fields.push(field.ok_or(UsageError::Value("-H", value))?) {
@@ -492,7 +504,7 @@ impl<'a> Reader<'a> {
     }
 
     /// What the options come to together.
-    fn finish(mut self, urls: u32) -> Result<Settings<'a>, UsageError<'a>> {
+    fn finish(mut self, urls: u32, last_url: &'a str) -> Result<Settings<'a>, UsageError<'a>> {
         let settings = &mut self.settings;
         let has_data = self.data.count > 0;
         match settings.body {
@@ -516,6 +528,11 @@ impl<'a> Reader<'a> {
         settings.include |= self.head;
         if self.follow {
             settings.redirects = Some(self.max_redirects);
+        }
+        // A head that is asked for is the output.
+        settings.include |= self.head;
+        if self.remote_name {
+            settings.region = Some(file_name(last_url).ok_or(UsageError::Value("-O", last_url))?);
         }
         if settings.region.is_some() {
             if urls > 1 || settings.count > 1 {
@@ -543,13 +560,30 @@ impl<'a> Reader<'a> {
     }
 }
 
-impl Settings<'_> {
+/// Whether a field says that the body goes in chunks.
+fn is_chunked(field: &Field<'_>) -> bool {
+    field.is("transfer-encoding") && field.value.is_some_and(|value| same_word(value.as_bytes(), b"chunked"))
+}
+
+/// What a URL's path ends with.
+fn file_name(url: &str) -> Option<&str> {
+    let path = cut(url, b'#').map_or(url, |(path, _)| path);
+    let path = cut(path, b'?').map_or(path, |(path, _)| path);
+    // Behind the scheme and its two slashes.
+    let file = path.get(path.bytes().rposition(|byte| byte == b'/')? + 1..)?;
+    Some(file).filter(|file| !file.is_empty() && path.bytes().filter(|&byte| byte == b'/').count() > 2)
+}
+
+impl<'a> Settings<'a> {
+    /// The flash regions that are read from and written to.
+    pub fn regions(&self) -> impl Iterator<Item = &'a str> {
+        let source = if let Body::Region(name) = self.body { Some(name) } else { None };
+        source.into_iter().chain(self.region)
+    }
+
     /// Whether the body goes in chunks: where a field says so, as with curl.
     pub fn is_chunked(&self) -> bool {
-        let is = |field: &Field<'_>| {
-            field.is("transfer-encoding") && field.value.is_some_and(|value| value.eq_ignore_ascii_case("chunked"))
-        };
-        self.fields.as_slice().iter().any(is)
+        self.fields.as_slice().iter().any(is_chunked)
     }
 }
 

@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use libslop::abi::Errno;
 use libslop::io::{ErrorType, Write};
+use libslop::text::decimal;
 use libslop::{Error, Gather, eprintln, stderr, stdout};
 use slopos_escape::Escaper;
 use slopos_http::range::{ContentRange, Part, Range};
@@ -19,6 +20,9 @@ use crate::region::Store;
 
 /// Bytes that are written in one piece, where they are not written as they are.
 const PIECE: usize = 1024;
+
+/// The longest wait that a server can ask for with Retry-After, as curl has it, in seconds.
+const RETRY_AFTER_MAX: u64 = 6 * 3_600;
 
 /// Why a response could not be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,8 +180,12 @@ impl Printer {
                 .and_then(|()| out.flush())
                 .map_err(Unfit::Console)?;
         }
+        if self.output != Output::Print {
+            return Ok(());
+        }
         // A character of which the body has only the beginning.
-        self.escaper.finish(&mut |shown| Console::Output.write_all(shown)).map_err(Unfit::Console)
+        let mut out = Gather::<Console, PIECE>::new(Console::Output);
+        escape(&mut self.escaper, b"", true, &mut out).and_then(|()| out.flush()).map_err(Unfit::Console)
     }
 
     /// A response was not complete: what of it is in the region can be gone on from.
@@ -209,7 +217,7 @@ impl Printer {
 
     /// Prints a part of a head.
     fn show(&self, text: &[u8], out: &mut Gather<Console, PIECE>) -> Result<(), Error> {
-        if self.raw { out.write_all(text) } else { slopos_escape::show(text, &mut |shown| out.write_all(shown)) }
+        if self.raw { out.write_all(text) } else { escape(&mut Escaper::new(), text, true, out) }
     }
 
     /// Prints a head: with the output where it belongs there, else beside it.
@@ -244,7 +252,9 @@ impl Printer {
             self.take_location(head)?;
         }
         if self.may_retry && is_transient(head.status) {
-            self.found.retry_after = field(head, "retry-after").and_then(seconds);
+            // A date is no number of seconds, and counts as nothing.
+            let seconds = head.field("retry-after").and_then(decimal);
+            self.found.retry_after = seconds.map(|seconds| Duration::from_secs(seconds.min(RETRY_AFTER_MAX)));
             self.found.dropped = true;
         }
         if let Some(range) = self.range.or(self.resume_at.map(Range::From)) {
@@ -272,7 +282,7 @@ impl Printer {
     }
 
     fn take_location(&mut self, head: &Head<'_>) -> Result<(), Unfit> {
-        let Some(value) = field(head, "location") else { return Ok(()) };
+        let Some(value) = head.field("location") else { return Ok(()) };
         let room = self.location.get_mut(..value.len()).ok_or(Unfit::Location)?;
         room.copy_from_slice(value);
         if !value.is_ascii() {
@@ -308,18 +318,12 @@ impl Printer {
     }
 }
 
-/// The value of the one field of this name, without folds.
-fn field<'h>(head: &Head<'h>, name: &str) -> Option<&'h [u8]> {
-    let mut fields = head.headers.iter().filter(|header| header.name.eq_ignore_ascii_case(name));
-    match (fields.next(), fields.next()) {
-        (Some(field), None) => Some(field.value.trim_ascii()),
-        _ => None,
-    }
-}
-
-/// A number of seconds; a date is none.
-fn seconds(value: &[u8]) -> Option<Duration> {
-    core::str::from_utf8(value).ok()?.parse::<u32>().ok().map(|seconds| Duration::from_secs(seconds.into()))
+/// Shows bytes of a text without what controls a terminal, its last ones or not.
+#[inline(never)]
+fn escape(escaper: &mut Escaper, bytes: &[u8], is_last: bool, out: &mut Gather<Console, PIECE>) -> Result<(), Error> {
+    let put = &mut |shown: &[u8]| out.write_all(shown);
+    escaper.push(bytes, put)?;
+    if is_last { escaper.finish(put) } else { Ok(()) }
 }
 
 impl Sink for Printer {
@@ -351,8 +355,7 @@ impl Sink for Printer {
                     return Console::Output.write_all(piece).map_err(Unfit::Console);
                 }
                 let mut out = Gather::<Console, PIECE>::new(Console::Output);
-                self.escaper.push(piece, &mut |shown| out.write_all(shown)).map_err(Unfit::Console)?;
-                out.flush().map_err(Unfit::Console)
+                escape(&mut self.escaper, piece, false, &mut out).and_then(|()| out.flush()).map_err(Unfit::Console)
             }
             Output::Discard | Output::Keep => Ok(()),
             Output::Digest => {

@@ -1,5 +1,6 @@
 //! Where a redirect leads (RFC 3986 section 5.2), and with which method (RFC 9110 section 15.4).
 
+use libslop::text::cut;
 use slopos_http::request::Method;
 
 /// Whether a status redirects to what the Location field names.
@@ -21,8 +22,8 @@ pub const fn next_method<'a>(status: u16, method: Method<'a>, by_name: bool) -> 
 /// Writes the URL to which `location` leads from the URL `base` into `room`, without a fragment, and returns its length:
 /// `None` where it does not fit.
 pub fn resolve(base: &str, location: &str, room: &mut [u8]) -> Option<usize> {
-    let (base, _) = base.split_once('#').unwrap_or((base, ""));
-    let (location, _) = location.split_once('#').unwrap_or((location, ""));
+    let (base, _) = cut(base, b'#').unwrap_or((base, ""));
+    let (location, _) = cut(location, b'#').unwrap_or((location, ""));
     // Behind the authority: where path or query begin.
     let slash = position(base, 0, |byte| byte == b'/');
     let origin = position(base, slash + 2, |byte| matches!(byte, b'/' | b'?'));
@@ -61,8 +62,8 @@ fn position(text: &str, from: usize, is: impl Fn(u8) -> bool) -> usize {
 
 /// Whether it begins with a scheme, as `http:` is one.
 fn has_scheme(location: &str) -> bool {
-    location.split_once(':').is_some_and(|(scheme, _)| {
-        scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+    cut(location, b':').is_some_and(|(scheme, _)| {
+        scheme.as_bytes().first().is_some_and(u8::is_ascii_alphabetic)
             && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
     })
 }

@@ -22,6 +22,14 @@ pub fn record(name: &str) -> Result<Option<Record>, Error> {
     Ok(Record::read(&sector))
 }
 
+/// Whether a region is there for this process.
+///
+/// # Errors
+/// Those of [`Region::open`].
+pub fn check(name: &str) -> Result<(), Error> {
+    Region::open(name)?.close()
+}
+
 /// A download on its way into a region.
 pub struct Store {
     name: &'static str,

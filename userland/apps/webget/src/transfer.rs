@@ -4,6 +4,7 @@ use core::net::Ipv4Addr;
 use core::time::Duration;
 
 use libslop::abi::Errno;
+use libslop::abi::limits::SOCKETS_MAX;
 use libslop::{Error, call, eprintln, time};
 use slopos_http::request::{Content as Announced, Method, Request};
 use slopos_http::response::{Broken, Failure, HEAD, Progress, Reception};
@@ -20,8 +21,8 @@ use crate::region::{self, Content};
 /// What this program calls itself in its requests.
 const AGENT: &str = concat!("webget/", env!("CARGO_PKG_VERSION"));
 
-/// Bytes of a flash region that are read at a time.
-const PIECE: usize = 8 * 1024;
+/// Bytes of a flash region that are read at a time: what one request to the device moves, for each costs a journey to it.
+const PIECE: usize = 32 * 1024;
 
 /// Longest URL that a redirect may lead to, in bytes; whole sectors, for a region is read past in it too.
 const URL: usize = 2048;
@@ -156,6 +157,10 @@ impl Session {
             deadline: self.settings.max_time.map(|limit| now() + limit),
             resume_at: self.resume_at()?,
         };
+        // What cannot be read or kept is no reason to disturb a server.
+        for name in self.settings.regions() {
+            region::check(name).map_err(|error| Trouble::Region(name, error))?;
+        }
         let mut moved = None;
         for hops in 0.. {
             let (one, other) = self.urls.split_at_mut(1);
@@ -300,13 +305,14 @@ impl Exchange<'_> {
         }
         printer.begin(plan.may_retry, settings.range, plan.resume_at);
         let mut reception = Reception::new(plan.method, &mut self.buffer[..]);
+        let mut sent = 0;
         if let Some((source, length)) = &mut content {
             if settings.progress {
                 source.measure(*length, now());
             }
             let mut upload = Upload::new(*length, expect, &mut self.piece[..]);
             let result = upload.send(&mut connection, source, &mut reception, printer, progress);
-            let sent = upload.sent;
+            sent = upload.sent;
             if let Err(fault) = result {
                 let trouble = match fault {
                     Fault::Source(error) => Trouble::Region(name, error),
@@ -330,7 +336,7 @@ impl Exchange<'_> {
         }
         if let Some(before) = before {
             printer.end_line();
-            before.tell(printer.found().head_at, progress.body_bytes);
+            before.tell(printer.found().head_at, sent + progress.body_bytes);
         }
         if self.keep && reception.receiver().is_persistent() {
             *self.kept = Some(connection);
@@ -355,8 +361,7 @@ impl Before {
         Before { start: start.unwrap_or(connected), connected, reused: start.is_none(), retransmits, drops }
     }
 
-    /// Prints what the exchange took. The board counts retransmissions for all of its processes together, and what a
-    /// process's connections dropped for each.
+    /// Prints what the exchange took, with the rate of so many bytes of the bodies in both directions.
     fn tell(&self, head_at: Option<Duration>, bytes: u64) {
         let end = now();
         let (retransmits, drops) = counters();
@@ -379,10 +384,10 @@ impl Before {
     }
 }
 
-/// Segments that the board has sent again, and segments for our connections that were dropped.
+/// Segments of our connections that were sent again, and segments for them that were dropped.
 fn counters() -> (u64, u64) {
-    let retransmits = call::net_info().map_or(0, |info| info.retransmits);
-    (retransmits, call::grant_info().map_or(0, |info| info.drops))
+    let Ok(grant) = call::grant_info_with_sockets::<SOCKETS_MAX>() else { return (0, 0) };
+    (grant.sockets.iter().map(|socket| u64::from(socket.retransmits)).sum(), grant.info.drops)
 }
 
 impl Trouble {

@@ -1,5 +1,7 @@
 //! How long a body is (RFC 9112 section 6.3).
 
+use libslop::text::{decimal, same_word};
+
 use super::head::Head;
 use crate::broken::Broken;
 use crate::chunked::Decoder;
@@ -24,7 +26,7 @@ impl Framing {
             return Ok(Framing::Length(0));
         }
         match last_coding(head) {
-            Some(coding) if coding.eq_ignore_ascii_case(b"chunked") => Ok(Framing::Chunked(Decoder::new())),
+            Some(coding) if same_word(coding, b"chunked") => Ok(Framing::Chunked(Decoder::new())),
             Some(_) => Ok(Framing::UntilClose),
             None => Ok(content_length(head)?.map_or(Framing::UntilClose, Framing::Length)),
         }
@@ -33,16 +35,12 @@ impl Framing {
 
 /// The values of the header fields of this name, each cut at its commas and stripped of blanks and folds.
 fn values<'a>(head: &Head<'a>, name: &'static str) -> impl Iterator<Item = &'a [u8]> {
-    head.headers
-        .iter()
-        .filter(move |header| header.name.eq_ignore_ascii_case(name))
-        .flat_map(|header| header.value.split(|&byte| byte == b','))
-        .map(<[u8]>::trim_ascii)
+    head.fields(name).flat_map(|value| value.split(|&byte| byte == b',')).map(<[u8]>::trim_ascii)
 }
 
 /// Whether the connection stays open behind the response (RFC 9112 section 9.3).
 pub(super) fn is_persistent(head: &Head<'_>) -> bool {
-    let has = |option: &[u8]| values(head, "connection").any(|value| value.eq_ignore_ascii_case(option));
+    let has = |option: &[u8]| values(head, "connection").any(|value| same_word(value, option));
     !has(b"close") && (head.minor_version >= 1 || has(b"keep-alive"))
 }
 
@@ -60,17 +58,6 @@ pub fn content_length(head: &Head<'_>) -> Result<Option<u64>, Broken> {
         agreed = Some(length);
     }
     Ok(agreed)
-}
-
-/// Digits only: no sign, no blanks, no overflow.
-fn decimal(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() {
-        return None;
-    }
-    digits.iter().try_fold(0u64, |number, digit| {
-        let value = char::from(*digit).to_digit(10)?;
-        number.checked_mul(10)?.checked_add(u64::from(value))
-    })
 }
 
 /// The transfer coding that was applied last, without its parameters.

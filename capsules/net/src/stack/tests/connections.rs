@@ -75,6 +75,24 @@ fn what_is_far_goes_to_the_gateway_and_what_is_near_goes_there_directly() {
 }
 
 #[test]
+fn what_a_process_sends_again_is_counted_for_its_socket() {
+    let mut network = Network::up();
+    network.router.server = Server::Silent;
+    let socket = network.begin(APP, FAR, 100);
+    let other = network.begin(OTHER_APP, FAR, 100);
+    network.run(network.now + Duration::from_millis(500));
+    network.stack.close(other, network.now);
+    network.take_sent();
+    network.run(network.now + Duration::from_secs(8));
+    let again =
+        network.take_sent().iter().filter(|sent| matches!(sent, Sent::Tcp { flags, .. } if flags.syn())).count();
+    let retransmits = |id| network.stack.socket_info(id, &Token).expect("the grant has it").retransmits;
+    assert!(again > 1, "{again}");
+    assert_eq!((retransmits(socket), retransmits(other)), (again as u32, 0));
+    assert_eq!(network.stack.info(network.now).retransmits, again as u64);
+}
+
+#[test]
 fn what_time_asks_for_is_sent_though_no_process_does_anything() {
     let mut network = Network::up();
     network.router.server = Server::Silent;

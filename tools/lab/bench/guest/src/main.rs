@@ -1,9 +1,11 @@
-//! `get [options] URL...`: webget's work on Linux, for the guest that the board is compared with.
+//! `get [options] URL... [; [options] URL...]...`: webget's work on Linux, for the guest that the board is compared with.
 //!
 //! It has webget's options, URLs, requests and parser of responses, and a connection of its own for each request. What
-//! differs is below the stream: Linux's sockets instead of the board's. It ends each URL with webget's line of figures.
+//! differs is below the stream: Linux's sockets instead of the board's, and files in memory where webget has flash regions.
+//! It ends each URL with webget's line of figures.
 #![forbid(unsafe_code)]
 
+use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddrV4, TcpStream};
 use std::time::{Duration, Instant};
@@ -12,7 +14,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use libslop::io::{Error, ErrorKind, ErrorType, Read, Write};
 use slopos_http::response::{self, Head, Progress, Sink};
 use slopos_http::{Url, request};
-use webget::options::{self, Command, Output, Settings};
+use webget::options::{self, Body, Command, Output, Settings};
 
 /// Most bytes of one read. More than webget's, to be fair to Linux: of 16 and 64 KiB, 256 KiB and 1 MiB this was the
 /// fastest, over a tap by a quarter faster than webget's 16 KiB.
@@ -24,29 +26,39 @@ const AGENT: &str = concat!("webget/", env!("CARGO_PKG_VERSION"));
 fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: &'static [String] = words.leak();
-    let command = options::parse(words.iter().map(String::as_str)).map_err(|why| anyhow!("{why}"))?;
-    let Command::Fetch(settings, urls) = command else { bail!("the board's webget says that") };
-    if settings.output == Output::Digest {
-        bail!("--sha256 is for the board, which is tested with it");
-    }
     let mut buffer = vec![0; BUFFER];
-    for text in urls {
-        let url = Url::parse(text).map_err(|why| anyhow!("{text}: {why}"))?;
-        fetch(&settings, &url, &mut buffer).with_context(|| text.to_owned())?;
+    for words in words.split(|word| word == ";") {
+        let command = options::parse(words.iter().map(String::as_str)).map_err(|why| anyhow!("{why}"))?;
+        let Command::Fetch(settings, urls) = command else { bail!("the board's webget says that") };
+        if settings.output == Output::Digest {
+            bail!("--sha256 is for the board, which is tested with it");
+        }
+        for text in urls {
+            let url = Url::parse(text).map_err(|why| anyhow!("{text}: {why}"))?;
+            fetch(&settings, &url, &mut buffer).with_context(|| text.to_owned())?;
+        }
     }
     Ok(())
 }
 
 /// Requests one URL as often as asked, and prints what it came to. Returns the responses' number and their bytes.
 fn fetch(settings: &Settings<'_>, url: &Url<'_>, buffer: &mut [u8]) -> Result<(u32, u64)> {
-    eprintln!("webget: {} {}", settings.method, url.text);
+    if !settings.silent {
+        eprintln!("webget: {} {}", settings.method, url.text);
+    }
     let start = Instant::now();
-    let mut sink = Discard { first: true, print: settings.output == Output::Print };
+    let file = settings.region.map(File::create).transpose()?;
+    let mut sink = Taker { first: !settings.silent, print: settings.output == Output::Print, file };
     let (mut count, mut bytes, mut status) = (0, 0, 0);
     while count < settings.count {
         let mut progress = Progress::default();
         let mut stream = Stream::connect(url, settings.timeout)?;
-        request::send(&mut stream, settings.method, url, AGENT).map_err(|why| anyhow!("the request: {why}"))?;
+        match settings.body {
+            Body::Region(name) => upload(&mut stream, settings, url, name, buffer)?,
+            _ => {
+                request::send(&mut stream, settings.method, url, AGENT).map_err(|why| anyhow!("the request: {why}"))?
+            }
+        }
         response::receive(&mut stream, settings.method, buffer, &mut sink, &mut progress)
             .map_err(|why| anyhow!("the response: {why:?}"))?;
         bytes += progress.body_bytes;
@@ -54,8 +66,29 @@ fn fetch(settings: &Settings<'_>, url: &Url<'_>, buffer: &mut [u8]) -> Result<(u
         count += 1;
     }
     let took = start.elapsed().as_secs_f64();
+    if settings.silent {
+        return Ok((count, bytes));
+    }
     eprintln!("webget: done status={status} count={count} bytes={bytes} seconds={took:.3}");
     Ok((count, bytes))
+}
+
+/// Sends a request with a file behind it.
+fn upload(stream: &mut Stream, settings: &Settings<'_>, url: &Url<'_>, name: &str, buffer: &mut [u8]) -> Result<()> {
+    let mut file = File::open(name)?;
+    let length = file.metadata()?.len();
+    let content = request::Content::Length(length);
+    let fields = settings.fields.as_slice();
+    let head = request::Request { fields, content, ..request::Request::new(settings.method, url, AGENT) };
+    head.send(&mut *stream).map_err(|why| anyhow!("the request: {why}"))?;
+    loop {
+        match file.read(buffer)? {
+            0 => break,
+            count => stream.0.write_all(&buffer[..count])?,
+        }
+    }
+    eprintln!("webget: sent {length} bytes");
+    Ok(())
 }
 
 /// A connection, as webget makes it: no Nagle, and a limit on each wait where one is asked for.
@@ -118,12 +151,13 @@ impl Write for Stream {
 
 /// Takes a response. Of the heads only the first one's status line is printed, for the boot's measure ends there: each
 /// byte on the serial line leaves the guest, and would slow Linux down.
-struct Discard {
+struct Taker {
     first: bool,
     print: bool,
+    file: Option<File>,
 }
 
-impl Sink for Discard {
+impl Sink for Taker {
     type Error = std::io::Error;
 
     fn head(&mut self, head: &Head<'_>) -> Result<(), std::io::Error> {
@@ -134,7 +168,11 @@ impl Sink for Discard {
     }
 
     fn body(&mut self, piece: &[u8]) -> Result<(), std::io::Error> {
-        if self.print { std::io::stdout().write_all(piece) } else { Ok(()) }
+        match &mut self.file {
+            Some(file) => file.write_all(piece),
+            None if self.print => std::io::stdout().write_all(piece),
+            None => Ok(()),
+        }
     }
 }
 

@@ -103,6 +103,34 @@ fn a_download_that_lies_elsewhere_goes_on_at_an_offset() {
 }
 
 #[test]
+fn a_urls_file_names_the_region_where_that_is_asked_for() {
+    for line in
+        ["-O http://10.0.2.2/a/store", "-O http://10.0.2.2/store?q=/x", "http://10.0.2.2//store#x --remote-name"]
+    {
+        assert_eq!((settings(line).region, settings(line).output), (Some("store"), Output::Keep), "{line}");
+    }
+    for url in ["http://10.0.2.2", "http://10.0.2.2/", "http://10.0.2.2/a/", "http://10.0.2.2/?a/b", "x"] {
+        let line: &'static str = format!("-O {url}").leak();
+        assert_eq!(refused(line), format!("-O cannot be \"{url}\""));
+    }
+    assert_eq!(refused("-O http://10.0.2.2/a http://10.0.2.2/b"), "-o REGION and several requests do not go together");
+}
+
+#[test]
+fn outputs_that_are_no_regions_are_known_by_curls_names() {
+    for line in ["-o /dev/null u", "-o null u"] {
+        assert_eq!((settings(line).region, settings(line).output), (None, Output::Discard), "{line}");
+    }
+    assert_eq!(settings("-o - u"), Settings::default());
+}
+
+#[test]
+fn a_head_that_is_asked_for_is_the_output() {
+    assert!(settings("-I u").include && settings("-sI u").silent);
+    assert!(!settings("-X HEAD u").include);
+}
+
+#[test]
 fn redirects_are_followed_where_that_is_asked_for() {
     assert_eq!(settings("--max-redirs 3 u").redirects, None);
     assert_eq!(settings("-L u").redirects, Some(10));

@@ -1,18 +1,17 @@
 //! webget as curl's users expect it: its options on the board, against real servers and against such as mean ill.
+//! Uploads are in upload.rs.
+
+mod upload;
 
 use slopos_e2e::{Report, board, fetch, run, test_board};
 use slopos_lab::files;
-use slopos_lab::impair::Impairments;
-use slopos_lab::namespace::{Namespace, SERVER};
-use slopos_lab::network::Network;
 use slopos_lab::servers::loopback::{finish, listen, serve, take_head};
-use slopos_lab::servers::programs::{HTTP, Server};
+use slopos_lab::servers::programs::Server;
 use slopos_lab::servers::{Answer, answering, response, url};
 use slopos_run::Transport;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
@@ -66,140 +65,12 @@ fn after_head(work: impl Fn(&mut TcpStream, &str) -> std::io::Result<()> + Clone
 }
 
 #[test]
-fn uploads_arrive_at_nginx() {
-    let nginx = Nginx::start();
-    let (one, mebibyte) = (nginx.file("one", 1), nginx.file("mebibyte", 1 << 20));
-    let report = commands(&[
-        format!("webget -o store {}", nginx.url("one")),
-        format!("webget -T store {}", nginx.url("copy-of-one")),
-        format!("webget -o store --sha256 {}", nginx.url("mebibyte")),
-        format!("webget -T store {}", nginx.url("")),
-        format!("webget -H Transfer-Encoding:chunked -T store {}", nginx.url("in-chunks")),
-    ]);
-    report.exits(0).shows("webget: store holds 1 bytes").shows("webget: store holds 1048576 bytes");
-    report.shows(&format!("{mebibyte}  1048576")).shows("webget: sent 1048576 bytes").shows("webget: PUT http://");
-    let root = nginx.root.path();
-    assert_eq!(digest(&root.join("copy-of-one")), one);
-    // The URL names a folder, so the file is named after the region, as with curl.
-    assert_eq!(digest(&root.join("store")), mebibyte);
-    assert_eq!(digest(&root.join("in-chunks")), mebibyte);
-}
-
-#[test]
-fn sixty_four_mebibytes_arrive_at_nginx() {
-    let nginx = Nginx::start();
-    let sha256 = nginx.file("large", 64 << 20);
-    let report = commands(&[
-        format!("webget -o store {}", nginx.url("large")),
-        format!("webget -T store {}", nginx.url("copy")),
-    ]);
-    report.exits(0).shows("webget: sent 67108864 bytes");
-    assert_eq!(digest(&nginx.root.path().join("copy")), sha256);
-}
-
-#[test]
-fn an_upload_over_a_wire_that_loses_a_twentieth_arrives_intact() {
-    if let Err(why) = Namespace::is_allowed() {
-        let test = "an_upload_over_a_wire_that_loses_a_twentieth_arrives_intact";
-        let line = format!("SKIPPED: {test}: network namespaces cannot be made here: {why:#}\n");
-        std::io::stderr().write_all(line.as_bytes()).expect("standard error");
-        return;
-    }
-    let root = tempfile::tempdir().expect("a folder");
-    let sha256 = files::write(&root.path().join("file"), 1 << 20);
-    let mut network = Network::new().expect("a network");
-    network.start(Server::dnsmasq).expect("dnsmasq");
-    let nginx = |folder: &Path, namespace: &str| Server::nginx(folder, root.path(), HTTP, Some(namespace));
-    network.start_web(nginx).expect("nginx");
-    let lines = format!("webget -o store http://{SERVER}/file; webget -v -T store http://{SERVER}/copy; exit");
-    let wire = Impairments { loss: 50, ..Impairments::default() };
-    let work = |netdev: &str| Ok(run(test_board().netdev(netdev).append(lines).timeout(Duration::from_secs(180))));
-    let (report, carried) = network.bridged([wire; 2], 7, work).expect("a bridge");
-    report.exits(0).shows("webget: sent 1048576 bytes");
-    assert_eq!(digest(&root.path().join("copy")), sha256, "{}", report.all());
-    assert!(carried.to_right.lost > 10 && carried.to_left.lost > 10, "{carried:?}");
-}
-
-/// A server of Python's library that answers POST and PUT with the body's length and digest.
-struct Taker {
-    child: Child,
-    port: u16,
-}
-
-const TAKER: &str = r#"
-import hashlib, http.server
-class Taker(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    def do_PUT(self):
-        body = b""
-        if self.headers.get("Transfer-Encoding") == "chunked":
-            while length := int(self.rfile.readline(), 16):
-                body += self.rfile.read(length)
-                assert self.rfile.readline() == b"\r\n"
-            assert self.rfile.readline() == b"\r\n"
-        else:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-        kind = self.headers.get("Content-Type", "none")
-        text = f"{self.command} {kind} {len(body)} {hashlib.sha256(body).hexdigest()}\n".encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
-    do_POST = do_PATCH = do_PUT
-    def log_message(self, *_):
-        pass
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Taker)
-print(server.server_port, flush=True)
-server.serve_forever()
-"#;
-
-impl Taker {
-    fn start() -> Taker {
-        let mut command = Command::new("python3");
-        let command = command.args(["-c", TAKER]).stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut child = command.spawn().expect("python3 is installed; ./just setup does that");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("a port");
-        Taker { child, port: line.trim().parse().expect("a port") }
-    }
-}
-
-impl Drop for Taker {
-    fn drop(&mut self) {
-        self.child.kill().expect("python3 is killed");
-        self.child.wait().expect("python3 ends");
-    }
-}
-
-#[test]
-fn bodies_arrive_at_python_by_length_in_chunks_and_from_the_command_line() {
-    let (taker, nginx) = (Taker::start(), Nginx::start());
-    let sha256 = nginx.file("file", (2 << 20) + 77);
-    let here = url(taker.port, "");
-    let report = commands(&[
-        format!("webget -s -o store {}", nginx.url("file")),
-        format!("webget -T store {here}"),
-        format!("webget -T store -H Transfer-Encoding:chunked {here}"),
-        format!("webget -d a=1 -d b=2 {here}"),
-        format!("webget -X PATCH -H Content-Type:text/plain --data-raw @x {here}"),
-        format!("webget -d @file {here}"),
-    ]);
-    report.exits(0);
-    let put = format!("PUT none {} {sha256}\n", (2 << 20) + 77);
-    assert_eq!(report.outcome.console.matches(&put).count(), 2, "{}", report.all());
-    let form = "application/x-www-form-urlencoded";
-    report.shows(&format!("POST {form} 7 {}\n", files::sha256(b"a=1&b=2")));
-    report.shows(&format!("PATCH text/plain 2 {}\n", files::sha256(b"@x")));
-    // A region that holds no download goes as it is.
-    report.shows(&format!("POST {form} 1024 {}\n", files::sha256(&[0; 1024])));
-}
-
-#[test]
 fn silence_leaves_the_body_and_include_puts_the_head_before_it() {
     let server = answering(Answer::Bytes(response(b"the body\n")));
     fetch(board(), &format!("-s {server}")).exits(0).shows("the body\n").lacks("webget:").lacks("HTTP/1.1");
     let report = fetch(board(), &format!("-si {server}"));
     report.exits(0).shows("HTTP/1.1 200 OK\nContent-Length: 9\n\nthe body\n").lacks("webget:");
+    fetch(board(), &format!("-sI {server}")).exits(0).shows("HTTP/1.1 200 OK\nContent-Length: 9\n\n").lacks("the body");
     fetch(board(), "-s http://10.0.2.77/").exits(28).lacks("webget:");
     fetch(board(), "-sS http://10.0.2.77/").exits(28).shows("webget: 10.0.2.77:80: timed out");
 }
@@ -301,6 +172,39 @@ fn a_connection_that_was_closed_while_it_was_idle_is_opened_again() {
     assert_eq!(connections.load(SeqCst), 3);
 }
 
+/// What a progress line says behind these words: bytes a second, and seconds left where it knows.
+#[track_caller]
+fn progress(report: &Report, words: &str) -> (u64, Option<u64>) {
+    let line = report.outcome.console.split('\r').find_map(|line| line.strip_prefix(words));
+    let line = line.unwrap_or_else(|| panic!("no line {words:?}\n{}", report.all()));
+    let (rate, rest) = line.split_once(" B/s").unwrap_or_else(|| panic!("no rate in {line:?}"));
+    let left = rest.strip_prefix(", ").and_then(|rest| rest.split_once(" s left"));
+    (rate.parse().expect("a rate"), left.map(|(left, _)| left.parse().expect("seconds")))
+}
+
+#[test]
+fn progress_is_told_each_second_with_rate_and_time_left() {
+    let slowly = |head: &'static str| {
+        after_head(move |stream, _| {
+            write!(stream, "HTTP/1.1 200 OK\r\n{head}\r\n")?;
+            (0..4).try_for_each(|_| {
+                stream.write_all(b"0123456789")?;
+                std::thread::sleep(Duration::from_millis(1_100));
+                Ok(())
+            })
+        })
+    };
+    let report = fetch(board(), &format!("--progress {}", slowly("Content-Length: 40\r\n")));
+    let (rate, left) = progress(report.exits(0), "webget: 20 of 40 bytes, 50 %, ");
+    // Twenty bytes took a second or more.
+    assert!((1..=20).contains(&rate) && left == Some(20 / rate), "{rate} {left:?}");
+    let report = fetch(board(), &format!("--progress -o null {}", slowly("")));
+    let (rate, left) = progress(report.exits(0), "webget: 30 bytes, ");
+    assert!((1..=30).contains(&rate) && left.is_none(), "{rate} {left:?}");
+    // Without it, and on standard output, there is nothing of the kind.
+    fetch(board(), &slowly("Content-Length: 40\r\n")).exits(0).lacks(" B/s");
+}
+
 #[test]
 fn a_transfer_that_takes_too_long_in_all_is_28() {
     let drip = after_head(|stream, _| {
@@ -311,6 +215,9 @@ fn a_transfer_that_takes_too_long_in_all_is_28() {
         }
     });
     fetch(board(), &format!("--timeout 60 --max-time 1.5 {drip}")).exits(28).shows("webget: done status=200 count=0 ");
+    // The connect counts too: a neighbour that does not answer is given up after three seconds otherwise.
+    let report = fetch(board(), "--max-time 1 http://10.0.2.77/");
+    report.exits(28).shows("10.0.2.77:80: timed out").shows("webget: done status=0 count=0 bytes=0 seconds=1.0");
 }
 
 #[test]
@@ -390,47 +297,13 @@ fn a_region_that_is_too_small_or_not_granted_is_told() {
     fetch(test_board(), &format!("-o file {server}")).exits(23).shows("file: the region is full");
     let report = fetch(test_board(), &format!("-o other {server}"));
     report.exits(77).shows("flash = [\"other\"] under [[process]] would");
-    fetch(test_board(), &format!("-T other {server}")).exits(77);
+    // Before anything is sent: nobody has to listen.
+    let nobody = slopos_lab::servers::refusing();
+    for options in ["-o other", "-T other", "-d @other", "--retry 3 -T other"] {
+        let report = fetch(test_board(), &format!("{options} {nobody}"));
+        report.exits(77).shows("other: no such flash region").lacks("refused").lacks("again in");
+    }
     // An error is no download.
     let missing = answering(Answer::Bytes(b"HTTP/1.1 404 No\r\nContent-Length: 4\r\n\r\nnone".to_vec()));
     fetch(test_board(), &format!("-o file {missing}")).exits(22).lacks("file holds");
-}
-
-/// A server that reads so many bytes of an upload before it does what is asked.
-fn half_way(bytes: usize, work: impl Fn(TcpStream) -> std::io::Result<()> + Clone + Send + 'static) -> String {
-    let port = serve(move |mut stream| {
-        take_head(&mut stream)?;
-        stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
-        let mut body = vec![0; bytes];
-        stream.read_exact(&mut body)?;
-        work(stream)
-    });
-    url(port, "")
-}
-
-#[test]
-fn servers_that_do_not_want_an_upload_are_understood() {
-    let nginx = Nginx::start();
-    nginx.file("file", 3 << 20);
-    let full = half_way(100_000, |mut stream| {
-        stream.write_all(b"HTTP/1.1 507 Full\r\nConnection: close\r\nContent-Length: 4\r\n\r\nfull")?;
-        finish(stream)
-    });
-    let gone = half_way(100_000, |stream| {
-        let closed = stream.shutdown(std::net::Shutdown::Write);
-        std::thread::sleep(Duration::from_millis(500));
-        closed
-    });
-    let flood = half_way(0, |mut stream| {
-        for _ in 0..100 {
-            stream.write_all(b"HTTP/1.1 102 Processing\r\n\r\n")?;
-        }
-        finish(stream)
-    });
-    let store = format!("webget -s -o store {}", nginx.url("file"));
-    let upload = |server: &str| commands(&[store.clone(), format!("webget -T store {server}")]);
-    upload(&full).exits(22).shows("HTTP/1.1 507 Full").shows(" bytes, then the server answered").shows("full");
-    let report = upload(&gone);
-    report.exits(55).shows(" bytes of the upload were sent").shows("closed the connection before it had the upload");
-    upload(&flood).exits(56).shows("one interim response after another");
 }
