@@ -334,6 +334,10 @@ impl Name {
 
 /// Whether webget has this option, and if so, whether the next word is its value.
 pub fn takes_value(option: Opt<&str>) -> Option<bool> {
+    let option = match option {
+        Opt::Short(letter) => Opt::Short(letter),
+        Opt::Long(name) => Opt::Long(Word(name)),
+    };
     Name::of(option).map(Name::has_value)
 }
 
