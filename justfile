@@ -83,7 +83,7 @@ test: (build board) (build test_board) (build attack_board) (build scale_board)
 
 # Lists the places in the kernel from which a panic can begin; fails where packets or devices reach one.
 panics elf="build/qemu_q35.elf": build
-    @cargo run --quiet -p slopos-panics -- "$1" --forbid capsules/net --forbid chips/virtio
+    @cargo run --quiet -p slopos-panics -- "$1" --forbid capsules/net --forbid capsules/entropy --forbid chips/virtio
 
 # Runs the network stack in so many simulated networks, and prints what was counted.
 soak seeds="100000" *OPTIONS:

@@ -1,9 +1,11 @@
 //! The seam between the kernel and the capsules: a match on the kind of object.
 
+use crate::entropy::Entropy;
 use crate::flash::Flash;
+use crate::statics::ENTROPY;
 use crate::tokens::CallAuthority;
 use slopos_abi::info::{GrantInfo, NetInfo, SocketInfo, network};
-use slopos_abi::{Endpoint, Errno, Readiness, RemoteRange, SocketFlags};
+use slopos_abi::{ENTROPY_NAME, Endpoint, Errno, Readiness, RemoteRange, SocketFlags};
 use slopos_console::Console;
 use slopos_kernel::objects::{AppSlot, Fetch, Object, Objects, SocketId, SocketIndex};
 use slopos_kernel::process::ProcessId;
@@ -19,6 +21,8 @@ pub struct Capsules {
     pub stack: &'static mut Stack<'static>,
     /// The flash.
     pub flash: &'static mut Flash,
+    /// Random bytes.
+    pub entropy: Entropy,
     /// Whether there is a network device. Without one, connecting fails at once.
     pub has_network_device: bool,
     /// The authority to report to a process what its own grants hold.
@@ -38,7 +42,10 @@ fn errno(error: tcp::Error) -> Errno {
 }
 
 impl Objects for Capsules {
-    fn open(&mut self, _: ProcessId, name: &str) -> Result<Object, Errno> {
+    fn open(&mut self, process: ProcessId, name: &str) -> Result<Object, Errno> {
+        if ENTROPY && name == ENTROPY_NAME {
+            return self.entropy.capsule.open(process).map(|()| Object::Entropy);
+        }
         let region = self.flash.storage.region(name).ok_or(Errno::NotFound)?;
         Ok(Object::Flash { region, position: 0 })
     }
@@ -64,6 +71,7 @@ impl Objects for Capsules {
                 *position += count as u64;
                 Ok(count)
             }
+            Object::Entropy => self.entropy.capsule.read(process, buffer, now),
         }
     }
 
@@ -81,6 +89,8 @@ impl Objects for Capsules {
                 *position += count as u64;
                 Ok(count)
             }
+            // No process has the right to.
+            Object::Entropy => Err(Errno::BadDescriptor),
         }
     }
 
@@ -115,6 +125,7 @@ impl Objects for Capsules {
                     | Readiness::HANGUP.when(ready.hangup)
             }
             Object::Flash { .. } => Readiness::READABLE | Readiness::WRITABLE,
+            Object::Entropy => self.entropy.capsule.readiness(process),
         }
     }
 
@@ -152,8 +163,10 @@ impl Objects for Capsules {
     }
 
     fn close(&mut self, process: ProcessId, object: &Object, now: Instant) {
-        if let Object::Socket(index) = object {
-            self.stack.close(SocketId { process, index: *index }, now);
+        match object {
+            Object::Socket(index) => self.stack.close(SocketId { process, index: *index }, now),
+            Object::Entropy => self.entropy.capsule.forget(process),
+            Object::Console | Object::Flash { .. } => {}
         }
     }
 
@@ -170,6 +183,9 @@ impl Objects for Capsules {
         self.console.forget(process);
         self.stack.abort(process);
         self.flash.storage.abandon(process);
+        if ENTROPY {
+            self.entropy.capsule.forget(process);
+        }
     }
 
     fn net_info(&mut self, now: Instant) -> NetInfo {

@@ -4,6 +4,7 @@ use crate::board::Board;
 use crate::machine::now;
 use crate::progress::{Kind, Report};
 use crate::serial::Terminal;
+use crate::statics::ENTROPY;
 use core::fmt::Write;
 use slopos_abi::info::GrantInfo;
 use slopos_kernel::process::ProcessId;
@@ -71,6 +72,9 @@ impl Board {
                 for socket in stack.sockets(id, authority) {
                     shown = shown.and_then(|()| show_socket(&socket, out));
                 }
+                if ENTROPY && let Some(entropy) = self.capsules.entropy.capsule.figures(id, authority) {
+                    shown = shown.and_then(|()| show_entropy(&entropy, out));
+                }
                 shown
             }
         };
@@ -99,6 +103,12 @@ fn device_state(device: &mut Net, now: Instant) -> DeviceState {
         Condition::Gone { next_try_us } => DeviceState::Gone { next_try_seconds: seconds(next_try_us) },
         Condition::Failed { next_try_us } => DeviceState::Failed { next_try_seconds: seconds(next_try_us) },
     }
+}
+
+/// A line of `grants` for a process's random bytes.
+fn show_entropy(entropy: &slopos_entropy::Figures, out: &mut impl Write) -> core::fmt::Result {
+    let slopos_entropy::Figures { size, held, delivered, failures } = entropy;
+    writeln!(out, "    entropy bytes={size} held={held} delivered={delivered} failures={failures}")
 }
 
 /// A line of `grants` for one socket.

@@ -17,7 +17,7 @@ const FIRST: ProcessId = ProcessId::new(0);
 const fn configuration(name: &'static str, app: &'static str, arguments: &'static [&'static str]) -> Configuration {
     let restart = Restart::Never;
     let console = ConsoleAccess::Output;
-    Configuration { name, app, arguments, start_at_boot: false, flash: &[], restart, priority: 3, console }
+    Configuration { name, app, arguments, start_at_boot: false, opens: &[], restart, priority: 3, console }
 }
 
 static CONFIGURATIONS: [Configuration; 3] = [

@@ -1,6 +1,6 @@
 //! The audit of an image: who holds how much, why, and whether the sums are right.
 
-use crate::audit::{Audit, Owner, Row, SCHEMA, Unaccounted};
+use crate::audit::{Audit, ENTROPY, NETWORK, Owner, Row, SCHEMA, Unaccounted};
 use crate::grants::Accounts;
 use crate::reviewed;
 use crate::world::{self, Object, Ownership};
@@ -32,9 +32,11 @@ pub fn audit(image: &Image, manifest: &Expanded) -> Audit {
         audit.writable_bytes += section.size;
         let known = |name: &str| manifest.processes.iter().any(|process| process.name == name);
         match Ownership::of(&section.name) {
-            Ownership::Grant { process, capsule } if known(&process) && capsule == "net" => {
+            Ownership::Grant { process, capsule } if known(&process) && capsule == NETWORK => {
                 audit.grant_bytes += section.size;
             }
+            // No network memory: the network's budget is not charged with it.
+            Ownership::Grant { process, capsule } if known(&process) && capsule == ENTROPY => {}
             Ownership::Process(process) if known(&process) => {}
             Ownership::Shared(name) if name == "net" => {
                 audit.shared_bytes += section.size;
