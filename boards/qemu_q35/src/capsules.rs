@@ -2,6 +2,7 @@
 
 use crate::entropy::Entropy;
 use crate::flash::Flash;
+use crate::log;
 use crate::statics::ENTROPY;
 use crate::tokens::CallAuthority;
 use slopos_abi::info::{GrantInfo, NetInfo, SocketInfo, network};
@@ -58,7 +59,7 @@ impl Objects for Capsules {
         now: Instant,
     ) -> Result<usize, Errno> {
         match object {
-            Object::Console => match self.console.read(process, buffer) {
+            Object::Console | Object::ConsoleErrors => match self.console.read(process, buffer) {
                 0 => Err(Errno::Again),
                 count => Ok(count),
             },
@@ -77,7 +78,12 @@ impl Objects for Capsules {
 
     fn write(&mut self, process: ProcessId, object: &mut Object, bytes: &[u8], now: Instant) -> Result<usize, Errno> {
         match object {
-            Object::Console => match self.console.write(process, bytes) {
+            Object::ConsoleErrors if self.console.is_separate() => {
+                let piece = self.console.write_apart(process, bytes, log::text_room());
+                log::text(piece);
+                if piece.is_empty() { Err(Errno::Again) } else { Ok(piece.len()) }
+            }
+            Object::Console | Object::ConsoleErrors => match self.console.write(process, bytes) {
                 0 => Err(Errno::Again),
                 count => Ok(count),
             },
@@ -113,17 +119,14 @@ impl Objects for Capsules {
 
     fn readiness(&mut self, process: ProcessId, object: &Object) -> Readiness {
         match object {
-            Object::Console => {
+            Object::ConsoleErrors if self.console.is_separate() => {
+                Readiness::WRITABLE.when(self.console.writable_apart(process, log::text_room()))
+            }
+            Object::Console | Object::ConsoleErrors => {
                 Readiness::READABLE.when(self.console.readable(process))
                     | Readiness::WRITABLE.when(self.console.writable(process))
             }
-            Object::Socket(index) => {
-                let ready = self.stack.readiness(SocketId { process, index: *index });
-                Readiness::READABLE.when(ready.readable)
-                    | Readiness::WRITABLE.when(ready.writable)
-                    | Readiness::ERROR.when(ready.error)
-                    | Readiness::HANGUP.when(ready.hangup)
-            }
+            Object::Socket(index) => self.stack.readiness(SocketId { process, index: *index }),
             Object::Flash { .. } => Readiness::READABLE | Readiness::WRITABLE,
             Object::Entropy => self.entropy.capsule.readiness(process),
         }
@@ -166,7 +169,7 @@ impl Objects for Capsules {
         match object {
             Object::Socket(index) => self.stack.close(SocketId { process, index: *index }, now),
             Object::Entropy => self.entropy.capsule.forget(process),
-            Object::Console | Object::Flash { .. } => {}
+            Object::Console | Object::ConsoleErrors | Object::Flash { .. } => {}
         }
     }
 

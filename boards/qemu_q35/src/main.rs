@@ -95,8 +95,13 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
     let stack = start_network(devices.network.as_ref(), flash, &mut entropy, &mut seed);
     let kernel = Kernel::new(process_table());
     let cpu = Cpu::new(&machine.space, SPACES.init_with(statics::user_spaces));
+    let mut console = Console::new(OUTPUT.take().as_mut_view(), INPUT.take().as_mut_view());
+    let (apart, commands) = slopos_console::take_word(command_line);
+    if apart && log::carry_text() {
+        console.separate();
+    }
     let capsules = Capsules {
-        console: Console::new(OUTPUT.take().as_mut_view(), INPUT.take().as_mut_view()),
+        console,
         stack,
         flash,
         entropy,
@@ -108,7 +113,7 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
         cpu,
         capsules,
         serial,
-        process_console: ProcessConsole::new(command_line, PROCESS_CONSOLE.take()),
+        process_console: ProcessConsole::new(commands, PROCESS_CONSOLE.take()),
         network: devices.network,
         alarm: machine.alarm,
         interrupts: machine.interrupts,

@@ -1,34 +1,41 @@
 //! `manifest FILE` checks a manifest and prints the board's name, for scripts that name files after it;
 //! `manifest --expand FILE` prints what all of it comes to.
 
+use anyhow::Result;
+use clap::Parser;
 use slopos_manifest::Expanded;
-use std::io::{ErrorKind, Write, stdout};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+/// Checks a board's manifest and prints the board's name.
+#[derive(Parser)]
+#[command(name = "manifest", after_help = HELP)]
+struct Arguments {
+    /// The manifest.
+    file: PathBuf,
+    /// Prints the whole manifest with every multiplication worked out.
+    #[arg(long)]
+    expand: bool,
+}
+
+const HELP: &str = "\
+Examples:
+  manifest boards/qemu_q35/board.toml
+  manifest --expand boards/qemu_q35/board.toml
+
+Exit status:
+  0  the manifest is right
+  1  it is wrong, or cannot be read: the message names the line
+  2  the command line is wrong";
+
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let (path, expand) = match &arguments[..] {
-        [path] if path != "--expand" => (path, false),
-        [option, path] if option == "--expand" => (path, true),
-        _ => {
-            eprintln!("usage: manifest [--expand] FILE");
-            return ExitCode::from(2);
+    slopos_cli::main(|Arguments { file, expand }| -> Result<()> {
+        let manifest = slopos_manifest::load(&file)?;
+        if expand {
+            print!("{}", Expanded::new(&manifest, &file.to_string_lossy()));
+        } else {
+            println!("{}", manifest.board.name);
         }
-    };
-    let text = match slopos_manifest::load(path) {
-        Ok(manifest) if expand => Expanded::new(&manifest, path).to_string(),
-        Ok(manifest) => manifest.board.name + "\n",
-        Err(error) => {
-            eprintln!("manifest: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    match stdout().write_all(text.as_bytes()) {
-        // A pager that was left early wants no more.
-        Err(why) if why.kind() != ErrorKind::BrokenPipe => {
-            eprintln!("manifest: standard output: {why}");
-            ExitCode::FAILURE
-        }
-        _ => ExitCode::SUCCESS,
-    }
+        Ok(())
+    })
 }
