@@ -1,6 +1,6 @@
 //! The audit of an image: who holds how much, why, and whether the sums are right.
 
-use crate::audit::{Audit, ENTROPY, NETWORK, Owner, Row, SCHEMA, Unaccounted};
+use crate::audit::{Audit, ENTROPY, NETWORK, Owner, Row, SCHEMA, Unaccounted, grant_section};
 use crate::grants::Accounts;
 use crate::reviewed;
 use crate::world::{self, Object, Ownership};
@@ -116,11 +116,6 @@ fn find_problems(audit: &mut Audit) {
             }
         }
     }
-}
-
-/// The section of a grant.
-pub fn grant_section(process: &str, capsule: &str) -> String {
-    format!(".grant.{process}.{capsule}")
 }
 
 /// The writable sections, grouped by the segment that they lie in: segments are apart from each other by design.

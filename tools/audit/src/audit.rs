@@ -9,6 +9,11 @@ pub const NETWORK: &str = "net";
 /// The capsule of random bytes.
 pub const ENTROPY: &str = "entropy";
 
+/// The section of a grant.
+pub fn grant_section(process: &str, capsule: &str) -> String {
+    format!(".grant.{process}.{capsule}")
+}
+
 /// The version of the JSON's schema.
 pub const SCHEMA: u32 = 1;
 

@@ -1,7 +1,6 @@
 //! The grants and the processes' own memory: compares the ELF with the manifest.
 
-use crate::account::grant_section;
-use crate::audit::{ENTROPY, GrantAccount, NETWORK, ProcessAccount, Row, Unaccounted};
+use crate::audit::{ENTROPY, GrantAccount, NETWORK, ProcessAccount, Row, Unaccounted, grant_section};
 use crate::memory::Memory;
 use crate::slopos::{self, Part};
 use crate::value::{Space, Value};
