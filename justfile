@@ -107,6 +107,10 @@ lint: setup
 doc: setup
     @tools/setup/doc.sh
 
+# Carries out what the README and the book show, on a clean checkout of what is committed; takes minutes.
+walk:
+    @tools/setup/walk.sh
+
 # Draws the pictures of the documents anew: doc/*.svg.
 draw:
     @cargo run --quiet -p slopos-tree -- draw
