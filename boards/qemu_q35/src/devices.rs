@@ -6,7 +6,7 @@ use crate::statics::{self, MAX_FRAME};
 use slopos_q35::pci::Message;
 use slopos_virtio::blk::{Block, BlockMemory};
 use slopos_virtio::net::{Net, NetMemory, Options};
-use slopos_virtio::rng::{Rng, RngMemory};
+use slopos_virtio::rng::{BYTES, Rng, RngMemory};
 use slopos_virtio::transport::{Kind, Messages, Probe, Transport};
 use slopos_x86_64::paging::physical_address;
 use static_cell::ConstStaticCell;
@@ -106,12 +106,15 @@ fn start_network(transport: Transport, machine: &mut Machine) -> Net {
     network
 }
 
-/// The device interrupts only where processes use it: for the kernel's seed it is looked at often enough.
+/// The device is asked for the kernel's seed at once. It interrupts only where processes use it: for the seed it is looked
+/// at often enough.
 fn start_entropy(mut transport: Transport, machine: &mut Machine) -> Rng {
     if statics::ENTROPY {
         transport.choose_interrupts(Some(one_message(ENTROPY_VECTOR, machine)));
     }
-    let entropy = Rng::start(transport, ENTROPY.take(), physical_address, now().as_micros());
+    let now_us = now().as_micros();
+    let mut entropy = Rng::start(transport, ENTROPY.take(), physical_address, now_us);
+    entropy.ask(BYTES, now_us);
     route_pin(entropy.interrupt_gsi(), "virtio-rng", machine);
     entropy
 }

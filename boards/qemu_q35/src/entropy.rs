@@ -39,7 +39,7 @@ impl Entropy {
         self.device.is_some()
     }
 
-    /// Asks the device for the kernel's seed, and moves its answer to `into` once it has come.
+    /// Moves the device's answer for the kernel's seed to `into` once it has come; asks again if the device was not ready.
     pub fn draw_for_seed(&mut self, into: &mut [u8; BYTES], now: Instant) -> Drawn {
         let Some(device) = &mut self.device else { return Drawn::Pending };
         let drawn = device.poll(into, now.as_micros());
@@ -59,7 +59,7 @@ impl Entropy {
 
     /// Whether nobody waits and the device works.
     pub fn is_idle(&self) -> bool {
-        !ENTROPY || self.capsule.is_idle() && self.device.as_ref().is_none_or(Rng::is_idle)
+        !ENTROPY || self.capsule.is_idle() && self.device.as_ref().is_none_or(Rng::can_ask)
     }
 
     /// When there is work even if nothing happens.

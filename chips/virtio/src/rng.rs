@@ -137,14 +137,9 @@ impl<B: Bus> Rng<B> {
         rng
     }
 
-    /// Whether [`Rng::ask`] would take a request now.
+    /// Whether it runs and has no request: [`Rng::ask`] would take one, and [`Rng::poll`] does nothing.
     pub fn can_ask(&self) -> bool {
         self.recovery.is_working() && self.asked_us.is_none()
-    }
-
-    /// Whether it runs and has no request: [`Rng::poll`] does nothing then.
-    pub fn is_idle(&self) -> bool {
-        self.can_ask()
     }
 
     /// Asks the device for so many bytes, [`BYTES`] at most (section 5.4.6). Nothing happens if it takes no request now.
