@@ -7,7 +7,7 @@ use crate::{
     remote, size,
 };
 use slopos_abi::limits::{ENTROPY_BUFFER, NAME_MAX, PRIORITIES, PROCESSES_MAX, SOCKETS_MAX};
-use slopos_abi::{ENTROPY_NAME, USER_BASE, USER_END, arguments_max, flash};
+use slopos_abi::{CommandName, ENTROPY_NAME, USER_BASE, USER_END, arguments_max, flash};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -155,6 +155,15 @@ fn process(value: &Spanned<DeValue<'_>>, text: &str, names: &mut Names, data: &[
             given.at,
             format!(
                 "the process's name \"{own_name}\" holds a hyphen; it names a linker section, where that is a minus"
+            ),
+        ));
+    }
+    if CommandName::find(&own_name).is_some() {
+        return Err(Fault::new(
+            given.at,
+            format!(
+                "a process cannot be named `{own_name}`: that is a command of the process console, which runs a process by \
+                 its name"
             ),
         ));
     }
