@@ -1,6 +1,7 @@
 # Functions that build for the bare machine; to be sourced at the root of the tree, after setup.
 #
 # $output is cargo's output folder, $apps the folder with the apps' ELF files.
+. tools/setup/common.sh
 . build/toolchain.env
 bare_target=x86_64-unknown-none
 output=${CARGO_TARGET_DIR:-$PWD/target}
@@ -14,7 +15,7 @@ build_bare() (
     if [ -n "$BARE_TOOLCHAIN" ]; then
         export RUSTUP_TOOLCHAIN="$PWD/$BARE_TOOLCHAIN"
     fi
-    cargo build --release --target "$bare_target" --target-dir "$folder" "$@"
+    shown build --release --target "$bare_target" --target-dir "$folder" "$@"
 )
 
 # Builds the apps and the programs of the tests. A program's folder, its package and its binary have one name.

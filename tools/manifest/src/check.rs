@@ -3,8 +3,8 @@
 use crate::error::{Fault, line_of};
 use crate::table::{Located, Table, suggest};
 use crate::{
-    Board, Connect, ConsoleAccess, Data, Entropy, Manifest, Network, Process, Purpose, Restart, Start, duration,
-    remote, size,
+    Board, Connect, ConsoleAccess, Data, Entropy, Manifest, Network, OnPanic, Process, Purpose, Restart, Start,
+    duration, remote, size,
 };
 use slopos_abi::limits::{ENTROPY_BUFFER, NAME_MAX, PRIORITIES, PROCESSES_MAX, SOCKETS_MAX};
 use slopos_abi::{CommandName, ENTROPY_NAME, USER_BASE, USER_END, arguments_max, flash};
@@ -47,7 +47,7 @@ pub(crate) fn manifest(text: &str, folder: &Path) -> Result<Manifest, Fault> {
     let mut regions = Names::new("data region");
     let mut data_regions = Vec::new();
     for value in root.tables("data")? {
-        let region = data(value, folder, &mut regions)?;
+        let region = data(value, text, folder, &mut regions)?;
         if region.purpose == Purpose::Seed && data_regions.iter().any(|known: &Data| known.purpose == Purpose::Seed) {
             return Err(Fault::new(
                 value.span().start,
@@ -98,7 +98,8 @@ pub(crate) fn manifest(text: &str, folder: &Path) -> Result<Manifest, Fault> {
 
 /// The table `[board]`.
 fn board(value: &Spanned<DeValue<'_>>, text: &str) -> Result<Board, Fault> {
-    let table = Table::new("[board]", value, &["name", "network_budget", "max_frame", "selftest", "flash_size"])?;
+    let known = ["name", "network_budget", "max_frame", "on_panic", "selftest", "flash_size"];
+    let table = Table::new("[board]", value, &known)?;
     let flash_size = table.size("flash_size")?;
     let least = (flash::MAP_SECTORS * flash::SECTOR) as u64;
     if flash_size.value < least || !flash_size.value.is_multiple_of(DATA_UNIT) {
@@ -126,8 +127,10 @@ fn board(value: &Spanned<DeValue<'_>>, text: &str) -> Result<Board, Fault> {
         network_budget_line: line_of(text, network_budget.at),
         max_frame: max_frame.value as u16,
         max_frame_line: line_of(text, max_frame.at),
+        on_panic: on_panic(&table)?,
         selftest: table.flag("selftest", false)?,
         flash_size: flash_size.value,
+        flash_size_line: line_of(text, flash_size.at),
     })
 }
 
@@ -224,8 +227,10 @@ fn process(value: &Spanned<DeValue<'_>>, text: &str, names: &mut Names, data: &[
         None => None,
         Some(value) => Some(entropy(value, &own_name, text)?),
     };
+    let app = table.text("app")?;
     Ok(Process {
-        app: name(&table.text("app")?)?,
+        app: name(&app)?,
+        app_line: line_of(text, app.at),
         ram: ram.value,
         ram_line: line_of(text, ram.at),
         stack: stack.value,
@@ -243,6 +248,22 @@ fn process(value: &Spanned<DeValue<'_>>, text: &str, names: &mut Names, data: &[
         entropy,
         line: line_of(text, table.at),
         name: own_name,
+    })
+}
+
+/// What follows a panic.
+fn on_panic(table: &Table<'_>) -> Result<OnPanic, Fault> {
+    if table.get("on_panic").is_none() {
+        return Ok(OnPanic::default());
+    }
+    let given = table.text("on_panic")?;
+    let known = [OnPanic::Halt, OnPanic::Reboot, OnPanic::PowerOff];
+    known.into_iter().find(|choice| choice.word() == given.value).ok_or_else(|| {
+        let meant = suggest(given.value, known.iter().map(|choice| choice.word()));
+        Fault::new(
+            given.at,
+            format!("`on_panic` is \"halt\", \"reboot\" or \"poweroff\", not \"{}\"{meant}", given.value),
+        )
     })
 }
 
@@ -398,7 +419,7 @@ fn connect(table: &Table<'_>, text: &str) -> Result<Vec<Connect>, Fault> {
 }
 
 /// One `[[data]]`.
-fn data(value: &Spanned<DeValue<'_>>, folder: &Path, names: &mut Names) -> Result<Data, Fault> {
+fn data(value: &Spanned<DeValue<'_>>, text: &str, folder: &Path, names: &mut Names) -> Result<Data, Fault> {
     let table = Table::new("[[data]]", value, &["name", "size", "file", "use"])?;
     let size = table.size("size")?;
     if size.value == 0 || !size.value.is_multiple_of(DATA_UNIT) {
@@ -429,7 +450,8 @@ fn data(value: &Spanned<DeValue<'_>>, folder: &Path, names: &mut Names) -> Resul
             format!("a data region cannot be called `{ENTROPY_NAME}`: by that name processes open the entropy device"),
         ));
     }
-    Ok(Data { name: names.take(&given)?, size: size.value, file, purpose })
+    let name = names.take(&given)?;
+    Ok(Data { name, size: size.value, size_line: line_of(text, size.at), file, purpose })
 }
 
 /// A size of whole pages, at least one.

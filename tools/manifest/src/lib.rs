@@ -10,6 +10,7 @@
 //! network_budget = "1 MiB"        # most that grants and shared network memory may sum up to
 //! max_frame = 1514                # largest Ethernet frame in bytes, header included, frame check sequence not
 //! flash_size = "1 MiB"
+//! on_panic = "halt"               # or "reboot" or "poweroff", where QEMU's debug-exit is missing; "halt" by default
 //! selftest = false                # builds the board's own tests in; false where it is missing
 //!
 //! [[process]]
@@ -60,10 +61,11 @@ pub use check::{BUFFER_MAX, BUFFER_MIN, DATA_UNIT, FRAME_MAX, FRAME_MIN, PAGE, P
 pub use error::Error;
 pub use expand::{Expanded, ExpandedBoard, ExpandedEntropy, ExpandedNetwork, ExpandedProcess, Item, Product};
 pub use read::{load, parse};
+pub use table::suggest;
 
 use serde::{Deserialize, Serialize};
 use slopos_abi::RemoteRange;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A board, its processes and what is in its flash beside the programs.
@@ -93,8 +95,36 @@ pub struct Board {
     pub max_frame_line: usize,
     /// Whether the board's own tests are built into the kernel.
     pub selftest: bool,
+    /// What the board does after a kernel panic.
+    pub on_panic: OnPanic,
     /// Bytes of the flash.
     pub flash_size: u64,
+    /// The manifest's line of `flash_size`.
+    pub flash_size_line: usize,
+}
+
+/// What the board does after a kernel panic, where it cannot end QEMU.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnPanic {
+    /// Stops, for somebody to look at it.
+    #[default]
+    Halt,
+    /// Starts anew.
+    Reboot,
+    /// Switches itself off.
+    PowerOff,
+}
+
+impl OnPanic {
+    /// The word in the manifest.
+    pub fn word(self) -> &'static str {
+        match self {
+            OnPanic::Halt => "halt",
+            OnPanic::Reboot => "reboot",
+            OnPanic::PowerOff => "poweroff",
+        }
+    }
 }
 
 /// A process: a program, its memory and its authority.
@@ -104,6 +134,8 @@ pub struct Process {
     pub name: String,
     /// The program in the flash that it runs.
     pub app: String,
+    /// The manifest's line of `app`.
+    pub app_line: usize,
     /// Bytes for the program's segments, counted from the first address of a process; whole pages.
     pub ram: u64,
     /// The manifest's line of `ram`.
@@ -235,6 +267,8 @@ pub struct Data {
     pub name: String,
     /// Its bytes; whole sectors.
     pub size: u64,
+    /// The manifest's line of `size`.
+    pub size_line: usize,
     /// What it holds at first, with the manifest's folder put in front; zeros where there is none.
     pub file: Option<PathBuf>,
     /// What the kernel uses it for; processes may open only what it does not use.
@@ -251,6 +285,21 @@ pub enum Purpose {
 }
 
 impl Manifest {
+    /// Checks that there is a program for each app, before anything is compiled; `path` names the manifest in the message.
+    ///
+    /// # Errors
+    /// The first app that is none of `programs`.
+    pub fn check_programs(&self, path: &Path, programs: &[String]) -> Result<(), Error> {
+        match self.processes.iter().find(|process| !programs.contains(&process.app)) {
+            None => Ok(()),
+            Some(process) => {
+                let meant = suggest(&process.app, programs.iter().map(String::as_str));
+                let message = format!("process `{}`: there is no program `{}`{meant}", process.name, process.app);
+                Err(Error { path: path.to_owned(), line: process.app_line, message })
+            }
+        }
+    }
+
     /// The region in which the kernel keeps a seed, where there is one.
     pub fn seed(&self) -> Option<&Data> {
         self.data.iter().find(|region| region.purpose == Purpose::Seed)

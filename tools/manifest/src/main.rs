@@ -1,7 +1,7 @@
 //! `manifest FILE` checks a manifest and prints the board's name, for scripts that name files after it;
 //! `manifest --expand FILE` prints what all of it comes to.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Parser;
 use slopos_manifest::Expanded;
 use std::path::PathBuf;
@@ -16,12 +16,16 @@ struct Arguments {
     /// Prints the whole manifest with every multiplication worked out.
     #[arg(long)]
     expand: bool,
+    /// Checks that a folder in one of these has each app's program; may be given more than once.
+    #[arg(long, value_name = "FOLDER")]
+    programs: Vec<PathBuf>,
 }
 
 const HELP: &str = "\
 Examples:
   manifest boards/qemu_q35/board.toml
   manifest --expand boards/qemu_q35/board.toml
+  manifest --programs userland/apps --programs userland/tests boards/qemu_q35/test.toml
 
 Exit status:
   0  the manifest is right
@@ -29,8 +33,11 @@ Exit status:
   2  the command line is wrong";
 
 fn main() -> ExitCode {
-    slopos_cli::main(|Arguments { file, expand }| -> Result<()> {
+    slopos_cli::main(|Arguments { file, expand, programs }| -> Result<()> {
         let manifest = slopos_manifest::load(&file)?;
+        if !programs.is_empty() {
+            manifest.check_programs(&file, &names(&programs)?)?;
+        }
         if expand {
             print!("{}", Expanded::new(&manifest, &file.to_string_lossy()));
         } else {
@@ -38,4 +45,20 @@ fn main() -> ExitCode {
         }
         Ok(())
     })
+}
+
+/// The programs whose crates are in these folders. A crate's folder has the program's name.
+fn names(folders: &[PathBuf]) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for folder in folders {
+        for entry in folder.read_dir().with_context(|| format!("cannot read {}", folder.display()))? {
+            let path = entry?.path();
+            if path.join("Cargo.toml").is_file()
+                && let Some(name) = path.file_name()
+            {
+                names.push(name.to_string_lossy().into_owned());
+            }
+        }
+    }
+    Ok(names)
 }

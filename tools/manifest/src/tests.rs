@@ -73,7 +73,9 @@ fn a_right_manifest_is_read_in_full() {
             max_frame: 1514,
             max_frame_line: 5,
             selftest: false,
-            flash_size: 1 << 20
+            on_panic: OnPanic::Halt,
+            flash_size: 1 << 20,
+            flash_size_line: 6
         }
     );
     let line = |number: usize| RIGHT.lines().nth(number - 1).expect("a line");
@@ -107,6 +109,7 @@ fn a_right_manifest_is_read_in_full() {
         [Data {
             name: "scratch".into(),
             size: 64 << 10,
+            size_line: 34,
             file: Some("boards/scratch.bin".into()),
             purpose: Purpose::Processes
         }]
@@ -367,4 +370,29 @@ fn the_boards_of_this_tree_are_right() {
         assert_eq!(Expanded::from_json(&expanded.to_json()), Ok(expanded));
     }
     assert_ne!(board.board.name, test.board.name, "one image would overwrite the other");
+}
+
+#[test]
+fn what_follows_a_panic_is_one_of_three_words() {
+    let with = |word: &str| {
+        parse_text(&RIGHT.replace("max_frame = 1514", &format!("max_frame = 1514\non_panic = \"{word}\"")))
+    };
+    assert_eq!(with("halt").expect("right").board.on_panic, OnPanic::Halt);
+    assert_eq!(with("reboot").expect("right").board.on_panic, OnPanic::Reboot);
+    assert_eq!(with("poweroff").expect("right").board.on_panic, OnPanic::PowerOff);
+    let error = with("rebot").expect_err("no such word").to_string();
+    assert!(error.contains("not \"rebot\"") && error.contains("`reboot`?"), "{error}");
+}
+
+#[test]
+fn an_app_without_a_program_is_refused_at_its_line() {
+    let manifest = parse_text(RIGHT).expect("a right manifest");
+    let check = |programs: &[&str]| {
+        let programs: Vec<_> = programs.iter().map(|name| (*name).to_owned()).collect();
+        manifest.check_programs(Path::new("board.toml"), &programs)
+    };
+    assert_eq!(check(&["clock", "webget", "other"]), Ok(()));
+    let error = check(&["clok", "webget"]).expect_err("no clock");
+    assert_eq!(RIGHT.lines().nth(error.line - 1), Some("app = \"clock\""));
+    assert_eq!(error.message, "process `clock`: there is no program `clock`; did you mean `clok`?");
 }

@@ -35,6 +35,8 @@ enum Command {
         /// A checkout of the tree; this one by default.
         checkout: Option<PathBuf>,
     },
+    /// Lists the programs of tools/, each behind its package.
+    Tools,
     /// Prints the circles between the files of each crate, or of one, with the names behind them.
     Cycles {
         /// The package.
@@ -87,6 +89,11 @@ fn run(options: Options) -> Result<()> {
             }
         }
         Command::Walk { checkout } => walk(&checkout.unwrap_or(root).canonicalize()?)?,
+        Command::Tools => {
+            for (package, tool) in packages::tools(&root)? {
+                println!("{package} {tool}");
+            }
+        }
         Command::Cycles { package, methods } => {
             let methods = if methods { Methods::Apart } else { Methods::Ignored };
             let mut packages = packages::all(&root)?;
