@@ -109,7 +109,7 @@ fn a_right_manifest_is_read_in_full() {
         [Data {
             name: "scratch".into(),
             size: 64 << 10,
-            size_line: 34,
+            size_line: 37,
             file: Some("boards/scratch.bin".into()),
             purpose: Purpose::Processes
         }]
