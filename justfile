@@ -77,7 +77,9 @@ boot-log *ARGUMENTS:
             *) echo "boot-log: $argument is not BOOT_LOG_TIMEOUT=SECONDS" >&2; exit 2 ;;
         esac
     done
-    exec tools/setup/tool.sh fetch {{ board }} -- --timeout "$seconds" --transcript build/boot.log
+    tools/setup/build.sh {{ board }}
+    # All of it is one log, on standard output too.
+    exec tools/setup/tool.sh fetch -- --timeout "$seconds" --transcript build/boot.log 2>&1
 
 # Says which process holds how much network memory, and why.
 [group('look')]

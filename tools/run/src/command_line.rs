@@ -6,12 +6,13 @@ use crate::kernel::Kernel;
 use crate::machine::{Builder, Machine, Transport};
 use crate::outcome::{Event, Outcome, Stop};
 use crate::printer::{Printer, Style};
+use crate::remarks::Remarks;
 use crate::signals::{Signals, end_by};
 use crate::status::{KILLED, TIMED_OUT, Verdict, verdict};
 use crate::terminal::{RawMode, screen_size};
 use anyhow::{Context, Result};
 use std::fs::File;
-use std::io::{IsTerminal, Write, stdout};
+use std::io::{IsTerminal, Write, stderr, stdout};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -64,7 +65,13 @@ pub struct Options {
     /// Shows console text as it is: with its control characters, and with lines that could be taken for the kernel's.
     #[arg(long)]
     pub raw: bool,
+    /// Whether the log is not printed.
+    #[arg(skip)]
+    pub quiet: bool,
 }
+
+/// What takes the bytes of COM1 where they do not belong to the log.
+pub type Body<'b> = &'b mut dyn FnMut(&[u8]) -> Result<()>;
 
 impl Options {
     /// The kernel's ELF.
@@ -114,6 +121,19 @@ impl Options {
     /// # Errors
     /// QEMU cannot be started, or the transcript cannot be written.
     pub fn boot(&self, machine: Builder, interactive: bool) -> Result<Outcome> {
+        self.boot_to(machine, interactive, None)
+    }
+
+    /// Boots `machine`, gives the bytes of COM1 to `body` and prints all else to standard error, and to the transcript where
+    /// one is wanted.
+    ///
+    /// # Errors
+    /// As [`boot`](Options::boot), and those of `body`.
+    pub fn boot_apart(&self, machine: Builder, body: Body<'_>) -> Result<Outcome> {
+        self.boot_to(machine, false, Some(body))
+    }
+
+    fn boot_to(&self, machine: Builder, interactive: bool, mut body: Option<Body<'_>>) -> Result<Outcome> {
         let decoder = Decoder::from_elf(&self.kernel())?;
         let kernel = self.check(&machine)?;
         let terminal = if interactive { Some(RawMode::enter().context("the terminal")?) } else { None };
@@ -124,8 +144,13 @@ impl Options {
         let printer = |output: Box<dyn Write>, style| {
             Printer::new(output, style, self.times).raw(self.raw).likeness(likeness.clone())
         };
-        let size = (interactive && stdout().is_terminal()).then_some(screen_size as fn() -> _);
-        let mut screen = printer(Box::new(stdout()), style).colour(size.is_some()).screen(size);
+        let (output, named, live): (Box<dyn Write>, _, _) = match body {
+            None => (Box::new(stdout()), "standard output", stdout().is_terminal()),
+            Some(_) => (Box::new(stderr()), "standard error", stderr().is_terminal()),
+        };
+        let size = (interactive && live).then_some(screen_size as fn() -> _);
+        let mut screen = printer(output, style).colour(size.is_some()).screen(size);
+        let mut remarks = Remarks::new(body.is_some() && live);
         let mut transcript = match &self.transcript {
             None => None,
             Some(path) => {
@@ -134,7 +159,12 @@ impl Options {
             }
         };
         let listener = |event: &Event| {
-            screen.event(event).context("standard output")?;
+            if let (Event::Console(bytes), Some(body)) = (event, &mut body) {
+                return body(bytes);
+            }
+            if !self.quiet || matches!(event, Event::Console(_) | Event::Beside(_)) {
+                remarks.pass(event, &mut stderr(), |event| screen.event(event).context(named))?;
+            }
             match &mut transcript {
                 Some(transcript) => transcript.event(event).context("the transcript"),
                 None => Ok(()),
@@ -142,11 +172,12 @@ impl Options {
         };
         let outcome = machine.run_with(listener)?;
         let last_words = last_words(&outcome, self.timeout);
+        remarks.finish(&mut stderr()).context(named)?;
         if matches!(outcome.stopped, Some(Stop::Quit | Stop::Signal(_))) {
             // The shell's prompt begins a line of its own. What fails here fails below.
             let _ended = screen.end_line();
         }
-        let shown = finish(screen, last_words.as_deref()).context("standard output");
+        let shown = finish(screen, last_words.as_deref()).context(named);
         if let Some(transcript) = transcript {
             finish(transcript, last_words.as_deref()).context("the transcript")?;
         }
@@ -210,47 +241,6 @@ pub fn status(code: i32) -> i32 {
     }
 }
 
-/// Options of webget that take the next word as their value.
-const VALUED: [&str; 23] = [
-    "-C",
-    "--continue-at",
-    "-H",
-    "--header",
-    "-T",
-    "--upload-file",
-    "-X",
-    "--request",
-    "-d",
-    "--data",
-    "--data-binary",
-    "--data-raw",
-    "-m",
-    "--max-time",
-    "--max-redirs",
-    "-n",
-    "--count",
-    "-o",
-    "--output",
-    "-r",
-    "--range",
-    "--retry",
-    "--timeout",
-];
-
-/// Whether these arguments of webget hold options alone, and no address.
-pub fn lacks_address(words: &[String]) -> bool {
-    let mut rest = words.iter();
-    while let Some(word) = rest.next() {
-        if VALUED.contains(&word.as_str()) {
-            // The value is no address. That it is missing is for webget to say.
-            let _value = rest.next();
-        } else if !word.starts_with('-') {
-            return false;
-        }
-    }
-    true
-}
-
 /// A word as the board's command line takes it: in quotes where a blank or a semicolon would end it; `None` where no
 /// quotes help, for there is no way to write a quote or a control character.
 pub fn quote(word: &str) -> Option<String> {
@@ -264,17 +254,6 @@ pub fn quote(word: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_option_is_no_address() {
-        let lacks = |line: &str| lacks_address(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
-        for line in ["", "-I", "--sha256 -o null", "--count 3", "--timeout", "-n 2 --timeout 5"] {
-            assert!(lacks(line), "{line}");
-        }
-        for line in ["http://10.0.2.2/", "nonsense", "-o null http://10.0.2.2/", "http://10.0.2.2/ --count 3"] {
-            assert!(!lacks(line), "{line}");
-        }
-    }
 
     #[test]
     fn words_that_would_end_early_are_quoted() {

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod accelerator;
+pub mod body;
 pub mod command_line;
 mod decoder;
 mod dump;
@@ -22,12 +23,14 @@ mod printer;
 mod qemu;
 pub mod qmp;
 mod readers;
+pub mod remarks;
 mod row;
 mod saved;
 mod session;
 mod signals;
 mod status;
 pub mod terminal;
+pub mod webget;
 
 pub use accelerator::Accelerator;
 pub use decoder::{Decoded, Decoder, Line, Stream};

@@ -116,7 +116,7 @@ fn keeps(when: Keep, flash: &Path) -> bool {
 /// Prints the log in a saved COM2.
 fn print_saved(kernel: &Path, file: &Path, partial: bool, times: bool) -> Result<()> {
     let decoder = Decoder::from_elf(kernel)?;
-    let mut printer = Printer::new(stdout(), Style::Lines, times);
+    let mut printer = Printer::new(stdout(), Style::Lines, times).likeness(decoder.likeness());
     let decoded = decode(&decoder, file, partial, |decoded| Ok(printer.event(&decoded.into())?));
     printer.finish()?;
     decoded

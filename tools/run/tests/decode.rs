@@ -83,12 +83,13 @@ impl Folder {
     }
 }
 
-/// Messages 1 and 2 of the tests, and a time stamp in milliseconds.
-fn messages() -> [String; 3] {
+/// Messages 1 and 2 of the tests, a time stamp in milliseconds, and text of processes.
+fn messages() -> [String; 4] {
     [
         message("defmt_info", "arp: gateway {=u8} is-at {=u8}"),
         message("defmt_warn", "short"),
         message("defmt_timestamp", "{=u8:ms}"),
+        message("defmt_println", "process text {=[u8]:02x}"),
     ]
 }
 
@@ -243,6 +244,10 @@ fn a_saved_com2_is_decoded_by_the_command() {
     assert_eq!(decode(&log(), &[]), (Some(0), LINES.into(), String::new()));
     let times = "       0.250 info  arp: gateway 2 is-at 42\n       0.251 warn  short\n";
     assert_eq!(decode(&log(), &["--times"]), (Some(0), times.into(), String::new()));
+    // What a process says stands there as it does in the merged log.
+    let forged = rzcobs(&[&[4, 0, 252, 6, 0, 0, 0], &b"arp: \x07"[..]].concat());
+    let marked = format!("{LINES}| arp: \\x07\n");
+    assert_eq!(decode(&[log(), forged].concat(), &[]), (Some(0), marked, String::new()));
     // A board that was reset, and logs into the same file.
     assert_eq!(decode(&[log(), log()].concat(), &[]), (Some(0), LINES.repeat(2), String::new()));
 }

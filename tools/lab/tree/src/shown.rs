@@ -13,10 +13,11 @@
 //!   as needed.
 //! - `port: NUMBER`: the port is replaced by one that is free, in the commands and in what they print.
 //! - `scratch`: the block is carried out in the copy of the tree that has the book's apps ([`crate::book`]).
+//! - `both`: standard error counts too, where it stands among the output, as on a terminal; what cargo says there does not.
 //! - `apart`: the block runs in a folder of its own that has copies of the board's image and flash in `build/`, for it
 //!   writes there. Everything else is carried out in the tree.
 //!
-//! What counts is the standard output; a program's remarks on standard error (what cargo compiles, say) do not. A line
+//! What counts otherwise is the standard output; a program's remarks on standard error do not. A line
 //! `...` in a document stands for any number of lines.
 
 use std::io::Read;
@@ -47,6 +48,7 @@ pub struct Shown {
     pub board: bool,
     /// Whether it needs the copy of the tree that has the book's apps.
     pub scratch: bool,
+    both: bool,
     apart: bool,
     port: Option<u16>,
     varies: Vec<Regex>,
@@ -94,6 +96,7 @@ fn parse(place: &str, marker: &str, block: &Block) -> Result<Shown> {
         place: place.to_owned(),
         board: false,
         scratch: false,
+        both: false,
         apart: false,
         port: None,
         varies: Vec::new(),
@@ -103,6 +106,7 @@ fn parse(place: &str, marker: &str, block: &Block) -> Result<Shown> {
         match word.split_once(':').map(|(key, value)| (key, value.trim())) {
             None if word == "board" => shown.board = true,
             None if word == "scratch" => shown.scratch = true,
+            None if word == "both" => shown.both = true,
             None if word == "apart" => shown.apart = true,
             Some(("port", port)) => shown.port = Some(port.parse().context("the marker's port")?),
             Some(("varies", pattern)) => shown.varies.push(Regex::new(pattern).context("the marker's pattern")?),
@@ -157,7 +161,7 @@ impl Shown {
         let place = folder.as_ref().map_or(root, |folder| folder.path());
         // A line that no program prints tells where one command's output ends.
         let end = format!("@@ end of a step in process {} @@", std::process::id());
-        let mut script = String::new();
+        let mut script = if self.both { "exec 2>&1\n".to_owned() } else { String::new() };
         for step in &self.steps {
             script += &adapt(&step.command);
             script += &format!("\necho '{end}'\n");
@@ -184,7 +188,7 @@ impl Shown {
             line
         };
         let wanted: Vec<String> = expected.iter().map(|line| normal(line)).collect();
-        let found: Vec<String> = printed.lines().map(normal).collect();
+        let found: Vec<String> = printed.lines().filter(|line| !(self.both && is_cargos(line))).map(normal).collect();
         ensure!(
             matches(&wanted, &found),
             "the document shows\n{}\nand the command printed\n{printed}",
@@ -192,6 +196,14 @@ impl Shown {
         );
         Ok(())
     }
+}
+
+/// Whether this is how cargo says what it does: a verb that ends in the twelfth column.
+fn is_cargos(line: &str) -> bool {
+    line.split_at_checked(12).is_some_and(|(verb, rest)| {
+        let verb = verb.trim_start();
+        verb.starts_with(char::is_uppercase) && verb.chars().all(char::is_alphabetic) && rest.starts_with(' ')
+    })
 }
 
 /// Whether `found` is what `wanted` says, in which `...` stands for any lines.
@@ -296,6 +308,18 @@ mod tests {
     fn each_command_has_its_own_output() {
         checked("<!-- shown: a -->\n```console\n$ echo 1\n1\n$ echo 2\n2\n```\n").unwrap();
         checked("<!-- shown: a -->\n```console\n$ echo 1\n1\n2\n$ echo 2\n```\n").unwrap_err();
+    }
+
+    #[test]
+    fn standard_error_counts_where_that_is_said_but_for_cargos_lines() {
+        let command = "$ echo 1; echo '    Finished `dev` profile in 1s' >&2; echo 2 >&2; echo 3";
+        let text =
+            |words: &str, shown: &str| format!("<!-- shown: a{words} -->\n```console\n{command}\n{shown}\n```\n");
+        checked(&text("; both", "1\n2\n3")).unwrap();
+        checked(&text("; both", "1\n3")).unwrap_err();
+        checked(&text("", "1\n3")).unwrap();
+        assert!(is_cargos("   Compiling x v0.1.0") && is_cargos(" Downloading crates ..."));
+        assert!(!is_cargos("webget: GET u") && !is_cargos("    finished x y") && !is_cargos("x"));
     }
 
     #[test]

@@ -44,7 +44,8 @@ const LAYERS: [(&str, &[&str]); 9] = [
     ("boards", &["kernel", "capsules", "chips", "boards", "lib"]),
     ("userland", &["kernel/abi", "userland", "lib"]),
     ("tools/lab", &["kernel", "capsules", "userland", "tools", "lib"]),
-    ("tools", &["kernel", "userland/escape", "tools"]),
+    // `fetch` is the front end of the board's webget, and has its options from there.
+    ("tools", &["kernel", "userland/escape", "userland/apps/webget", "tools"]),
 ];
 
 #[test]

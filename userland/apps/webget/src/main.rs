@@ -14,7 +14,7 @@ use libslop::{Arguments, eprintln};
 use slopos_http::Url;
 use slopos_http::response::Progress;
 use static_cell::ConstStaticCell;
-use webget::options::{self, Command, HELP, Settings, USAGE};
+use webget::options::{self, Command, HELP, Settings, USAGE, VERSION};
 use webget::outcome;
 
 use clock::now;
@@ -32,7 +32,7 @@ fn run(arguments: Arguments) -> i32 {
             return print(&[HELP, "\n"]);
         }
         Ok(Command::Version) => {
-            return print(&[concat!("webget ", env!("CARGO_PKG_VERSION"), "\n")]);
+            return print(&[VERSION, "\n"]);
         }
         Err(error) => {
             eprintln!("webget: {error}\n{USAGE}");

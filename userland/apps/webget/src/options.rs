@@ -55,6 +55,9 @@ more, 23 region too small, 26 nothing to upload, 28 timed out, 33 wrong range,
   webget -L --retry 3 -o store http://10.0.2.2:8000/image
   webget -T store http://10.0.2.2:8000/upload/";
 
+/// What `--version` prints.
+pub const VERSION: &str = concat!("webget ", env!("CARGO_PKG_VERSION"));
+
 /// What happens to a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output {
@@ -324,6 +327,11 @@ impl Name {
     }
 }
 
+/// Whether webget has this option, and if so, whether the next word is its value.
+pub fn takes_value(option: Opt<&str>) -> Option<bool> {
+    Name::of(option).map(Name::has_value)
+}
+
 /// What is to be done.
 #[expect(clippy::large_enum_variant, reason = "there is no box where nothing is allocated")]
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -332,7 +340,7 @@ pub enum Command<'a, I> {
     Fetch(Settings<'a>, I),
     /// To print [`HELP`].
     Help,
-    /// To print the version.
+    /// To print [`VERSION`].
     Version,
 }
 
@@ -504,6 +512,8 @@ impl<'a> Reader<'a> {
                 _ => Method::Get,
             };
         }
+        // A head that is all that is wanted is the output.
+        settings.include |= self.head;
         if self.follow {
             settings.redirects = Some(self.max_redirects);
         }

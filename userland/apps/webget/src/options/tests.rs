@@ -37,6 +37,7 @@ fn options_combine_in_any_order() {
         let timeout = Some(Duration::from_millis(2_500));
         let expected = Settings {
             method: Method::Head,
+            include: true,
             output: Output::Digest,
             raw: true,
             count: 3,
