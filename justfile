@@ -110,7 +110,7 @@ bench *OPTIONS:
 [group('look')]
 [no-exit-message]
 panics elf=kernel:
-    @tools/setup/tool.sh panics {{ board }} -- "$1" --forbid capsules/net --forbid chips/virtio
+    @tools/setup/tool.sh panics {{ board }} -- "$1" --forbid capsules/net --forbid capsules/entropy --forbid chips/virtio
 
 # Runs every check: format, lints, tests here and on the board.
 [group('check')]
@@ -161,6 +161,12 @@ doc: setup
 [no-exit-message]
 screens *OPTIONS:
     @tools/setup/screens.sh "$@"
+
+# Carries out what the README and the book show, on a clean checkout.
+[group('documents')]
+[no-exit-message]
+walk:
+    @tools/setup/walk.sh
 
 # Draws the pictures of the documents anew: doc/*.svg.
 [group('documents')]

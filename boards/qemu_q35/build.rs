@@ -2,6 +2,7 @@
 //!
 //! `SLOPOS_MANIFEST` names the manifest; the default is the board's own.
 
+use slopos_abi::ENTROPY_NAME;
 use slopos_manifest::{Expanded, Manifest, Process, Restart, Start};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -92,7 +93,7 @@ fn write(path: &Path, text: &str) {
     fs::write(path, text).unwrap_or_else(|why| panic!("cannot write {}: {why}", path.display()));
 }
 
-/// The linker sections of the processes: their own memory, and a grant for those that have a network.
+/// The linker sections of the processes: their own memory, and their grants: of the network, of random bytes.
 fn sections(manifest: &Manifest) -> String {
     let mut text = String::new();
     for process in &manifest.processes {
@@ -100,9 +101,20 @@ fn sections(manifest: &Manifest) -> String {
         if process.network.is_some() {
             section(&mut text, &format!(".grant.{name}.net"));
         }
+        if process.entropy.is_some() {
+            section(&mut text, &format!(".grant.{name}.entropy"));
+        }
         section(&mut text, &format!(".process.{name}"));
     }
+    if has_entropy(manifest) {
+        section(&mut text, ".owner.entropy");
+    }
     text
+}
+
+/// Whether any process has random bytes. Where none has, nothing is compiled for them.
+fn has_entropy(manifest: &Manifest) -> bool {
+    manifest.processes.iter().any(|process| process.entropy.is_some())
 }
 
 fn section(text: &mut String, name: &str) {
@@ -127,14 +139,19 @@ fn statics(manifest: &Manifest, name_in_tree: &str) -> String {
     let mut configurations = String::new();
     let mut spaces = String::new();
     let mut grants = String::new();
+    let mut buffers = String::new();
     let mut modules = String::new();
     for (index, process) in manifest.processes.iter().enumerate() {
         configurations.push_str(&configuration(process));
         writeln!(spaces, "process_{index}::space(),").expect("a String grows");
         let grant = if process.network.is_some() { format!("Some(process_{index}::sockets())") } else { "None".into() };
         writeln!(grants, "{grant},").expect("a String grows");
+        let buffer =
+            if process.entropy.is_some() { format!("Some(process_{index}::entropy())") } else { "None".into() };
+        writeln!(buffers, "{buffer},").expect("a String grows");
         modules.push_str(&module(index, process));
     }
+    let entropy = entropy_grants(manifest, &buffers);
     write!(
         text,
         "/// The board's name, by the manifest.
@@ -162,6 +179,7 @@ pub static CONFIGURATIONS: [Configuration; PROCESSES] = [{configurations}];
 pub fn user_spaces() -> [UserSpace; PROCESSES] {{ [{spaces}] }}
 /// Hands out the network grants. To be called once: a second call panics.
 pub fn network_grants() -> [Option<&'static mut SocketSet<'static>>; PROCESSES] {{ [{grants}] }}
+{entropy}
 {modules}",
         manifest.board.name
     )
@@ -169,15 +187,35 @@ pub fn network_grants() -> [Option<&'static mut SocketSet<'static>>; PROCESSES] 
     text
 }
 
-fn configuration(process: &Process) -> String {
+/// What hands out the grants of random bytes; `buffers` has an element of its array for each process.
+fn entropy_grants(manifest: &Manifest, buffers: &str) -> String {
+    let any = has_entropy(manifest);
+    let (memory, hand_out) = if any {
+        let memory = "#[unsafe(link_section = \".owner.entropy\")]
+static ENTROPY_GRANTS: StaticCell<[Option<&'static mut Region<'static>>; PROCESSES]> = StaticCell::new();
+";
+        (memory, format!("ENTROPY_GRANTS.init_with(|| [{buffers}])"))
+    } else {
+        ("", "&mut []".to_owned())
+    };
     format!(
-        "Configuration {{ name: {:?}, app: {:?}, arguments: &{:?}, start_at_boot: {}, flash: &{:?}, \
+        "/// Whether any process has random bytes.
+pub const ENTROPY: bool = {any};
+{memory}/// Hands out the grants of random bytes. To be called once: a second call panics.
+pub fn entropy_grants() -> &'static mut [Option<&'static mut Region<'static>>] {{ {hand_out} }}"
+    )
+}
+
+fn configuration(process: &Process) -> String {
+    let mut opens: Vec<&str> = process.flash.iter().map(String::as_str).collect();
+    opens.extend(process.entropy.map(|_| ENTROPY_NAME));
+    format!(
+        "Configuration {{ name: {:?}, app: {:?}, arguments: &{:?}, start_at_boot: {}, opens: &{opens:?}, \
          restart: {}, priority: {}, console: ConsoleAccess::{:?} }},\n",
         process.name,
         process.app,
         process.arguments,
         process.start == Start::Boot,
-        process.flash,
         restart(process.restart),
         process.priority,
         process.console
@@ -216,6 +254,21 @@ pub fn space() -> UserSpace {{
 }}
 "
     );
+    if let Some(entropy) = process.entropy {
+        let size = entropy.buffer;
+        write!(
+            text,
+            "#[unsafe(link_section = \".grant.{name}.entropy\")]
+static RANDOM: ConstStaticCell<[u8; {size}]> = ConstStaticCell::new([0; {size}]);
+#[unsafe(link_section = \".grant.{name}.entropy\")]
+static REGION: StaticCell<Region<'static>> = StaticCell::new();
+pub fn entropy() -> &'static mut Region<'static> {{
+    REGION.init_with(|| Region::new(RANDOM.take()))
+}}
+"
+        )
+        .expect("a String grows");
+    }
     if let Some(network) = &process.network {
         let (sockets, receive, send) = (network.sockets, network.receive, network.send);
         let mut remotes = String::new();

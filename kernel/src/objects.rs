@@ -7,7 +7,7 @@ use crate::loader::Extent;
 use crate::process::ProcessId;
 use crate::time::Instant;
 use slopos_abi::info::{GrantInfo, NetInfo, SocketInfo};
-use slopos_abi::{Endpoint, Errno, Readiness, RemoteRange, SocketFlags};
+use slopos_abi::{Endpoint, Errno, Readiness, RemoteRange, Rights, SocketFlags};
 
 /// What a descriptor names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
@@ -25,6 +25,20 @@ pub enum Object {
         /// Byte offset from the region's start.
         position: u64,
     },
+    /// The entropy device.
+    Entropy,
+}
+
+impl Object {
+    /// The rights that a process has to what it opens by name.
+    pub fn rights_of_open(&self) -> Rights {
+        match self {
+            Object::Entropy => Rights::READ,
+            Object::Console | Object::ConsoleErrors | Object::Socket(_) | Object::Flash { .. } => {
+                Rights::READ | Rights::WRITE
+            }
+        }
+    }
 }
 
 /// A socket of a process: an index into its region of the network grant.
@@ -69,7 +83,7 @@ pub enum Fetch {
 /// A call that cannot finish now answers [`Errno::Again`] and changes nothing; the kernel makes it again when the
 /// process is woken.
 pub trait Objects {
-    /// Opens a region of the flash by name. The kernel has checked that the manifest grants it.
+    /// Opens a region of the flash, or the entropy device, by name. The kernel has checked that the manifest grants it.
     fn open(&mut self, process: ProcessId, name: &str) -> Result<Object, Errno>;
     /// Reads; 0 is the end of the stream. `buffer` is not empty. If the process had to wait for the flash, it already
     /// holds the bytes that arrived in the meantime ([`crate::kernel::Kernel::waiting_reader`]).

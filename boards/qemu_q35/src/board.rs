@@ -4,12 +4,12 @@
 //! processes from running, and a process runs with interrupts on, so that it cannot keep the network from running.
 
 use crate::capsules::Capsules;
-use crate::entropy::Entropy;
 use crate::interrupts::LOG_VECTOR;
 use crate::interrupts::{Interrupts, NETWORK_CONFIGURATION_VECTOR, NETWORK_VECTOR, PIN_VECTOR, UART_VECTOR};
 use crate::log;
 use crate::machine::{Alarm, now};
 use crate::progress::{Boot, Report, Shutdown};
+use crate::seed::Seed;
 use crate::serial::{Serial, Terminal};
 use crate::tokens::{ConsoleAuthority, FrameAuthority};
 use slopos_kernel::kernel::Kernel;
@@ -54,7 +54,7 @@ pub struct Board {
     /// The shutdown, once it has begun.
     pub shutdown: Option<Shutdown>,
     /// The sources of the seed for the network's secrets.
-    pub entropy: Entropy,
+    pub seed: Seed,
     /// Whether the boot is still underway: apps are loaded, secrets drawn.
     pub booting: bool,
     /// How far the loading of apps has come.
@@ -108,8 +108,11 @@ impl Board {
         self.take_keys(now);
         let claimed = self.claim_network_interrupt(pending, now);
         let flash = self.capsules.flash.step(arrived, pending, &mut self.kernel, &mut self.cpu, now);
+        let entropy = self.capsules.entropy.step(arrived, pending, &mut self.kernel, now);
         let received = self.receive_frames(now);
-        self.guard_interrupts(arrived, claimed || flash.line, received, flash.idle_message, now);
+        let claimed = claimed || flash.line || entropy.line;
+        let idle = u32::from(flash.idle_message) + u32::from(entropy.idle_message);
+        self.guard_interrupts(arrived, claimed, received, idle, now);
         self.capsules.stack.poll(now);
         self.wake(now);
         let mut sent = 0;
@@ -134,7 +137,7 @@ impl Board {
         self.tend_network(received, now);
         if self.booting {
             self.draw_seed(now);
-            self.booting = !self.boot.is_done() || !self.entropy.is_settled();
+            self.booting = !self.boot.is_done() || !self.seed.is_settled();
         }
         self.find_seldom_due();
         let goes_on = ran.is_some()
@@ -162,7 +165,8 @@ impl Board {
     /// The next deadline of what seldom has one. It is looked up once in a pass, because a look at each change of
     /// process would cost too much.
     fn find_seldom_due(&mut self) {
-        let usual = !self.booting && self.shutdown.is_none() && self.capsules.flash.is_idle();
+        let idle = self.capsules.flash.is_idle() && self.capsules.entropy.is_idle();
+        let usual = !self.booting && self.shutdown.is_none() && idle;
         if usual && self.interrupts.is_calm() {
             self.seldom_due = None;
             return;
@@ -170,8 +174,9 @@ impl Board {
         let deadlines = [
             self.interrupts.next_deadline(),
             self.shutdown.as_ref().map(Shutdown::next_deadline),
-            self.entropy.next_deadline(),
+            self.seed.next_deadline(),
             self.capsules.flash.next_deadline(),
+            self.capsules.entropy.next_deadline(),
             self.apps_deadline(),
         ];
         self.seldom_due = deadlines.into_iter().flatten().min();
@@ -252,18 +257,18 @@ impl Board {
         // With messages the vector says why; with a pin the device has to be asked.
         let configuration = cause.configuration || pending & pending_bit(NETWORK_CONFIGURATION_VECTOR) != 0;
         if configuration && device.service_configuration() {
-            let up = device.link_up() && self.entropy.is_settled();
+            let up = device.link_up() && self.seed.is_settled();
             self.capsules.stack.set_link(up, now);
         }
         pin && (cause.queues || cause.configuration)
     }
 
-    /// Counts interrupts that had no reason.
-    fn guard_interrupts(&mut self, arrived: u32, claimed: bool, received: usize, flash_idle: bool, now: Instant) {
+    /// Counts interrupts that had no reason. `idle` is how many messages of other devices than the network had none.
+    fn guard_interrupts(&mut self, arrived: u32, claimed: bool, received: usize, idle: u32, now: Instant) {
         let came = |vector| arrived & pending_bit(vector) != 0;
         let idle_messages = (came(NETWORK_VECTOR) || came(NETWORK_CONFIGURATION_VECTOR)) && received == 0;
         let idle_lines = came(PIN_VECTOR) && !claimed;
-        let idle_messages = u32::from(idle_messages) + u32::from(flash_idle);
+        let idle_messages = u32::from(idle_messages) + idle;
         self.interrupts.guard(idle_messages, idle_lines.into(), self.alarm.apic(), now);
     }
 
@@ -304,7 +309,7 @@ impl Board {
             Tended::Back => {
                 self.capsules.stack.set_mac(MacAddress(device.mac()));
                 self.capsules.stack.set_mtu(device.mtu());
-                let up = device.link_up() && self.entropy.is_settled();
+                let up = device.link_up() && self.seed.is_settled();
                 self.capsules.stack.set_link(up, now);
             }
         }

@@ -1,10 +1,12 @@
 //! The seam between the kernel and the capsules: a match on the kind of object.
 
+use crate::entropy::Entropy;
 use crate::flash::Flash;
 use crate::log;
+use crate::statics::ENTROPY;
 use crate::tokens::CallAuthority;
 use slopos_abi::info::{GrantInfo, NetInfo, SocketInfo, network};
-use slopos_abi::{Endpoint, Errno, Readiness, RemoteRange, SocketFlags};
+use slopos_abi::{ENTROPY_NAME, Endpoint, Errno, Readiness, RemoteRange, SocketFlags};
 use slopos_console::Console;
 use slopos_kernel::objects::{AppSlot, Fetch, Object, Objects, SocketId, SocketIndex};
 use slopos_kernel::process::ProcessId;
@@ -20,6 +22,8 @@ pub struct Capsules {
     pub stack: &'static mut Stack<'static>,
     /// The flash.
     pub flash: &'static mut Flash,
+    /// Random bytes.
+    pub entropy: Entropy,
     /// Whether there is a network device. Without one, connecting fails at once.
     pub has_network_device: bool,
     /// The authority to report to a process what its own grants hold.
@@ -39,7 +43,10 @@ fn errno(error: tcp::Error) -> Errno {
 }
 
 impl Objects for Capsules {
-    fn open(&mut self, _: ProcessId, name: &str) -> Result<Object, Errno> {
+    fn open(&mut self, process: ProcessId, name: &str) -> Result<Object, Errno> {
+        if ENTROPY && name == ENTROPY_NAME {
+            return self.entropy.capsule.open(process).map(|()| Object::Entropy);
+        }
         let region = self.flash.storage.region(name).ok_or(Errno::NotFound)?;
         Ok(Object::Flash { region, position: 0 })
     }
@@ -65,6 +72,7 @@ impl Objects for Capsules {
                 *position += count as u64;
                 Ok(count)
             }
+            Object::Entropy => self.entropy.capsule.read(process, buffer, now),
         }
     }
 
@@ -87,6 +95,8 @@ impl Objects for Capsules {
                 *position += count as u64;
                 Ok(count)
             }
+            // No process has the right to.
+            Object::Entropy => Err(Errno::BadDescriptor),
         }
     }
 
@@ -118,6 +128,7 @@ impl Objects for Capsules {
             }
             Object::Socket(index) => self.stack.readiness(SocketId { process, index: *index }),
             Object::Flash { .. } => Readiness::READABLE | Readiness::WRITABLE,
+            Object::Entropy => self.entropy.capsule.readiness(process),
         }
     }
 
@@ -155,8 +166,10 @@ impl Objects for Capsules {
     }
 
     fn close(&mut self, process: ProcessId, object: &Object, now: Instant) {
-        if let Object::Socket(index) = object {
-            self.stack.close(SocketId { process, index: *index }, now);
+        match object {
+            Object::Socket(index) => self.stack.close(SocketId { process, index: *index }, now),
+            Object::Entropy => self.entropy.capsule.forget(process),
+            Object::Console | Object::ConsoleErrors | Object::Flash { .. } => {}
         }
     }
 
@@ -174,6 +187,9 @@ impl Objects for Capsules {
         self.console.forget(process);
         self.stack.abort(process);
         self.flash.storage.abandon(process);
+        if ENTROPY {
+            self.entropy.capsule.forget(process);
+        }
     }
 
     fn net_info(&mut self, now: Instant) -> NetInfo {

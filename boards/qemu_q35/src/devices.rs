@@ -1,12 +1,12 @@
 //! Finds the virtio devices on PCI and starts their drivers. What is missing or broken is logged; the rest works.
 
-use crate::interrupts::{FLASH_VECTOR, NETWORK_CONFIGURATION_VECTOR, NETWORK_VECTOR};
+use crate::interrupts::{ENTROPY_VECTOR, FLASH_VECTOR, NETWORK_CONFIGURATION_VECTOR, NETWORK_VECTOR};
 use crate::machine::{Machine, now};
-use crate::statics::MAX_FRAME;
+use crate::statics::{self, MAX_FRAME};
 use slopos_q35::pci::Message;
 use slopos_virtio::blk::{Block, BlockMemory};
 use slopos_virtio::net::{Net, NetMemory, Options};
-use slopos_virtio::rng::{Rng, RngMemory};
+use slopos_virtio::rng::{BYTES, Rng, RngMemory};
 use slopos_virtio::transport::{Kind, Messages, Probe, Transport};
 use slopos_x86_64::paging::physical_address;
 use static_cell::ConstStaticCell;
@@ -38,7 +38,7 @@ pub struct Devices {
     pub network: Option<Net>,
     /// The device of the flash.
     pub block: Option<Block>,
-    /// The entropy device, asked for its bytes.
+    /// The entropy device.
     pub entropy: Option<Rng>,
 }
 
@@ -66,7 +66,7 @@ pub fn start(machine: &mut Machine) -> Devices {
     }
     // The entropy device comes first, so that it answers while the others are started.
     let entropy = entropy.and_then(|probe| attach(probe, machine));
-    let entropy = entropy.map(|transport| Rng::start(transport, ENTROPY.take(), physical_address));
+    let entropy = entropy.map(|transport| start_entropy(transport, machine));
     let network = network.and_then(|probe| attach(probe, machine)).map(|it| start_network(it, machine));
     let block = block.and_then(|probe| attach(probe, machine)).map(|it| start_block(it, machine));
     if network.is_none() {
@@ -102,23 +102,42 @@ fn start_network(transport: Transport, machine: &mut Machine) -> Net {
         fallback_mac: FALLBACK_MAC,
     };
     let network = Net::start(transport, NETWORK.take(), physical_address, options, now().as_micros());
-    if let Some(gsi) = network.interrupt_gsi()
-        && let Err(error) = machine.interrupts.route_pin(gsi)
-    {
-        defmt::warn!("virtio-net: interrupt {=u32} cannot be routed, the timer stands in: {}", gsi, error);
-    }
+    route_pin(network.interrupt_gsi(), "virtio-net", machine);
     network
 }
 
+/// The device is asked for the kernel's seed at once. It interrupts only where processes use it: for the seed it is looked
+/// at often enough.
+fn start_entropy(mut transport: Transport, machine: &mut Machine) -> Rng {
+    if statics::ENTROPY {
+        transport.choose_interrupts(Some(one_message(ENTROPY_VECTOR, machine)));
+    }
+    let now_us = now().as_micros();
+    let mut entropy = Rng::start(transport, ENTROPY.take(), physical_address, now_us);
+    entropy.ask(BYTES, now_us);
+    route_pin(entropy.interrupt_gsi(), "virtio-rng", machine);
+    entropy
+}
+
 fn start_block(transport: Transport, machine: &mut Machine) -> Block {
-    let (address, data) = machine.alarm.message(FLASH_VECTOR);
+    let messages = Some(one_message(FLASH_VECTOR, machine));
+    let block = Block::start(transport, BLOCK.take(), physical_address, messages, now().as_micros());
+    route_pin(block.interrupt_gsi(), "virtio-blk", machine);
+    block
+}
+
+/// Messages with one vector for all that the device interrupts for.
+fn one_message(vector: u8, machine: &Machine) -> Messages {
+    let (address, data) = machine.alarm.message(vector);
     let message = Message { address, data };
-    let messages = Messages { configuration: message, queues: message };
-    let block = Block::start(transport, BLOCK.take(), physical_address, Some(messages), now().as_micros());
-    if let Some(gsi) = block.interrupt_gsi()
+    Messages { configuration: message, queues: message }
+}
+
+/// Routes the pin of a device, if it interrupts by that.
+fn route_pin(gsi: Option<u32>, device: &str, machine: &mut Machine) {
+    if let Some(gsi) = gsi
         && let Err(error) = machine.interrupts.route_pin(gsi)
     {
-        defmt::warn!("virtio-blk: interrupt {=u32} cannot be routed, the timer stands in: {}", gsi, error);
+        defmt::warn!("{=str}: interrupt {=u32} cannot be routed, the timer stands in: {}", device, gsi, error);
     }
-    block
 }

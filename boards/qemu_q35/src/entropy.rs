@@ -1,155 +1,108 @@
-//! Draws the seed of the network's secrets from the sources of entropy. The network starts when the seed is drawn: at
-//! once if no source takes time, and after three seconds at most if one does not answer.
+//! Joins the entropy device and the capsule that gives its bytes to processes.
+//!
+//! At boot the device is asked for the seed of the kernel's own secrets; where the manifest gives no process random bytes, it
+//! is switched off afterwards, and nothing of this costs anything.
 
-use crate::flash::Flash;
-use crate::statics::SEED_REGION;
-use slopos_abi::Errno;
-use slopos_abi::flash::SECTOR;
-use slopos_kernel::time::{Duration, Instant};
-use slopos_virtio::blk::Operation;
-use slopos_virtio::rng::{Drawn, Rng};
-use slopos_x86_64::entropy::{Gathered, STORED_BYTES, Seeding};
+use crate::flash::Answered;
+use crate::interrupts::{ENTROPY_VECTOR, PIN_VECTOR};
+use crate::statics::{self, ENTROPY};
+use slopos_abi::limits::ENTROPY_BUFFER;
+use slopos_kernel::grant::Grant;
+use slopos_kernel::kernel::Kernel;
+use slopos_kernel::time::Instant;
+use slopos_virtio::rng::{BYTES, Drawn, Rng};
+use slopos_x86_64::trap::pending_bit;
 
-/// How often a source that has not answered is asked again.
-const LOOK: Duration = Duration::from_millis(1);
+// A process's buffer is filled by one request.
+const _: () = assert!(*ENTROPY_BUFFER.end() <= BYTES);
+/// Interrupts that can be the device's.
+const INTERRUPTS: u32 = pending_bit(ENTROPY_VECTOR) | pending_bit(PIN_VECTOR);
 
-/// How far the renewal of the seed in the flash has come.
-#[expect(clippy::large_enum_variant, reason = "there is one of it, and no heap to put the sector on")]
-enum Renewal {
-    /// Finished, or the flash keeps no seed.
-    Over,
-    /// The old seed has to be read.
-    Wanted,
-    /// The read of this sector is on its way.
-    Reading(u64),
-    /// The new seed has to be written to this sector.
-    Drawn(u64, [u8; SECTOR]),
-    /// The write is on its way.
-    Writing,
-    /// The new seed is written and has to be flushed to the medium.
-    Written,
-    /// The flush is on its way.
-    Flushing,
-}
-
-/// The sources, and the seed that is being drawn.
+/// The entropy capsule and the device behind it.
 pub struct Entropy {
-    seeding: Seeding,
-    generator: Option<Rng>,
-    renewal: Renewal,
-    next_look: Instant,
+    /// The buffers of the processes.
+    pub capsule: slopos_entropy::Entropy<'static>,
+    device: Option<Rng>,
+    /// Whether the device is still needed for the kernel's seed. Processes wait until then.
+    seeding: bool,
 }
 
 impl Entropy {
-    /// Starts from what the processor and the clocks gave. `generator` has been asked already.
-    pub fn new(gathered: &Gathered, generator: Option<Rng>, now: Instant) -> Entropy {
-        let stored = SEED_REGION.is_some();
-        let seeding = Seeding::new(gathered, generator.is_some(), stored, now.as_micros());
-        let renewal = if stored { Renewal::Wanted } else { Renewal::Over };
-        Entropy { seeding, generator, renewal, next_look: now }
+    /// The capsule on this device, if there is one. To be called once.
+    pub fn new(device: Option<Rng>) -> Entropy {
+        let capsule = slopos_entropy::Entropy::new(Grant::new(statics::entropy_grants()), device.is_some());
+        Entropy { capsule, seeding: device.is_some(), device }
     }
 
-    /// The seed that the stack starts with, before the real one is drawn.
-    pub fn preliminary(&self) -> [u8; 32] {
-        self.seeding.preliminary()
+    /// Whether there is a device.
+    pub fn has_device(&self) -> bool {
+        self.device.is_some()
     }
 
-    /// Whether the seed is drawn. Until then the network's link counts as down.
-    pub fn is_settled(&self) -> bool {
-        self.seeding.is_settled()
+    /// Moves the device's answer for the kernel's seed to `into` once it has come; asks again if the device was not ready.
+    pub fn draw_for_seed(&mut self, into: &mut [u8; BYTES], now: Instant) -> Drawn {
+        let Some(device) = &mut self.device else { return Drawn::Pending };
+        let drawn = device.poll(into, now.as_micros());
+        if drawn == Drawn::Pending {
+            device.ask(BYTES, now.as_micros());
+        }
+        drawn
     }
 
-    /// When to ask the sources again even if nothing happens.
+    /// The kernel has its seed, or waits no longer for it: from now on the device is the processes'.
+    pub fn end_of_seed(&mut self) {
+        self.seeding = false;
+        if !ENTROPY && let Some(device) = self.device.take() {
+            device.switch_off();
+        }
+    }
+
+    /// Whether nobody waits and the device works.
+    pub fn is_idle(&self) -> bool {
+        !ENTROPY || self.capsule.is_idle() && self.device.as_ref().is_none_or(Rng::can_ask)
+    }
+
+    /// When there is work even if nothing happens.
     pub fn next_deadline(&self) -> Option<Instant> {
-        (!self.is_settled()).then_some(self.next_look)
+        let device = self.device.as_ref().filter(|_| !self.is_idle())?;
+        let looks = device.due_us().map(Instant::from_micros);
+        [looks, self.capsule.next_deadline()].into_iter().flatten().min()
     }
 
-    /// Asks the sources. Returns the seed once, as soon as it is drawn.
-    pub fn draw(&mut self, flash: &mut Flash, now: Instant) -> Option<[u8; 32]> {
-        self.ask_generator();
-        self.renew(flash, now);
-        self.next_look = now + LOOK;
-        let settled = self.seeding.settle(now.as_micros())?;
-        if let Some(mut silent) = self.generator.take() {
-            defmt::error!("virtio-rng: no answer");
-            silent.give_up();
+    /// Moves what the device gave to the process whose turn it is, asks for more where somebody waits, and ends reads
+    /// that take too long.
+    pub fn step(&mut self, arrived: u32, pending: u32, kernel: &mut Kernel, now: Instant) -> Answered {
+        if !ENTROPY || pending & INTERRUPTS == 0 && self.is_idle() {
+            return Answered::default();
         }
-        if !matches!(self.renewal, Renewal::Over) {
-            defmt::error!("boot: the flash does not renew the seed that it keeps in time");
-        }
-        if settled.is_weak() {
-            defmt::warn!("boot: secrets are drawn from clocks alone; a virtio-rng device or a seed in the flash helps");
-        } else {
-            defmt::info!(
-                "boot: secrets are drawn from processor={=bool} virtio-rng={=bool} flash={=bool}",
-                settled.processor,
-                settled.generator,
-                settled.stored
-            );
-        }
-        Some(settled.seed)
+        self.work(arrived, pending, kernel, now)
     }
 
-    fn ask_generator(&mut self) {
-        match self.generator.as_mut().map(Rng::poll) {
-            None | Some(Drawn::Pending) => {}
-            Some(Drawn::Bytes(bytes, length)) => {
-                self.seeding.add_generated(bytes.get(..length).unwrap_or(&bytes));
-                self.generator = None;
-            }
-            Some(Drawn::Failed(error)) => {
-                defmt::error!("virtio-rng: {}", error);
-                self.seeding.generator_failed();
-                self.generator = None;
-            }
+    // A function of its own, so that it costs nothing when there is nothing to do.
+    // book: the board's step
+    #[inline(never)]
+    fn work(&mut self, arrived: u32, pending: u32, kernel: &mut Kernel, now: Instant) -> Answered {
+        let Entropy { capsule, device: Some(device), seeding } = self else { return Answered::default() };
+        let mut answered = Answered::default();
+        if pending & INTERRUPTS != 0 && device.interrupt_gsi().is_some() {
+            let cause = device.acknowledge_interrupt();
+            answered.line = cause.queues || cause.configuration;
         }
-    }
-
-    /// Reads the seed in the flash and replaces it by a new one, a step at a time.
-    fn renew(&mut self, flash: &mut Flash, now: Instant) {
-        if let Err(error) = self.renew_on(flash, now)
-            && error != Errno::Again
-        {
-            defmt::error!("boot: the seed in the flash cannot be renewed");
-            self.seeding.stored_failed();
-            self.renewal = Renewal::Over;
+        if *seeding {
+            return answered;
         }
+        let mut drawn = Drawn::Pending;
+        capsule.supply(|room| {
+            drawn = device.poll(room, now.as_micros());
+            if let Drawn::Bytes(count) = drawn { count } else { 0 }
+        });
+        capsule.expire(now);
+        if let Some(count) = capsule.wanted() {
+            device.ask(count, now.as_micros());
+        }
+        kernel.wake(capsule.take_ready());
+        answered.idle_message = arrived & pending_bit(ENTROPY_VECTOR) != 0 && !matches!(drawn, Drawn::Bytes(_));
+        answered
     }
-
-    fn renew_on(&mut self, flash: &mut Flash, now: Instant) -> Result<(), Errno> {
-        let answer = |flash: &mut Flash| flash.take_own_answer().unwrap_or(Err(Errno::Again));
-        self.renewal = match &self.renewal {
-            Renewal::Over => Renewal::Over,
-            Renewal::Wanted => {
-                let sector = flash.storage.first_sector(SEED_REGION.unwrap_or_default())?;
-                flash.ask(Operation::Read { sector, length: SECTOR }, now)?;
-                Renewal::Reading(sector)
-            }
-            Renewal::Reading(sector) => {
-                let mut bytes = answer(flash)?;
-                if let Some(kept) = bytes.first_chunk_mut::<STORED_BYTES>() {
-                    *kept = self.seeding.add_stored(kept);
-                }
-                Renewal::Drawn(*sector, bytes)
-            }
-            Renewal::Drawn(sector, bytes) => {
-                flash.ask(Operation::Write { sector: *sector, bytes }, now)?;
-                Renewal::Writing
-            }
-            Renewal::Writing => {
-                answer(flash)?;
-                Renewal::Written
-            }
-            Renewal::Written => {
-                flash.ask(Operation::Flush, now)?;
-                Renewal::Flushing
-            }
-            Renewal::Flushing => {
-                answer(flash)?;
-                self.seeding.renewed();
-                Renewal::Over
-            }
-        };
-        Ok(())
-    }
+    // book: end
 }

@@ -25,6 +25,8 @@ pub const NETWORK_VECTOR: u8 = DEVICE_CLASS + 8;
 pub const NETWORK_CONFIGURATION_VECTOR: u8 = DEVICE_CLASS + 9;
 /// Vector of the block device, by message.
 pub const FLASH_VECTOR: u8 = DEVICE_CLASS + 10;
+/// Vector of the entropy device, by message.
+pub const ENTROPY_VECTOR: u8 = DEVICE_CLASS + 11;
 
 /// How often devices are polled while their interrupts are cut off.
 const POLL_INTERVAL: Duration = Duration::from_millis(1);

@@ -2,6 +2,7 @@
 //! shows early.
 
 use crate::board::Board;
+use crate::capsules::Capsules;
 use crate::statics::{CONFIGURATIONS, PROCESSES};
 use slopos_kernel::process::{ProcessId, State};
 use slopos_kernel::time::{Duration, Instant};
@@ -76,7 +77,7 @@ impl Board {
 
     /// Draws the seed of the network's secrets, and then starts the network.
     pub fn draw_seed(&mut self, now: Instant) {
-        if !self.entropy.is_settled() {
+        if !self.seed.is_settled() {
             self.continue_drawing_seed(now);
         }
     }
@@ -84,7 +85,8 @@ impl Board {
     // A function of its own, so that it costs nothing once it is done.
     #[inline(never)]
     fn continue_drawing_seed(&mut self, now: Instant) {
-        if let Some(seed) = self.entropy.draw(self.capsules.flash, now) {
+        let Capsules { entropy, flash, .. } = &mut self.capsules;
+        if let Some(seed) = self.seed.draw(entropy, flash, now) {
             self.capsules.stack.set_seed(seed);
             let up = self.network.as_ref().is_some_and(Net::link_up);
             self.capsules.stack.set_link(up, now);

@@ -23,6 +23,7 @@ mod panic;
 mod power;
 mod progress;
 mod reports;
+mod seed;
 #[cfg(selftest)]
 mod selftest;
 mod serial;
@@ -38,6 +39,7 @@ use flash::Flash;
 use heapless::Deque;
 use machine::now;
 use progress::Boot;
+use seed::Seed;
 use serial::Serial;
 use slopos_console::Console;
 use slopos_kernel::grant::Grant;
@@ -91,8 +93,9 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
     let serial = Serial::start(&mut machine.interrupts, &machine.tables);
     let devices = devices::start(&mut machine);
     let flash = Flash::new(devices.block, authorities.loader);
-    let mut entropy = Entropy::new(&machine.gathered, devices.entropy, now());
-    let stack = start_network(devices.network.as_ref(), flash, &mut entropy);
+    let mut entropy = Entropy::new(devices.entropy);
+    let mut seed = Seed::new(&machine.gathered, entropy.has_device(), now());
+    let stack = start_network(devices.network.as_ref(), flash, &mut entropy, &mut seed);
     let kernel = Kernel::new(process_table());
     let cpu = Cpu::new(&machine.space, SPACES.init_with(statics::user_spaces));
     let mut console = Console::new(OUTPUT.take().as_mut_view(), INPUT.take().as_mut_view());
@@ -104,6 +107,7 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
         console,
         stack,
         flash,
+        entropy,
         has_network_device: devices.network.as_ref().is_some_and(|device| !device.is_hopeless()),
         call_authority: authorities.calls,
     };
@@ -120,7 +124,7 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
         frame_authority: authorities.frames,
         report: None,
         shutdown: None,
-        entropy,
+        seed,
         pacing: Pacing::default(),
         seldom_due: None,
         booting: true,
@@ -131,18 +135,23 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
 }
 
 /// The network stack on this device, with the grants of the processes. Its link is down until its secrets are drawn.
-fn start_network(device: Option<&Net>, flash: &mut Flash, entropy: &mut Entropy) -> &'static mut Stack<'static> {
+fn start_network(
+    device: Option<&Net>,
+    flash: &mut Flash,
+    entropy: &mut Entropy,
+    seed: &mut Seed,
+) -> &'static mut Stack<'static> {
     let (mac, link_up, mtu) = device.map_or(([0; 6], false, MAX_FRAME - HEADER_BYTES as u16), |device| {
         (device.mac(), device.link_up(), device.mtu())
     });
     let grant = Grant::new(GRANTS.init_with(statics::network_grants));
     let config = Config { max_frame: MAX_FRAME };
-    let stack = STACK.init_with(|| Stack::new(MacAddress(mac), config, entropy.preliminary(), grant, now()));
+    let stack = STACK.init_with(|| Stack::new(MacAddress(mac), config, seed.preliminary(), grant, now()));
     stack.set_mtu(mtu);
-    if let Some(seed) = entropy.draw(flash, now()) {
-        stack.set_seed(seed);
+    if let Some(drawn) = seed.draw(entropy, flash, now()) {
+        stack.set_seed(drawn);
     }
-    stack.set_link(link_up && entropy.is_settled(), now());
+    stack.set_link(link_up && seed.is_settled(), now());
     stack
 }
 

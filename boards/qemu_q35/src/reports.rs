@@ -5,6 +5,7 @@ use crate::log;
 use crate::machine::now;
 use crate::progress::Report;
 use crate::serial::Terminal;
+use crate::statics::ENTROPY;
 use crate::version::version;
 use core::fmt::Write;
 use slopos_abi::info::GrantInfo;
@@ -94,7 +95,11 @@ impl Board {
             ReportKind::Grants => {
                 let info = GrantInfo { denials: process.denials, ..stack.grant_info(id, authority) };
                 report::grant(name, &info, out)?;
-                stack.sockets(id, authority).try_for_each(|socket| show_socket(&socket, out))
+                stack.sockets(id, authority).try_for_each(|socket| show_socket(&socket, out))?;
+                match self.capsules.entropy.capsule.figures(id, authority) {
+                    Some(entropy) if ENTROPY => show_entropy(&entropy, out),
+                    _ => Ok(()),
+                }
             }
             _ => {
                 let memory = self.cpu.memory_use(id);
@@ -150,6 +155,12 @@ fn device_state(device: &mut Net, now: Instant) -> DeviceState {
         Condition::Gone { next_try_us } => DeviceState::Gone { next_try_seconds: seconds(next_try_us) },
         Condition::Failed { next_try_us } => DeviceState::Failed { next_try_seconds: seconds(next_try_us) },
     }
+}
+
+/// A line of `grants` for a process's random bytes.
+fn show_entropy(entropy: &slopos_entropy::Figures, out: &mut impl Write) -> core::fmt::Result {
+    let slopos_entropy::Figures { size, held, delivered, failures } = entropy;
+    writeln!(out, "    entropy bytes={size} held={held} delivered={delivered} failures={failures}")
 }
 
 /// What `sockets` says of one.

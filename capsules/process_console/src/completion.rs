@@ -117,7 +117,7 @@ pub(crate) mod tests {
             app: "app",
             arguments: &[],
             start_at_boot: false,
-            flash: &[],
+            opens: &[],
             restart,
             priority: 3,
             console,

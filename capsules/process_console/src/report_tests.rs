@@ -10,7 +10,7 @@ static CONFIGURATION: Configuration = Configuration {
     app: "app",
     arguments: &[],
     start_at_boot: false,
-    flash: &[],
+    opens: &[],
     restart: Restart::Never,
     priority: 3,
     console: ConsoleAccess::Input,

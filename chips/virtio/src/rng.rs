@@ -1,7 +1,11 @@
-//! The entropy device (section 5.4): a handful of random bytes, once, at boot.
+//! The entropy device (section 5.4): random bytes, a few at a time, for a kernel that never waits.
 //!
-//! Nothing waits: [`Rng::start`] begins, [`Rng::poll`] is asked until it has the bytes or says that there will be none.
-//! How long that may take is for the caller to say; [`Rng::give_up`] ends it. Afterwards the device is off.
+//! [`Rng::ask`] gives the device a request, [`Rng::poll`] takes its answer and looks after the device. A device that keeps
+//! a request for [`ANSWER_US`], breaks the rules of the queue or answers with nothing is reset and started again, after a
+//! pause that grows ([`crate::recovery`]).
+//!
+//! The device writes into the driver's own buffer, because it may still answer a request that was given up. What it
+//! wrote is moved to where it is wanted, and nothing is left in the buffer.
 
 use core::ptr::NonNull;
 
@@ -9,11 +13,14 @@ use bitfield::bitfield;
 use slopos_registers::{Bus, Hardware};
 
 use crate::Physical;
-use crate::queue::{AddError, Queue, QueueFault, QueueMemory, Segment, Used};
-use crate::transport::{Doorbell, ResetProgress, Transport, TransportError};
+use crate::queue::{AddError, Queue, QueueFault, QueueMemory, Segment};
+use crate::recovery::Recovery;
+use crate::transport::{Cause, Doorbell, Interrupts, Recovered, Transport, TransportError};
 
-/// Bytes that the device is asked for: two seeds.
+/// Most bytes that the device is asked for at a time: two seeds of the kernel.
 pub const BYTES: usize = 64;
+/// How long the device may keep a request, in microseconds. A host that gives out its entropy slowly takes its time.
+pub const ANSWER_US: u64 = 10_000_000;
 /// The only queue.
 const QUEUE: u16 = 0;
 /// The driver's name for its only request.
@@ -47,7 +54,7 @@ impl Default for RngMemory {
     }
 }
 
-/// Why there will be no bytes. The device is off.
+/// Why the device gave no bytes. It is reset, and tried again later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
 pub enum RngError {
     /// The transport failed.
@@ -60,8 +67,8 @@ pub enum RngError {
     Fault(QueueFault),
     /// The device says that it has answered, and gave nothing.
     Nothing,
-    /// It was given up.
-    GivenUp,
+    /// It did not answer within [`ANSWER_US`].
+    Timeout,
 }
 
 impl From<TransportError> for RngError {
@@ -70,12 +77,10 @@ impl From<TransportError> for RngError {
     }
 }
 
-/// How far it has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    Resetting,
-    Asked,
-    Over,
+impl From<QueueFault> for RngError {
+    fn from(fault: QueueFault) -> Self {
+        RngError::Fault(fault)
+    }
 }
 
 /// What [`Rng::poll`] found.
@@ -83,9 +88,9 @@ enum Stage {
 pub enum Drawn {
     /// Nothing yet.
     Pending,
-    /// The bytes that were asked for, or the first so many of them; the rest are zeros.
-    Bytes([u8; BYTES], usize),
-    /// There will be none.
+    /// So many bytes, at least one, unless there was no room for any.
+    Bytes(usize),
+    /// There will be no answer to what was asked. Told once for each failure.
     Failed(RngError),
 }
 
@@ -96,75 +101,111 @@ pub struct Rng<B: Bus = Hardware> {
     doorbell: Option<Doorbell<B>>,
     bytes: NonNull<[u8; BYTES]>,
     physical: u64,
-    stage: Stage,
+    /// Since when the device has a request, in microseconds.
+    asked_us: Option<u64>,
+    recovery: Recovery,
+    /// The last line in the log about a device that is broken.
+    logged: Option<RngError>,
 }
 
 // SAFETY: the bytes are static memory reached through this value alone; any thread may hold it.
 unsafe impl<B: Bus + Send> Send for Rng<B> {}
 
 impl<B: Bus> Rng<B> {
-    /// Begins to ask a device, which does not interrupt.
-    pub fn start(transport: Transport<B>, memory: &'static mut RngMemory, physical: Physical) -> Self {
+    /// Takes an entropy device over and begins to start it. It interrupts as its transport has been told to. `now_us` is
+    /// any clock that does not go back.
+    pub fn start(transport: Transport<B>, memory: &'static mut RngMemory, physical: Physical, now_us: u64) -> Self {
         let RngMemory { queue, bytes } = memory;
         let bytes = NonNull::from(bytes);
         // Devices reach the memory by its address.
         bytes.as_ptr().expose_provenance();
         let physical_bytes = physical(bytes.as_ptr().cast_const().cast());
         let queue = Queue::new(queue, physical);
-        transport.start_reset();
-        Rng { transport, queue, doorbell: None, bytes, physical: physical_bytes, stage: Stage::Resetting }
+        let recovery = Recovery::new(now_us, 0);
+        let mut rng = Rng {
+            transport,
+            queue,
+            doorbell: None,
+            bytes,
+            physical: physical_bytes,
+            asked_us: None,
+            recovery,
+            logged: None,
+        };
+        // Should it fail, the first poll has the next try; the log has the reason.
+        let _: Drawn = rng.recover(now_us);
+        rng
     }
 
-    /// Looks once. After [`Drawn::Bytes`] or [`Drawn::Failed`] it is over.
-    pub fn poll(&mut self) -> Drawn {
-        match self.step() {
-            Ok(None) => Drawn::Pending,
-            Ok(Some(Used { length, .. })) => {
-                let bytes = self.take();
-                self.end();
-                let length = (length as usize).min(BYTES);
-                match length {
-                    0 => Drawn::Failed(RngError::Nothing),
-                    _ => Drawn::Bytes(bytes, length),
-                }
+    /// Whether it runs and has no request: [`Rng::ask`] would take one, and [`Rng::poll`] does nothing.
+    pub fn can_ask(&self) -> bool {
+        self.recovery.is_working() && self.asked_us.is_none()
+    }
+
+    /// Asks the device for so many bytes, [`BYTES`] at most (section 5.4.6). Nothing happens if it takes no request now.
+    pub fn ask(&mut self, length: usize, now_us: u64) {
+        if !self.can_ask() || length == 0 {
+            return;
+        }
+        let length = length.min(BYTES) as u32;
+        if let Err(error) = self.queue.add(REQUEST, &[Segment { address: self.physical, length, writable: true }]) {
+            self.break_down(RngError::NotQueued(error), now_us);
+            return;
+        }
+        self.asked_us = Some(now_us);
+        if self.queue.publish() {
+            self.doorbell.iter().for_each(Doorbell::ring);
+        }
+    }
+
+    /// Moves the answer, if it has come, to the start of `into`; what finds no room there is wiped. Also gives up a
+    /// device that does not answer, and brings a broken one back.
+    pub fn poll(&mut self, into: &mut [u8], now_us: u64) -> Drawn {
+        let Some(asked_us) = self.asked_us else { return self.recover(now_us) };
+        let answer = match self.queue.pop() {
+            Some(Ok(used)) if used.token != REQUEST => Err(QueueFault::UnknownToken { token: used.token }.into()),
+            Some(Ok(used)) if used.length == 0 => Err(RngError::Nothing),
+            Some(Ok(used)) => Ok(used.length as usize),
+            Some(Err(fault)) => Err(fault.into()),
+            None if now_us.saturating_sub(asked_us) >= ANSWER_US => Err(RngError::Timeout),
+            None => return Drawn::Pending,
+        };
+        match answer {
+            Ok(length) => {
+                self.asked_us = None;
+                self.recovery.made_progress_at(now_us);
+                Drawn::Bytes(self.take(length, into))
             }
             Err(error) => {
-                self.end();
+                self.break_down(error, now_us);
                 Drawn::Failed(error)
             }
         }
     }
 
-    /// The caller waits no longer: the device is switched off.
-    pub fn give_up(&mut self) {
-        self.end();
+    /// When [`Rng::poll`] has something to do even if nothing happens.
+    pub fn due_us(&self) -> Option<u64> {
+        self.asked_us.map(|asked_us| asked_us.saturating_add(ANSWER_US)).or(self.recovery.due_us())
     }
 
-    /// Whether it is over.
-    pub fn is_over(&self) -> bool {
-        self.stage == Stage::Over
+    /// The global system interrupt of the device's pin, level-triggered and shared, where it interrupts by that.
+    pub fn interrupt_gsi(&self) -> Option<u32> {
+        self.transport.interrupt_gsi()
     }
 
-    fn step(&mut self) -> Result<Option<Used>, RngError> {
-        match self.stage {
-            Stage::Over => Err(RngError::GivenUp),
-            Stage::Resetting => {
-                match self.transport.reset_progress() {
-                    ResetProgress::Done => {
-                        self.ask()?;
-                        self.stage = Stage::Asked;
-                    }
-                    ResetProgress::Pending => {}
-                    ResetProgress::Gone => return Err(TransportError::Gone.into()),
-                }
-                Ok(None)
-            }
-            Stage::Asked => self.queue.pop().transpose().map_err(RngError::Fault),
-        }
+    /// Why the device interrupted by its pin, which is lowered by this; by message it always says "queues".
+    pub fn acknowledge_interrupt(&self) -> Cause {
+        self.transport.acknowledge_interrupt()
     }
 
-    /// The steps of section 3.1.1 after the reset, and the request (section 5.4.6).
-    fn ask(&mut self) -> Result<(), RngError> {
+    /// Switches the device off for good, and tells it to forget the memory.
+    pub fn switch_off(self) {
+        self.transport.cut_off();
+        self.transport.start_reset();
+    }
+
+    /// The steps of section 3.1.1 after the reset.
+    fn set_up(&mut self) -> Result<(), RngError> {
         self.transport.announce_driver()?;
         let offered = Features(self.transport.offered());
         let mut features = Features(0);
@@ -177,145 +218,76 @@ impl<B: Bus> Rng<B> {
         self.transport.accept(features.0)?;
         let size = self.transport.queue_size(QUEUE)?;
         self.queue.set_up(size, false).map_err(|_| TransportError::BadQueueSize { queue: QUEUE, size })?;
-        self.doorbell = Some(self.transport.set_queue(QUEUE, size, self.queue.addresses())?);
-        self.queue.disable_interrupts();
-        let segment = Segment { address: self.physical, length: BYTES as u32, writable: true };
-        self.queue.add(REQUEST, &[segment]).map_err(RngError::NotQueued)?;
-        let notify = self.queue.publish();
-        self.transport.run();
-        if let Some(doorbell) = self.doorbell.as_ref().filter(|_| notify) {
-            doorbell.ring();
+        if self.transport.interrupts() != Interrupts::Off {
+            // Nothing is with the device yet, so nothing can have been missed.
+            let _: bool = self.queue.enable_interrupts(1);
         }
+        self.doorbell = Some(self.transport.set_queue(QUEUE, size, self.queue.addresses())?);
+        self.transport.run();
         Ok(())
     }
 
-    /// The bytes, of which nothing is left here.
-    fn take(&mut self) -> [u8; BYTES] {
-        // SAFETY: the memory is static and the request has come back from the used ring, which gives it back once, so
-        // the device does not have it; volatile, because the device may write all the same.
-        unsafe {
-            let bytes = self.bytes.as_ptr().read_volatile();
-            self.bytes.as_ptr().write_volatile([0; BYTES]);
-            bytes
+    /// Brings a broken device back, as far as it is time for that.
+    fn recover(&mut self, now_us: u64) -> Drawn {
+        loop {
+            let started = match self.transport.recover(&mut self.recovery, now_us) {
+                Recovered::Rest => return Drawn::Pending,
+                Recovered::Reset if !self.recovery.may_start(now_us) => continue,
+                Recovered::Reset => self.set_up(),
+                Recovered::Timeout => Err(TransportError::ResetTimeout.into()),
+                Recovered::Gone => Err(TransportError::Gone.into()),
+            };
+            match started {
+                Ok(()) => {
+                    self.logged = None;
+                    self.recovery.works(now_us);
+                }
+                Err(error) => {
+                    // What it may still do, it does without the memory.
+                    self.transport.cut_off();
+                    self.log_once(error);
+                    self.recovery.failed(now_us);
+                    return Drawn::Failed(error);
+                }
+            }
         }
     }
 
-    /// Switches the device off, and asks it to forget the memory.
-    fn end(&mut self) {
-        if self.stage != Stage::Over {
-            self.stage = Stage::Over;
-            self.transport.cut_off();
-            self.transport.start_reset();
+    /// Takes the device out of service: it is told to reset itself at once, so that it no longer has the buffer.
+    fn break_down(&mut self, error: RngError, now_us: u64) {
+        self.asked_us = None;
+        self.log_once(error);
+        self.transport.start_reset();
+        self.recovery.reset_now(now_us);
+    }
+
+    fn log_once(&mut self, error: RngError) {
+        if self.logged != Some(error) {
+            self.logged = Some(error);
+            defmt::error!("virtio-rng: {}", error);
         }
+    }
+
+    /// Moves the first `length` bytes of the buffer to `into`, as many as fit, and leaves nothing in the buffer.
+    fn take(&mut self, length: usize, into: &mut [u8]) -> usize {
+        let first = self.bytes.as_ptr().cast::<u8>();
+        let count = length.min(into.len()).min(BYTES);
+        for index in 0..BYTES {
+            // SAFETY: the index is within the static buffer, and the request has come back from the used ring, so the
+            // device does not have it; volatile, because the device may write all the same.
+            let byte = unsafe {
+                let at = first.add(index);
+                let byte = at.read_volatile();
+                at.write_volatile(0);
+                byte
+            };
+            if let Some(to) = into.get_mut(index).filter(|_| index < count) {
+                *to = byte;
+            }
+        }
+        count
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fake::{Fake, LIES, Subject, VERSION_1, physical};
-    use crate::transport::Kind;
-
-    fn device(modern: bool) -> &'static Fake {
-        let fake = if modern { Fake::new(0x1044, true, false) } else { Fake::new(0x1005, false, true) };
-        fake.state().offered = if modern { VERSION_1 | 0xf } else { 0xf };
-        fake
-    }
-
-    fn start(fake: &'static Fake) -> Rng<&'static Fake> {
-        Rng::start(fake.transport(), Box::leak(Box::new(RngMemory::new())), physical)
-    }
-
-    /// The device answers with these bytes, and claims so many.
-    fn answer(fake: &Fake, bytes: &[u8], claim: u32) {
-        let mut state = fake.state();
-        let side = state.side(0);
-        let chain = side.take().expect("a request");
-        assert_eq!(chain.room(), BYTES as u32);
-        chain.write(bytes);
-        side.complete(chain.head.into(), claim, false);
-    }
-
-    fn chance() -> [u8; BYTES] {
-        core::array::from_fn(|index| (index * 7 + 3) as u8)
-    }
-
-    #[test]
-    fn either_kind_of_device_is_found_and_asked_once() {
-        for modern in [true, false] {
-            let fake = device(modern);
-            assert_eq!(fake.probe().unwrap().unwrap().kind(), Kind::Entropy);
-            let mut rng = start(fake);
-            assert_eq!(rng.poll(), Drawn::Pending);
-            assert_eq!(fake.state().accepted, if modern { VERSION_1 } else { 0 });
-            assert_eq!(fake.state().notifications(0), 1);
-            assert_eq!([rng.poll(), rng.poll()], [Drawn::Pending; 2]);
-            answer(fake, &chance(), 64);
-            assert_eq!(rng.poll(), Drawn::Bytes(chance(), 64));
-            assert_eq!((rng.poll(), rng.is_over()), (Drawn::Failed(RngError::GivenUp), true));
-            let state = fake.state();
-            assert_eq!((state.command() & 4, state.status), (0, 0), "it is off");
-        }
-    }
-
-    #[test]
-    fn a_device_that_gives_less_than_it_was_asked_for_gives_that() {
-        for (claim, drawn) in [
-            (0, Drawn::Failed(RngError::Nothing)),
-            (1, Drawn::Bytes(core::array::from_fn(|index| if index == 0 { 3 } else { 0 }), 1)),
-        ] {
-            let fake = device(true);
-            let mut rng = start(fake);
-            assert_eq!(rng.poll(), Drawn::Pending);
-            answer(fake, &chance()[..claim], claim as u32);
-            assert_eq!(rng.poll(), drawn);
-        }
-    }
-
-    #[test]
-    fn a_device_without_a_configuration_of_its_own_is_driven() {
-        let fake = device(true);
-        // The capability of the device's configuration is another's: an entropy device has no such configuration.
-        fake.state().put(crate::fake::capability(4) + 3, &[5]);
-        let mut rng = start(fake);
-        assert_eq!(rng.poll(), Drawn::Pending);
-        answer(fake, &chance(), 64);
-        assert_eq!(rng.poll(), Drawn::Bytes(chance(), 64));
-    }
-
-    #[test]
-    fn a_device_that_hangs_is_gone_or_lies_gives_nothing() {
-        let fake = device(true);
-        fake.state().stuck = true;
-        let mut rng = start(fake);
-        for _ in 0..1_000 {
-            let before = fake.state().status_reads;
-            assert_eq!(rng.poll(), Drawn::Pending);
-            assert_eq!(fake.state().status_reads, before + 1, "one look, no more");
-        }
-        rng.give_up();
-        assert_eq!((rng.poll(), fake.state().command() & 4), (Drawn::Failed(RngError::GivenUp), 0));
-
-        let fake = device(true);
-        let mut rng = start(fake);
-        fake.state().gone = true;
-        assert_eq!(rng.poll(), Drawn::Failed(RngError::Transport(TransportError::Gone)));
-
-        let fake = device(true);
-        fake.state().offered = 0;
-        let mut rng = start(fake);
-        assert_eq!(rng.poll(), Drawn::Failed(RngError::NotVersion1));
-
-        for lie in LIES {
-            let fake = device(true);
-            let mut rng = start(fake);
-            assert_eq!(rng.poll(), Drawn::Pending);
-            let mut state = fake.state();
-            let side = state.side(0);
-            let chain = side.take().unwrap();
-            lie.tell(side, &Subject { chain: &chain, honest: 64, other: 1, outstanding: 1 });
-            drop(state);
-            assert!(matches!(rng.poll(), Drawn::Failed(RngError::Fault(fault)) if lie.is_found_as(fault)), "{lie:?}");
-        }
-    }
-}
+mod tests;

@@ -4,9 +4,9 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
 pub enum Errno {
-    /// No such flash region in the process's manifest entry.
+    /// The process's manifest entry lets it open nothing of this name.
     NotFound = 2,
-    /// The flash device failed or did not answer.
+    /// The device failed, did not answer, or is not there.
     Io = 5,
     /// The descriptor is not open, or does not have the right that the call needs.
     BadDescriptor = 9,

@@ -34,6 +34,9 @@ pub const STDOUT: i32 = 1;
 /// Descriptor of the console's output for diagnostics.
 pub const STDERR: i32 = 2;
 
+/// The name by which a process opens the entropy device, where the manifest lets it. No region of the flash has it.
+pub const ENTROPY_NAME: &str = "entropy";
+
 /// Lowest virtual address of a process: its first segment is linked here.
 pub const USER_BASE: u64 = 0x40_0000;
 /// First virtual address beyond a process. Its stack ends one guard page (4096 bytes) below.

@@ -10,5 +10,8 @@ pub const DESCRIPTORS: usize = 32;
 pub const CONSOLE_DESCRIPTORS: usize = 3;
 /// Most sockets of a process: one for each descriptor that is not the console's.
 pub const SOCKETS_MAX: usize = DESCRIPTORS - CONSOLE_DESCRIPTORS;
+/// Smallest and largest buffer of a process for random bytes: a key of 128 bits, and what the entropy device is asked for at a
+/// time.
+pub const ENTROPY_BUFFER: core::ops::RangeInclusive<usize> = 16..=64;
 /// Longest name of a process, an app or a region of the flash, in bytes: what an entry of the flash map holds.
 pub const NAME_MAX: usize = 16;

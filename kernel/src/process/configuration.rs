@@ -14,8 +14,8 @@ pub struct Configuration {
     pub arguments: &'static [&'static str],
     /// Whether it starts at boot.
     pub start_at_boot: bool,
-    /// The names of the regions of the flash that it may open.
-    pub flash: &'static [&'static str],
+    /// The names that it may open: regions of the flash, and [`ENTROPY_NAME`](slopos_abi::ENTROPY_NAME).
+    pub opens: &'static [&'static str],
     /// What happens when it ends.
     pub restart: Restart,
     /// Below [`PRIORITIES`](slopos_abi::limits::PRIORITIES). 0 runs first; a process runs only while none with a lower

@@ -1,4 +1,4 @@
-//! The calls that move bytes: regions of the flash, console and sockets alike.
+//! The calls that move bytes: regions of the flash, entropy, console and sockets alike.
 
 use super::caller::{Caller, Stop};
 use crate::objects::{Object, Objects};
@@ -14,7 +14,7 @@ impl<P: Processor, O: Objects> Caller<'_, P, O> {
     pub(super) fn open(&mut self, name: UserRange) -> Result<u64, Stop> {
         // No name is longer than the limit; a longer one only has its first bytes checked for a bad pointer.
         let name = self.cpu.readable(self.id, name.address, name.length.min(NAME_MAX as u64 + 1))?;
-        let mut granted = self.process.configuration.flash.iter();
+        let mut granted = self.process.configuration.opens.iter();
         let Some(granted) = granted.find(|granted| granted.as_bytes() == name) else {
             self.process.deny(Errno::Access);
             if self.process.may_log_denial(self.now) {
@@ -25,7 +25,7 @@ impl<P: Processor, O: Objects> Caller<'_, P, O> {
         };
         let vacant = self.process.descriptors.vacant()?;
         let object = self.objects.open(self.id, granted)?;
-        Ok(vacant.fill(object, Rights::READ | Rights::WRITE, false))
+        Ok(vacant.fill(object, object.rights_of_open(), false))
     }
 
     pub(super) fn begin_read(&mut self, number: u64, buffer: UserRange) -> Result<u64, Stop> {

@@ -15,7 +15,7 @@ use slopos_kernel::time::{Duration, Instant};
 const fn configuration(name: &'static str, app: &'static str, arguments: &'static [&'static str]) -> Configuration {
     let restart = Restart::Never;
     let console = ConsoleAccess::Output;
-    Configuration { name, app, arguments, start_at_boot: false, flash: &[], restart, priority: 3, console }
+    Configuration { name, app, arguments, start_at_boot: false, opens: &[], restart, priority: 3, console }
 }
 
 static CONFIGURATIONS: [Configuration; 3] = [

@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 use slopos_abi::flash::{self, AppHeader, EXECUTE, READ, SECTOR, Segment};
 use slopos_abi::info::{GrantInfo, NetInfo, SocketInfo, network};
-use slopos_abi::{ARGUMENTS_MAX, Endpoint, Errno, Readiness, RemoteRange, SocketFlags};
+use slopos_abi::{ARGUMENTS_MAX, ENTROPY_NAME, Endpoint, Errno, Readiness, RemoteRange, SocketFlags};
 use slopos_host_log::Token;
 use slopos_kernel::kernel::Kernel;
 use slopos_kernel::loader::{Extent, Image};
@@ -27,7 +27,7 @@ static CONFIGURATIONS: [Configuration; 3] = {
             app: "app",
             arguments: &[],
             start_at_boot: false,
-            flash: &["scratch"],
+            opens: &["scratch", "entropy"],
             restart: Restart::Never,
             priority: 3,
             console: ConsoleAccess::Input,
@@ -48,7 +48,7 @@ pub const fn configuration(name: &'static str, restart: Restart, priority: u8) -
         app: "app",
         arguments: &[],
         start_at_boot: false,
-        flash: &[],
+        opens: &[],
         restart,
         priority,
         console: ConsoleAccess::Output,
@@ -296,8 +296,8 @@ impl FakeObjects {
 }
 
 impl Objects for FakeObjects {
-    fn open(&mut self, _: ProcessId, _: &str) -> Result<Object, Errno> {
-        Ok(Object::Flash { region: 0, position: 0 })
+    fn open(&mut self, _: ProcessId, name: &str) -> Result<Object, Errno> {
+        Ok(if name == ENTROPY_NAME { Object::Entropy } else { Object::Flash { region: 0, position: 0 } })
     }
 
     fn read(&mut self, _: ProcessId, _: &mut Object, buffer: &mut [u8], _: Instant) -> Result<usize, Errno> {

@@ -5,7 +5,7 @@ use crate::support::{MEMORY, kernel_of};
 use slopos_abi::info::{GrantInfo, NetInfo, SocketInfo, network};
 use slopos_abi::limits::DESCRIPTORS;
 use slopos_abi::poll::{self, Entry};
-use slopos_abi::{Errno, Readiness, RemoteRange, Rights, SocketFlags, Syscall};
+use slopos_abi::{ENTROPY_NAME, Errno, Readiness, RemoteRange, Rights, SocketFlags, Syscall};
 use slopos_host_log::Token;
 use slopos_kernel::objects::{Object, SocketId, SocketIndex};
 use slopos_kernel::process::ConsoleAccess;
@@ -47,9 +47,9 @@ fn bad_pointers_are_efault_and_nothing_is_consumed() {
 #[test]
 fn the_console_is_denied_where_the_manifest_does_not_grant_it() {
     const fn granted(console: ConsoleAccess) -> Configuration {
-        let (arguments, flash): (&[&str], &[&str]) = (&[], &[]);
+        let (arguments, opens): (&[&str], &[&str]) = (&[], &[]);
         let restart = Restart::Never;
-        Configuration { name: "p", app: "app", arguments, start_at_boot: false, flash, restart, priority: 3, console }
+        Configuration { name: "p", app: "app", arguments, start_at_boot: false, opens, restart, priority: 3, console }
     }
     static GRANTED: [[Configuration; 1]; 3] =
         [[granted(ConsoleAccess::None)], [granted(ConsoleAccess::Output)], [granted(ConsoleAccess::Input)]];
@@ -264,6 +264,18 @@ fn only_regions_of_the_manifest_can_be_opened() {
 }
 
 #[test]
+fn the_entropy_device_is_opened_to_be_read_and_no_more() {
+    let mut fixture = fixture();
+    fixture.cpu.memory[0][..7].copy_from_slice(ENTROPY_NAME.as_bytes());
+    assert_eq!(fixture.call(Syscall::Open, &[MEMORY, 7]), Some(Ok(3)));
+    assert_eq!(fixture.call(Syscall::Restrict, &[3, 7]), Some(Ok(Rights::READ.bits().into())));
+    fixture.objects.input = b"random".to_vec();
+    assert_eq!(fixture.call(Syscall::Read, &[3, MEMORY, 4]), Some(Ok(4)));
+    assert_eq!(fixture.call(Syscall::Write, &[3, MEMORY, 4]), Some(Err(Errno::BadDescriptor)));
+    assert_eq!(fixture.call(Syscall::Sync, &[3]), Some(Err(Errno::BadDescriptor)));
+}
+
+#[test]
 fn a_full_descriptor_table_asks_nothing_of_the_network() {
     let mut fixture = fixture();
     while let Some(Ok(_)) = fixture.call(Syscall::Socket, &[1, 0]) {}
@@ -431,7 +443,7 @@ static WITHOUT_CONSOLE: [Configuration; 1] = [Configuration {
     app: "app",
     arguments: &[],
     start_at_boot: false,
-    flash: &["sixteen letters!"],
+    opens: &["sixteen letters!"],
     restart: Restart::Never,
     priority: 3,
     console: ConsoleAccess::None,

@@ -1,6 +1,6 @@
 //! The audit of an image: who holds how much, why, and whether the sums are right.
 
-use crate::audit::{Audit, Owner, Row, SCHEMA, Unaccounted};
+use crate::audit::{Audit, ENTROPY, NETWORK, Owner, Row, SCHEMA, Unaccounted, grant_section};
 use crate::grants::Accounts;
 use crate::reviewed;
 use crate::world::{self, Object, Ownership};
@@ -32,9 +32,11 @@ pub fn audit(image: &Image, manifest: &Expanded) -> Audit {
         audit.writable_bytes += section.size;
         let known = |name: &str| manifest.processes.iter().any(|process| process.name == name);
         match Ownership::of(&section.name) {
-            Ownership::Grant { process, capsule } if known(&process) && capsule == "net" => {
+            Ownership::Grant { process, capsule } if known(&process) && capsule == NETWORK => {
                 audit.grant_bytes += section.size;
             }
+            // No network memory: the network's budget is not charged with it.
+            Ownership::Grant { process, capsule } if known(&process) && capsule == ENTROPY => {}
             Ownership::Process(process) if known(&process) => {}
             Ownership::Shared(name) if name == "net" => {
                 audit.shared_bytes += section.size;
@@ -114,11 +116,6 @@ fn find_problems(audit: &mut Audit) {
             }
         }
     }
-}
-
-/// The section of a grant.
-pub fn grant_section(process: &str, capsule: &str) -> String {
-    format!(".grant.{process}.{capsule}")
 }
 
 /// The writable sections, grouped by the segment that they lie in: segments are apart from each other by design.

@@ -4,6 +4,16 @@ use crate::live::Live;
 use crate::memory::total;
 use serde::{Deserialize, Serialize};
 
+/// The network's capsule.
+pub const NETWORK: &str = "net";
+/// The capsule of random bytes.
+pub const ENTROPY: &str = "entropy";
+
+/// The section of a grant.
+pub fn grant_section(process: &str, capsule: &str) -> String {
+    format!(".grant.{process}.{capsule}")
+}
+
 /// The version of the JSON's schema.
 pub const SCHEMA: u32 = 1;
 
@@ -66,15 +76,25 @@ pub struct ProcessAccount {
     pub name: String,
     /// The manifest's line on which it begins.
     pub line: usize,
-    /// Its network memory, by capsule; empty for a process without network.
+    /// What capsules hold for it: its network memory, and its random bytes; empty for a process without any.
     pub grants: Vec<GrantAccount>,
     /// Its own memory: code, data, stack, page tables.
     pub memory: Vec<Row>,
 }
 
 impl ProcessAccount {
+    /// Its network memory, by capsule.
+    pub fn network(&self) -> impl Iterator<Item = &GrantAccount> {
+        self.grants.iter().filter(|grant| grant.capsule == NETWORK)
+    }
+
     /// Bytes of its network memory.
     pub fn network_bytes(&self) -> u64 {
+        total(self.network().map(|grant| grant.bytes))
+    }
+
+    /// Bytes of all its grants.
+    pub fn grant_bytes(&self) -> u64 {
         total(self.grants.iter().map(|grant| grant.bytes))
     }
 

@@ -1,6 +1,6 @@
 //! The grants and the processes' own memory: compares the ELF with the manifest.
 
-use crate::audit::{GrantAccount, ProcessAccount, Row, Unaccounted};
+use crate::audit::{ENTROPY, GrantAccount, NETWORK, ProcessAccount, Row, Unaccounted, grant_section};
 use crate::memory::Memory;
 use crate::slopos::{self, Part};
 use crate::value::{Space, Value};
@@ -8,7 +8,7 @@ use crate::world::{self, Object};
 use anyhow::{Context, Result};
 use slopos_elf::image::{Image, Section};
 use slopos_elf::types::{Shape, TypeId};
-use slopos_manifest::{Expanded, ExpandedNetwork, ExpandedProcess, Item, Product};
+use slopos_manifest::{Expanded, ExpandedEntropy, ExpandedNetwork, ExpandedProcess, Item, Product};
 
 /// Collects what the accounts of all processes have in common.
 pub struct Accounts<'a> {
@@ -47,23 +47,64 @@ impl<'a> Accounts<'a> {
             Some(section) => account.memory = self.own_memory(section, process),
             None => self.problems.push(format!("the ELF has no section {own}, which the manifest asks for")),
         }
-        let grant = format!(".grant.{}.net", process.name);
-        match (self.image.section(&grant), &process.network) {
-            (Some(section), Some(network)) => account.grants.push(self.grant(section, process, network)),
+        let network = process.network.as_ref().map(|network| (network, network.line));
+        let entropy = process.entropy.map(|entropy| (entropy, entropy.line));
+        if let Some((section, network)) = self.asked_for(process, NETWORK, "network", network) {
+            account.grants.push(self.grant(section, process, network));
+        }
+        if let Some((section, entropy)) = self.asked_for(process, ENTROPY, "entropy", entropy) {
+            account.grants.push(self.random(section, process, entropy));
+        }
+        account
+    }
+
+    /// The section of a process's grant and the table that asks for it, where both are there; a problem where one is.
+    fn asked_for<T>(
+        &mut self,
+        process: &ExpandedProcess,
+        capsule: &str,
+        key: &str,
+        table: Option<(T, usize)>,
+    ) -> Option<(&'a Section, T)> {
+        let grant = grant_section(&process.name, capsule);
+        let name = &process.name;
+        match (self.image.section(&grant), table) {
+            (Some(section), Some((table, _))) => return Some((section, table)),
             (None, None) => {}
-            (None, Some(network)) => {
-                let line = self.line(network.line);
-                self.problems.push(format!("{line}: `{}` has a network, and the ELF no {grant}", process.name));
+            (None, Some((_, line))) => {
+                let line = self.line(line);
+                self.problems.push(format!("{line}: `{name}` has [process.{key}], and the ELF no {grant}"));
             }
             (Some(section), None) => {
                 let line = self.line(process.line);
-                self.problems.push(format!(
-                    "{line}: `{}` has no network, and the ELF has {} bytes in {grant}",
-                    process.name, section.size
-                ));
+                let bytes = section.size;
+                self.problems
+                    .push(format!("{line}: `{name}` has no [process.{key}], and the ELF has {bytes} bytes in {grant}"));
             }
         }
-        account
+        None
+    }
+
+    /// The account of `.grant.NAME.entropy`.
+    fn random(&mut self, section: &Section, process: &ExpandedProcess, entropy: ExpandedEntropy) -> GrantAccount {
+        let contents = world::contents(self.image, section);
+        let mut rows = Vec::new();
+        let (buffer, line) = (entropy.buffer.value, self.line(entropy.buffer.line));
+        for (name, what) in [(slopos::RANDOM, "random bytes"), (slopos::REGION, "region")] {
+            let Some(object) = contents.objects.iter().find(|object| object.short() == name) else {
+                self.problems.push(format!("{} has no static {name}", section.name));
+                continue;
+            };
+            // A static cell has a flag that says whether it was handed out.
+            let inside = self.inside(object).and_then(|value| Some(value.kind().ok()?.size)).unwrap_or(object.size);
+            if name == slopos::RANDOM && inside != buffer {
+                self.disagree(&line, &format!("`buffer` of `{}`", process.name), buffer, inside);
+            }
+            rows.push(Row { what: what.into(), bytes: object.size, asked_by: line.clone(), ..Row::default() });
+        }
+        rows.extend(world::padding(contents.padding));
+        self.unaccounted.extend(contents.unaccounted);
+        GrantAccount { capsule: ENTROPY.into(), bytes: section.size, rows }
     }
 
     /// The rows of `.process.NAME`.
@@ -143,7 +184,7 @@ impl<'a> Accounts<'a> {
         rows.sort_by_key(|row: &Row| order.iter().position(|what| row.what == *what).unwrap_or(order.len()));
         rows.extend(world::padding(contents.padding));
         self.unaccounted.extend(contents.unaccounted);
-        GrantAccount { capsule: "net".into(), bytes: section.size, rows }
+        GrantAccount { capsule: NETWORK.into(), bytes: section.size, rows }
     }
 
     /// The row of one kind of buffers; its size and its shape have to be the manifest's.

@@ -123,7 +123,7 @@ impl Group {
 /// The network memory: a rectangle for each process, one for what is shared, one for what is left.
 fn picture(audit: &Audit) -> Markup {
     let processes = audit.processes.iter().enumerate().flat_map(|(index, process)| {
-        let grants = process.grants.iter();
+        let grants = process.network();
         grants
             .map(move |grant| Group::new(&format!("{} ({})", process.name, grant.capsule), colour(index), &grant.rows))
     });
@@ -206,11 +206,11 @@ fn tables(audit: &Audit) -> Markup {
         table {
             tr { th { "memory" } th .number { "bytes" } th { "asked for by" } }
             @for (index, process) in audit.processes.iter().enumerate() {
-                @for grant in &process.grants {
+                @for grant in process.network() {
                     (sum(&format!("{}, network ({})", process.name, grant.capsule), grant.bytes, colour(index)))
                     (rows(&grant.rows))
                 }
-                @if process.grants.is_empty() { (sum(&format!("{}, no network", process.name), 0, colour(index))) }
+                @if process.network().next().is_none() { (sum(&format!("{}, no network", process.name), 0, colour(index))) }
             }
             (sum("shared by all", audit.shared_bytes, SHARED_COLOUR))
             (rows(&audit.shared))

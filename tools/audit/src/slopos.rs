@@ -12,6 +12,10 @@ pub const SET: &str = "SET";
 pub const RECEIVE: &str = "RECEIVE";
 /// The static with a process's send buffers.
 pub const SEND: &str = "SEND";
+/// The static with a process's random bytes.
+pub const RANDOM: &str = "RANDOM";
+/// The static with what the entropy capsule knows of a process.
+pub const REGION: &str = "REGION";
 /// The static with a process's code, constants and data.
 pub const RAM: &str = "RAM";
 /// The static with a process's stack.

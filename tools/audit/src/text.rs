@@ -1,6 +1,6 @@
 //! The audit as tables for a terminal.
 
-use crate::audit::{Audit, ProcessAccount, Row};
+use crate::audit::{Audit, NETWORK, ProcessAccount, Row};
 use crate::live::{Live, LiveGrant, LiveProcess, LiveSocket};
 use slopos_manifest::size;
 use std::fmt::{Display, Formatter, Result};
@@ -33,12 +33,13 @@ impl Display for Text<'_> {
 }
 
 fn account(out: &mut Formatter<'_>, process: &ProcessAccount) -> Result {
-    head(out, &format!("process {}", process.name), process.network_bytes() + process.memory_bytes())?;
-    if process.grants.is_empty() {
+    head(out, &format!("process {}", process.name), process.grant_bytes() + process.memory_bytes())?;
+    if process.network().next().is_none() {
         writeln!(out, "  no network")?;
     }
     for grant in &process.grants {
-        line(out, 1, &format!("network, capsule {}", grant.capsule), grant.bytes, "")?;
+        let kind = if grant.capsule == NETWORK { "network, " } else { "" };
+        line(out, 1, &format!("{kind}capsule {}", grant.capsule), grant.bytes, "")?;
         rows(out, 2, &grant.rows)?;
     }
     line(out, 1, "own memory", process.memory_bytes(), "")?;

@@ -3,11 +3,11 @@
 use crate::error::{Fault, line_of};
 use crate::table::{Located, Table, suggest};
 use crate::{
-    Board, Connect, ConsoleAccess, Data, Manifest, Network, OnPanic, Process, Purpose, Restart, Start, duration,
-    remote, size,
+    Board, Connect, ConsoleAccess, Data, Entropy, Manifest, Network, OnPanic, Process, Purpose, Restart, Start,
+    duration, remote, size,
 };
-use slopos_abi::limits::{NAME_MAX, PRIORITIES, PROCESSES_MAX, SOCKETS_MAX};
-use slopos_abi::{CommandName, USER_BASE, USER_END, arguments_max, flash};
+use slopos_abi::limits::{ENTROPY_BUFFER, NAME_MAX, PRIORITIES, PROCESSES_MAX, SOCKETS_MAX};
+use slopos_abi::{CommandName, ENTROPY_NAME, USER_BASE, USER_END, arguments_max, flash};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -136,8 +136,20 @@ fn board(value: &Spanned<DeValue<'_>>, text: &str) -> Result<Board, Fault> {
 
 /// One `[[process]]`.
 fn process(value: &Spanned<DeValue<'_>>, text: &str, names: &mut Names, data: &[Data]) -> Result<Process, Fault> {
-    let known =
-        ["name", "app", "ram", "stack", "arguments", "start", "restart", "priority", "console", "flash", "network"];
+    let known = [
+        "name",
+        "app",
+        "ram",
+        "stack",
+        "arguments",
+        "start",
+        "restart",
+        "priority",
+        "console",
+        "flash",
+        "network",
+        "entropy",
+    ];
     let table = Table::new("[[process]]", value, &known)?;
     let given = table.text("name")?;
     let own_name = names.take(&given)?;
@@ -211,6 +223,10 @@ fn process(value: &Spanned<DeValue<'_>>, text: &str, names: &mut Names, data: &[
         None => None,
         Some(value) => Some(network(value, &own_name, text)?),
     };
+    let entropy = match table.get("entropy") {
+        None => None,
+        Some(value) => Some(entropy(value, &own_name, text)?),
+    };
     let app = table.text("app")?;
     Ok(Process {
         app: name(&app)?,
@@ -229,6 +245,7 @@ fn process(value: &Spanned<DeValue<'_>>, text: &str, names: &mut Names, data: &[
         console: console(&table)?,
         flash,
         network,
+        entropy,
         line: line_of(text, table.at),
         name: own_name,
     })
@@ -366,6 +383,25 @@ fn network(value: &Spanned<DeValue<'_>>, process: &str, text: &str) -> Result<Ne
     })
 }
 
+/// One `[process.entropy]`.
+fn entropy(value: &Spanned<DeValue<'_>>, process: &str, text: &str) -> Result<Entropy, Fault> {
+    let table = Table::new("[process.entropy]", value, &["buffer"])?;
+    let buffer = table.size("buffer")?;
+    let (least, most) = (*ENTROPY_BUFFER.start() as u64, *ENTROPY_BUFFER.end() as u64);
+    if !(least..=most).contains(&buffer.value) {
+        return Err(Fault::new(
+            buffer.at,
+            format!(
+                "process `{process}`: `buffer` of its entropy is {}; it has to be {} to {}",
+                size::show(buffer.value),
+                size::show(least),
+                size::show(most)
+            ),
+        ));
+    }
+    Ok(Entropy { buffer: buffer.value, buffer_line: line_of(text, buffer.at), line: line_of(text, table.at) })
+}
+
 /// The remotes that the process may connect to. Entries that overlap are refused: a person who deletes one of them
 /// expects its range to be out of reach from then on.
 fn connect(table: &Table<'_>, text: &str) -> Result<Vec<Connect>, Fault> {
@@ -407,7 +443,14 @@ fn data(value: &Spanned<DeValue<'_>>, text: &str, folder: &Path, names: &mut Nam
             Purpose::Seed
         }
     };
-    let name = names.take(&table.text("name")?)?;
+    let given = table.text("name")?;
+    if given.value == ENTROPY_NAME {
+        return Err(Fault::new(
+            given.at,
+            format!("a data region cannot be called `{ENTROPY_NAME}`: by that name processes open the entropy device"),
+        ));
+    }
+    let name = names.take(&given)?;
     Ok(Data { name, size: size.value, size_line: line_of(text, size.at), file, purpose })
 }
 

@@ -3,7 +3,7 @@
 //! The audit reads it from the ELF and compares it with the sections and symbols there, so each number has the line of
 //! the manifest that asked for it.
 
-use crate::{ConsoleAccess, Manifest, Network, OnPanic, Process, Restart, Start, duration, size};
+use crate::{ConsoleAccess, Entropy, Manifest, Network, OnPanic, Process, Restart, Start, duration, size};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -90,6 +90,18 @@ pub struct ExpandedProcess {
     pub flash: Vec<String>,
     /// Its network, if it has any.
     pub network: Option<ExpandedNetwork>,
+    /// Its random bytes, if it has any.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub entropy: Option<ExpandedEntropy>,
+}
+
+/// A process's random bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExpandedEntropy {
+    /// The manifest's line on which the table begins.
+    pub line: usize,
+    /// Bytes of its buffer.
+    pub buffer: Item,
 }
 
 /// A process's network.
@@ -162,6 +174,10 @@ fn process(process: &Process) -> ExpandedProcess {
         console: process.console,
         flash: process.flash.clone(),
         network: process.network.as_ref().map(network),
+        entropy: process.entropy.map(|Entropy { buffer, buffer_line, line }| ExpandedEntropy {
+            line,
+            buffer: Item { value: buffer, line: buffer_line },
+        }),
     }
 }
 
@@ -244,8 +260,14 @@ impl fmt::Display for ExpandedProcess {
         row(out, "stack", &bytes(self.stack.value), self.stack.line)?;
         writeln!(out, "  {:<16}{}", "memory", sum(&[self.ram.value, self.stack.value]))?;
         match &self.network {
-            None => write!(out, "  {:<16}none", "network"),
-            Some(network) => write!(out, "{network}"),
+            None => write!(out, "  {:<16}none", "network")?,
+            Some(network) => write!(out, "{network}")?,
+        }
+        match self.entropy {
+            None => Ok(()),
+            Some(ExpandedEntropy { buffer, .. }) => {
+                write!(out, "\n  {:<16}{:<64}line {}", "entropy", bytes(buffer.value), buffer.line)
+            }
         }
     }
 }

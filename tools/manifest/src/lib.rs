@@ -31,6 +31,9 @@
 //! send = "16 KiB"                 # send buffer of each socket
 //! connect = ["10.0.2.0/24:80,8000-8999"]    # nobody where it is missing; entries may not overlap
 //!
+//! [process.entropy]               # without this table the process cannot open the entropy device
+//! buffer = "64 B"                 # random bytes that it may have at a time, 16 B to 64 B: its share
+//!
 //! [[data]]
 //! name = "scratch"
 //! size = "64 KiB"
@@ -56,7 +59,7 @@ mod tests;
 
 pub use check::{BUFFER_MAX, BUFFER_MIN, DATA_UNIT, FRAME_MAX, FRAME_MIN, PAGE, PRIORITY_DEFAULT, RESTART_MAX};
 pub use error::Error;
-pub use expand::{Expanded, ExpandedBoard, ExpandedNetwork, ExpandedProcess, Item, Product};
+pub use expand::{Expanded, ExpandedBoard, ExpandedEntropy, ExpandedNetwork, ExpandedProcess, Item, Product};
 pub use read::{load, parse};
 pub use table::suggest;
 
@@ -155,6 +158,8 @@ pub struct Process {
     pub flash: Vec<String>,
     /// Its network; `None` means no network at all, rather than an empty one.
     pub network: Option<Network>,
+    /// Its random bytes; `None` means that it has none.
+    pub entropy: Option<Entropy>,
     /// The manifest's line on which the process begins.
     pub line: usize,
 }
@@ -242,6 +247,17 @@ impl Network {
         // Both factors are checked to be small, so this cannot overflow.
         u64::from(self.sockets) * (self.receive + self.send)
     }
+}
+
+/// A process's random bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entropy {
+    /// Bytes of its buffer, within [`ENTROPY_BUFFER`](slopos_abi::limits::ENTROPY_BUFFER).
+    pub buffer: u64,
+    /// The manifest's line of `buffer`.
+    pub buffer_line: usize,
+    /// The manifest's line on which the table begins.
+    pub line: usize,
 }
 
 /// A region of the flash that holds no program.

@@ -25,6 +25,9 @@ receive = "64 KiB"
 send = "16 KiB"
 connect = ["10.0.2.0/24:80,8000-8999", "0.0.0.0/0:443"]
 
+[process.entropy]
+buffer = "64 B"
+
 [[process]]
 name = "clock"
 app = "clock"
@@ -97,13 +100,16 @@ fn a_right_manifest_is_read_in_full() {
     let second = RemoteRange { address: [10, 0, 2, 0].into(), prefix: 24, first_port: 8000, last_port: 8999 };
     assert_eq!(network.connect[1].remote, second);
     assert!(line(network.connect[1].line).starts_with("connect = "));
-    assert_eq!(clock.network, None);
+    assert_eq!((clock.network.as_ref(), clock.entropy), (None, None));
+    let entropy = webget.entropy.expect("random bytes");
+    assert_eq!((entropy.buffer, line(entropy.line)), (64, "[process.entropy]"));
+    assert_eq!(line(entropy.buffer_line), "buffer = \"64 B\"");
     assert_eq!(
         manifest.data,
         [Data {
             name: "scratch".into(),
             size: 64 << 10,
-            size_line: 34,
+            size_line: 37,
             file: Some("boards/scratch.bin".into()),
             purpose: Purpose::Processes
         }]
@@ -284,6 +290,23 @@ fn network_numbers_have_limits() {
     refused("send = \"16 KiB\"", "send = \"2 GiB\"", "it has to be 1 KiB to 1 GiB");
     refused("0.0.0.0/0:443", "0.0.0.0/33:443", "prefix 33");
     refused("0.0.0.0/0:443", "0.0.0.0/0:443-80", "443-80 is empty");
+}
+
+#[test]
+fn random_bytes_have_a_buffer_with_limits_and_a_name_of_their_own() {
+    let buffer = "buffer = \"64 B\"";
+    refused(
+        buffer,
+        "buffer = \"65 B\"",
+        "process `webget`: `buffer` of its entropy is 65 B; it has to be 16 B to 64 B",
+    );
+    refused(buffer, "buffer = \"15 B\"", "it has to be 16 B to 64 B");
+    refused(buffer, "buffers = \"64 B\"", "[process.entropy] has no key `buffers`; did you mean `buffer`?");
+    refused("[process.entropy]\nbuffer = \"64 B\"", "[process.entropy]", "[process.entropy] lacks the key `buffer`");
+    refused("name = \"scratch\"", "name = \"entropy\"", "cannot be called `entropy`");
+    let text = Expanded::new(&parse_text(RIGHT).expect("right"), "board.toml").to_string();
+    let shown: Vec<_> = text.lines().filter(|line| line.contains("  entropy ")).collect();
+    assert!(matches!(shown[..], [line] if line.contains("64 bytes") && line.contains("line ")), "{text}");
 }
 
 #[test]

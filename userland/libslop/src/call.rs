@@ -43,10 +43,11 @@ pub fn time_ms() -> Result<u64, Error> {
     result(unsafe { raw::call(Syscall::Time.number(), [0; 4]) })
 }
 
-/// Opens the flash region of this name and returns its descriptor.
+/// Opens the flash region of this name, or the entropy device, and returns its descriptor.
 ///
 /// # Errors
-/// ENOENT where the manifest grants the process no such region; EMFILE where the descriptor table is full.
+/// ENOENT where the manifest grants the process no such region; EIO where there is no entropy device; EMFILE where the descriptor table is
+/// full.
 pub fn open(name: &str) -> Result<i32, Error> {
     // SAFETY: the kernel reads `name.len()` bytes, all of which `name` lends.
     let value = unsafe { raw::call(Syscall::Open.number(), [address(name.as_ptr()), name.len() as u64, 0, 0]) };

@@ -32,8 +32,8 @@ impl fmt::Debug for Error {
 impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self.0 {
-            Errno::NotFound => "no such flash region in the manifest",
-            Errno::Io => "the flash device failed",
+            Errno::NotFound => "the manifest does not let it be opened",
+            Errno::Io => "the device failed or is not there",
             Errno::BadDescriptor => "the descriptor is not open or lacks the right",
             Errno::Again => "nothing can be done now",
             Errno::Access => "the manifest does not allow it",

@@ -20,6 +20,7 @@
 mod arguments;
 pub mod call;
 mod descriptor;
+mod entropy;
 #[cfg(target_os = "none")]
 mod entry;
 mod error;
@@ -37,6 +38,7 @@ use slopos_memory as _;
 pub use arguments::Arguments;
 pub use descriptor::{Descriptor, Region};
 pub use embedded_io as io;
+pub use entropy::Entropy;
 pub use error::Error;
 pub use gather::Gather;
 pub use poll::poll;

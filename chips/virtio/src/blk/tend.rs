@@ -7,8 +7,7 @@
 use slopos_registers::Bus;
 
 use super::{Block, BlockError, Broken, REQUEST_LIMIT_US, Request, STALL_US};
-use crate::recovery::Step;
-use crate::transport::ResetProgress;
+use crate::transport::{Recovered, ResetProgress};
 
 impl<B: Bus> Block<B> {
     /// Gives up what the device has kept for too long, and brings a broken device back. To be called before
@@ -23,20 +22,11 @@ impl<B: Bus> Block<B> {
             return;
         }
         loop {
-            let late = match self.recovery.step(now_us) {
-                Step::Rest => return,
-                Step::Begin => {
-                    self.transport.start_reset();
-                    continue;
-                }
-                Step::Look => false,
-                Step::LastLook => true,
-            };
-            match self.transport.reset_progress() {
-                ResetProgress::Done => self.restart(now_us),
-                ResetProgress::Pending if !late => {}
-                ResetProgress::Pending => self.leave_alone(Broken::ResetTimeout, now_us),
-                ResetProgress::Gone => self.leave_alone(Broken::Gone, now_us),
+            match self.transport.recover(&mut self.recovery, now_us) {
+                Recovered::Rest => return,
+                Recovered::Reset => self.restart(now_us),
+                Recovered::Timeout => self.leave_alone(Broken::ResetTimeout, now_us),
+                Recovered::Gone => self.leave_alone(Broken::Gone, now_us),
             }
         }
     }

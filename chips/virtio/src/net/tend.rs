@@ -1,8 +1,7 @@
 //! Looks after the device: finds out that it is of no use, resets it, and starts it again.
 
 use super::{Broken, Condition, Net, StartError, Waiting};
-use crate::recovery::Step;
-use crate::transport::{ResetProgress, TransportError};
+use crate::transport::{Recovered, TransportError};
 use slopos_registers::Bus;
 
 /// How long a device may keep frames without sending one, in microseconds. Longer than any pause of a device that
@@ -55,24 +54,14 @@ impl<B: Bus> Net<B> {
         let mut outcome = Tended::Same;
         // A reset that is done when it is first looked at is one call.
         loop {
-            let late = match self.recovery.step(now_us) {
-                Step::Rest => return outcome,
-                Step::Begin => {
-                    self.transport.start_reset();
-                    continue;
-                }
-                Step::Look => false,
-                Step::LastLook => true,
-            };
-            let started = match self.transport.reset_progress() {
-                ResetProgress::Done => self.bring_up().map(Some),
-                ResetProgress::Pending if late => Err(TransportError::ResetTimeout.into()),
-                ResetProgress::Pending => Ok(None),
-                ResetProgress::Gone => Err(TransportError::Gone.into()),
+            let started = match self.transport.recover(&mut self.recovery, now_us) {
+                Recovered::Rest => return outcome,
+                Recovered::Reset => self.bring_up(),
+                Recovered::Timeout => Err(TransportError::ResetTimeout.into()),
+                Recovered::Gone => Err(TransportError::Gone.into()),
             };
             match started {
-                Ok(None) => {}
-                Ok(Some(())) => {
+                Ok(()) => {
                     self.recovery.works(now_us);
                     self.looked_us = now_us;
                     outcome = Tended::Back;

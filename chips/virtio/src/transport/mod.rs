@@ -20,6 +20,7 @@ pub use error::TransportError;
 use legacy::Legacy;
 use modern::Modern;
 pub use probe::{Kind, Probe, ProbeError};
+pub(crate) use reset::Recovered;
 pub use reset::ResetProgress;
 use status::{DeviceStatus, IsrStatus};
 

@@ -4,6 +4,7 @@ use slopos_registers::Bus;
 
 use super::status::DeviceStatus;
 use super::{CONFIGURATION_VECTOR, Interrupts, ONES, Registers, Transport, TransportError};
+use crate::recovery::{Recovery, Step};
 
 /// How a reset stands that [`Transport::start_reset`] began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
@@ -16,7 +17,42 @@ pub enum ResetProgress {
     Gone,
 }
 
+/// What a step of a broken device's recovery came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recovered {
+    /// Nothing is due.
+    Rest,
+    /// Its reset is done: the driver may start it.
+    Reset,
+    /// Its reset was not done in time.
+    Timeout,
+    /// There is no device any more.
+    Gone,
+}
+
 impl<B: Bus> Transport<B> {
+    /// Does what is due of a reset that `recovery` wants, without waiting. The driver tells `recovery` what came of it,
+    /// and calls again until nothing is due.
+    pub(crate) fn recover(&self, recovery: &mut Recovery, now_us: u64) -> Recovered {
+        loop {
+            let late = match recovery.step(now_us) {
+                Step::Rest => return Recovered::Rest,
+                Step::Begin => {
+                    self.start_reset();
+                    continue;
+                }
+                Step::Look => false,
+                Step::LastLook => true,
+            };
+            return match self.reset_progress() {
+                ResetProgress::Done => Recovered::Reset,
+                ResetProgress::Pending if late => Recovered::Timeout,
+                ResetProgress::Pending => continue,
+                ResetProgress::Gone => Recovered::Gone,
+            };
+        }
+    }
+
     /// Tells the device to reset itself (section 4.1.4.3.2); [`Transport::reset_progress`] says when it has. One that
     /// was pulled out and put back, or was reset by something else, is told first where it answers.
     pub fn start_reset(&self) {

@@ -217,11 +217,40 @@ fn a_process_without_network_has_no_grant() {
     let text = MANIFEST.split("[process.network]").next().expect("a head").to_owned();
     let without = Expanded::new(&parse(&text, Path::new("board.toml")).expect("right"), "board.toml");
     let found = audit(&made(2, 4096).image, &without);
-    assert!(problems(&found)[0].contains("`web` has no network, and the ELF has 10494 bytes"));
+    assert!(problems(&found)[0].contains("`web` has no [process.network], and the ELF has 10494 bytes"));
     let mut maker = made(2, 4096);
     maker.image.sections.retain(|section| !section.name.starts_with(".grant"));
     let found = audit(&maker.image, &manifest());
-    assert!(problems(&found)[0].contains("`web` has a network, and the ELF no .grant.web.net"));
+    assert!(problems(&found)[0].contains("`web` has [process.network], and the ELF no .grant.web.net"));
+}
+
+#[test]
+fn random_bytes_have_an_account_that_the_network_is_not_charged_with() {
+    let text = format!("{MANIFEST}[process.entropy]\nbuffer = \"32 B\"\n");
+    let manifest = Expanded::new(&parse(&text, Path::new("board.toml")).expect("right"), "board.toml");
+    let with = |bytes: u64| {
+        let mut maker = made(2, 4096);
+        let byte = maker.kind("u8", 1, Shape::Number);
+        let random = maker.array(byte, bytes);
+        let random = maker.cell(random);
+        let region = maker.kind("Region", 48, Shape::Number);
+        let region = maker.cell(region);
+        let [random, region] = [("qemu_q35::process_0::RANDOM", random), ("qemu_q35::process_0::REGION", region)];
+        maker.section(".grant.web.entropy", &[random, region]);
+        audit(&maker.image, &manifest)
+    };
+    let found = with(32);
+    assert_eq!(problems(&found), Vec::<&String>::new());
+    let [network, random] = &found.processes[0].grants[..] else { panic!("{:?}", found.processes) };
+    let rows: Vec<_> = random.rows.iter().map(|row| (row.what.as_str(), row.bytes, row.asked_by.as_str())).collect();
+    assert_eq!(rows, [("random bytes", 33, "board.toml:17"), ("region", 49, "board.toml:17")]);
+    assert_eq!((random.capsule.as_str(), random.bytes), (ENTROPY, 82));
+    assert_eq!((found.grant_bytes, found.processes[0].network_bytes()), (network.bytes, network.bytes));
+    assert_eq!(found.processes[0].grant_bytes(), network.bytes + 82);
+    let told = problems(&with(64)).into_iter().cloned().collect::<String>();
+    assert!(told.contains("board.toml:17: `buffer` of `web` is 32 in the manifest and 64 in the ELF"), "{told}");
+    let missing = audit(&made(2, 4096).image, &manifest);
+    assert!(problems(&missing)[0].contains("`web` has [process.entropy], and the ELF no .grant.web.entropy"));
 }
 
 #[test]

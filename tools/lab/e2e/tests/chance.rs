@@ -3,7 +3,7 @@
 
 use slopos_e2e::{Report, board, built, run, test_board};
 use slopos_lab::servers::{Answer, answering, response};
-use slopos_run::Builder;
+use slopos_run::{Builder, Transport};
 use std::path::Path;
 
 /// A machine without RDRAND and RDSEED whose clocks count instructions: two boots measure the same.
@@ -123,5 +123,86 @@ fn an_entropy_device_that_never_answers_costs_a_moment() {
     let device = ["-device", "virtio-rng-pci,rng=silent"];
     let (_, report) = drawn(board().arguments(source).arguments(device), &page());
     report.logs("virtio-rng: no answer").logs("boot: secrets are drawn from processor=true virtio-rng=false");
+    drop(silent);
+}
+
+/// A board whose entropy device has these options. What a test has to say comes after those of the boot.
+fn with_entropy(device: &[&str]) -> Builder {
+    test_board().network(Transport::None).arguments(device)
+}
+
+/// The figures of the line that a process of the program `random` ends with.
+fn read_by(report: &Report, process: &str, name: &str) -> u64 {
+    let start = format!("{process}: bytes=");
+    let line = report.outcome.console.lines().find_map(|line| line.find(&start).map(|at| &line[at..]));
+    let line = line.unwrap_or_else(|| panic!("no line of {process}\n{}", report.all()));
+    let figure = line.split_whitespace().find_map(|word| word.strip_prefix(&format!("{name}=")));
+    figure.and_then(|figure| figure.parse().ok()).unwrap_or_else(|| panic!("no {name} in {line:?}"))
+}
+
+#[test]
+fn a_process_reads_random_bytes_as_many_at_a_time_as_its_grant_holds() {
+    for device in ["virtio-rng-pci", "virtio-rng-pci,disable-modern=on,disable-legacy=off", "virtio-rng-pci,vectors=0"]
+    {
+        let report =
+            run(with_entropy(&["-device", device]).append("random 65536; other 1024; random poll; grants; exit"));
+        report.exits(0).lacks("virtio-rng: ");
+        assert_eq!((read_by(&report, "random", "bytes"), read_by(&report, "random", "reads")), (65_536, 1_024));
+        assert_eq!((read_by(&report, "other", "bytes"), read_by(&report, "other", "reads")), (1_024, 32));
+        // 256 of each value are expected; a generator in which one comes twice as often is none.
+        assert_eq!(read_by(&report, "random", "values"), 256);
+        assert!(read_by(&report, "random", "most") < 512, "{}", report.all());
+        report.shows("random: ready=1 read=64");
+        report.shows("entropy bytes=64 held=0 delivered=65664 failures=0");
+        report.shows("entropy bytes=32 held=0 delivered=1024 failures=0");
+    }
+}
+
+#[test]
+fn a_process_that_reads_for_ever_does_not_keep_another_from_its_random_bytes() {
+    // The device gives 32 bytes in 20 ms, so that is what a round brings whoever has it, and both always want more.
+    let device = ["-object", "rng-random,id=slow,filename=/dev/urandom", "-device"];
+    let limited = "virtio-rng-pci,rng=slow,max-bytes=32,period=20";
+    let report = run(with_entropy(&device)
+        .arguments([limited])
+        .append("start random ever; sleep 1; grants; other 1024; grants; kill random; exit"));
+    report.exits(0);
+    assert_eq!((read_by(&report, "other", "bytes"), read_by(&report, "other", "reads")), (1_024, 32));
+    let delivered: Vec<u64> = report
+        .outcome
+        .console
+        .lines()
+        .filter_map(|line| {
+            line.trim().strip_prefix("entropy bytes=64 ")?.split_once("delivered=")?.1.split(' ').next()?.parse().ok()
+        })
+        .collect();
+    let [before, after] = delivered[..] else { panic!("{delivered:?}\n{}", report.all()) };
+    assert!(before > 0, "{}", report.all());
+    // In the 32 rounds of the other the endless reader had 32, or one more at either end; the rest it had while the other
+    // was started, or ended.
+    let rounds = (after - before) / 32;
+    assert!((30..=60).contains(&rounds), "{rounds} rounds\n{}", report.all());
+}
+
+#[test]
+fn without_an_entropy_device_or_a_grant_a_process_is_told_so() {
+    let report = run(with_entropy(&[]).append("random 1; exit"));
+    report.exits(1).shows("random: the device failed or is not there");
+    // `syscalls` tries to open it without a grant, and is told what it is told of any name.
+    run(with_entropy(&["-device", "virtio-rng-pci"]).append("syscalls; exit")).exits(0);
+}
+
+#[test]
+fn a_process_waits_for_a_device_that_fell_silent_no_longer_than_half_a_minute() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("egd");
+    let silent = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
+    let chardev = format!("socket,id=egd,path={}", socket.display());
+    let source =
+        ["-chardev", &chardev, "-object", "rng-egd,id=silent,chardev=egd", "-device", "virtio-rng-pci,rng=silent"];
+    let report = run(with_entropy(&source).append("random 1; grants; exit"));
+    report.exits(0).logs("virtio-rng: no answer").logs("virtio-rng: Timeout");
+    report.shows("random: the device failed or is not there");
+    report.shows("entropy bytes=64 held=0 delivered=0 failures=1");
     drop(silent);
 }

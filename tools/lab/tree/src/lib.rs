@@ -6,11 +6,13 @@
 //! the commands that need a built board.
 #![forbid(unsafe_code)]
 
+pub mod book;
 pub mod declared;
 pub mod files;
 pub mod index;
 pub mod layers;
 pub mod links;
+pub mod listings;
 pub mod markdown;
 pub mod modules;
 pub mod names;

@@ -1,15 +1,15 @@
 //! `tree`: draws the pictures of the documents, writes the index of the documentation, shows what modules need.
 #![forbid(unsafe_code)]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 
-use slopos_tree::markdown::Document;
+use slopos_tree::markdown::{Document, Kind, documents};
 use slopos_tree::modules::{self, Methods};
-use slopos_tree::{files, index, layers, packages, tour};
+use slopos_tree::{book, files, index, layers, listings, packages, shown, tour};
 
 /// What the tree says of itself: pictures, index, dependencies.
 #[derive(Parser)]
@@ -28,6 +28,13 @@ enum Command {
         /// The folder, target/doc by default.
         folder: Option<PathBuf>,
     },
+    /// Writes the listings of the documents anew, from the files that they are taken from.
+    Listings,
+    /// Carries out each command that the README and the book show, and compares what it prints.
+    Walk {
+        /// A checkout of the tree; this one by default.
+        checkout: Option<PathBuf>,
+    },
     /// Lists the programs of tools/, each behind its package.
     Tools,
     /// Prints the cycles between the files of each crate, or of one, with the names behind them.
@@ -43,6 +50,7 @@ enum Command {
 const HELP: &str = "\
 Examples:
   tree draw
+  tree walk
   tree cycles slopos-net --methods
 
 Exit status:
@@ -71,6 +79,16 @@ fn run(options: Options) -> Result<()> {
                 .with_context(|| format!("cannot write {}", file.display()))?;
             println!("{}", file.display());
         }
+        Command::Listings => {
+            for document in documents(&root)? {
+                let text = listings::renew(&root, &document)?;
+                if text != document.text {
+                    std::fs::write(root.join(&document.path), text)?;
+                    println!("{}", document.path.display());
+                }
+            }
+        }
+        Command::Walk { checkout } => walk(&checkout.unwrap_or(root).canonicalize()?)?,
         Command::Tools => {
             for (package, tool) in packages::tools(&root)? {
                 println!("{package} {tool}");
@@ -97,4 +115,29 @@ fn run(options: Options) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Walks the README and then the book of a checkout, block by block; says what it does, and what it leaves out and why.
+fn walk(root: &Path) -> Result<()> {
+    let mut walked: Vec<Document> = documents(root)?.into_iter().filter(shown::is_walked).collect();
+    walked.sort_by_key(|document| document.path.starts_with("doc"));
+    let copy = book::write(root, &walked)?;
+    let mut failed = 0;
+    for document in &walked {
+        for block in document.blocks() {
+            let reason = block.marker.filter(|marker| marker.kind == Kind::NotRun);
+            if let Some(reason) = reason {
+                println!("{}: not run: {}", document.place(block.line), reason.text);
+            }
+        }
+        for block in shown::blocks(document)? {
+            println!("{}: {}", block.place, block.name);
+            let place = if block.scratch { &copy } else { root };
+            if let Err(error) = block.check(place, shown::BUILD_TIME_MAX) {
+                failed += 1;
+                eprintln!("{error:#}");
+            }
+        }
+    }
+    if failed > 0 { bail!("{failed} blocks print something else than they show") } else { Ok(()) }
 }

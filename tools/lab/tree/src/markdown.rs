@@ -27,6 +27,44 @@ pub struct Link {
     pub code: Option<String>,
 }
 
+/// What is done about a block: its comment is `<!-- KIND: TEXT -->`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `shown`: commands that are carried out, with what they print ([`crate::shown`]).
+    Shown,
+    /// `listing`: what a file of the tree has ([`crate::listings`]).
+    Listing,
+    /// `scratch`: a file of the copy of the tree in which the book's apps are built ([`crate::book`]).
+    Scratch,
+    /// `not run`: nothing, for the reason that the text gives.
+    NotRun,
+}
+
+/// The comment right before a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Marker {
+    /// What is done about the block.
+    pub kind: Kind,
+    /// What that has to know.
+    pub text: String,
+}
+
+impl Marker {
+    /// The marker in a comment; `None` where it is any other comment.
+    fn parse(comment: &str) -> Option<Marker> {
+        let inside = comment.trim().strip_prefix("<!--")?.strip_suffix("-->")?;
+        let (kind, text) = inside.split_once(':')?;
+        let kind = match kind.trim() {
+            "shown" => Kind::Shown,
+            "listing" => Kind::Listing,
+            "scratch" => Kind::Scratch,
+            "not run" => Kind::NotRun,
+            _ => return None,
+        };
+        Some(Marker { kind, text: text.trim().to_owned() })
+    }
+}
+
 /// A fenced block.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Block {
@@ -34,8 +72,8 @@ pub struct Block {
     pub line: usize,
     /// The word behind the fence, or nothing.
     pub language: String,
-    /// What the comment `<!-- shown: ... -->` right before it says.
-    pub marker: Option<String>,
+    /// What the comment right before it says.
+    pub marker: Option<Marker>,
     /// What stands between the fences.
     pub text: String,
 }
@@ -154,7 +192,6 @@ impl Document {
 
     /// The fenced blocks, each with its marker.
     pub fn blocks(&self) -> Vec<Block> {
-        let comment = Regex::new(r"(?s)^<!--\s*shown:\s*(.*?)\s*-->\s*$").expect("a pattern");
         let mut blocks = Vec::new();
         let mut marker = None;
         let mut html = String::new();
@@ -164,7 +201,7 @@ impl Document {
                 Event::Start(Tag::HtmlBlock) => html.clear(),
                 Event::Html(part) => html.push_str(&part),
                 Event::End(TagEnd::HtmlBlock) => {
-                    marker = comment.captures(html.trim()).map(|found| found[1].to_owned());
+                    marker = Marker::parse(&html);
                 }
                 Event::Start(Tag::CodeBlock(kind)) => {
                     let language = match kind {
@@ -298,8 +335,15 @@ mod tests {
     fn a_marker_belongs_to_the_block_right_after_it() {
         let text = "<!-- shown: one; varies: a.c -->\n```console\n$ true\n```\n\n```\nno\n```\n\n<!-- shown: two -->\n\ntext\n\n```\nno\n```\n";
         let blocks = document(text).blocks();
-        let found: Vec<_> = blocks.iter().map(|block| (block.line, block.marker.as_deref())).collect();
-        assert_eq!(found, [(2, Some("one; varies: a.c")), (6, None), (14, None)]);
+        let found: Vec<_> = blocks.iter().map(|block| (block.line, block.marker.clone())).collect();
+        let marker = Marker { kind: Kind::Shown, text: "one; varies: a.c".into() };
+        assert_eq!(found, [(2, Some(marker)), (6, None), (14, None)]);
+        for (comment, kind) in
+            [("listing: a.rs", Kind::Listing), ("scratch: a.rs", Kind::Scratch), ("not run: why", Kind::NotRun)]
+        {
+            assert_eq!(Marker::parse(&format!("<!-- {comment} -->")).map(|marker| marker.kind), Some(kind));
+        }
+        assert_eq!(Marker::parse("<!-- a remark: of any kind -->"), None);
         assert_eq!((blocks[0].language.as_str(), blocks[0].text.as_str()), ("console", "$ true\n"));
     }
 

@@ -12,6 +12,7 @@
 //! - `varies: PATTERN`: what matches the pattern in the document may be anything that matches it in the output. As
 //!   often as needed.
 //! - `port: NUMBER`: the port is replaced by one that is free, in the commands and in what they print.
+//! - `scratch`: the block is carried out in the copy of the tree that has the book's apps ([`crate::book`]).
 //! - `both`: standard error counts too, where it stands among the output, as on a terminal; what cargo says there does not.
 //! - `apart`: the block runs in a folder of its own that has copies of the board's image and flash in `build/`, for it
 //!   writes there. Everything else is carried out in the tree.
@@ -22,17 +23,19 @@
 use std::io::Read;
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use regex::Regex;
 
-use crate::markdown::{Block, Document};
+use crate::markdown::{Block, Document, Kind};
 
-/// No block may take longer than this, on a busy machine.
-const TIME_MAX: Duration = Duration::from_secs(300);
+/// No block may take longer than this, on a busy machine, where what it needs is built.
+pub const TIME_MAX: Duration = Duration::from_secs(300);
+/// No block may take longer than this where it installs and builds everything.
+pub const BUILD_TIME_MAX: Duration = Duration::from_secs(3600);
 
 /// A block of commands with their output.
 #[derive(Debug)]
@@ -43,6 +46,8 @@ pub struct Shown {
     pub place: String,
     /// Whether it needs a built board.
     pub board: bool,
+    /// Whether it needs the copy of the tree that has the book's apps.
+    pub scratch: bool,
     both: bool,
     apart: bool,
     port: Option<u16>,
@@ -63,14 +68,23 @@ pub fn blocks(document: &Document) -> Result<Vec<Shown>> {
     let mut shown = Vec::new();
     for block in document.blocks() {
         let place = document.place(block.line);
-        match (&block.marker, block.language == "console") {
-            (Some(marker), true) => shown.push(parse(&place, marker, &block).context(place)?),
-            (None, true) => bail!("{place}: commands with their output, but no marker says how to check them"),
-            (Some(_), false) => bail!("{place}: a marker at a block that is no `console`"),
-            (None, false) => {}
+        let console = block.language == "console";
+        match &block.marker {
+            Some(marker) if marker.kind == Kind::Shown && console => {
+                shown.push(parse(&place, &marker.text, &block).context(place)?);
+            }
+            Some(marker) if marker.kind == Kind::Shown => bail!("{place}: a marker at a block that is no `console`"),
+            Some(marker) if marker.kind == Kind::NotRun => ensure!(!marker.text.is_empty(), "{place}: no reason"),
+            _ if console => bail!("{place}: commands with their output, but no marker says how to check them"),
+            _ => {}
         }
     }
     Ok(shown)
+}
+
+/// Whether each block of this document has to be carried out or compared: the README at the root, and the book.
+pub fn is_walked(document: &Document) -> bool {
+    document.path == Path::new("README.md") || document.path.starts_with("doc")
 }
 
 fn parse(place: &str, marker: &str, block: &Block) -> Result<Shown> {
@@ -81,6 +95,7 @@ fn parse(place: &str, marker: &str, block: &Block) -> Result<Shown> {
         name,
         place: place.to_owned(),
         board: false,
+        scratch: false,
         both: false,
         apart: false,
         port: None,
@@ -90,6 +105,7 @@ fn parse(place: &str, marker: &str, block: &Block) -> Result<Shown> {
     for word in words {
         match word.split_once(':').map(|(key, value)| (key, value.trim())) {
             None if word == "board" => shown.board = true,
+            None if word == "scratch" => shown.scratch = true,
             None if word == "both" => shown.both = true,
             None if word == "apart" => shown.apart = true,
             Some(("port", port)) => shown.port = Some(port.parse().context("the marker's port")?),
@@ -125,14 +141,14 @@ fn steps(text: &str) -> Result<Vec<Step>> {
 }
 
 impl Shown {
-    /// Carries the block out in the tree `root` and compares.
+    /// Carries the block out in the tree `root` and compares. `limit` is how long that may take.
     ///
     /// Errors: something cannot be started, takes too long, or prints something else than the document shows.
-    pub fn check(&self, root: &Path) -> Result<()> {
-        self.carry_out(root).with_context(|| format!("{}: the block `{}`", self.place, self.name))
+    pub fn check(&self, root: &Path, limit: Duration) -> Result<()> {
+        self.carry_out(root, limit).with_context(|| format!("{}: the block `{}`", self.place, self.name))
     }
 
-    fn carry_out(&self, root: &Path) -> Result<()> {
+    fn carry_out(&self, root: &Path, limit: Duration) -> Result<()> {
         let free = match self.port {
             Some(_) => Some(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port()),
             None => None,
@@ -150,7 +166,7 @@ impl Shown {
             script += &adapt(&step.command);
             script += &format!("\necho '{end}'\n");
         }
-        let (printed, remarks) = run(&script, place)?;
+        let (printed, remarks) = run(&script, place, limit)?;
         let printed = printed.replace('\r', "");
         let end = format!("{end}\n");
         let mut outputs = printed.split(&end);
@@ -200,7 +216,7 @@ fn matches(wanted: &[String], found: &[String]) -> bool {
 }
 
 /// What `script` prints in `place`, and what it remarks on standard error. What it leaves running is ended.
-fn run(script: &str, place: &Path) -> Result<(String, String)> {
+fn run(script: &str, place: &Path, limit: Duration) -> Result<(String, String)> {
     let mut shell = Command::new("sh")
         .args(["-c", script])
         .current_dir(place)
@@ -228,7 +244,7 @@ fn run(script: &str, place: &Path) -> Result<(String, String)> {
         if let Some(status) = shell.try_wait()? {
             break Some(status);
         }
-        if begin.elapsed() > TIME_MAX {
+        if begin.elapsed() > limit {
             break None;
         }
         std::thread::sleep(Duration::from_millis(20));
@@ -240,7 +256,7 @@ fn run(script: &str, place: &Path) -> Result<(String, String)> {
     let remarks = remarks.join().ok().context("the output's reader ended")??;
     if status.is_none() {
         shell.wait()?;
-        bail!("not done after {} seconds:\n{printed}\n{remarks}", TIME_MAX.as_secs());
+        bail!("not done after {} seconds:\n{printed}\n{remarks}", limit.as_secs());
     }
     Ok((printed, remarks))
 }
@@ -254,8 +270,7 @@ fn apart(root: &Path) -> Result<tempfile::TempDir> {
             std::os::unix::fs::symlink(root.join(&name), folder.path().join(&name))?;
         }
     }
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    std::os::unix::fs::symlink(root.join(target), folder.path().join("target"))?;
+    std::os::unix::fs::symlink(crate::book::output(root), folder.path().join("target"))?;
     let build = folder.path().join("build");
     std::fs::create_dir(&build)?;
     for name in ["qemu_q35.elf", "qemu_q35.img"] {
@@ -273,7 +288,7 @@ mod tests {
     fn checked(text: &str) -> Result<()> {
         let shown = blocks(&Document { path: "a.md".into(), text: text.to_owned() })?;
         let folder = tempfile::tempdir()?;
-        shown.iter().try_for_each(|block| block.check(folder.path()))
+        shown.iter().try_for_each(|block| block.check(folder.path(), TIME_MAX))
     }
 
     #[test]

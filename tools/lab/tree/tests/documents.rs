@@ -2,7 +2,7 @@
 
 use slopos_tree::markdown::{Document, documents};
 use slopos_tree::names::Names;
-use slopos_tree::{files, links, shown, words};
+use slopos_tree::{files, links, listings, shown, words};
 
 #[test]
 fn links_lead_somewhere() {
@@ -30,13 +30,34 @@ fn commands_print_what_documents_show() {
     let root = files::root();
     let mut wrong = String::new();
     for document in documents(&root).unwrap() {
-        for block in shown::blocks(&document).unwrap().iter().filter(|block| !block.board) {
-            if let Err(error) = block.check(&root) {
+        for block in shown::blocks(&document).unwrap().iter().filter(|block| !block.board && !block.scratch) {
+            if let Err(error) = block.check(&root, shown::TIME_MAX) {
                 wrong += &format!("{error:#}\n\n");
             }
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn listings_are_what_the_tree_has() {
+    let root = files::root();
+    let documents = documents(&root).unwrap();
+    let wrong: Vec<String> = documents.iter().flat_map(|document| listings::check(&root, document)).collect();
+    assert!(wrong.is_empty(), "`cargo run -p slopos-tree -- listings` puts them right\n{}", wrong.join("\n"));
+}
+
+/// In the README and the book nothing stands that nobody checks, unless it says why.
+#[test]
+fn every_block_of_the_readme_and_of_doc_is_run_or_compared_or_says_why_not() {
+    let mut blocks = 0;
+    for document in documents(&files::root()).unwrap().iter().filter(|document| shown::is_walked(document)) {
+        for block in document.blocks() {
+            blocks += 1;
+            assert!(block.marker.is_some(), "{}: a block without a marker", document.place(block.line));
+        }
+    }
+    assert!(blocks >= 10, "only {blocks} blocks");
 }
 
 #[test]

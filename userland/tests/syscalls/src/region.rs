@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
-use libslop::abi::{Errno, Rights, STDOUT, Syscall};
+use libslop::abi::{ENTROPY_NAME, Errno, Rights, STDOUT, Syscall};
 use libslop::io::{Read, ReadExactError, Write};
 use libslop::{Error, Region, call};
 
@@ -27,7 +27,8 @@ pub const fn pattern(position: usize) -> u8 {
 }
 
 pub fn run(checks: &mut Checks) -> Result<(), Failed> {
-    for name in ["no-such-region", "scratc", "scratchy", "syscalls", "a name of more than sixteen bytes"] {
+    for name in [ENTROPY_NAME, "no-such-region", "scratc", "scratchy", "syscalls", "a name of more than sixteen bytes"]
+    {
         checks.fails("open a region that was not granted", call::open(name), Errno::NotFound)?;
     }
     let mut region = with_pattern(checks)?;
