@@ -26,6 +26,10 @@ build manifest=board: setup
 flash *APPS: setup
     @tools/setup/flash.sh "$@"
 
+# Begins an app: its folder, and its entry in the board's manifest: NAME [--outside FOLDER] [--manifest FILE]
+new-app *ARGUMENTS:
+    @cargo run --quiet -p slopos-new-app -- "$@"
+
 # Lists what is in the board's flash, or in another image.
 flash-list image="build/qemu_q35.img":
     @cargo run --quiet -p slopos-flash -- list "$1"

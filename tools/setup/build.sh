@@ -7,10 +7,14 @@ cd "$(dirname "$0")/../.."
 . tools/setup/bare.sh
 
 cargo build -p slopos-manifest -p slopos-flash -p slopos-run -p slopos-audit
+for manifest; do
+    "$output/debug/manifest" --outside "$manifest" >/dev/null
+done
 build_apps
 for manifest; do
     manifest=$(realpath "$manifest")
     name=$("$output/debug/manifest" "$manifest")
+    build_outside "$manifest"
     # One folder for each board: the kernels differ, and each build would overwrite the other's.
     SLOPOS_MANIFEST=$manifest DEFMT_LOG=${DEFMT_LOG:-info} build_bare "$name" -p slopos-board-qemu-q35
     # An unchanged kernel is not copied again: a board may be booting from it.

@@ -253,7 +253,10 @@ fn fits_its_processes(manifest: &Manifest, app: &str, program: &Program) -> Resu
 }
 
 /// The slots of a manifest: each app once, as large as its largest process, then the data regions.
-fn slots(manifest: &Manifest) -> Result<Vec<Slot>> {
+///
+/// # Errors
+/// They do not fit the flash, or its map.
+pub fn slots(manifest: &Manifest) -> Result<Vec<Slot>> {
     let mut sizes: Vec<(&str, u32, u64)> = Vec::new();
     for process in &manifest.processes {
         let bytes = SECTOR as u64 + process.ram;

@@ -15,6 +15,7 @@
 //! [[process]]
 //! name = "webget"
 //! app = "webget"                  # the program in the flash; several processes may run the same
+//! path = "../../../webget"        # its crate, where that is not of this tree; relative to the manifest's folder
 //! ram = "128 KiB"                 # code, constants and data together
 //! stack = "32 KiB"
 //! arguments = []                  # given to the program where its command gives none
@@ -101,6 +102,8 @@ pub struct Process {
     pub name: String,
     /// The program in the flash that it runs.
     pub app: String,
+    /// The folder of the program's crate, with the manifest's folder put in front; `None` for a program of this tree.
+    pub path: Option<PathBuf>,
     /// Bytes for the program's segments, counted from the first address of a process; whole pages.
     pub ram: u64,
     /// The manifest's line of `ram`.
