@@ -14,6 +14,8 @@ use slopos_abi::{Endpoint, Errno, Readiness, RemoteRange, SocketFlags};
 pub enum Object {
     /// The serial console.
     Console,
+    /// The serial console again, for what a process says beside its output. It may travel apart from that.
+    ConsoleErrors,
     /// A socket of the process's grant.
     Socket(SocketIndex),
     /// A region of the flash, by its index in the flash map, with the next byte to read or write.

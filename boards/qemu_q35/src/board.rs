@@ -137,8 +137,10 @@ impl Board {
             self.booting = !self.boot.is_done() || !self.entropy.is_settled();
         }
         self.find_seldom_due();
-        let goes_on =
-            ran.is_some() || self.kernel.runnable() > 0 || self.capsules.console.has_ready() || self.report_can_go_on();
+        let goes_on = ran.is_some()
+            || self.kernel.runnable() > 0
+            || self.capsules.console.has_ready(log::text_room)
+            || self.report_can_go_on();
         goes_on || received == FRAMES_PER_PASS || sent >= FRAMES_PER_PASS || self.process_console.has_more()
     }
 
@@ -319,7 +321,7 @@ impl Board {
 
     fn wake(&mut self, now: Instant) {
         self.kernel.wake(self.capsules.stack.take_ready());
-        self.kernel.wake(self.capsules.console.take_ready());
+        self.kernel.wake(self.capsules.console.take_ready(log::text_room));
         self.kernel.wake_expired(now);
     }
 

@@ -1,6 +1,7 @@
 //! The seam between the kernel and the capsules: a match on the kind of object.
 
 use crate::flash::Flash;
+use crate::log;
 use crate::tokens::CallAuthority;
 use slopos_abi::info::{GrantInfo, NetInfo, SocketInfo, network};
 use slopos_abi::{Endpoint, Errno, Readiness, RemoteRange, SocketFlags};
@@ -51,7 +52,7 @@ impl Objects for Capsules {
         now: Instant,
     ) -> Result<usize, Errno> {
         match object {
-            Object::Console => match self.console.read(process, buffer) {
+            Object::Console | Object::ConsoleErrors => match self.console.read(process, buffer) {
                 0 => Err(Errno::Again),
                 count => Ok(count),
             },
@@ -69,7 +70,12 @@ impl Objects for Capsules {
 
     fn write(&mut self, process: ProcessId, object: &mut Object, bytes: &[u8], now: Instant) -> Result<usize, Errno> {
         match object {
-            Object::Console => match self.console.write(process, bytes) {
+            Object::ConsoleErrors if self.console.is_separate() => {
+                let piece = self.console.write_apart(process, bytes, log::text_room());
+                log::text(piece);
+                if piece.is_empty() { Err(Errno::Again) } else { Ok(piece.len()) }
+            }
+            Object::Console | Object::ConsoleErrors => match self.console.write(process, bytes) {
                 0 => Err(Errno::Again),
                 count => Ok(count),
             },
@@ -103,7 +109,10 @@ impl Objects for Capsules {
 
     fn readiness(&mut self, process: ProcessId, object: &Object) -> Readiness {
         match object {
-            Object::Console => {
+            Object::ConsoleErrors if self.console.is_separate() => {
+                Readiness::WRITABLE.when(self.console.writable_apart(process, log::text_room()))
+            }
+            Object::Console | Object::ConsoleErrors => {
                 Readiness::READABLE.when(self.console.readable(process))
                     | Readiness::WRITABLE.when(self.console.writable(process))
             }

@@ -2,6 +2,10 @@
 //!
 //! Writing a line puts its frame into a ring and never waits. The board's loop moves frames from the ring to the port
 //! when the port interrupts because it has room. Only a panic waits for the port.
+//!
+//! Where the kernel's command line asks for it, text of processes and of the process console travels in frames of its
+//! own, which the host tells apart by their format. It takes no more than a half of the ring, so the kernel's lines
+//! always find room, and a process whose text does not fit waits.
 
 use core::cell::UnsafeCell;
 use slopos_log::LogRing;
@@ -10,6 +14,10 @@ use slopos_registers::Hardware;
 
 /// Bytes of frames that wait for the port: at 115,200 baud it takes most of a second to send them.
 const RING: usize = 8192;
+/// Room that processes' text leaves for the kernel's lines and for the process console.
+const RESERVE: usize = RING / 2;
+/// Room that the process console's text leaves for the kernel's lines.
+const CONSOLE_RESERVE: usize = RING / 4;
 /// Most bytes that one pass of the loop gives to the port.
 const BYTES_PER_PASS: usize = 256;
 
@@ -31,6 +39,8 @@ struct State {
     has_room: bool,
     /// A panic has begun: frames go to the port at once.
     waits: bool,
+    /// Text travels here too.
+    carries_text: bool,
 }
 
 // SAFETY: one processor, and the kernel runs with interrupts off. An exception in the kernel logs only on its way to a
@@ -46,6 +56,7 @@ static SINK: Sink = Sink(UnsafeCell::new(State {
     sending: false,
     has_room: false,
     waits: false,
+    carries_text: false,
 }));
 
 /// Runs `work` with the state of the log.
@@ -116,6 +127,37 @@ fn send_waiting() {
             port().interrupts(false, sending);
         }
     });
+}
+
+/// Has text travel here from now on, if there is a port. Answers whether it does.
+pub fn carry_text() -> bool {
+    with(|state| {
+        state.carries_text = state.present;
+        state.carries_text
+    })
+}
+
+/// Whether text travels here.
+pub fn carries_text() -> bool {
+    with(|state| state.carries_text)
+}
+
+/// How many bytes of processes' text there is room for now.
+pub fn text_room() -> usize {
+    with(|state| state.ring.room()).saturating_sub(RESERVE)
+}
+
+/// How many bytes of the process console's text there is room for now.
+pub fn console_room() -> usize {
+    with(|state| state.ring.room()).saturating_sub(CONSOLE_RESERVE)
+}
+
+/// Logs text, for which there is room, as it is. What a frame adds to it fits into the reserve.
+pub fn text(bytes: &[u8]) {
+    if !bytes.is_empty() {
+        // `tools/run` knows the frame by these words.
+        defmt::println!("process text {=[u8]:02x}", bytes);
+    }
 }
 
 /// Bytes that wait for the port.

@@ -92,8 +92,13 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
     let stack = start_network(devices.network.as_ref(), flash, &mut entropy);
     let kernel = Kernel::new(process_table());
     let cpu = Cpu::new(&machine.space, SPACES.init_with(statics::user_spaces));
+    let mut console = Console::new(OUTPUT.take().as_mut_view(), INPUT.take().as_mut_view());
+    let (apart, commands) = slopos_console::take_word(command_line);
+    if apart && log::carry_text() {
+        console.separate();
+    }
     let capsules = Capsules {
-        console: Console::new(OUTPUT.take().as_mut_view(), INPUT.take().as_mut_view()),
+        console,
         stack,
         flash,
         has_network_device: devices.network.as_ref().is_some_and(|device| !device.is_hopeless()),
@@ -104,7 +109,7 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
         cpu,
         capsules,
         serial,
-        process_console: ProcessConsole::new(command_line, PROCESS_CONSOLE.take()),
+        process_console: ProcessConsole::new(commands, PROCESS_CONSOLE.take()),
         network: devices.network,
         alarm: machine.alarm,
         interrupts: machine.interrupts,

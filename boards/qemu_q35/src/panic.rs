@@ -1,4 +1,6 @@
 //! A kernel panic: its message in the log and as plain text on COM1, then out of QEMU with code 1.
+//!
+//! Where descriptor 2 travels in the log, COM1 is for descriptor 1 alone, and gets no message.
 
 use core::fmt::Write;
 use core::panic::PanicInfo;
@@ -24,6 +26,15 @@ impl Write for Com1 {
     }
 }
 
+/// Writes the message to COM1.
+fn tell(info: &PanicInfo<'_>) -> core::fmt::Result {
+    write!(Com1, "\r\npanic: ")?;
+    match info.location() {
+        Some(place) => writeln!(Com1, "{} ({}:{})\r", info.message(), place.file(), place.line()),
+        None => writeln!(Com1, "{}\r", info.message()),
+    }
+}
+
 /// Leaves QEMU with exit status `code * 2 + 1`; without the debug-exit device, stops.
 pub fn leave(code: u8) -> ! {
     // SAFETY: the port is the debug-exit device's and nobody else's.
@@ -35,11 +46,7 @@ pub fn leave(code: u8) -> ! {
 fn panic(info: &PanicInfo) -> ! {
     if !PANICKING.swap(true, Relaxed) {
         // If the line is stuck, there is nowhere else to report it; the kernel leaves QEMU next in any case.
-        let _ = write!(Com1, "\r\npanic: ");
-        let _ = match info.location() {
-            Some(place) => writeln!(Com1, "{} ({}:{})\r", info.message(), place.file(), place.line()),
-            None => writeln!(Com1, "{}\r", info.message()),
-        };
+        let _ = if crate::log::carries_text() { Ok(()) } else { tell(info) };
         crate::log::write_through();
         defmt::error!("panic: {}", defmt::Display2Format(&info.message()));
         // SAFETY: the port is the panic device's and nobody else's.

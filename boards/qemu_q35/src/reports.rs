@@ -16,15 +16,15 @@ impl Board {
     /// Prints as much as the console has room for. When the report is complete, the process console goes on.
     pub fn continue_report(&mut self) {
         while let Some(Report { kind, section, line }) = self.report {
-            let room = self.capsules.console.say_room();
-            if room < LINE_ROOM {
+            if self.terminal().room() < LINE_ROOM {
                 return;
             }
             let mut text: heapless::String<LINE_ROOM> = heapless::String::new();
             let mut window = Window::new(&mut text, line);
             let exists = self.section(kind, section, &mut window);
             let written = window.finish();
-            self.capsules.console.say(text.as_bytes());
+            // There is room for it.
+            let _ = self.terminal().write_str(&text);
             self.report = match exists {
                 None => {
                     self.process_console.finished(0);
@@ -37,8 +37,8 @@ impl Board {
     }
 
     /// Whether a report waits and the console has room for more of it.
-    pub fn report_can_go_on(&self) -> bool {
-        self.report.is_some() && self.capsules.console.say_room() >= LINE_ROOM
+    pub fn report_can_go_on(&mut self) -> bool {
+        self.report.is_some() && self.terminal().room() >= LINE_ROOM
     }
 
     /// Writes a section of a report; `None` if it has no such section. Once the window is full, writing to it fails,

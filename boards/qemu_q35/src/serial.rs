@@ -1,6 +1,7 @@
 //! Moves bytes between the console's port and the console capsule. Nothing here waits for the port.
 
 use crate::interrupts::{Interrupts, LOG_VECTOR, UART_VECTOR};
+use crate::log;
 use slopos_console::Console;
 use slopos_q35::acpi::Tables;
 use slopos_q35::uart::{COM1, COM1_ISA_INTERRUPT, COM2_ISA_INTERRUPT, FIFO_BYTES, Uart};
@@ -125,13 +126,24 @@ impl Serial {
     }
 }
 
-/// Writes the process console's own text. It has room of its own in the queue; text beyond that is lost, and the
-/// console counts it.
+/// Writes the process console's own text: to the port, or into the log where that carries text. It has room of its own
+/// in either; text beyond that is lost, and the console counts it.
 pub struct Terminal<'a>(pub &'a mut Console<'static>);
+
+impl Terminal<'_> {
+    /// How many bytes there is room for now.
+    pub fn room(&self) -> usize {
+        if self.0.is_separate() { log::console_room() } else { self.0.say_room() }
+    }
+}
 
 impl core::fmt::Write for Terminal<'_> {
     fn write_str(&mut self, text: &str) -> core::fmt::Result {
-        self.0.say(text.as_bytes());
+        if self.0.is_separate() {
+            log::text(self.0.say_apart(text.as_bytes(), log::console_room()));
+        } else {
+            self.0.say(text.as_bytes());
+        }
         Ok(())
     }
 }

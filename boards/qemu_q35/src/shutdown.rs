@@ -1,7 +1,7 @@
 //! The end of a run: connections are reset, the lease is released, and console output and log are sent.
 //!
 //! The loop goes on meanwhile, so nothing here waits. A network or a port that makes no progress is given up after a
-//! while.
+//! while; a port is not where descriptor 2 travels in the log, for there the output is wanted to its last byte.
 
 use crate::board::Board;
 use crate::log;
@@ -41,7 +41,8 @@ impl Board {
             shutdown.left = (left, now);
         }
         let sent = left == 0 && self.serial.is_sent() && log::is_sent();
-        let given_up = now.since(shutdown.left.1) >= STUCK;
+        // Who has text sent apart reads both ports, takes their time and wants all of it.
+        let given_up = now.since(shutdown.left.1) >= STUCK && !log::carries_text();
         if shutdown.frames_until.is_none() && (sent || given_up) {
             leave(shutdown.code);
         }

@@ -17,15 +17,21 @@
 //!
 //! **Input belongs to the foreground.** Keys go to the process in the foreground and to no other; any other reader waits.
 //!
+//! **Descriptor 2 may go another way:** into the kernel's log, where a word of the kernel's command line asks for it
+//! (apart.rs). Its writers take turns there in the same manner.
+//!
 //! Bytes pass unchanged. The process console decides what a newline looks like on the line and which key ends a stream.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
+mod apart;
 #[cfg(test)]
 use slopos_host_log as _;
 #[cfg(test)]
 mod tests;
 mod turns;
+
+pub use apart::{PIECE_MAX, take_word};
 
 use heapless::deque::DequeView;
 use slopos_kernel::log_budget::LogBudget;
@@ -60,6 +66,9 @@ pub struct Console<'a> {
     transmit: &'a mut DequeView<u8>,
     receive: &'a mut DequeView<u8>,
     turns: Turns,
+    /// Whether descriptor 2 and the process console go into the log, and whose turn it is there.
+    apart: bool,
+    apart_turns: Turns,
     /// The process in the foreground, which gets the input.
     foreground: Option<ProcessId>,
     /// Input came and its reader has not been woken since.
@@ -81,6 +90,8 @@ impl<'a> Console<'a> {
             transmit,
             receive,
             turns: Turns::new(),
+            apart: false,
+            apart_turns: Turns::new(),
             foreground: None,
             input_arrived: false,
             loss_log: LogBudget::new(),
@@ -131,8 +142,12 @@ impl<'a> Console<'a> {
     }
 
     /// Processes whose call should be tried again: those whose turn it is to write, and the foreground if input came.
-    pub fn take_ready(&mut self) -> ProcessSet {
+    /// `log_room` answers how much of processes' text the log takes now.
+    pub fn take_ready(&mut self, log_room: impl FnOnce() -> usize) -> ProcessSet {
         let mut ready = if self.turns.is_anybody_waiting() { self.turns.call(self.room()) } else { ProcessSet::EMPTY };
+        if self.apart_turns.is_anybody_waiting() {
+            ready = ready.union(self.apart_turns.call(log_room()));
+        }
         if core::mem::take(&mut self.input_arrived)
             && let Some(reader) = self.foreground
         {
@@ -144,11 +159,14 @@ impl<'a> Console<'a> {
     /// A process has ended, and waits for nothing any more.
     pub fn forget(&mut self, process: ProcessId) {
         self.turns.forget(process);
+        self.apart_turns.forget(process);
     }
 
     /// Whether [`Console::take_ready`] would name a process.
-    pub fn has_ready(&self) -> bool {
-        self.input_arrived && self.foreground.is_some() || self.turns.would_call(self.room())
+    pub fn has_ready(&self, log_room: impl FnOnce() -> usize) -> bool {
+        self.input_arrived && self.foreground.is_some()
+            || self.turns.would_call(self.room())
+            || self.apart_turns.is_anybody_waiting() && self.apart_turns.would_call(log_room())
     }
 
     /// Whether there is something to send.

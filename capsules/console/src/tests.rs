@@ -87,7 +87,7 @@ fn compete(writers: &[(ProcessId, &[u8])], turns: usize, line: usize) -> Vec<usi
             }
         }
         assert!(console.pull(&mut vec![0; line]) <= line);
-        let ready = console.take_ready();
+        let ready = console.take_ready(|| 0);
         for (index, (process, _)) in writers.iter().enumerate() {
             runnable[index] |= ready.contains(*process);
         }
@@ -119,13 +119,13 @@ fn who_writes_seldom_does_not_wait_behind_a_flood() {
         assert_eq!(console.write(B, b"once"), 0, "the queue is full");
         // Room for one write: it is the modest one's, though the other waits longer.
         console.pull(&mut [0; 5]);
-        assert_eq!(named(console.take_ready()), [B], "and nobody else is woken for it");
+        assert_eq!(named(console.take_ready(|| 0)), [B], "and nobody else is woken for it");
         assert_eq!(console.write(A, b"flood"), 0, "the room is kept for who was named");
         assert_eq!(console.write(B, b"once"), 4);
         while console.has_output() {
             sent(&mut console);
         }
-        console.take_ready();
+        console.take_ready(|| 0);
     }
 }
 
@@ -143,7 +143,7 @@ fn silence_earns_nothing() {
         out[0] += console.write(A, b"aaaa");
         out[1] += console.write(B, b"bbbb");
         console.pull(&mut [0; 4]);
-        console.take_ready();
+        console.take_ready(|| 0);
     }
     assert!(out[1] < out[0] + 60, "{out:?}");
 }
@@ -154,12 +154,12 @@ fn only_as_many_writers_are_woken_as_there_is_room_for() {
     let mut console = Console::new(&mut transmit, &mut receive);
     while console.write(A, b"line") > 0 {}
     assert_eq!((console.write(B, b"line"), console.write(C, b"line")), (0, 0));
-    assert!(named(console.take_ready()).is_empty());
+    assert!(named(console.take_ready(|| 0)).is_empty());
     console.pull(&mut [0; 3]);
-    assert!(named(console.take_ready()).is_empty(), "three bytes are too few");
+    assert!(named(console.take_ready(|| 0)).is_empty(), "three bytes are too few");
     console.pull(&mut [0; 1]);
-    assert_eq!(named(console.take_ready()), [B]);
-    assert!(named(console.take_ready()) != [B], "once");
+    assert_eq!(named(console.take_ready(|| 0)), [B]);
+    assert!(named(console.take_ready(|| 0)) != [B], "once");
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn a_process_that_has_ended_keeps_nobody_waiting() {
     assert_eq!(console.write(B, b"line"), 0);
     console.forget(B);
     sent(&mut console);
-    assert_eq!(named(console.take_ready()), [A]);
+    assert_eq!(named(console.take_ready(|| 0)), [A]);
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn who_polls_for_room_is_named_when_there_is_some() {
     while console.write(A, b"line") > 0 {}
     assert!(!console.writable(B));
     console.pull(&mut [0; 4]);
-    assert_eq!(named(console.take_ready()), [B]);
+    assert_eq!(named(console.take_ready(|| 0)), [B]);
     assert!(console.writable(B));
 }
 
@@ -211,12 +211,12 @@ fn input_is_read_in_order_and_announced_once() {
     let (mut transmit, mut receive) = (Deque::<u8, 20>::new(), Deque::<u8, 4>::new());
     let mut console = Console::new(&mut transmit, &mut receive);
     console.set_foreground(Some(A));
-    assert!(!console.readable(A) && console.take_ready().is_empty());
+    assert!(!console.readable(A) && console.take_ready(|| 0).is_empty());
     console.input(b'h', Instant::BOOT);
     console.input(b'i', Instant::BOOT);
     assert!(console.readable(A));
-    assert_eq!(named(console.take_ready()), [A]);
-    assert!(console.take_ready().is_empty());
+    assert_eq!(named(console.take_ready(|| 0)), [A]);
+    assert!(console.take_ready(|| 0).is_empty());
     let mut out = [0; 8];
     assert_eq!((console.read(A, &mut out), &out[..2]), (2, &b"hi"[..]));
     assert_eq!(console.read(A, &mut out), 0);
@@ -231,7 +231,7 @@ fn only_the_foreground_reads_what_is_typed() {
     console.input(b'k', Instant::BOOT);
     assert!(!console.readable(A), "it runs in the background");
     assert_eq!(console.read(A, &mut [0; 8]), 0);
-    assert_eq!(named(console.take_ready()), [B], "and is not woken for it");
+    assert_eq!(named(console.take_ready(|| 0)), [B], "and is not woken for it");
     assert_eq!(console.read(B, &mut [0; 8]), 1);
     console.set_foreground(None);
     console.input(b'k', Instant::BOOT);
@@ -273,7 +273,7 @@ fn input_for_one_process_does_not_reach_the_next() {
     console.set_foreground(Some(A));
     console.input(b'x', Instant::BOOT);
     console.set_foreground(Some(B));
-    assert!(!console.readable(B) && console.take_ready().is_empty());
+    assert!(!console.readable(B) && console.take_ready(|| 0).is_empty());
     assert_eq!(console.read(B, &mut [0; 8]), 0);
     assert_eq!((console.counters().cleared, console.counters().read), (1, 0));
 }
@@ -294,4 +294,71 @@ fn empty_reads_and_writes_move_nothing() {
 fn a_queue_without_shares_is_refused() {
     let (mut transmit, mut receive) = (Deque::<u8, 4>::new(), Deque::<u8, 4>::new());
     Console::new(&mut transmit, &mut receive);
+}
+
+#[test]
+fn the_word_is_taken_where_it_is_the_first_one_and_nowhere_else() {
+    for (line, expected) in [
+        ("stderr=log webget http://10.0.2.2/; exit", (true, " webget http://10.0.2.2/; exit")),
+        ("  stderr=log", (true, "")),
+        ("stderr=log; exit", (false, "stderr=log; exit")),
+        ("stderr=logs", (false, "stderr=logs")),
+        ("stderr=console exit", (false, "stderr=console exit")),
+        ("ps; stderr=log", (false, "ps; stderr=log")),
+        ("", (false, "")),
+    ] {
+        assert_eq!(take_word(line), expected, "{line:?}");
+    }
+}
+
+#[test]
+fn text_for_the_log_is_cut_behind_a_line_and_waits_for_room() {
+    let (mut transmit, mut receive) = (Deque::<u8, 20>::new(), Deque::<u8, 4>::new());
+    let mut console = Console::new(&mut transmit, &mut receive);
+    assert!(!console.is_separate());
+    console.separate();
+    assert!(console.is_separate());
+    let text = [b"line\n".repeat(PIECE_MAX / 5), b"half".to_vec()].concat();
+    assert_eq!(console.write_apart(A, &text, 4096).len(), PIECE_MAX / 5 * 5);
+    assert_eq!(console.write_apart(A, b"short", 4), b"", "it is taken whole or not at all");
+    assert_eq!(named(console.take_ready(|| 4)), []);
+    assert!(!console.has_ready(|| 4) && console.has_ready(|| 5));
+    assert_eq!(named(console.take_ready(|| 5)), [A]);
+    assert_eq!(console.write_apart(A, b"short", 5), b"short");
+    assert!(console.writable_apart(A, PIECE_MAX) && !console.writable_apart(B, PIECE_MAX - 1));
+    assert_eq!(named(console.take_ready(|| PIECE_MAX)), [B]);
+    assert!(!console.has_output(), "none of it is for the port");
+}
+
+#[test]
+fn a_flood_for_the_log_leaves_a_modest_writer_its_turn_and_the_port_alone() {
+    let (mut transmit, mut receive) = (Deque::<u8, 100>::new(), Deque::<u8, 4>::new());
+    let mut console = Console::new(&mut transmit, &mut receive);
+    console.separate();
+    let (mut flood, mut modest, mut port) = (0, 0, 0);
+    for _ in 0..1_000 {
+        // The log has room for a piece, then for none.
+        flood += console.write_apart(A, &[b'x'; 2 * PIECE_MAX], PIECE_MAX).len();
+        modest += console.write_apart(B, b"modest", if flood > modest { 0 } else { PIECE_MAX }).len();
+        for ready in named(console.take_ready(|| PIECE_MAX)) {
+            match ready {
+                B => modest += console.write_apart(B, b"modest", PIECE_MAX).len(),
+                _ => flood += console.write_apart(A, &[b'x'; 2 * PIECE_MAX], PIECE_MAX).len(),
+            }
+        }
+        port += console.write(C, b"output");
+        sent(&mut console);
+    }
+    assert!(modest >= 900 * 6, "{modest} bytes of the modest one beside {flood}");
+    assert_eq!(port, 6_000, "who writes to the port waits for nobody");
+}
+
+#[test]
+fn of_the_process_console_what_the_log_cannot_take_is_counted() {
+    let (mut transmit, mut receive) = (Deque::<u8, 20>::new(), Deque::<u8, 4>::new());
+    let mut console = Console::new(&mut transmit, &mut receive);
+    console.separate();
+    assert_eq!(console.say_apart(b"slopos> ", 100), b"slopos> ");
+    assert_eq!(console.say_apart(b"slopos> ", 4), b"slop");
+    assert_eq!(console.counters().unsaid, 4);
 }

@@ -100,6 +100,11 @@ impl<const N: usize> LogRing<N> {
         self.bytes.len() - self.unfinished
     }
 
+    /// Bytes that there is room for; none while a loss is not yet reported, for what is written then is lost too.
+    pub fn room(&self) -> usize {
+        if self.lost > 0 { 0 } else { N - self.bytes.len() }
+    }
+
     /// Whether nothing waits for the port, and nothing was lost.
     pub fn is_quiet(&self) -> bool {
         self.bytes.is_empty() && self.lost == 0
@@ -170,9 +175,11 @@ mod tests {
         assert!(!frame(&mut ring, &[b"j"]), "it would fit, but the gap is before it");
         assert_eq!(ring.begin_loss_report(), None, "there is no room to tell");
         assert_eq!(drain(&mut ring), b"abcdefg");
+        assert_eq!(ring.room(), 0, "the gap comes first");
         assert_eq!(ring.begin_loss_report(), Some(2));
         assert!(frame(&mut ring, &[b"2 lost"]));
         ring.loss_reported(2);
+        assert_eq!(ring.room(), 2);
         assert!(frame(&mut ring, &[b"k"]));
         assert_eq!(drain(&mut ring), b"2 lostk");
         assert_eq!(ring.begin_loss_report(), None);

@@ -189,10 +189,10 @@ impl DescriptorTable {
         *self = DescriptorTable::new();
         let read = Rights::READ.when(console == ConsoleAccess::Input);
         let write = Rights::WRITE.when(console != ConsoleAccess::None);
-        for rights in [read, write, write] {
+        for (object, rights) in [(Object::Console, read), (Object::Console, write), (Object::ConsoleErrors, write)] {
             // The table is empty, so there is room and these become 0, 1 and 2.
             if let Ok(vacant) = self.vacant() {
-                vacant.fill(Object::Console, rights, false);
+                vacant.fill(object, rights, false);
             }
         }
     }

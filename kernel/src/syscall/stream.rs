@@ -146,5 +146,5 @@ impl<P: Processor, O: Objects> Caller<'_, P, O> {
 
 /// Whether a call waits instead of answering EAGAIN.
 fn blocks(descriptor: &Descriptor) -> bool {
-    !descriptor.nonblocking || descriptor.object == Object::Console
+    !descriptor.nonblocking || matches!(descriptor.object, Object::Console | Object::ConsoleErrors)
 }

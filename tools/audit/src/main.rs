@@ -4,16 +4,12 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use slopos_audit::audit::SCHEMA;
 use slopos_audit::{Audit, Memory, account, compare, html, live, text};
-use std::io::{ErrorKind, Write, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Says which process holds how much network memory, and why.
-///
-/// Exits with 0 where every byte has an owner, the kernel is as the manifest says, and the budget holds; with 1 where
-/// not; with 2 where the audit could not be made.
 #[derive(Parser)]
-#[command(name = "audit")]
+#[command(name = "audit", after_help = HELP)]
 struct Arguments {
     /// The board's files without their endings: IMAGE.elf is the kernel, IMAGE.qmp the monitor of a running board.
     #[arg(long, value_name = "IMAGE", default_value = "build/qemu_q35")]
@@ -41,22 +37,23 @@ struct Arguments {
     quiet: bool,
 }
 
+const HELP: &str = "\
+Examples:
+  audit
+  audit --live                                    while ./just run has a board
+  audit --dump memory.dump --html audit.html
+  audit --compare boards/qemu_q35/audit.json
+
+Exit status:
+  0  every byte has an owner, the kernel is as the manifest says, and the budget holds
+  1  one of these is not so: the message says which
+  2  the audit could not be made, or the command line is wrong";
+
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(audit) => {
-            for problem in &audit.problems {
-                eprintln!("audit: {problem}");
-            }
-            if audit.passes() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-        }
-        Err(why) => {
-            eprintln!("audit: {why:#}");
-            ExitCode::from(2)
-        }
-    }
+    slopos_cli::main_or(2, run)
 }
 
-fn run(arguments: &Arguments) -> Result<Audit> {
+fn run(arguments: Arguments) -> Result<ExitCode> {
     let (image, manifest) = slopos_audit::read(&arguments.image.with_added_extension("elf"))?;
     let mut audit = account::audit(&image, &manifest);
     if arguments.live {
@@ -75,8 +72,11 @@ fn run(arguments: &Arguments) -> Result<Audit> {
     if let Some(file) = &arguments.html {
         std::fs::write(file, html::page(&audit)).with_context(|| format!("cannot write {}", file.display()))?;
     }
-    print(&output(arguments, &audit)?)?;
-    Ok(audit)
+    print!("{}", output(&arguments, &audit)?);
+    for problem in &audit.problems {
+        eprintln!("audit: {problem}");
+    }
+    Ok(if audit.passes() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// What goes to standard output.
@@ -97,12 +97,4 @@ fn output(arguments: &Arguments, audit: &Audit) -> Result<String> {
         old.schema
     );
     Ok(compare::compare(&old, audit))
-}
-
-fn print(text: &str) -> Result<()> {
-    match stdout().write_all(text.as_bytes()) {
-        // A pager that was left early wants no more.
-        Err(why) if why.kind() == ErrorKind::BrokenPipe => Ok(()),
-        other => other.context("standard output"),
-    }
 }

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 /// Builds, shows, checks and changes the image of the board's flash.
 #[derive(Parser)]
+#[command(name = "flash", after_help = HELP)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -49,18 +50,23 @@ enum Command {
     },
 }
 
+const HELP: &str = "\
+Examples:
+  flash list build/qemu_q35.img
+  flash replace build/qemu_q35.img webget target/bare-apps/x86_64-unknown-none/release/webget
+  flash verify build/qemu_q35.img
+
+Exit status:
+  0  done, and every record that was looked at is good
+  1  a record is bad, or what was asked for could not be done
+  2  the command line is wrong";
+
 fn main() -> ExitCode {
-    match run(Arguments::parse().command) {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("flash: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    slopos_cli::main(run)
 }
 
-fn run(command: Command) -> Result<ExitCode> {
-    match command {
+fn run(arguments: Arguments) -> Result<ExitCode> {
+    match arguments.command {
         Command::Build { manifest, apps, output } => {
             let manifest = slopos_manifest::load(&manifest)?;
             let image = Image::build(&manifest, |app| read(&apps.join(app)), read)?;

@@ -15,12 +15,7 @@ const BOARD: &str = "boards/qemu_q35/board.toml";
 ///
 /// The app prints what the host says on a port. Nothing is written unless all of it can be.
 #[derive(Parser)]
-#[command(
-    name = "new-app",
-    version,
-    after_help = "Examples:\n  ./just new-app banner\n  ./just new-app banner --outside ../banner\n\n\
-                  Exit status: 0 when the app is there, 1 when it cannot be, 2 for a wrong option."
-)]
+#[command(name = "new-app", after_help = HELP)]
 struct Options {
     /// The app's name: a to z, 0 to 9 and _, at most 16; its package, program and process have it too.
     name: String,
@@ -33,14 +28,18 @@ struct Options {
     manifest: PathBuf,
 }
 
+const HELP: &str = "\
+Examples:
+  ./just new-app banner
+  ./just new-app banner --outside ../banner
+
+Exit status:
+  0  the app is there
+  1  it cannot be, and nothing was written
+  2  the command line is wrong";
+
 fn main() -> ExitCode {
-    match run(Options::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("new-app: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    slopos_cli::main(run)
 }
 
 fn run(Options { name, outside, manifest }: Options) -> Result<()> {

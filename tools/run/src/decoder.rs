@@ -2,7 +2,7 @@
 
 use crate::likeness::Likeness;
 use anyhow::{Context, Result};
-use defmt_decoder::{DecodeError, StreamDecoder, Table};
+use defmt_decoder::{DecodeError, Frame, StreamDecoder, Table};
 use std::path::Path;
 use std::time::Duration;
 
@@ -39,6 +39,15 @@ impl Line {
             (false, _) => self.text.clone(),
         }
     }
+}
+
+/// What a frame holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decoded {
+    /// A line of the kernel's log.
+    Line(Line),
+    /// Text of processes, where that travels in the log.
+    Text(Vec<u8>),
 }
 
 /// What a kernel's ELF says about its log.
@@ -80,8 +89,8 @@ pub struct Stream<'t> {
 }
 
 impl Stream<'_> {
-    /// Takes the next bytes of the stream and returns the lines that they complete.
-    pub fn push(&mut self, bytes: &[u8]) -> Vec<Line> {
+    /// Takes the next bytes of the stream and returns what they complete: lines, and text of processes.
+    pub fn push(&mut self, bytes: &[u8]) -> Vec<Decoded> {
         let mut lines = Vec::new();
         let Some(frames) = &mut self.frames else {
             self.undecoded += bytes.len();
@@ -92,7 +101,7 @@ impl Stream<'_> {
         {
             // No frame is so long; the decoder would keep all of it for ever.
             let text = format!("run: {} bytes on COM2 without the end of a frame", self.undecoded);
-            lines.push(Line { time: None, level: Some("error"), text });
+            lines.push(Decoded::Line(Line { time: None, level: Some("error"), text }));
             *frames = table.new_stream_decoder();
             self.undecoded = 0;
         }
@@ -104,16 +113,19 @@ impl Stream<'_> {
         }
         loop {
             match frames.decode() {
-                Ok(frame) => lines.push(Line {
-                    time: frame.display_timestamp().map(|time| time.to_string()),
-                    level: frame.level().map(|level| level.as_str()),
-                    text: frame.display_message().to_string(),
+                Ok(frame) => lines.push(match text_of_processes(&frame) {
+                    Some(text) => Decoded::Text(text),
+                    None => Decoded::Line(Line {
+                        time: frame.display_timestamp().map(|time| time.to_string()),
+                        level: frame.level().map(|level| level.as_str()),
+                        text: frame.display_message().to_string(),
+                    }),
                 }),
                 Err(DecodeError::UnexpectedEof) => return lines,
                 Err(DecodeError::Malformed) => {
                     self.malformed += 1;
                     let text = format!("run: frame {} on COM2 that this ELF does not explain", self.malformed);
-                    lines.push(Line { time: None, level: Some("error"), text });
+                    lines.push(Decoded::Line(Line { time: None, level: Some("error"), text }));
                 }
             }
         }
@@ -128,4 +140,17 @@ impl Stream<'_> {
         let text = format!("run: {} bytes on COM2 {why}", self.undecoded);
         (self.undecoded > 0).then_some(Line { time: None, level: Some("error"), text })
     }
+}
+
+/// What a frame that carries text of processes begins with; `log::text` of the board writes it.
+const TEXT: &str = "process text ";
+
+/// The text in a frame that carries text of processes: bytes, each of which is shown as two digits.
+fn text_of_processes(frame: &Frame<'_>) -> Option<Vec<u8>> {
+    if frame.level().is_some() {
+        return None;
+    }
+    let shown = frame.display_message().to_string();
+    let digits = shown.strip_prefix(TEXT)?.strip_prefix('[')?.strip_suffix(']')?;
+    digits.split(", ").map(|byte| u8::from_str_radix(byte, 16).ok()).collect()
 }

@@ -27,7 +27,7 @@ const PAGE_SECONDS: u64 = 180;
 ///
 /// Without an address, webget fetches a page from a small server on this machine.
 #[derive(Parser)]
-#[command(name = "fetch")]
+#[command(name = "fetch", after_help = HELP)]
 struct Arguments {
     #[command(flatten)]
     options: Options,
@@ -36,14 +36,21 @@ struct Arguments {
     webget: Vec<String>,
 }
 
+const HELP: &str = "\
+Examples:
+  fetch
+  fetch -- --sha256 http://10.0.2.2:8000/
+  fetch --pcap net.pcap --timeout 60 -- http://10.0.2.2:8000/
+
+Exit status:
+  webget's own, and
+  1    the board cannot be started
+  2    the command line is wrong
+  124  the time that --timeout gives was up
+  125  the board ended without a status";
+
 fn main() -> ExitCode {
-    match fetch(Arguments::parse()) {
-        Ok(code) => ExitCode::from(code as u8),
-        Err(error) => {
-            eprintln!("fetch: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    slopos_cli::main(|arguments| Ok(ExitCode::from(fetch(arguments)? as u8)))
 }
 
 fn fetch(mut arguments: Arguments) -> Result<i32> {

@@ -22,7 +22,7 @@ mod status;
 pub mod terminal;
 
 pub use accelerator::Accelerator;
-pub use decoder::{Decoder, Line};
+pub use decoder::{Decoded, Decoder, Line};
 pub use likeness::Likeness;
 pub use machine::{Builder, COMMAND_LINE_MAX, Machine, Transport};
 pub use outcome::{Event, Outcome};

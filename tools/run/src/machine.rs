@@ -246,8 +246,10 @@ impl Builder {
         let mut qemu = Qemu(child);
         let stderr = qemu.0.stderr.take().context("QEMU's standard error is a pipe")?;
         let (console, log, log_times, said) = (String::new(), Vec::new(), Vec::new(), Vec::new());
-        let mut outcome = Outcome { code: 0, quit: false, started, console, log, log_times, qemu: said };
+        let beside = String::new();
+        let mut outcome = Outcome { code: 0, quit: false, started, console, beside, log, log_times, qemu: said };
         let (mut console, mut log, mut said) = (Kept::new(KEPT), Kept::new(KEPT), Kept::new(KEPT));
+        let mut beside = Kept::new(KEPT);
         // Console text in which the next prompt may be.
         let mut unsearched = Vec::new();
 
@@ -303,13 +305,20 @@ impl Builder {
                     qemu.stop();
                     return Err(why);
                 }
+                // The prompt is among what travels apart, where anything does.
+                if let Event::Console(bytes) | Event::Beside(bytes) = &event
+                    && !self.typing.is_empty()
+                {
+                    unsearched.extend_from_slice(bytes);
+                }
                 match event {
                     Event::Console(bytes) => {
-                        if !self.typing.is_empty() {
-                            unsearched.extend_from_slice(&bytes);
-                        }
                         let length = bytes.len();
                         console.push(bytes, length);
+                    }
+                    Event::Beside(bytes) => {
+                        let length = bytes.len();
+                        beside.push(bytes, length);
                     }
                     Event::Log(line) => {
                         let (time, length) = (line.since_boot(), line.text.len());
@@ -342,9 +351,12 @@ impl Builder {
         let gap = |bytes: u64| format!("run: {bytes} bytes were left out here");
         outcome.qemu = said.finish(gap);
         (outcome.log, outcome.log_times) = log.finish(|bytes| (gap(bytes), None)).into_iter().unzip();
-        let console = console.finish(|bytes| format!("\n{}\n", gap(bytes)).into_bytes()).concat();
+        let text = |kept: Kept<Vec<u8>>| {
+            let bytes = kept.finish(|bytes| format!("\n{}\n", gap(bytes)).into_bytes()).concat();
+            String::from_utf8_lossy(&bytes).into_owned()
+        };
         let status = qemu.0.wait().context("QEMU")?;
-        outcome.console = String::from_utf8_lossy(&console).into_owned();
+        (outcome.console, outcome.beside) = (text(console), text(beside));
         outcome.code = match (timed_out, status.code()) {
             (true, _) => TIMED_OUT,
             (false, Some(code)) => code,

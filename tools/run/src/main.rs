@@ -11,10 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Boots the board in QEMU and shows both of its serial ports as one log.
-///
-/// The exit code is QEMU's own: (16 + status of the last command) * 2 + 1, so 33 is success.
 #[derive(Parser)]
-#[command(name = "run")]
+#[command(name = "run", after_help = HELP)]
 struct Arguments {
     #[command(flatten)]
     options: Options,
@@ -38,15 +36,22 @@ struct Arguments {
     qemu: Vec<OsString>,
 }
 
+const HELP: &str = "\
+Examples:
+  run --append 'webget http://10.0.2.2:8000/; exit'
+  run --interactive
+  run --append 'net; exit' --status --times --pcap net.pcap
+
+Exit status:
+  QEMU's own, (16 + status of the last command) * 2 + 1: 33 is success, 3 a panic of the kernel
+  With --status: the status of the last command; 125 where the board ended without one
+  1    the board cannot be started
+  2    the command line is wrong
+  124  the time that --timeout gives was up";
+
 fn main() -> ExitCode {
-    match run(Arguments::parse()) {
-        // Codes above 255 do not exist: QEMU's are bytes, and signals have small numbers.
-        Ok(code) => ExitCode::from(code as u8),
-        Err(error) => {
-            eprintln!("run: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    // Codes above 255 do not exist: QEMU's are bytes, and signals have small numbers.
+    slopos_cli::main(|arguments| Ok(ExitCode::from(run(arguments)? as u8)))
 }
 
 fn run(mut arguments: Arguments) -> Result<i32> {
@@ -83,8 +88,8 @@ fn decode(kernel: &Path, file: &Path, times: bool) -> Result<()> {
         if count == 0 {
             break;
         }
-        for line in frames.push(&bytes[..count]) {
-            printer.event(&Event::Log(line))?;
+        for decoded in frames.push(&bytes[..count]) {
+            printer.event(&decoded.into())?;
         }
     }
     if let Some(rest) = frames.finish() {

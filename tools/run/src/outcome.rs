@@ -1,6 +1,6 @@
 //! The events of a run of the board, and its result.
 
-use crate::decoder::Line;
+use crate::decoder::{Decoded, Line};
 use std::time::{Duration, Instant};
 
 /// An event while the board runs.
@@ -10,8 +10,19 @@ pub enum Event {
     Console(Vec<u8>),
     /// A line of the kernel's log from COM2.
     Log(Line),
+    /// What processes wrote to descriptor 2, and the process console, where that travels apart from COM1.
+    Beside(Vec<u8>),
     /// A line of QEMU's own output.
     Qemu(String),
+}
+
+impl From<Decoded> for Event {
+    fn from(decoded: Decoded) -> Event {
+        match decoded {
+            Decoded::Line(line) => Event::Log(line),
+            Decoded::Text(bytes) => Event::Beside(bytes),
+        }
+    }
 }
 
 /// The result of a run.
@@ -27,6 +38,8 @@ pub struct Outcome {
     /// COM1; bytes that are not UTF-8 are replaced. Of more than 32 MiB the beginning and the end, with a line between
     /// that says how much was left out.
     pub console: String,
+    /// What travelled apart from COM1, in the same bounds.
+    pub beside: String,
     /// The kernel's log, in the same bounds.
     pub log: Vec<String>,
     /// The kernel's time stamp of each of these lines, since the boot.
@@ -36,13 +49,15 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Whether a line of the kernel's log, or of the console, contains `text`.
+    /// Whether a line of the kernel's log, or of the console, contains `text`; what travelled apart counts as the console's.
     pub fn says(&self, text: &str) -> bool {
-        self.log.iter().any(|line| line.contains(text)) || self.console.contains(text)
+        self.log.iter().any(|line| line.contains(text)) || self.console.contains(text) || self.beside.contains(text)
     }
 
     /// All output, for finding out what went wrong: the console, the kernel's log, QEMU.
     pub fn words(&self) -> String {
-        [&self.console, &self.log.join("\n"), &self.qemu.join("\n")].map(|text| text.trim_end()).join("\n")
+        [&self.console, &self.beside, &self.log.join("\n"), &self.qemu.join("\n")]
+            .map(|text| text.trim_end())
+            .join("\n")
     }
 }

@@ -97,8 +97,8 @@ impl<W: Write> Printer<W> {
     /// The output cannot be written.
     pub fn event(&mut self, event: &Event) -> Result<()> {
         match event {
-            Event::Console(bytes) if self.style == Style::Lines => self.lines(bytes)?,
-            Event::Console(bytes) => self.keys(bytes)?,
+            Event::Console(bytes) | Event::Beside(bytes) if self.style == Style::Lines => self.lines(bytes)?,
+            Event::Console(bytes) | Event::Beside(bytes) => self.keys(bytes)?,
             Event::Log(line) => self.line(&line.show(self.times))?,
             Event::Qemu(text) => self.line(&format!("qemu: {text}"))?,
         }

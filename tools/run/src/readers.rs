@@ -69,8 +69,8 @@ pub fn read_log(mut stream: Paced<UnixStream>, decoder: &Decoder, events: SyncSe
     let mut frames = decoder.stream();
     let mut bytes = [0; 4096];
     while let count @ 1.. = read_some(&mut stream, &mut bytes, "COM2") {
-        for line in frames.push(&bytes[..count]) {
-            if events.send(Event::Log(line)).is_err() {
+        for decoded in frames.push(&bytes[..count]) {
+            if events.send(decoded.into()).is_err() {
                 return;
             }
         }

@@ -2,7 +2,7 @@
 
 use object::write::{Object, StandardSegment, Symbol, SymbolSection};
 use object::{Architecture, BinaryFormat, Endianness, SectionKind, SymbolFlags, SymbolKind, SymbolScope};
-use slopos_run::{Decoder, Line};
+use slopos_run::{Decoded, Decoder, Line};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -80,6 +80,15 @@ fn messages() -> [String; 3] {
     ]
 }
 
+/// What a stream gave, all of which has to be lines.
+fn lines(events: Vec<Decoded>) -> Vec<Line> {
+    let line = |event| match event {
+        Decoded::Line(line) => line,
+        other => panic!("{other:?} is no line"),
+    };
+    events.into_iter().map(line).collect()
+}
+
 fn line(time: &str, level: &'static str, text: &str) -> Line {
     Line { time: Some(time.into()), level: Some(level), text: text.into() }
 }
@@ -93,10 +102,36 @@ fn frames_become_lines_however_they_are_cut() {
     let expected = [line("0.250", "info", "arp: gateway 2 is-at 42"), line("0.251", "warn", "short")];
     for size in 1..=bytes.len() {
         let mut stream = decoder.stream();
-        let lines: Vec<_> = bytes.chunks(size).flat_map(|piece| stream.push(piece)).collect();
+        let lines: Vec<_> = bytes.chunks(size).flat_map(|piece| lines(stream.push(piece))).collect();
         assert_eq!(lines, expected, "cut into pieces of {size}");
         assert_eq!(stream.finish(), None);
     }
+}
+
+#[test]
+fn text_of_processes_is_no_line_and_nothing_else_is_taken_for_it() {
+    let folder = Folder::new();
+    let messages = [
+        message("defmt_println", "process text {=[u8]:02x}"),
+        message("defmt_info", "process text {=[u8]:02x}"),
+        message("defmt_println", "another {=[u8]:02x}"),
+        message("defmt_timestamp", "{=u8:ms}"),
+    ];
+    let kernel = folder.write("kernel.elf", &elf(&messages, "rzcobs"));
+    let decoder = Decoder::from_elf(&kernel).expect("a decoder");
+    let text = b"\0ab\r\n\xff\x1b[";
+    let frames = (1..=3).map(|index| rzcobs(&[&[index, 0, 1, text.len() as u8, 0, 0, 0], &text[..]].concat()));
+    let mut stream = decoder.stream();
+    let events = stream.push(&frames.collect::<Vec<_>>().concat());
+    let other = |level, text: &str| Decoded::Line(Line { time: Some("0.001".into()), level, text: text.into() });
+    let digits = "[00, 61, 62, 0d, 0a, ff, 1b, 5b]";
+    let expected = [
+        Decoded::Text(text.to_vec()),
+        other(Some("info"), &format!("process text {digits}")),
+        other(None, &format!("another {digits}")),
+    ];
+    assert_eq!(events, expected);
+    assert_eq!(stream.finish(), None);
 }
 
 #[test]
@@ -105,7 +140,7 @@ fn what_cannot_be_decoded_is_told_and_the_rest_goes_on() {
     let kernel = folder.write("kernel.elf", &elf(&messages(), "rzcobs"));
     let decoder = Decoder::from_elf(&kernel).expect("a decoder");
     let mut stream = decoder.stream();
-    let lines = stream.push(&[rzcobs(&[9, 0, 1]), rzcobs(&[2, 0, 7]), vec![5, 5]].concat());
+    let lines = lines(stream.push(&[rzcobs(&[9, 0, 1]), rzcobs(&[2, 0, 7]), vec![5, 5]].concat()));
     let texts: Vec<_> = lines.iter().map(|line| line.text.as_str()).collect();
     assert_eq!(texts, ["run: frame 1 on COM2 that this ELF does not explain", "short"]);
     let rest = stream.finish().expect("two bytes are left");
@@ -119,11 +154,11 @@ fn a_stream_without_the_end_of_a_frame_is_not_kept_for_ever() {
     let kernel = folder.write("kernel.elf", &elf(&messages(), "rzcobs"));
     let decoder = Decoder::from_elf(&kernel).expect("a decoder");
     let mut stream = decoder.stream();
-    let lines: Vec<_> = (0..48).flat_map(|_| stream.push(&[5; 65_536])).collect();
-    let texts: Vec<_> = lines.iter().map(|line| line.text.as_str()).collect();
+    let told: Vec<_> = (0..48).flat_map(|_| lines(stream.push(&[5; 65_536]))).collect();
+    let texts: Vec<_> = told.iter().map(|line| line.text.as_str()).collect();
     assert_eq!(texts, ["run: 1048576 bytes on COM2 without the end of a frame"; 2]);
     // What comes after the end of it is decoded again.
-    let lines = stream.push(&[vec![0], rzcobs(&[2, 0, 7])].concat());
+    let lines = lines(stream.push(&[vec![0], rzcobs(&[2, 0, 7])].concat()));
     assert_eq!(lines.last().map(|line| line.text.as_str()), Some("short"));
 }
 

@@ -180,6 +180,7 @@ mod tests {
             quit: false,
             started: Instant::now(),
             console: console.to_owned(),
+            beside: String::new(),
             log,
             log_times: Vec::new(),
             qemu,

@@ -1,6 +1,7 @@
 //! `bench`: measures the board beside a Linux guest; `bench scale` measures what more sockets and processes cost.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand};
 use slopos_bench::figures::Settings;
 use slopos_bench::guest::Images;
@@ -15,14 +16,15 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Measures the board and a Linux guest in turns, and prints a table of medians. Exits with 1 where a figure cannot be
-/// published: a guest failed, or other work disturbed the machine.
+/// Measures the board and a Linux guest in turns, and prints a table of medians.
 #[derive(Parser)]
-#[command(name = "bench", args_conflicts_with_subcommands = true)]
+#[command(name = "bench", args_conflicts_with_subcommands = true, after_help = HELP)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
     /// The measures; all of them, unless some are named.
+    #[arg(value_parser = PossibleValuesParser::new(MEASURES.iter().map(|measure| measure.name)), value_name = "NAME",
+        hide_possible_values = true)]
     names: Vec<String>,
     /// Lists the measures.
     #[arg(long)]
@@ -59,20 +61,25 @@ enum Command {
     Scale(scale::Arguments),
 }
 
+const HELP: &str = "\
+Examples:
+  bench --list
+  bench boot tap-bulk --runs 10 --json figures.json
+  bench scale sockets --apps target/bare-apps/x86_64-unknown-none/release
+
+Exit status:
+  0  every figure may be published
+  1  one may not: a guest failed, or other work disturbed the machine; or there is nothing to measure with
+  2  the command line is wrong";
+
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let done = match &arguments.command {
-        Some(Command::Scale(arguments)) => scale::measure(arguments),
-        None => bench(&arguments),
-    };
-    match done {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("bench: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    slopos_cli::main(|arguments: Arguments| {
+        let publishable = match &arguments.command {
+            Some(Command::Scale(arguments)) => scale::measure(arguments),
+            None => bench(&arguments),
+        }?;
+        Ok(if publishable { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    })
 }
 
 /// Whether every figure may be published.
@@ -84,7 +91,8 @@ fn bench(arguments: &Arguments) -> Result<bool> {
         println!("{:<12} more sockets and processes on a board of its own; see bench scale --help", "scale");
         return Ok(true);
     }
-    let measures = chosen(&arguments.names)?;
+    let names = &arguments.names;
+    let measures = MEASURES.iter().filter(|measure| names.is_empty() || names.iter().any(|name| name == measure.name));
     let settings = Settings {
         images: Images { board: arguments.image.clone(), linux: arguments.linux.clone() },
         runs: arguments.runs,
@@ -117,17 +125,6 @@ fn bench(arguments: &Arguments) -> Result<bool> {
         plot::write(&rows, file)?;
     }
     Ok(!arguments.disturbed_too && rows.iter().all(|row| row.is_published() || row.verdict == Verdict::Skipped))
-}
-
-/// The measures of these names, in the table's order.
-fn chosen(names: &[String]) -> Result<Vec<&'static Measure>> {
-    for name in names {
-        if !MEASURES.iter().any(|measure| measure.name == name) {
-            let known: Vec<&str> = MEASURES.iter().map(|measure| measure.name).collect();
-            bail!("there is no measure {name}; there are {}", known.join(", "));
-        }
-    }
-    Ok(MEASURES.iter().filter(|measure| names.is_empty() || names.iter().any(|name| name == measure.name)).collect())
 }
 
 /// What the figures depend on besides the code.

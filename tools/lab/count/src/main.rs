@@ -42,7 +42,7 @@ const PAGE: usize = 1024;
 
 /// Counts guest instructions: from reset to the first byte of a response, per system call, per KiB, per request.
 #[derive(Parser)]
-#[command(name = "count")]
+#[command(name = "count", after_help = HELP)]
 struct Arguments {
     /// The board's files without their endings: IMAGE.elf is the kernel, IMAGE.img the flash.
     #[arg(long, value_name = "IMAGE", default_value = "build/qemu_q35")]
@@ -78,20 +78,23 @@ struct Arguments {
     before: PathBuf,
 }
 
+const HELP: &str = "\
+Examples:
+  count --apps target/bare-apps/x86_64-unknown-none/release
+  count --apps ... --check
+  count --apps ... --output boards/qemu_q35/COUNTS.md
+
+Exit status:
+  0  counted, and within what is kept where that was asked for
+  1  the figures have grown, or something could not be counted
+  2  the command line is wrong";
+
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let done = match arguments.endurance {
+    slopos_cli::main(|arguments: Arguments| match arguments.endurance {
         Some(requests) => endurance(&arguments, requests as usize),
         None if arguments.check => check(&arguments),
         None => tables(&arguments),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("count: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    })
 }
 
 /// Compares what repeats with the file.

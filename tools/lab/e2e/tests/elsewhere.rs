@@ -168,7 +168,7 @@ fn new_apps(copy: &Copy) {
     copy.script("build.sh", &[BOARD]);
     let report = copy.run("inside; outside; outside 9; exit");
     report.shows("greeting 0").shows("greeting 1").shows("outside: the manifest does not allow it").exits(1);
-    report.logs("process outside may not connect to 10.0.2.2:9");
+    report.logs("net: process outside may not connect to 10.0.2.2:9");
 
     // A new version alone, which the kernel takes as it is.
     let kernel = read(&root.join("build/qemu_q35.elf"));

@@ -5,12 +5,13 @@ use clap::{Parser, Subcommand, ValueEnum};
 use slopos_lab::bridge::{Address, Bridge, End};
 use slopos_lab::impair::{Counters, Impairments};
 use std::io::Read;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Plays the bad network.
 #[derive(Parser)]
-#[command(version)]
+#[command(name = "netlab", after_help = HELP)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -88,8 +89,22 @@ impl Options {
     }
 }
 
-fn main() -> Result<()> {
-    let Command::Bridge(options) = Arguments::parse().command;
+const HELP: &str = "\
+Examples:
+  netlab bridge dgram:left,board tap:lab0 --loss 5 --delay 20
+  netlab bridge dgram:left,board tap:lab0@lab --direction to-left --rate 10000
+
+Exit status:
+  0  the input ended, and so did the bridge
+  1  an end cannot be opened, or failed
+  2  the command line is wrong";
+
+fn main() -> ExitCode {
+    slopos_cli::main(run)
+}
+
+fn run(arguments: Arguments) -> Result<()> {
+    let Command::Bridge(options) = arguments.command;
     let impairments = [Direction::ToLeft, Direction::ToRight]
         .map(|other| if options.direction == other { Impairments::default() } else { options.impairments() });
     let (left, right) = (End::open(&options.left)?, End::open(&options.right)?);

@@ -28,6 +28,7 @@ const PANICS: [&str; 8] = [
 
 /// Lists the places in kernels from which a panic can begin.
 #[derive(Parser)]
+#[command(name = "panics", after_help = HELP)]
 struct Options {
     /// The kernels, one after the other.
     #[arg(default_value = "build/qemu_q35.elf")]
@@ -49,8 +50,21 @@ struct Origin {
     target: String,
 }
 
-fn main() -> Result<ExitCode> {
-    let options = Options::parse();
+const HELP: &str = "\
+Examples:
+  panics build/qemu_q35.elf
+  panics --brief --forbid capsules/net --forbid chips/virtio build/*.elf
+
+Exit status:
+  0  no panic can begin in a forbidden folder
+  1  one can, or a kernel cannot be read
+  2  the command line is wrong";
+
+fn main() -> ExitCode {
+    slopos_cli::main(run)
+}
+
+fn run(options: Options) -> Result<ExitCode> {
     let mut clean = true;
     for elf in &options.elves {
         clean &= report(elf, &options)?;

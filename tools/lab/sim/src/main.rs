@@ -12,11 +12,12 @@ use slopos_sim::Figures;
 
 /// Seeds that a thread takes at a time.
 const SHARE: u64 = 50;
-/// How often a long run says how far it is.
+/// How often a long run says how far it is where there is no terminal.
 const REPORT: Duration = Duration::from_secs(10);
 
 /// Runs the network stack in simulated networks.
 #[derive(Parser)]
+#[command(name = "sim", after_help = HELP)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -59,8 +60,23 @@ enum Command {
     },
 }
 
+const HELP: &str = "\
+Examples:
+  sim soak 100000 --keep-going
+  sim seed 4711 --trace
+  sim commands crash-0123456789abcdef
+
+Exit status:
+  0  every seed passed
+  1  a seed failed, and is printed with the command that runs it again; or a file cannot be read or written
+  2  the command line is wrong";
+
 fn main() -> ExitCode {
-    let done = match Arguments::parse().command {
+    slopos_cli::main(run)
+}
+
+fn run(arguments: Arguments) -> Result<ExitCode> {
+    let passed = match arguments.command {
         Command::Soak { seeds, from, threads, keep_going } => soak(from, seeds, threads, keep_going),
         Command::Seed { seed, trace } => one(seed, trace),
         Command::Commands { file } => commands(&file),
@@ -68,15 +84,8 @@ fn main() -> ExitCode {
             println!("{files} files");
             true
         }),
-    };
-    match done {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("sim: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    }?;
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn report(seed: u64, error: &anyhow::Error) {
@@ -153,15 +162,18 @@ fn soak(from: u64, seeds: u64, threads: Option<usize>, keep_going: bool) -> Resu
     };
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(|| soak.work(keep_going))).collect();
+        let bar = slopos_cli::progress(seeds, "seeds");
         let mut reported = Instant::now();
         while workers.iter().any(|worker| !worker.is_finished()) {
             std::thread::sleep(Duration::from_millis(20));
-            if reported.elapsed() >= REPORT {
+            let taken = soak.next.load(Ordering::Relaxed).min(soak.end) - from;
+            bar.set_position(taken);
+            if bar.is_hidden() && reported.elapsed() >= REPORT {
                 reported = Instant::now();
-                let taken = soak.next.load(Ordering::Relaxed).min(soak.end) - from;
                 eprintln!("{taken} of {seeds} seeds, {} s", begun.elapsed().as_secs());
             }
         }
+        bar.finish_and_clear();
     });
     print!("{}", soak.sum.lock().unwrap_or_else(PoisonError::into_inner));
     let failures = soak.failures.into_inner();

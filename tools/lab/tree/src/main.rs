@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
@@ -10,8 +11,9 @@ use slopos_tree::markdown::Document;
 use slopos_tree::modules::{self, Methods};
 use slopos_tree::{files, index, layers, packages, tour};
 
+/// What the tree says of itself: pictures, index, dependencies.
 #[derive(Parser)]
-#[command(name = "tree", about = "What the tree says of itself: pictures, index, dependencies")]
+#[command(name = "tree", after_help = HELP)]
 struct Options {
     #[command(subcommand)]
     command: Command,
@@ -36,9 +38,23 @@ enum Command {
     },
 }
 
-fn main() -> Result<()> {
+const HELP: &str = "\
+Examples:
+  tree draw
+  tree cycles slopos-net --methods
+
+Exit status:
+  0  done
+  1  something cannot be read or written, or there is no such package
+  2  the command line is wrong";
+
+fn main() -> ExitCode {
+    slopos_cli::main(run)
+}
+
+fn run(options: Options) -> Result<()> {
     let root = files::root();
-    match Options::parse().command {
+    match options.command {
         Command::Draw => {
             let doc = root.join("doc");
             std::fs::write(doc.join("layers.svg"), layers::draw())?;

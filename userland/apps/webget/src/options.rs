@@ -34,6 +34,8 @@ what becomes of it
   -o, --output null      throws bodies away
   -o, --output REGION    writes the body into a flash region
   -C, --continue-at -    with -o REGION: goes on where it stopped (or --resume)
+  -C, --continue-at N    leaves out the first N bytes, which are there already
+  -f, --fail             of a status of 400 or more no body
       --sha256           a digest instead of the body
       --raw              control characters as they are
   -i, --include          the head belongs to the output
@@ -138,6 +140,10 @@ pub struct Settings<'a> {
     pub region: Option<&'a str>,
     /// Whether the region's download goes on where it stopped.
     pub resume: bool,
+    /// How many bytes of the resource are there already, where the output goes on behind them.
+    pub from: u64,
+    /// Whether the body of a response with an error status is left out.
+    pub fail: bool,
     /// Heads and bodies are printed as they are, control characters and all.
     pub raw: bool,
     /// Whether the head belongs to the output.
@@ -172,6 +178,8 @@ impl Default for Settings<'_> {
             output: Output::Print,
             region: None,
             resume: false,
+            from: 0,
+            fail: false,
             raw: false,
             include: false,
             silent: false,
@@ -230,6 +238,7 @@ enum Name {
     Count,
     Data,
     DataRaw,
+    Fail,
     Head,
     Header,
     Help,
@@ -254,12 +263,13 @@ enum Name {
 }
 
 /// Each option with its letter, which may be a blank, and its name.
-const NAMES: [(char, &str, Name); 26] = [
+const NAMES: [(char, &str, Name); 27] = [
     ('C', "continue-at", Name::Continue),
     ('n', "count", Name::Count),
     ('d', "data", Name::Data),
     (' ', "data-binary", Name::Data),
     (' ', "data-raw", Name::DataRaw),
+    ('f', "fail", Name::Fail),
     ('I', "head", Name::Head),
     ('H', "header", Name::Header),
     ('h', "help", Name::Help),
@@ -395,6 +405,7 @@ impl<'a> Reader<'a> {
     fn flag(&mut self, name: Name) {
         let settings = &mut self.settings;
         match name {
+            Name::Fail => settings.fail = true,
             Name::Head => self.head = true,
             Name::Include => settings.include = true,
             Name::Location => self.follow = true,
@@ -445,9 +456,9 @@ impl<'a> Reader<'a> {
                 }
             }
             Name::Range => settings.range = Some(Range::parse(value).ok_or(UsageError::Value("-r", value))?),
-            // curl takes an offset too; a region knows its own.
+            // A region knows its own offset.
             Name::Continue if value == "-" => settings.resume = true,
-            Name::Continue => return Err(UsageError::Value("-C", value)),
+            Name::Continue => settings.from = value.parse().map_err(|_| UsageError::Value("-C", value))?,
             Name::Upload => {
                 if settings.body != Body::None {
                     return Err(UsageError::Conflict("-T", "another body"));
@@ -506,7 +517,10 @@ impl<'a> Reader<'a> {
         } else if settings.resume {
             return Err(UsageError::Conflict("-C", "an output that is no region"));
         }
-        if settings.resume && settings.range.is_some() {
+        if settings.from > 0 && (settings.output != Output::Print || urls > 1 || settings.count > 1) {
+            return Err(UsageError::Conflict("-C N", "a region, a digest or several requests"));
+        }
+        if (settings.resume || settings.from > 0) && settings.range.is_some() {
             return Err(UsageError::Conflict("-C", "-r"));
         }
         if settings.is_chunked() && settings.body == Body::None {

@@ -44,9 +44,10 @@ pub struct Found {
     pub retry_after: Option<Duration>,
     /// Which part of the resource this is.
     part: Option<Part>,
-    /// The download in the region is complete already.
+    /// The download is complete already.
     complete: bool,
-    /// The body is not for the output: that of a redirect, of a try that is repeated, of an error where a region waits.
+    /// The body is not for the output: that of a redirect, of a try that is repeated, of an error where a region waits or
+    /// none is wanted.
     dropped: bool,
     /// When the head had come.
     pub head_at: Option<Duration>,
@@ -66,6 +67,7 @@ pub struct Printer {
     verbose: bool,
     progress: bool,
     follow: bool,
+    fail: bool,
     region: Option<&'static str>,
     /// Where the Location goes.
     location: &'static mut [u8],
@@ -80,7 +82,7 @@ pub struct Printer {
     may_retry: bool,
     /// The part that is asked for.
     range: Option<Range<'static>>,
-    /// Where the region's download goes on.
+    /// Where the download goes on.
     resume_at: Option<u64>,
     found: Found,
     store: Option<Store>,
@@ -100,6 +102,7 @@ impl Printer {
             verbose: settings.verbose,
             progress: settings.progress,
             follow: settings.redirects.is_some(),
+            fail: settings.fail,
             region: settings.region,
             location,
             escaper: Escaper::new(),
@@ -145,7 +148,7 @@ impl Printer {
         self.printed
     }
 
-    /// Whether the region had all of it before.
+    /// Whether all of it was there before.
     pub const fn is_complete(&self) -> bool {
         self.found.complete
     }
@@ -257,6 +260,10 @@ impl Printer {
             } else {
                 self.found.dropped = true;
             }
+        }
+        let unwanted = self.fail && head.status >= 400;
+        if unwanted || self.resume_at.is_some() && !(200..300).contains(&head.status) {
+            self.found.dropped = true;
         }
         if self.progress {
             self.meter = Some(Meter::new(content_length(head).ok().flatten(), now()));

@@ -82,7 +82,7 @@ struct Plan {
     with_body: bool,
     may_retry: bool,
     deadline: Option<Duration>,
-    /// Where the region's download goes on.
+    /// Where the download goes on.
     resume_at: Option<u64>,
 }
 
@@ -201,8 +201,11 @@ impl Session {
         Ok(())
     }
 
-    /// Where the download in the region goes on, where that is asked for and something is there.
+    /// Where the download goes on, where that is asked for and something is there.
     fn resume_at(&self) -> Result<Option<u64>, Trouble> {
+        if self.settings.from > 0 {
+            return Ok(Some(self.settings.from));
+        }
         let Some(name) = self.settings.region.filter(|_| self.settings.resume) else { return Ok(None) };
         let record = region::record(name).map_err(|error| Trouble::Region(name, error))?;
         Ok(record.map(|record| record.resume_at()).filter(|&at| at > 0))

@@ -1,6 +1,6 @@
 //! The console: reading what is typed for another, and writing so much that nobody else can.
 
-use libslop::abi::{STDIN, STDOUT};
+use libslop::abi::{STDERR, STDIN, STDOUT};
 use libslop::{call, eprintln, println};
 
 use crate::check::{self, Failed, Words};
@@ -23,6 +23,15 @@ pub fn keys(_: &mut Words) -> Result<(), Failed> {
 
 /// `chatter PIECE`: writes pieces of so many bytes forever, each ended by a newline.
 pub fn chatter(words: &mut Words) -> Result<(), Failed> {
+    flood(words, STDOUT)
+}
+
+/// `murmur PIECE`: the same on standard error.
+pub fn murmur(words: &mut Words) -> Result<(), Failed> {
+    flood(words, STDERR)
+}
+
+fn flood(words: &mut Words, descriptor: i32) -> Result<(), Failed> {
     let mut piece = [b'#'; 512];
     let length = usize::try_from(words.number()?).ok().filter(|length| (1..=512).contains(length));
     let piece = &mut piece[..length.ok_or(Failed::Usage)?];
@@ -30,7 +39,7 @@ pub fn chatter(words: &mut Words) -> Result<(), Failed> {
         *last = b'\n';
     }
     loop {
-        check::succeeds("write", call::write(STDOUT, piece))?;
+        check::succeeds("write", call::write(descriptor, piece))?;
     }
 }
 
@@ -42,6 +51,16 @@ pub fn lines(words: &mut Words) -> Result<(), Failed> {
         println!("hostile: modest line {line} of {count}");
     }
     eprintln!("hostile: {count} lines took {} ms", now_ms()? - start);
+    Ok(())
+}
+
+/// `both COUNT`: writes so many lines on standard output and on standard error, in turn.
+pub fn both(words: &mut Words) -> Result<(), Failed> {
+    let count = words.number()?;
+    for line in 1..=count {
+        println!("output {line} of {count}");
+        eprintln!("beside {line} of {count}");
+    }
     Ok(())
 }
 

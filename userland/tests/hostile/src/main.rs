@@ -39,7 +39,7 @@ enum Attack {
 use Attack::{Checked, Fatal};
 
 /// What can be done, by its name on the command line.
-const ATTACKS: [(&str, Attack); 37] = [
+const ATTACKS: [(&str, Attack); 39] = [
     ("instruction", Fatal(faults::instruction)),
     ("interrupt", Fatal(faults::interrupt)),
     ("read", Fatal(faults::read)),
@@ -74,8 +74,10 @@ const ATTACKS: [(&str, Attack); 37] = [
     ("wait", Checked(time::wait)),
     ("hog", Checked(time::hog)),
     ("keys", Checked(console::keys)),
+    ("both", Checked(console::both)),
     ("chatter", Checked(console::chatter)),
     ("lines", Checked(console::lines)),
+    ("murmur", Checked(console::murmur)),
     ("naps", Checked(console::naps)),
 ];
 

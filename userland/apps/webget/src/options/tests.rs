@@ -86,7 +86,19 @@ fn a_region_takes_one_body_and_may_take_the_rest_of_it() {
     assert_eq!(refused("-o store -n 2 u"), "-o REGION and several requests do not go together");
     assert_eq!(refused("-C - u"), "-C and an output that is no region do not go together");
     assert_eq!(refused("-C - -r 0-1 -o store u"), "-C and -r do not go together");
-    assert_eq!(refused("-C 5 -o store u"), "-C cannot be \"5\"");
+    assert_eq!(refused("-C x -o store u"), "-C cannot be \"x\"");
+}
+
+#[test]
+fn a_download_that_lies_elsewhere_goes_on_at_an_offset() {
+    assert_eq!((settings("-C 5 u").from, settings("-C 5 u").resume), (5, false));
+    assert_eq!(settings("-C 0 u"), Settings::default());
+    assert!(settings("--continue-at=18446744073709551615 -f u").fail);
+    assert_eq!(refused("-C -5 u"), "-C cannot be \"-5\"");
+    assert_eq!(refused("-C 5 -r 0-1 u"), "-C and -r do not go together");
+    for line in ["-C 5 -o store u", "-C 5 --sha256 u", "-C 5 -n 2 u", "-C 5 u v"] {
+        assert_eq!(refused(line), "-C N and a region, a digest or several requests do not go together", "{line}");
+    }
 }
 
 #[test]
