@@ -37,12 +37,17 @@
 //! ```
 
 use crate::process::ProcessId;
+#[cfg(feature = "count-entries")]
+use slopos_abi::limits::PROCESSES_MAX;
 
 /// A capsule's regions, one for each process that the manifest gives one.
 ///
 /// What is here are only the ways to the regions: a region lies in its process's own section of the image.
 pub struct Grant<'a, T> {
     regions: &'a mut [Option<&'a mut T>],
+    /// How often each process's region was entered.
+    #[cfg(feature = "count-entries")]
+    entries: [u32; PROCESSES_MAX],
 }
 
 /// The manifest gives this process no region in this grant.
@@ -52,7 +57,11 @@ pub struct NoGrant;
 impl<'a, T> Grant<'a, T> {
     /// A grant of these regions, indexed by process.
     pub fn new(regions: &'a mut [Option<&'a mut T>]) -> Self {
-        Grant { regions }
+        Grant {
+            regions,
+            #[cfg(feature = "count-entries")]
+            entries: [0; PROCESSES_MAX],
+        }
     }
 
     /// The region of `process`, to be changed.
@@ -61,9 +70,19 @@ impl<'a, T> Grant<'a, T> {
     /// [`NoGrant`] where the manifest gives the process none.
     pub fn enter(&mut self, process: ProcessId) -> Result<&mut T, NoGrant> {
         match self.regions.get_mut(process.index()) {
-            Some(Some(region)) => Ok(region),
+            Some(Some(region)) => {
+                #[cfg(feature = "count-entries")]
+                self.entries.get_mut(process.index()).into_iter().for_each(|count| *count += 1);
+                Ok(region)
+            }
             _ => Err(NoGrant),
         }
+    }
+
+    /// How often the region of `process` was entered by [`Grant::enter`] since boot: for tests of what a call costs.
+    #[cfg(feature = "count-entries")]
+    pub fn entries(&self, process: ProcessId) -> u32 {
+        self.entries.get(process.index()).copied().unwrap_or(0)
     }
 
     /// The region of `process`, to be looked at.

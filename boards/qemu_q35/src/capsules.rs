@@ -116,13 +116,7 @@ impl Objects for Capsules {
                 Readiness::READABLE.when(self.console.readable(process))
                     | Readiness::WRITABLE.when(self.console.writable(process))
             }
-            Object::Socket(index) => {
-                let ready = self.stack.readiness(SocketId { process, index: *index });
-                Readiness::READABLE.when(ready.readable)
-                    | Readiness::WRITABLE.when(ready.writable)
-                    | Readiness::ERROR.when(ready.error)
-                    | Readiness::HANGUP.when(ready.hangup)
-            }
+            Object::Socket(index) => self.stack.readiness(SocketId { process, index: *index }),
             Object::Flash { .. } => Readiness::READABLE | Readiness::WRITABLE,
         }
     }

@@ -211,7 +211,9 @@ fn socket(value: &Value<'_>) -> Result<LiveSocket> {
     let (receive_bytes, receive_size) = ring(&tcp.path("receiver.ring")?)?;
     let (send_bytes, send_size) = ring(&tcp.path("sender.ring")?)?;
     let out_of_order_bytes = ranges(&tcp.path("receiver.assembler.ranges.ranges")?)?;
-    let idle = !tcp.field("is_held")?.truth()? && state == "Closed" && tcp.field("reset")?.option()?.is_none();
+    let is_held = tcp.field("is_held")?.truth()?;
+    let phase = if phase == "Connected" && !is_held { "Orphan" } else { phase };
+    let idle = !is_held && state == "Closed" && tcp.field("reset")?.option()?.is_none();
     let in_use = match (phase, idle) {
         ("Free", _) => 0,
         (_, idle) => {

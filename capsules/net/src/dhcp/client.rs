@@ -39,18 +39,24 @@ pub const CONFLICTS_WAIT: Duration = Duration::from_secs(60);
 /// How long a better offer is waited for where one names no router or no mask.
 pub const OFFER_WAIT: Duration = Duration::from_secs(1);
 
+/// The states of RFC 2131 section 4.4, figure 5. INIT-REBOOT is the instant before the first message of REBOOTING.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Does nothing until told to.
+    /// None of the RFC's: does nothing until [`Client::start`].
     Stopped,
     /// Begins to look for servers at this instant.
     Init(Instant),
+    /// DISCOVER was sent: waits for offers.
     Selecting,
-    /// Asks for what was offered.
+    /// Asks the server for what it has offered.
     Requesting(Lease),
+    /// The lease is in use, and nothing is asked before T1.
     Bound(Lease),
+    /// T1 has passed: asks the lease's server to extend it.
     Renewing(Lease),
+    /// T2 has passed: asks any server to extend it.
     Rebinding(Lease),
+    /// The link was down: asks any server to confirm the lease, which is in use meanwhile.
     Rebooting(Lease),
 }
 
@@ -159,13 +165,12 @@ impl Client {
     /// Starts after [`Client::release`], or confirms the lease because the link was down and is up again. The link can
     /// come and go as often as it likes; nothing is asked within [`BACK_OFF_FIRST`] of the same question.
     pub fn start(&mut self, now: Instant, random: &mut Random) {
-        let not_before = |asked: Option<Instant>| asked.map_or(now, |at| now.max(at + BACK_OFF_FIRST));
         match self.lease() {
             Some(&lease) => {
-                self.enter(State::Rebooting(lease), now, random);
-                self.send_at = Some(not_before(self.confirmed_at));
+                self.ask(State::Rebooting(lease), now, random);
+                self.send_at = Some(not_before(self.confirmed_at, now));
             }
-            None => self.restart(not_before(self.discovered_at)),
+            None => self.rest(State::Init(not_before(self.discovered_at, now))),
         }
     }
 
@@ -174,8 +179,7 @@ impl Client {
         if let Some(&Lease { address, server, .. }) = self.lease() {
             self.last_message = Some(LastMessage { kind: MessageType::Release, address, server });
         }
-        self.state = State::Stopped;
-        self.send_at = None;
+        self.rest(State::Stopped);
     }
 
     /// The address turned out to be somebody else's: declines it and keeps still for ten seconds, or for a minute where
@@ -186,16 +190,17 @@ impl Client {
         }
         self.conflicts = self.conflicts.saturating_add(1);
         let wait = if self.conflicts >= MOST_CONFLICTS { CONFLICTS_WAIT } else { DECLINE_WAIT };
-        self.restart(now + wait);
+        self.rest(State::Init(now + wait));
     }
 
-    fn restart(&mut self, at: Instant) {
-        self.state = State::Init(at);
+    /// Enters a state that sends nothing: stopped, INIT or BOUND.
+    fn rest(&mut self, state: State) {
+        self.state = state;
         self.send_at = None;
     }
 
-    /// Enters a state that sends at once.
-    fn enter(&mut self, state: State, now: Instant, random: &mut Random) {
+    /// Enters a state that sends at once: SELECTING, REQUESTING, RENEWING, REBINDING or REBOOTING.
+    fn ask(&mut self, state: State, now: Instant, random: &mut Random) {
         // A REQUEST carries the transaction of the OFFER that it takes; all else begins a new one.
         if !matches!(state, State::Requesting(_)) {
             self.transaction = random.next_u32();
@@ -211,44 +216,35 @@ impl Client {
     /// Lets time pass. At most one event per call; call it until it returns `None`. Then nothing is left to do by `now`
     /// but to send what [`Client::due`] names.
     pub fn poll(&mut self, now: Instant, random: &mut Random) -> Option<Event> {
-        let unanswered = |client: &Self, tries| client.attempts >= tries && client.send_at.is_some_and(|at| at <= now);
         if let Some(deadlines) = self.lease().and_then(|lease| lease.deadlines)
             && now >= deadlines.expire
         {
-            self.restart(now);
+            self.rest(State::Init(now));
             return Some(Event::Expired);
         }
-        // Before what follows, not after: nobody lets time pass a second time in the same instant.
-        if matches!(self.state, State::Requesting(_)) && unanswered(self, REQUEST_TRIES) {
-            self.restart(now);
-        }
-        match self.state {
-            State::Init(at) if now >= at => self.enter(State::Selecting, now, random),
-            State::Selecting => {
-                if let Some((offer, _)) = self.poor_offer.filter(|&(_, at)| at <= now) {
-                    self.enter(State::Requesting(offer), now, random);
-                }
+        while let Some(state) = self.due_state(now) {
+            match state {
+                State::Bound(_) => self.rest(state),
+                _ => self.ask(state, now, random),
             }
-            State::Rebooting(lease) if unanswered(self, REBOOT_TRIES) => {
-                self.state = State::Bound(lease);
-                self.send_at = None;
-            }
-            _ => {}
-        }
-        match self.state {
-            State::Bound(Lease { deadlines: Some(deadlines), .. })
-            | State::Renewing(Lease { deadlines: Some(deadlines), .. })
-                if now >= deadlines.rebind =>
-            {
-                let lease = *self.lease()?;
-                self.enter(State::Rebinding(lease), now, random);
-            }
-            State::Bound(lease @ Lease { deadlines: Some(deadlines), .. }) if now >= deadlines.renew => {
-                self.enter(State::Renewing(lease), now, random);
-            }
-            _ => {}
         }
         None
+    }
+
+    /// The state that time alone has brought about by now, if it is another one.
+    fn due_state(&self, now: Instant) -> Option<State> {
+        let is_unanswered = |tries| self.attempts >= tries && self.send_at.is_some_and(|at| at <= now);
+        match self.state {
+            State::Init(at) if at <= now => Some(State::Selecting),
+            State::Selecting => self.poor_offer.filter(|&(_, at)| at <= now).map(|(offer, _)| State::Requesting(offer)),
+            State::Requesting(_) if is_unanswered(REQUEST_TRIES) => Some(State::Selecting),
+            State::Rebooting(lease) if is_unanswered(REBOOT_TRIES) => Some(State::Bound(lease)),
+            State::Bound(lease) | State::Renewing(lease) if lease.deadlines.is_some_and(|at| at.rebind <= now) => {
+                Some(State::Rebinding(lease))
+            }
+            State::Bound(lease) if lease.deadlines.is_some_and(|at| at.renew <= now) => Some(State::Renewing(lease)),
+            _ => None,
+        }
     }
 
     /// When [`Client::poll`] or [`Client::transmit`] next has something to do.
@@ -347,33 +343,22 @@ impl Client {
 
     fn sent(&mut self, now: Instant, random: &mut Random) {
         self.attempts = self.attempts.saturating_add(1);
-        let half_way_to = |end: Instant| {
-            let wait = end.since(now).divided_by(2).max(EXTEND_INTERVAL_MIN);
-            // Beyond the end another state takes over.
-            Some(now + wait).filter(|&at| at < end)
-        };
         match self.state {
-            State::Selecting => {
-                self.discovered_at = Some(now);
-                self.send_at = Some(now + back_off(self.attempts, random));
+            State::Stopped | State::Init(_) | State::Bound(_) => {}
+            State::Selecting => self.discovered_at = Some(now),
+            // Whichever of several equal REQUESTs the server answers, the lease did not begin before the first.
+            State::Requesting(_) => self.requested_at = self.requested_at.or(Some(now)),
+            State::Rebooting(_) => {
+                self.requested_at = self.requested_at.or(Some(now));
+                self.confirmed_at = Some(now);
             }
-            State::Renewing(Lease { deadlines: Some(deadlines), .. }) => {
-                self.requested_at = Some(now);
-                self.send_at = half_way_to(deadlines.rebind);
-            }
-            State::Rebinding(Lease { deadlines: Some(deadlines), .. }) => {
-                self.requested_at = Some(now);
-                self.send_at = half_way_to(deadlines.expire);
-            }
-            _ => {
-                if matches!(self.state, State::Rebooting(_)) {
-                    self.confirmed_at = Some(now);
-                }
-                // Whichever of several equal REQUESTs the server answers, the lease did not begin before the first.
-                self.requested_at.get_or_insert(now);
-                self.send_at = Some(now + back_off(self.attempts, random));
-            }
+            State::Renewing(_) | State::Rebinding(_) => self.requested_at = Some(now),
         }
+        self.send_at = match self.state {
+            State::Renewing(Lease { deadlines: Some(deadlines), .. }) => half_way(now, deadlines.rebind),
+            State::Rebinding(Lease { deadlines: Some(deadlines), .. }) => half_way(now, deadlines.expire),
+            _ => Some(now + back_off(self.attempts, random)),
+        };
     }
 
     /// Takes in a server's message.
@@ -391,61 +376,94 @@ impl Client {
         if reply.station != self.mac || reply.transaction != self.transaction || foreign {
             return Err(Ignored::NotForUs);
         }
-        let named = reply.options.server.filter(|server| is_host(*server));
-        // What is known already, and whose answer counts.
-        let (known, partner) = match self.state {
-            State::Stopped | State::Init(_) | State::Bound(_) => return Err(Ignored::Unexpected),
-            State::Selecting if reply.kind == MessageType::Offer => {
-                named.ok_or(Ignored::WrongServer)?;
-                let offer = Lease::from_reply(reply, now, None).ok_or(Ignored::Unusable)?;
-                if offer.gateway.is_some() && reply.options.mask.is_some() {
-                    self.enter(State::Requesting(offer), now, random);
-                } else {
-                    self.poor_offer.get_or_insert((offer, now + OFFER_WAIT));
-                }
-                return Ok(None);
-            }
-            State::Selecting => return Err(Ignored::Unexpected),
-            State::Requesting(known) | State::Renewing(known) => (known, Some(known.server)),
-            State::Rebinding(known) | State::Rebooting(known) => (known, None),
-        };
+        match self.state {
+            State::Stopped | State::Init(_) | State::Bound(_) => Err(Ignored::Unexpected),
+            State::Selecting => self.receive_offer(reply, now, random),
+            // Only the server that offered or granted is asked, so only its answer counts.
+            State::Requesting(known) | State::Renewing(known) => self.receive_answer(reply, &known, true, now),
+            State::Rebinding(known) | State::Rebooting(known) => self.receive_answer(reply, &known, false, now),
+        }
+    }
+
+    /// In SELECTING: takes an OFFER that names a router and a mask at once, another one after a while.
+    fn receive_offer(
+        &mut self,
+        reply: &ServerMessage,
+        now: Instant,
+        random: &mut Random,
+    ) -> Result<Option<Event>, Ignored> {
+        if reply.kind != MessageType::Offer {
+            return Err(Ignored::Unexpected);
+        }
+        server_of(reply).ok_or(Ignored::WrongServer)?;
+        let offer = Lease::from_reply(reply, now, None).ok_or(Ignored::Unusable)?;
+        if offer.gateway.is_some() && reply.options.mask.is_some() {
+            self.ask(State::Requesting(offer), now, random);
+        } else {
+            self.poor_offer.get_or_insert((offer, now + OFFER_WAIT));
+        }
+        Ok(None)
+    }
+
+    /// The answer to a REQUEST for `known`, an offer or a lease, from its server or, unless `only_its_server`, from any.
+    fn receive_answer(
+        &mut self,
+        reply: &ServerMessage,
+        known: &Lease,
+        only_its_server: bool,
+        now: Instant,
+    ) -> Result<Option<Event>, Ignored> {
         // Who grants may leave out what we know, who it is included; who takes something away must say who it is.
         let server = match reply.kind {
-            MessageType::Ack => named.unwrap_or(known.server),
-            _ => named.ok_or(Ignored::WrongServer)?,
+            MessageType::Ack => server_of(reply).unwrap_or(known.server),
+            _ => server_of(reply).ok_or(Ignored::WrongServer)?,
         };
-        if partner.is_some_and(|partner| partner != server) {
+        if only_its_server && server != known.server {
             return Err(Ignored::WrongServer);
         }
-        let Some(requested_at) = self.requested_at else {
-            return Err(Ignored::Unexpected);
-        };
+        let requested_at = self.requested_at.ok_or(Ignored::Unexpected)?;
         match reply.kind {
-            MessageType::Nak => {
-                if self.refusal_log.admit("dhcp: refusals", now) {
-                    warn!("dhcp: server {} refuses {}", server, known.address);
-                }
-                let in_use = self.lease().is_some();
-                // A server that offers and then refuses must not make us ask as fast as it answers.
-                self.restart(self.discovered_at.map_or(now, |at| now.max(at + BACK_OFF_FIRST)));
-                Ok(in_use.then_some(Event::Refused))
-            }
             MessageType::Ack => {
-                let lease = Lease::from_reply(reply, requested_at, Some(&known)).ok_or(Ignored::Unusable)?;
+                let lease = Lease::from_reply(reply, requested_at, Some(known)).ok_or(Ignored::Unusable)?;
                 // Extending never moves us to another address, and neither does taking an offer.
                 if lease.address != known.address || lease.deadlines.is_some_and(|deadlines| deadlines.expire <= now) {
                     return Err(Ignored::Unusable);
                 }
-                self.state = State::Bound(lease);
-                self.send_at = None;
+                self.rest(State::Bound(lease));
                 if self.grant_log.admit("dhcp: leases", now) {
                     lease.report();
                 }
                 Ok(Some(Event::Bound(lease)))
             }
+            MessageType::Nak => {
+                if self.refusal_log.admit("dhcp: refusals", now) {
+                    warn!("dhcp: server {} refuses {}", server, known.address);
+                }
+                let was_in_use = self.lease().is_some();
+                // A server that offers and then refuses must not make us ask as fast as it answers.
+                self.rest(State::Init(not_before(self.discovered_at, now)));
+                Ok(was_in_use.then_some(Event::Refused))
+            }
             _ => Err(Ignored::Unexpected),
         }
     }
+}
+
+/// The server that a message says it is from.
+fn server_of(reply: &ServerMessage) -> Option<Ipv4Addr> {
+    reply.options.server.filter(|server| is_host(*server))
+}
+
+/// When a question may be asked again that was asked then: now, but not within [`BACK_OFF_FIRST`].
+fn not_before(asked: Option<Instant>, now: Instant) -> Instant {
+    asked.map_or(now, |at| now.max(at + BACK_OFF_FIRST))
+}
+
+/// When to ask for an extension again: after half of the time that is left (RFC 2131 section 4.4.5). Beyond the end another
+/// state takes over.
+fn half_way(now: Instant, end: Instant) -> Option<Instant> {
+    let wait = end.since(now).divided_by(2).max(EXTEND_INTERVAL_MIN);
+    Some(now + wait).filter(|&at| at < end)
 }
 
 /// How long to wait for an answer after this many messages (at least 1).

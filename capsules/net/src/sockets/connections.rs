@@ -44,44 +44,48 @@ impl ConnectionTable {
         }
     }
 
-    /// A connection of this socket begins, from this port.
-    pub(crate) fn insert(&mut self, grant: &mut Grant<'_, SocketSet<'_>>, id: SocketId, port: u16) {
-        self.remove(grant, id);
-        let Some(bucket) = self.bucket(port) else { return };
-        let link = Link { port: Some(port), next: *bucket };
-        if set_link(grant, id, link) {
-            *bucket = Some(id);
+    /// A connection of this socket begins, from this port: it moves to that port's chain. Gives the region that it lies
+    /// in, which is entered for that; another one is entered only for the socket before it in the chain that it leaves.
+    pub(crate) fn insert<'g, 'a>(
+        &mut self,
+        grant: &'g mut Grant<'_, SocketSet<'a>>,
+        id: SocketId,
+        port: u16,
+    ) -> Option<&'g mut SocketSet<'a>> {
+        let before = self.leave(grant, id, link(grant, id)?);
+        let own = Link { port: Some(port), next: self.bucket(port)?.replace(id) };
+        if let Some((before, link)) = before.filter(|(before, _)| before.process != id.process) {
+            grant.enter(before.process).ok()?.set_link(before.index, link);
         }
+        let set = grant.enter(id.process).ok()?;
+        if let Some((before, link)) = before.filter(|(before, _)| before.process == id.process) {
+            set.set_link(before.index, link);
+        }
+        set.set_link(id.index, own);
+        Some(set)
     }
 
-    /// Takes a socket out of its chain, if it is in one.
-    fn remove(&mut self, grant: &mut Grant<'_, SocketSet<'_>>, id: SocketId) {
-        let Some(Link { port: Some(port), next }) = link(grant, id) else { return };
-        let Some(bucket) = self.bucket(port) else { return };
+    /// A socket with this link leaves its chain, if it is in one. The socket before it, where there is one, is to get the
+    /// link that this answers.
+    fn leave(&mut self, grant: &Grant<'_, SocketSet<'_>>, id: SocketId, own: Link) -> Option<(SocketId, Link)> {
+        let bucket = self.bucket(own.port?)?;
         if *bucket == Some(id) {
-            *bucket = next;
-        } else {
-            let mut before = *bucket;
-            while let Some(at) = before {
-                let Some(found) = link(grant, at) else { return };
-                if found.next == Some(id) {
-                    set_link(grant, at, Link { next, ..found });
-                    break;
-                }
-                before = found.next;
-            }
+            *bucket = own.next;
+            return None;
         }
-        set_link(grant, id, Link::default());
+        let mut before = (*bucket)?;
+        loop {
+            let found = link(grant, before)?;
+            if found.next == Some(id) {
+                return Some((before, Link { next: own.next, ..found }));
+            }
+            before = found.next?;
+        }
     }
 }
 
 fn link(grant: &Grant<'_, SocketSet<'_>>, id: SocketId) -> Option<Link> {
     Some(grant.view(id.process).ok()?.view(id.index)?.link)
-}
-
-/// Whether there is such a socket.
-fn set_link(grant: &mut Grant<'_, SocketSet<'_>>, id: SocketId, link: Link) -> bool {
-    grant.enter(id.process).is_ok_and(|set| set.set_link(id.index, link))
 }
 
 #[cfg(test)]
@@ -133,7 +137,7 @@ mod tests {
         socket.open(SocketFlags::default());
         assert_eq!(socket.connect(parameters, Instant::BOOT), Ok(()));
         drop(socket);
-        table.insert(grant, id, ports.0);
+        assert!(table.insert(grant, id, ports.0).is_some());
     }
 
     /// The port of this number, of those that share a chain with the given number of others.

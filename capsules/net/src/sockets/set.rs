@@ -115,7 +115,12 @@ impl<'a> SocketSet<'a> {
     }
 
     /// Whom the process may connect to.
-    pub(crate) fn authority(&mut self) -> &mut Authority<'a> {
+    pub(crate) fn authority(&self) -> &Authority<'a> {
+        &self.authority
+    }
+
+    /// Whom the process may connect to, to change.
+    pub(crate) fn authority_mut(&mut self) -> &mut Authority<'a> {
         &mut self.authority
     }
 
@@ -192,10 +197,11 @@ impl<'a> SocketSet<'a> {
         self.next = usize::from(index.0) + 1;
     }
 
-    /// Notes where a socket stands among the board's connections. Whether there is such a socket.
-    pub(super) fn set_link(&mut self, index: SocketIndex, link: Link) -> bool {
-        let socket = self.sockets.get_mut(usize::from(index.0));
-        socket.map(|socket| socket.link = link).is_some()
+    /// Notes where a socket, if there is such a one, stands among the board's connections.
+    pub(super) fn set_link(&mut self, index: SocketIndex, link: Link) {
+        if let Some(socket) = self.sockets.get_mut(usize::from(index.0)) {
+            socket.link = link;
+        }
     }
 
     /// Opens a free socket, recycling the oldest TIME-WAIT record or else the oldest orphan where none is free.

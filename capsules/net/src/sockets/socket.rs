@@ -1,13 +1,13 @@
 //! One socket: what it is to its process, and the connection that it has.
 
 use slopos_abi::info::{SocketInfo, SocketState};
-use slopos_abi::{Endpoint, SocketFlags};
+use slopos_abi::{Endpoint, Readiness, SocketFlags};
 use slopos_kernel::objects::SocketId;
 use slopos_kernel::readers::Readers;
 use slopos_kernel::time::{Duration, Instant};
 
 use super::link::Link;
-use crate::tcp::{self, ConnectParameters, Readiness, Received, ResetReply};
+use crate::tcp::{self, ConnectParameters, Received, ResetReply};
 use crate::wire::tcp::{ParseError, Unverified};
 
 /// How long a connection with something to send outlives a neighbour that does not answer: RFC 1122 4.2.3.5 asks for at
@@ -23,12 +23,14 @@ enum State {
     Open,
     /// A connect waits for an address of our own.
     Waiting { remote: Endpoint, deadline: Instant },
-    /// It has a connection, be it one that is being made, or one that is over and has something left to tell.
-    Connected { remote: Endpoint },
+    /// It has a connection, be it one that is being made, one that is over and has something left to tell, or an orphan:
+    /// one that is still closing after the process let go. The connection knows whether a process holds it.
+    Connected {
+        /// When it was begun or, of an orphan, when the process let go.
+        since: Instant,
+    },
     /// Its connect or its connection failed for a reason outside TCP.
     Failed { remote: Endpoint, error: tcp::Error },
-    /// The process let go; the connection is still closing.
-    Orphan { remote: Endpoint, since: Instant },
 }
 
 /// How far a connect is.
@@ -101,17 +103,20 @@ impl<'a> Socket<'a> {
 
     /// Whether a process has it open.
     pub(crate) fn is_held(&self) -> bool {
-        !matches!(self.state, State::Free | State::Orphan { .. })
+        !self.is_free() && !self.is_orphan()
     }
 
     /// Whether the process let go of it before its connection was closed.
     pub(crate) fn is_orphan(&self) -> bool {
-        matches!(self.state, State::Orphan { .. })
+        matches!(self.state, State::Connected { .. }) && !self.tcp.is_held()
     }
 
     /// What an orphan is to give its place to a new socket by: TIME-WAIT records first, and of either the oldest.
     pub(super) fn age(&self) -> Option<(bool, Instant)> {
-        let State::Orphan { since, .. } = self.state else { return None };
+        let State::Connected { since } = self.state else { return None };
+        if self.tcp.is_held() {
+            return None;
+        }
         let time_wait_since = self.tcp.time_wait_since();
         Some((time_wait_since.is_none(), time_wait_since.unwrap_or(since)))
     }
@@ -129,20 +134,15 @@ impl<'a> Socket<'a> {
     /// The peer, once it was asked for.
     pub(crate) fn remote(&self) -> Option<Endpoint> {
         match self.state {
-            State::Waiting { remote, .. }
-            | State::Connected { remote }
-            | State::Failed { remote, .. }
-            | State::Orphan { remote, .. } => Some(remote),
+            State::Waiting { remote, .. } | State::Failed { remote, .. } => Some(remote),
+            State::Connected { .. } => Some(self.tcp.remote()),
             State::Free | State::Open => None,
         }
     }
 
     /// The peer of the connection that it has.
     pub(crate) fn peer(&self) -> Option<Endpoint> {
-        match self.state {
-            State::Connected { remote } | State::Orphan { remote, .. } => Some(remote),
-            State::Free | State::Open | State::Waiting { .. } | State::Failed { .. } => None,
-        }
+        matches!(self.state, State::Connected { .. }).then(|| self.tcp.remote())
     }
 
     /// Whether a segment between these two ends is for its connection.
@@ -158,14 +158,16 @@ impl<'a> Socket<'a> {
 
     /// What a connect to `remote` finds.
     pub(crate) fn connect_state(&self, remote: Endpoint) -> ConnectState {
+        if !self.is_held() {
+            return ConnectState::NotOpen;
+        }
+        if self.remote().is_some_and(|earlier| earlier != remote) {
+            return ConnectState::OtherRemote;
+        }
         match self.state {
-            State::Free | State::Orphan { .. } => ConnectState::NotOpen,
-            State::Open => ConnectState::First,
-            State::Waiting { remote: earlier, deadline } if earlier == remote => ConnectState::Waiting(deadline),
-            State::Connected { remote: earlier } | State::Failed { remote: earlier, .. } if earlier == remote => {
-                ConnectState::Begun
-            }
-            State::Waiting { .. } | State::Connected { .. } | State::Failed { .. } => ConnectState::OtherRemote,
+            State::Free | State::Open => ConnectState::First,
+            State::Waiting { deadline, .. } => ConnectState::Waiting(deadline),
+            State::Connected { .. } | State::Failed { .. } => ConnectState::Begun,
         }
     }
 
@@ -188,7 +190,7 @@ impl<'a> Socket<'a> {
     /// As [`tcp::Connection::connect`].
     pub(crate) fn connect(&mut self, parameters: ConnectParameters, now: Instant) -> Result<(), tcp::Error> {
         self.tcp.connect(parameters, now)?;
-        self.state = State::Connected { remote: parameters.remote };
+        self.state = State::Connected { since: now };
         Ok(())
     }
 
@@ -208,7 +210,7 @@ impl<'a> Socket<'a> {
             State::Connected { .. } => Ok(&mut self.tcp),
             State::Waiting { .. } => Err(tcp::Error::WouldBlock),
             State::Failed { error, .. } => Err(error),
-            State::Free | State::Open | State::Orphan { .. } => Err(tcp::Error::NotConnected),
+            State::Free | State::Open => Err(tcp::Error::NotConnected),
         }
     }
 
@@ -239,8 +241,8 @@ impl<'a> Socket<'a> {
     pub(crate) fn readiness(&self) -> Readiness {
         match self.state {
             State::Connected { .. } => self.tcp.readiness(),
-            State::Failed { .. } => Readiness { readable: true, writable: true, error: true, hangup: true },
-            _ => Readiness::default(),
+            State::Failed { .. } => Readiness::READABLE | Readiness::WRITABLE | Readiness::ERROR | Readiness::HANGUP,
+            _ => Readiness::NONE,
         }
     }
 
@@ -280,7 +282,7 @@ impl<'a> Socket<'a> {
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         match self.state {
             State::Waiting { deadline, .. } => Some(deadline),
-            State::Connected { .. } | State::Orphan { .. } => self.tcp.next_deadline(),
+            State::Connected { .. } => self.tcp.next_deadline(),
             State::Free | State::Open | State::Failed { .. } => None,
         }
     }
@@ -313,9 +315,11 @@ impl<'a> Socket<'a> {
     /// The process lets go: what was received is wiped at once, what was written is still sent, and the socket becomes
     /// free when the connection is CLOSED. Answers the reset that the peer gets, if that is already so.
     pub(crate) fn close(&mut self, now: Instant) -> Option<ResetReply> {
-        let State::Connected { remote } = self.state else { return self.abort() };
+        if !matches!(self.state, State::Connected { .. }) {
+            return self.abort();
+        }
         self.tcp.close(now);
-        self.state = State::Orphan { remote, since: now };
+        self.state = State::Connected { since: now };
         self.free_if_closed();
         None
     }
@@ -331,10 +335,10 @@ impl<'a> Socket<'a> {
     /// Ends everything at once and wipes it, for a reason that the process is told; an orphan becomes free. Nothing can
     /// be sent to the peer.
     fn abort_with(&mut self, error: tcp::Error) {
-        let state = self.state;
+        let told = self.peer().filter(|_| self.is_held());
         // The reset has nowhere to go.
         self.abort();
-        if let State::Connected { remote } = state {
+        if let Some(remote) = told {
             self.state = State::Failed { remote, error };
         }
     }
@@ -349,28 +353,27 @@ impl<'a> Socket<'a> {
     /// Our address is lost, so the connection cannot go on, and nothing can be sent any more, no reset either. One that is
     /// only being made waits for the next address, as long as its limit. Answers whether one was ended.
     pub(crate) fn address_lost(&mut self) -> bool {
-        match self.state {
-            State::Orphan { .. } => {
-                // The reset has no address to leave from.
-                self.abort();
-                true
-            }
-            // One that is over already has told its process why, and may hold bytes that are still to be read.
-            State::Connected { remote } if self.tcp.state() != tcp::State::Closed => {
-                if let Some(deadline) = self.tcp.undo_connect() {
-                    self.state = State::Waiting { remote, deadline };
-                    self.unreachable_since = None;
-                    return false;
-                }
-                self.abort_with(match self.tcp.connect_result() {
-                    None => tcp::Error::TimedOut,
-                    Some(Err(error)) => error,
-                    Some(Ok(())) => tcp::Error::Reset,
-                });
-                true
-            }
-            _ => false,
+        let Some(remote) = self.peer() else { return false };
+        if self.is_orphan() {
+            // The reset has no address to leave from.
+            self.abort();
+            return true;
         }
+        if self.tcp.state() == tcp::State::Closed {
+            // It has told its process why, and may hold bytes that are still to be read.
+            return false;
+        }
+        if let Some(deadline) = self.tcp.undo_connect() {
+            self.state = State::Waiting { remote, deadline };
+            self.unreachable_since = None;
+            return false;
+        }
+        self.abort_with(match self.tcp.connect_result() {
+            None => tcp::Error::TimedOut,
+            Some(Err(error)) => error,
+            Some(Ok(())) => tcp::Error::Reset,
+        });
+        true
     }
 
     /// The address is being given back: the connection ends now, and its peer gets a reset by the next
@@ -378,7 +381,7 @@ impl<'a> Socket<'a> {
     /// read. Answers whether there was a connection.
     pub(crate) fn address_leaves(&mut self) -> bool {
         match self.state {
-            State::Connected { .. } | State::Orphan { .. } => {
+            State::Connected { .. } => {
                 let ended = self.tcp.abort();
                 self.free_if_closed();
                 ended

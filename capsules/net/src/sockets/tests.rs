@@ -28,22 +28,22 @@ fn narrowing_keeps_what_both_cover_and_never_widens() {
     let anyone = [RemoteRange::ANY];
     let mut sockets = [];
     let mut set = SocketSet::new("app", &mut sockets, &anyone);
-    set.authority().narrow(&RemoteRange {
+    set.authority_mut().narrow(&RemoteRange {
         address: Ipv4Addr::new(10, 0, 0, 0),
         prefix: 8,
         first_port: 80,
         last_port: 9_000,
     });
-    set.authority().narrow(&REMOTE);
+    set.authority_mut().narrow(&REMOTE);
     assert!(set.authority().permits(end([10, 0, 2, 2], 8_000)));
     for beyond in [end([10, 0, 3, 2], 8_000), end([10, 0, 2, 2], 80), end([10, 0, 2, 2], 9_000)] {
         assert!(!set.authority().permits(beyond), "{beyond:?}");
     }
-    set.authority().narrow(&RemoteRange::ANY);
+    set.authority_mut().narrow(&RemoteRange::ANY);
     assert!(!set.authority().permits(end([10, 0, 3, 2], 8_000)));
-    set.authority().narrow(&RemoteRange { address: Ipv4Addr::new(10, 0, 3, 0), ..REMOTE });
+    set.authority_mut().narrow(&RemoteRange { address: Ipv4Addr::new(10, 0, 3, 0), ..REMOTE });
     assert!(!set.authority().permits(end([10, 0, 2, 2], 8_000)) && !set.authority().permits(end([10, 0, 3, 2], 8_000)));
-    set.authority().restore();
+    set.authority_mut().restore();
     assert!(set.authority().permits(end([10, 0, 3, 2], 1)));
 }
 
@@ -52,19 +52,19 @@ fn each_denied_remote_is_worth_one_line_and_all_of_them_a_line_a_second() {
     let mut sockets = [];
     let mut set = SocketSet::new("app", &mut sockets, &[]);
     let now = Instant::BOOT;
-    assert!(set.authority().deny(end([1, 1, 1, 1], 80), "app", now));
-    assert!(!set.authority().deny(end([1, 1, 1, 1], 80), "app", now));
+    assert!(set.authority_mut().deny(end([1, 1, 1, 1], 80), "app", now));
+    assert!(!set.authority_mut().deny(end([1, 1, 1, 1], 80), "app", now));
     for port in 0..7 {
-        assert!(set.authority().deny(end([1, 1, 1, 1], port), "app", now));
+        assert!(set.authority_mut().deny(end([1, 1, 1, 1], port), "app", now));
     }
     let later = |milliseconds: u64| now + Duration::from_millis(milliseconds);
-    let logged =
-        (0..60_000_u64).filter(|&number| set.authority().deny(end([1, 1, 1, 2], number as u16), "app", later(number)));
+    let logged = (0..60_000_u64)
+        .filter(|&number| set.authority_mut().deny(end([1, 1, 1, 2], number as u16), "app", later(number)));
     assert_eq!(logged.count(), 59);
     assert_eq!(set.info().denials, 60_009);
     // A remote that was logged lately is not news, however long ago it was.
-    assert!(set.authority().deny(end([9, 9, 9, 9], 9), "app", later(90_000)));
-    assert!(!set.authority().deny(end([9, 9, 9, 9], 9), "app", later(900_000)));
+    assert!(set.authority_mut().deny(end([9, 9, 9, 9], 9), "app", later(90_000)));
+    assert!(!set.authority_mut().deny(end([9, 9, 9, 9], 9), "app", later(900_000)));
 }
 
 #[test]

@@ -2,15 +2,19 @@
 //! reaches nothing of another's. How a connect begins is in `connect.rs`.
 
 use slopos_abi::info::{GrantInfo, SocketInfo};
-use slopos_abi::{Endpoint, RemoteRange, SocketFlags};
+use slopos_abi::{Endpoint, Readiness, RemoteRange, SocketFlags};
 use slopos_kernel::capability::ReadGrants;
 use slopos_kernel::objects::{SocketId, SocketIndex};
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::time::Instant;
 
 use super::Stack;
+use super::replies::Replies;
+use crate::counters::Events;
+use crate::dhcp::client::Lease;
+use crate::neighbour::cache::Cache;
 use crate::sockets::{Socket, SocketGuard};
-use crate::tcp::{self, Readiness, State};
+use crate::tcp::{self, ResetReply, State};
 
 /// Why `socket` gave none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
@@ -114,16 +118,19 @@ impl<'a> Stack<'a> {
         self.queue_reset(id.process, reset);
     }
 
-    /// Aborts all of a process's connections at once, orphans included: they are reset, and everything is wiped.
+    /// Aborts all of a process's connections at once, orphans included: they are reset, and everything is wiped. What the
+    /// process had given up is the next one's again.
     pub fn abort(&mut self, process: ProcessId) {
-        self.exited(process);
-        self.senders.insert(process);
-        let Ok(set) = self.grant.view(process) else { return };
+        let Ok(set) = self.grant.enter(process) else { return };
+        set.authority_mut().restore();
         for index in set.indices() {
-            let socket = self.grant.enter(process).ok().and_then(|set| set.enter(index));
-            let reset = socket.filter(|socket| !socket.is_free()).and_then(|mut socket| socket.abort());
-            self.queue_reset(process, reset);
+            let reset = set.enter(index).filter(|socket| !socket.is_free()).and_then(|mut socket| socket.abort());
+            let Some(reset) = reset else { continue };
+            self.output = true;
+            let counts = &mut self.counters.events;
+            owe_reset(&mut self.replies, &self.neighbours, self.network, counts, process, reset);
         }
+        self.senders.insert(process);
     }
 
     /// What can be done with a socket without blocking. Of a connect that failed: everything, and the error.
@@ -134,14 +141,14 @@ impl<'a> Stack<'a> {
     /// A process gives up all remotes that do not lie in this range as well. Nothing happens where it has no network.
     pub fn narrow_connect(&mut self, process: ProcessId, range: &RemoteRange) {
         if let Ok(set) = self.grant.enter(process) {
-            set.authority().narrow(range);
+            set.authority_mut().narrow(range);
         }
     }
 
     /// A process has ended by itself and closed its sockets. What it had given up is the next one's again.
     pub fn exited(&mut self, process: ProcessId) {
         if let Ok(set) = self.grant.enter(process) {
-            set.authority().restore();
+            set.authority_mut().restore();
         }
     }
 
@@ -166,5 +173,29 @@ impl<'a> Stack<'a> {
             in_use: socket.in_use(),
             orphaned: socket.is_orphan(),
         })
+    }
+
+    fn queue_reset(&mut self, process: ProcessId, reset: Option<ResetReply>) {
+        let Some(reset) = reset else { return };
+        self.output = true;
+        let counts = &mut self.counters.events;
+        owe_reset(&mut self.replies, &self.neighbours, self.network, counts, process, reset);
+    }
+}
+
+/// Owes the peer of a connection that this process aborted its reset. The peer's station must be known: a connection that
+/// ends is no reason to ask for one.
+fn owe_reset(
+    replies: &mut Replies,
+    neighbours: &Cache,
+    lease: Option<Lease>,
+    counts: &mut Events,
+    process: ProcessId,
+    reset: ResetReply,
+) {
+    let hop = lease.and_then(|lease| Stack::next_hop(&lease, reset.remote.address));
+    match hop.and_then(|hop| neighbours.peek(hop)) {
+        Some(station) => counts.replies_dropped += u64::from(replies.abort(process, station, reset).is_err()),
+        None => counts.resets_unroutable += 1,
     }
 }

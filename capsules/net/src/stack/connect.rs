@@ -35,42 +35,32 @@ impl Stack<'_> {
         deadline: Instant,
         now: Instant,
     ) -> Result<Progress, ConnectError> {
-        let set = self.grant.enter(id.process).map_err(|_| ConnectError::NoSocket)?;
+        let set = self.grant.view(id.process).map_err(|_| ConnectError::NoSocket)?;
         let socket = set.view(id.index).ok_or(ConnectError::NoSocket)?;
-        match socket.connect_state(remote) {
+        let deadline = match socket.connect_state(remote) {
             ConnectState::NotOpen => return Err(ConnectError::NoSocket),
             ConnectState::OtherRemote => return Err(ConnectError::Invalid),
-            ConnectState::Begun => {}
+            ConnectState::Begun => return Ok(socket.progress()),
             // There may be a free port by now.
-            ConnectState::Waiting(deadline) => self.begin(id, remote, deadline, now),
-            ConnectState::First => {
-                self.check_authority(id, remote, now)?;
-                if !is_host(remote.address) || remote.port == 0 {
-                    return Err(ConnectError::Invalid);
-                }
-                if let Some(mut socket) = self.held(id) {
-                    socket.wait_to_connect(remote, deadline);
-                }
-                self.deadline.note(Some(deadline));
-                self.output = true;
-                self.begin(id, remote, deadline, now);
-            }
-        }
-        Ok(self.view(id).map_or(Progress::Pending, |socket| socket.progress()))
+            ConnectState::Waiting(deadline) => deadline,
+            ConnectState::First if !set.authority().permits(remote) => return Err(self.deny(id, remote, now)),
+            ConnectState::First if !is_host(remote.address) || remote.port == 0 => return Err(ConnectError::Invalid),
+            ConnectState::First => deadline,
+        };
+        self.output = true;
+        Ok(self.begin(id, remote, deadline, now))
     }
 
-    /// Whether the process may connect to `remote`. A denial costs only this process's memory and budget.
-    fn check_authority(&mut self, id: SocketId, remote: Endpoint, now: Instant) -> Result<(), ConnectError> {
-        let set = self.grant.enter(id.process).map_err(|_| ConnectError::NoSocket)?;
-        let name = set.name();
-        if set.authority().permits(remote) {
-            return Ok(());
-        }
+    /// The process may not connect to `remote`. That costs only its own memory and budget.
+    fn deny(&mut self, id: SocketId, remote: Endpoint, now: Instant) -> ConnectError {
         self.counters.events.connects_denied += 1;
-        if set.authority().deny(remote, name, now) {
-            warn!("net: process {=str} may not connect to {}:{=u16}", name, remote.address, remote.port);
+        if let Ok(set) = self.grant.enter(id.process) {
+            let name = set.name();
+            if set.authority_mut().deny(remote, name, now) {
+                warn!("net: process {=str} may not connect to {}:{=u16}", name, remote.address, remote.port);
+            }
         }
-        Err(ConnectError::Denied)
+        ConnectError::Denied
     }
 
     /// Begins the connects that waited for an address.
@@ -86,35 +76,60 @@ impl Stack<'_> {
         }
     }
 
-    /// Hands a connect that waits to TCP. Without an address of our own, or a free port, it goes on waiting.
-    fn begin(&mut self, id: SocketId, remote: Endpoint, deadline: Instant, now: Instant) {
-        let Some(lease) = self.network else { return };
-        let nobody = remote.address == lease.address || lease.subnet().reserves(remote.address);
-        let reachable = !nobody && Self::next_hop(&lease, remote.address).is_some();
+    /// Hands a connect to TCP, or lets it wait, and answers how far it is. The grant is entered once.
+    fn begin(&mut self, id: SocketId, remote: Endpoint, deadline: Instant, now: Instant) -> Progress {
+        let prospect = self.prospect(remote, deadline, now);
+        let set = match prospect {
+            Prospect::Good(parameters) => self.connections.insert(&mut self.grant, id, parameters.local.port),
+            Prospect::Later | Prospect::None => self.grant.enter(id.process).ok(),
+        };
+        let Some(set) = set else { return Progress::Pending };
+        let Some(mut socket) = set.enter(id.index) else { return Progress::Pending };
+        socket.wait_to_connect(remote, deadline);
+        let begun = match prospect {
+            Prospect::Good(parameters) => socket.connect(parameters, now),
+            Prospect::Later => Ok(()),
+            // There is no point in waiting until the deadline.
+            Prospect::None => Err(tcp::Error::TimedOut),
+        };
+        if let Err(error) = begun {
+            socket.fail(error);
+            self.ready.insert(id.process);
+        }
+        let progress = socket.progress();
+        drop(socket);
+        self.senders.insert(id.process);
+        self.deadline.note(set.next_deadline());
+        progress
+    }
+
+    /// Where a connection to `remote` would start from now.
+    fn prospect(&mut self, remote: Endpoint, deadline: Instant, now: Instant) -> Prospect {
+        let Some(lease) = self.network else { return Prospect::Later };
+        let is_nobody = remote.address == lease.address || lease.subnet().reserves(remote.address);
+        if is_nobody || Self::next_hop(&lease, remote.address).is_none() {
+            return Prospect::None;
+        }
         let local = |port| Endpoint::new(lease.address, port);
-        let taken = |port| self.connections.find(&self.grant, local(port), remote).is_some();
-        let Some(local) = self.random.port(lease.address, remote, taken).map(local) else { return };
-        let parameters = ConnectParameters {
+        let is_taken = |port| self.connections.find(&self.grant, local(port), remote).is_some();
+        let Some(local) = self.random.port(lease.address, remote, is_taken).map(local) else { return Prospect::Later };
+        Prospect::Good(ConnectParameters {
             local,
             remote,
             initial_sequence: SequenceNumber::new(self.random.initial_sequence(local, remote, now)),
             timestamp_offset: self.random.timestamp_offset(local, remote),
             maximum_segment: self.mtu - (ipv4::HEADER_BYTES + HEADER_BYTES) as u16,
             deadline,
-        };
-        self.senders.insert(id.process);
-        let Ok(set) = self.grant.enter(id.process) else { return };
-        let Some(mut socket) = set.enter(id.index) else { return };
-        // Where nobody could ever answer there is no point in waiting until the deadline.
-        let begun = if reachable { socket.connect(parameters, now) } else { Err(tcp::Error::TimedOut) };
-        if let Err(error) = begun {
-            socket.fail(error);
-            self.ready.insert(id.process);
-        }
-        drop(socket);
-        self.deadline.note(set.next_deadline());
-        if begun.is_ok() {
-            self.connections.insert(&mut self.grant, id, local.port);
-        }
+        })
     }
+}
+
+/// What is to be expected of a connect.
+enum Prospect {
+    /// TCP can begin.
+    Good(ConnectParameters),
+    /// There is no address of our own, or no free port.
+    Later,
+    /// Nobody could ever answer there.
+    None,
 }

@@ -28,7 +28,7 @@ use core::net::Ipv4Addr;
 use defmt::{info, warn};
 use slopos_abi::info::{NetInfo, network};
 use slopos_kernel::grant::Grant;
-use slopos_kernel::process::{ProcessId, ProcessSet};
+use slopos_kernel::process::ProcessSet;
 use slopos_kernel::time::Instant;
 
 pub use calls::{SocketError, SocketReport};
@@ -46,7 +46,6 @@ use crate::neighbour::conflict::Watch;
 use crate::random::Random;
 pub use crate::sockets::Progress;
 use crate::sockets::{ConnectionTable, SocketSet};
-use crate::tcp::ResetReply;
 use crate::wire::{self, ethernet, ipv4, udp};
 
 /// Smallest MTU that the stack can live with: it carries one DHCP message.
@@ -356,21 +355,6 @@ impl<'a> Stack<'a> {
         {
             self.gateway_mac = known;
             info!("arp: gateway {} is-at {}", gateway, mac);
-        }
-    }
-
-    /// Queues the reset of a connection that this process aborted. Its peer's station must be known: a connection that ends
-    /// is no reason to ask for one.
-    fn queue_reset(&mut self, process: ProcessId, reset: Option<ResetReply>) {
-        let Some(reply) = reset else { return };
-        self.output = true;
-        let hop = self.network.as_ref().and_then(|lease| Self::next_hop(lease, reply.remote.address));
-        match hop.and_then(|hop| self.neighbours.peek(hop)) {
-            Some(station) => {
-                let queued = self.replies.abort(process, station, reply);
-                self.count_reply(queued);
-            }
-            None => self.counters.events.resets_unroutable += 1,
         }
     }
 

@@ -294,11 +294,6 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// Whether [`Connection::transmit`] would give a segment now.
-    pub fn wants_transmit(&self, now: Instant) -> bool {
-        self.due(usize::MAX, now).is_some()
-    }
-
     /// The next segment, where `room` bytes are to be had for header and payload.
     fn due(&self, room: usize, now: Instant) -> Option<Due> {
         if let Some(reply) = self.reset {
@@ -391,11 +386,6 @@ impl<'a> Connection<'a> {
         let length = self.sender.emit(span, header, (self.local, self.remote), out)?;
         self.receiver.sent(acknowledgement.edge, &mut self.timers);
         Some(length)
-    }
-
-    /// When [`Connection::poll`] must be called, if it must.
-    pub fn next_deadline(&self) -> Option<Instant> {
-        self.timers.earliest()
     }
 
     /// Runs the timers that have run out. To be called whenever [`Connection::next_deadline`] has passed; what becomes
@@ -505,23 +495,5 @@ impl<'a> Connection<'a> {
         self.timers.stop_all();
         self.timers.start(Timer::Linger, now + TIME_WAIT);
         self.keep_alive.asked();
-    }
-}
-
-#[cfg(test)]
-impl<'a> Connection<'a> {
-    /// The sending half, to look at.
-    pub fn sender(&self) -> &Sender<'a> {
-        &self.sender
-    }
-
-    /// The peer's end.
-    pub fn remote(&self) -> Endpoint {
-        self.remote
-    }
-
-    /// The timers, to look at.
-    pub fn timers(&self) -> &Timers {
-        &self.timers
     }
 }

@@ -24,19 +24,6 @@ pub struct ConnectParameters {
     pub deadline: Instant,
 }
 
-/// What a call on the socket would find; level-triggered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, defmt::Format)]
-pub struct Readiness {
-    /// A read gives bytes, the end of the stream or an error.
-    pub readable: bool,
-    /// A write takes bytes or gives an error.
-    pub writable: bool,
-    /// The connection has failed.
-    pub error: bool,
-    /// The peer has ended its stream, or there is no connection any more.
-    pub hangup: bool,
-}
-
 /// What a segment has changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Received {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, anyhow, bail, ensure};
-use slopos_abi::RemoteRange;
+use slopos_abi::{Readiness, RemoteRange};
 use slopos_host_log::Token;
 use slopos_kernel::grant::Grant;
 use slopos_kernel::objects::SocketId;
@@ -201,7 +201,7 @@ impl Station<'_> {
     /// Whether a read does not block: something was delivered to the one that waits, or the socket says so.
     pub fn is_readable(&self, socket: SocketId) -> bool {
         let is_complete = self.readers.get(&socket).is_some_and(|reader| reader.delivered > 0);
-        is_complete || self.stack.readiness(socket).readable
+        is_complete || self.stack.readiness(socket).contains(Readiness::READABLE)
     }
 
     /// A process lets go of a socket. If it could not while it waits in a read, as it cannot on the board, what was
@@ -320,7 +320,7 @@ impl Stream for SocketStream<'_, '_> {
     }
 
     fn write(&mut self, data: &[u8]) -> Result<Io> {
-        let writable = self.station.stack.readiness(self.socket).writable;
+        let writable = self.station.stack.readiness(self.socket).contains(Readiness::WRITABLE);
         let result = self.station.stack.write(self.socket, data, self.now);
         ensure!(
             !(writable && result == Err(Error::WouldBlock)),

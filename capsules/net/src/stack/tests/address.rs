@@ -148,7 +148,7 @@ fn an_expired_lease_ends_connections_and_the_search_begins_again() {
     assert!(!network.stack.is_up());
     assert!(network.stack.take_ready().contains(APP));
     assert_eq!(network.stack.read(socket, &mut [0; 10]), Err(tcp::Error::Reset));
-    assert!(network.stack.readiness(socket).error);
+    assert!(network.stack.readiness(socket).contains(slopos_abi::Readiness::ERROR));
     assert_eq!(network.take_dhcp(), [(1_000, DISCOVER)]);
     assert_eq!(network.stack.counters().events.address_lost, 1);
     network.router.answers_dhcp = true;

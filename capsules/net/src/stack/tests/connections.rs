@@ -322,6 +322,21 @@ fn a_killed_process_resets_all_it_had_and_holds_nothing() {
 }
 
 #[test]
+fn the_peer_of_a_connection_that_is_closed_with_unread_data_gets_its_reset() {
+    let mut network = Network::up();
+    let socket = network.connect(APP, FAR);
+    network.stack.write(socket, b"GET / HTTP/1.1\r\n\r\n", network.now).unwrap();
+    network.settle();
+    network.sent.clear();
+    network.stack.close(socket, network.now);
+    assert_eq!(sockets(&network)[0].remote, Some(FAR), "it waits for its reset to be sent");
+    network.settle();
+    let sent = network.take_sent();
+    assert!(matches!(sent[..], [Sent::Tcp { remote: FAR, flags, .. }] if flags.reset()), "{sent:?}");
+    assert_eq!(sockets(&network), []);
+}
+
+#[test]
 fn the_turn_to_send_goes_round_over_processes_then_sockets() {
     let mut network = Network::up();
     network.router.server = Server::Sink;

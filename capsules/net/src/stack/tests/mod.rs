@@ -2,6 +2,7 @@
 
 mod address;
 mod connections;
+mod entries;
 mod hostile;
 mod leases;
 mod logs;

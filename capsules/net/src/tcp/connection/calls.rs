@@ -3,14 +3,14 @@
 
 use core::mem::size_of;
 
-use slopos_abi::{Endpoint, SocketFlags};
+use slopos_abi::{Endpoint, Readiness, SocketFlags};
 use slopos_kernel::time::Instant;
 
 use crate::tcp::clock::TimestampClock;
 use crate::tcp::close::{ORPHAN_FIN_WAIT, Release, after_our_end, release};
 use crate::tcp::connection::Connection;
 use crate::tcp::counters::Counters;
-use crate::tcp::interface::{ConnectParameters, Readiness};
+use crate::tcp::interface::ConnectParameters;
 use crate::tcp::keep_alive::KeepAlive;
 use crate::tcp::state::{Error, Life, State, Syn};
 use crate::tcp::timers::Timer;
@@ -176,17 +176,35 @@ impl Connection<'_> {
     pub fn readiness(&self) -> Readiness {
         let outcome = self.life.outcome();
         let is_open = matches!(self.life, Life::Established | Life::CloseWait) && !self.sender.is_ended();
-        Readiness {
-            readable: self.receiver.is_readable() || outcome.is_some(),
-            writable: outcome.is_some() || (is_open && self.sender.has_room()),
-            error: outcome.is_some_and(|outcome| outcome.error.is_some()),
-            hangup: self.receiver.has_ended() || outcome.is_some(),
-        }
+        Readiness::READABLE.when(self.receiver.is_readable() || outcome.is_some())
+            | Readiness::WRITABLE.when(outcome.is_some() || (is_open && self.sender.has_room()))
+            | Readiness::ERROR.when(outcome.is_some_and(|outcome| outcome.error.is_some()))
+            | Readiness::HANGUP.when(self.receiver.has_ended() || outcome.is_some())
+    }
+
+    /// Whether a process holds it.
+    pub fn is_held(&self) -> bool {
+        self.is_held
+    }
+
+    /// Whether [`Connection::transmit`] would give a segment now.
+    pub fn wants_transmit(&self, now: Instant) -> bool {
+        self.due(usize::MAX, now).is_some()
+    }
+
+    /// When [`Connection::poll`] must be called, if it must.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.timers.earliest()
     }
 
     /// Our end; all zeros before the connect.
     pub fn local(&self) -> Endpoint {
         self.local
+    }
+
+    /// The peer's end; also that of a connection which is over, as long as it is still owed a reset.
+    pub fn remote(&self) -> Endpoint {
+        self.reset.map_or(self.remote, |reset| reset.remote)
     }
 
     /// Whether a segment from `remote` to `local` is for this connection.
@@ -206,5 +224,18 @@ impl Connection<'_> {
             Life::TimeWait { since } if !self.is_held => Some(since),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+impl<'a> Connection<'a> {
+    /// The sending half, to look at.
+    pub fn sender(&self) -> &crate::tcp::sender::Sender<'a> {
+        &self.sender
+    }
+
+    /// The timers, to look at.
+    pub fn timers(&self) -> &crate::tcp::timers::Timers {
+        &self.timers
     }
 }

@@ -11,13 +11,13 @@ fn what_a_reader_waits_for_is_not_in_the_ring_on_its_way() {
     for (index, payload) in stream.chunks(1_460).enumerate() {
         connection.receive(data(payload).seq(RECEIVE_NEXT + 1_460 * index as u32), at(0));
         assert!(connection.take_ready());
-        assert!(!connection.readiness().readable, "what was delivered has been read");
+        assert!(!connection.readiness().contains(Readiness::READABLE), "what was delivered has been read");
     }
     assert_eq!(connection.in_use_bytes(), empty);
     let acknowledgement = connection.sent_one(at(0));
     assert_eq!((acknowledgement.acknowledgement, acknowledgement.window), (RECEIVE_NEXT + 2_920, 65_535));
     assert_eq!(connection.read_again().unwrap(), stream);
-    assert!(!connection.readiness().readable);
+    assert!(!connection.readiness().contains(Readiness::READABLE));
     assert_eq!(connection.counters.bytes_received, 2_920);
 }
 
@@ -97,7 +97,7 @@ fn a_connection_knows_nothing_of_what_an_earlier_one_delivered() {
     connection.receive(data(b"abc"), at(0));
     connection.free();
     connection.open(SocketFlags::default());
-    assert!(!connection.readiness().readable);
+    assert!(!connection.readiness().contains(Readiness::READABLE));
     assert_eq!(connection.read(), Err(Error::NotConnected));
 }
 

@@ -128,10 +128,10 @@ fn a_reset_when_all_was_said_is_no_error_and_before_that_it_is_one() {
     let mut connection = in_last_ack(0);
     connection.receive(rst().seq(RECEIVE_NEXT + 1), at(10));
     assert_eq!(connection.state(), State::Closed);
-    assert!(!connection.readiness().error);
+    assert!(!connection.readiness().contains(Readiness::ERROR));
     let mut connection = in_last_ack(5);
     connection.receive(rst().seq(RECEIVE_NEXT + 1), at(10));
-    assert!(connection.readiness().error, "five bytes may be lost");
+    assert!(connection.readiness().contains(Readiness::ERROR), "five bytes may be lost");
 }
 
 #[test]

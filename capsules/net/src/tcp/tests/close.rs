@@ -63,7 +63,7 @@ fn closing_second_ends_with_the_last_acknowledgement() {
     assert_eq!(connection.state(), State::CloseWait);
     assert!(connection.take_ready());
     assert_eq!(connection.read(), Ok(vec![]));
-    assert!(connection.readiness().hangup);
+    assert!(connection.readiness().contains(Readiness::HANGUP));
     connection.write(b"last words", at(0));
     connection.close(at(1));
     assert_eq!(connection.state(), State::LastAck);
@@ -115,7 +115,7 @@ fn after_a_half_close_the_peer_may_still_send() {
     connection.close_write();
     connection.close_write();
     assert_eq!(connection.inner.write(b"more", at(0)), Err(Error::Closed));
-    assert!(!connection.readiness().writable);
+    assert!(!connection.readiness().contains(Readiness::WRITABLE));
     connection.sent(at(0));
     connection.receive(data(b"answer").acking(SEND_NEXT + 8), at(10));
     assert_eq!(connection.state(), State::FinWait2);

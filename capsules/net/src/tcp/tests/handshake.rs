@@ -288,7 +288,7 @@ fn before_a_connect_nothing_can_be_read_or_written() {
     assert!(!connection.is_free());
     assert_eq!(connection.read(&mut [0; 4]), Err(Error::NotConnected));
     assert_eq!(connection.write(b"x", at(0)), Err(Error::NotConnected));
-    assert_eq!(connection.readiness(), Readiness::default());
+    assert_eq!(connection.readiness(), Readiness::NONE);
     connection.close(at(0));
     assert!(connection.is_free());
 }
@@ -298,7 +298,7 @@ fn while_connecting_reading_and_writing_would_block() {
     let mut connection = connecting();
     assert_eq!(connection.read(), Err(Error::WouldBlock));
     assert_eq!(connection.inner.write(b"x", at(0)), Err(Error::WouldBlock));
-    assert_eq!(connection.readiness(), Readiness::default());
+    assert_eq!(connection.readiness(), Readiness::NONE);
 }
 
 #[test]

@@ -9,10 +9,10 @@ fn data_in_order_is_read_as_it_came() {
     connection.receive(data(b"hello "), at(0));
     connection.receive(data(b"world").seq(RECEIVE_NEXT + 6), at(0));
     assert!(connection.take_ready());
-    assert!(connection.readiness().readable);
+    assert!(connection.readiness().contains(Readiness::READABLE));
     assert_eq!(connection.read_up_to(8).unwrap(), b"hello wo");
     assert_eq!(connection.read().unwrap(), b"rld");
-    assert!(!connection.readiness().readable);
+    assert!(!connection.readiness().contains(Readiness::READABLE));
     assert_eq!(connection.counters.bytes_received, 11);
 }
 
@@ -254,7 +254,7 @@ fn urgent_data_is_read_in_line() {
 fn data_is_given_to_the_reader_with_or_without_push() {
     let mut connection = established();
     connection.receive(data(b"a"), at(0));
-    assert!(connection.take_ready() && connection.readiness().readable);
+    assert!(connection.take_ready() && connection.readiness().contains(Readiness::READABLE));
     connection.receive(data(b"b").seq(RECEIVE_NEXT + 1).and(Flags::PSH), at(0));
     assert!(connection.take_ready());
     assert_eq!(connection.read().unwrap(), b"ab");

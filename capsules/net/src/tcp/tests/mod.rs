@@ -12,7 +12,7 @@ use slopos_kernel::readers::Readers;
 use slopos_kernel::time::{Duration, Instant};
 
 use super::timers::Timer;
-use slopos_abi::{Endpoint, SocketFlags};
+use slopos_abi::{Endpoint, Readiness, SocketFlags};
 
 use super::*;
 use crate::wire::tcp::options::{SackBlocks, Timestamps};

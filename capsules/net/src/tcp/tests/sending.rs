@@ -69,14 +69,14 @@ fn a_full_send_ring_takes_no_more_until_a_quarter_is_free() {
     let mut connection = established().send_buffer(4_000);
     assert_eq!(connection.inner.write(&pattern(5_000), at(0)), Ok(4_000));
     assert_eq!(connection.inner.write(b"x", at(0)), Err(Error::WouldBlock));
-    assert!(!connection.readiness().writable);
+    assert!(!connection.readiness().contains(Readiness::WRITABLE));
     connection.sent(at(0));
     connection.take_ready();
     connection.receive(ack().acking(SEND_NEXT + 999), at(10));
     assert!(!connection.take_ready());
     connection.receive(ack().acking(SEND_NEXT + 1_000), at(10));
     assert!(connection.take_ready());
-    assert!(connection.readiness().writable);
+    assert!(connection.readiness().contains(Readiness::WRITABLE));
     assert_eq!(connection.inner.write(&pattern(5_000), at(0)), Ok(1_000));
 }
 
