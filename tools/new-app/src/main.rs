@@ -30,8 +30,8 @@ struct Options {
 
 const HELP: &str = "\
 Examples:
-  ./just new-app banner
-  ./just new-app banner --outside ../banner
+  new-app banner
+  new-app banner --outside ../banner
 
 Exit status:
   0  the app is there

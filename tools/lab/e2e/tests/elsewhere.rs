@@ -66,7 +66,8 @@ impl Copy {
         for variable in ["DEFMT_LOG", "RUSTUP_TOOLCHAIN", "CARGO_MANIFEST_DIR", "CARGO_PKG_NAME", "CARGO_PKG_VERSION"] {
             command.env_remove(variable);
         }
-        command.env("GIT_OPTIONAL_LOCKS", "0");
+        // The tools that it builds are used once.
+        command.env("CARGO_PROFILE_DEV_DEBUG", "0").env("CARGO_INCREMENTAL", "0").env("GIT_OPTIONAL_LOCKS", "0");
         let output = command.output().expect("the script runs");
         let words = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{name}: {}\n{words}", String::from_utf8_lossy(&output.stdout));
