@@ -30,6 +30,10 @@ flash *APPS: setup
 new-app *ARGUMENTS:
     @cargo run --quiet -p slopos-new-app -- "$@"
 
+# Packs a board for those who run it, into build/NAME-VERSION.tar.gz; twice the same.
+dist manifest=board: (build manifest)
+    @cargo run --quiet -p slopos-dist -- --apps "{{ apps }}" "$1"
+
 # Lists what is in the board's flash, or in another image.
 flash-list image="build/qemu_q35.img":
     @cargo run --quiet -p slopos-flash -- list "$1"
@@ -122,4 +126,4 @@ fmt:
 # Removes what was built; what setup installed stays.
 clean:
     @cargo clean --quiet
-    @rm -f build/*.elf build/*.qmp build/*.img build/*.img.new build/*.log
+    @rm -f build/*.elf build/*.qmp build/*.img build/*.img.new build/*.log build/*.tar.gz

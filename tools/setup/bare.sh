@@ -14,12 +14,13 @@ build_bare() (
     if [ -n "$BARE_TOOLCHAIN" ]; then
         export RUSTUP_TOOLCHAIN="$PWD/$BARE_TOOLCHAIN"
     fi
-    # Cargo does not see when these change, and would keep what was built before.
+    # Cargo does not see when these change, and would keep what was built before. Each compiler has a stamp of its own.
+    stamp=$folder/built-by-${BARE_TOOLCHAIN##*/}
     by=$(cat tools/setup/rustc_remapped.sh ${BARE_TOOLCHAIN:+"$BARE_TOOLCHAIN/version"} | cksum)
-    if [ "$(cat "$folder/built-by" 2>/dev/null)" != "$by" ]; then
-        rm -rf "$folder"
+    if [ "$(cat "$stamp" 2>/dev/null)" != "$by" ]; then
+        if [ -f "$stamp" ] || ! ls "$folder"/built-by-* >/dev/null 2>&1; then rm -rf "$folder"; fi
         mkdir -p "$folder"
-        echo "$by" >"$folder/built-by"
+        echo "$by" >"$stamp"
     fi
     # The same bytes in whatever folder, for whichever user.
     export SLOPOS_WRAPPER="${RUSTC_WRAPPER:-}" RUSTC_WRAPPER="$PWD/tools/setup/rustc_remapped.sh"
@@ -42,6 +43,6 @@ build_apps() {
 # build_outside MANIFEST: builds the programs that the manifest takes from outside of this tree (`path`).
 build_outside() {
     "$output/debug/manifest" --outside "$1" | while IFS= read -r folder; do
-        build_bare apps --manifest-path "$folder/Cargo.toml"
+        build_bare apps --manifest-path "$folder/Cargo.toml" </dev/null
     done
 }

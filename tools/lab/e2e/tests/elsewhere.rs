@@ -1,10 +1,12 @@
 //! A copy of the tree in another folder, with other folders for cargo and for what is built: the same bytes come of it, and
 //! it takes apps from inside and outside.
 
-use slopos_e2e::{Report, built, run};
+use slopos_dist::{Board, pack};
+use slopos_e2e::{Report, run};
 use slopos_new_app::{Request, plan};
 use slopos_run::Machine;
 use slopos_tree::files;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::net::TcpListener;
@@ -111,28 +113,32 @@ fn a_copy_of_the_tree_gives_the_same_bytes_and_takes_new_apps() {
     new_apps(&copy);
 }
 
-fn the_same_bytes(copy: &Copy) {
-    let apps = Path::new("bare-apps/x86_64-unknown-none/release");
-    let tree_output = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| files::root().join("target"), PathBuf::from);
-    let mut pairs = vec![];
-    for name in ["qemu_q35.elf", "qemu_q35.img"] {
-        pairs.push((built(name), copy.root().join("build").join(name)));
+/// What came of a tree: what is passed on, and the apps with their debug information.
+fn made(root: &Path, output: &Path) -> BTreeMap<String, Vec<u8>> {
+    let apps = output.join("bare-apps/x86_64-unknown-none/release");
+    let kernel = root.join("build/qemu_q35.elf");
+    let board = Board { root: root.to_owned(), manifest: root.join(BOARD), kernel, apps: apps.clone() };
+    let packed = pack(&board, "0").unwrap_or_else(|why| panic!("{}: {why:#}", root.display()));
+    let mut files = packed.files;
+    files.insert(packed.name, packed.bytes);
+    for app in ["webget", "monitor", "syscalls"] {
+        files.insert(app.to_owned(), read(&apps.join(app)));
     }
-    pairs.push((tree_output.join(apps).join("webget"), copy.output().join(apps).join("webget")));
-    // No folder of this machine is in them.
+    files
+}
+
+fn the_same_bytes(copy: &Copy) {
     let tree = files::root();
+    let output = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| tree.join("target"), PathBuf::from);
+    let (here, there) = (made(&tree, &output), made(&copy.root(), &copy.output()));
+    assert!(here.keys().eq(there.keys()), "{:?} {:?}", here.keys(), there.keys());
+    // No folder of this machine is in them.
     let folders = [&tree, &home(), &cargo_home(), &copy.root(), copy.folder.path()];
-    for (one, other) in pairs {
-        let bytes = read(&one);
-        assert!(
-            bytes == read(&other),
-            "{} and its copy differ: was it built from these sources, by ./just build?",
-            one.display()
-        );
+    for (name, bytes) in here {
+        assert!(bytes == there[&name], "{name} differs: was the tree built from these sources, by ./just build?");
         for folder in folders {
-            let folder = folder.to_str().expect("UTF-8");
-            // `/root` is too short to be told from other things that are called so.
-            assert!(!hold(&bytes, &format!("{folder}/")), "{} holds {folder}/", one.display());
+            let folder = format!("{}/", folder.to_str().expect("UTF-8"));
+            assert!(!hold(&bytes, &folder), "{name} holds {folder}");
         }
     }
 }
