@@ -5,6 +5,7 @@
 use slopos_manifest::{Expanded, Manifest, Process, Restart, Start};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::{env, fs};
 
 fn main() {
@@ -22,10 +23,12 @@ fn main() {
     if manifest.board.selftest {
         println!("cargo:rustc-cfg=selftest");
     }
+    println!("cargo:rustc-env=SLOPOS_REVISION={}", revision(&folder.join("../..")));
     let out = PathBuf::from(env::var("OUT_DIR").expect("cargo sets it"));
-    write(&out.join("processes.rs"), &statics(&manifest));
+    let name = name_in_tree(&path, &folder);
+    write(&out.join("processes.rs"), &statics(&manifest, &name));
     write(&out.join("sections.ld"), &sections(&manifest));
-    let expanded = Expanded::new(&manifest, &name_in_tree(&path, &folder)).to_json();
+    let expanded = Expanded::new(&manifest, &name).to_json();
     write(&out.join("manifest.json"), &expanded);
 
     println!("cargo:rustc-link-search={}", out.display());
@@ -45,6 +48,40 @@ fn name_in_tree(path: &Path, folder: &Path) -> String {
     };
     name.unwrap_or_else(|| path.file_name().map(PathBuf::from).unwrap_or_default()).display().to_string()
 }
+
+/// The revision of the tree, for the console: `SLOPOS_REVISION`, where a package of the sources sets it, else the commit
+/// that is checked out, else [`NO_REVISION`]. Changes that are not committed do not show: the build id tells images apart.
+fn revision(root: &Path) -> String {
+    println!("cargo:rerun-if-env-changed=SLOPOS_REVISION");
+    if let Ok(given) = env::var("SLOPOS_REVISION") {
+        assert!(given.bytes().all(|byte| byte.is_ascii_graphic()), "SLOPOS_REVISION is one word, not {given:?}");
+        return given;
+    }
+    // Naming the folder keeps git from a repository further up, and from asking whose it is.
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").arg("--git-dir").arg(root.join(".git")).args(arguments).output().ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        output.status.success().then(|| text.trim().to_owned())
+    };
+    let Some(commit) = git(&["rev-parse", "--short=12", "HEAD"]) else { return NO_REVISION.into() };
+    // The log of the HEAD grows with each commit and each switch to another; without one, the HEAD and its branch change.
+    let branch = git(&["symbolic-ref", "--quiet", "HEAD"]);
+    for name in ["logs/HEAD", "HEAD", branch.as_deref().unwrap_or("HEAD")] {
+        if let Some(path) = git(&["rev-parse", "--path-format=absolute", "--git-path", name])
+            && Path::new(&path).is_file()
+        {
+            println!("cargo:rerun-if-changed={path}");
+            if name == "logs/HEAD" {
+                break;
+            }
+        }
+    }
+    // Git may show more digits where twelve are not enough.
+    commit.chars().take(12).collect()
+}
+
+/// The revision where there is no repository.
+const NO_REVISION: &str = "unversioned";
 
 fn write(path: &Path, text: &str) {
     fs::write(path, text).unwrap_or_else(|why| panic!("cannot write {}: {why}", path.display()));
@@ -68,7 +105,7 @@ fn section(text: &mut String, name: &str) {
 }
 
 /// The statics of the processes and the functions that hand them out.
-fn statics(manifest: &Manifest) -> String {
+fn statics(manifest: &Manifest, name_in_tree: &str) -> String {
     let mut text = String::new();
     let count = manifest.processes.len();
     let bytes: u64 = manifest
@@ -94,7 +131,11 @@ fn statics(manifest: &Manifest) -> String {
     }
     write!(
         text,
-        "/// How many processes the manifest names.
+        "/// The board's name, by the manifest.
+pub const BOARD_NAME: &str = {:?};
+/// The manifest's file.
+pub const MANIFEST_FILE: &str = {name_in_tree:?};
+/// How many processes the manifest names.
 pub const PROCESSES: usize = {count};
 /// Bytes of the statics whose size the manifest decides.
 pub const MANIFEST_BYTES: usize = {bytes};
@@ -113,7 +154,8 @@ pub static CONFIGURATIONS: [Configuration; PROCESSES] = [{configurations}];
 pub fn user_spaces() -> [UserSpace; PROCESSES] {{ [{spaces}] }}
 /// Hands out the network grants. To be called once: a second call panics.
 pub fn network_grants() -> [Option<&'static mut SocketSet<'static>>; PROCESSES] {{ [{grants}] }}
-{modules}"
+{modules}",
+        manifest.board.name
     )
     .expect("a String grows");
     text

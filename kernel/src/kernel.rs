@@ -11,7 +11,7 @@ pub use waiting::WaitingReaders;
 use crate::capability::ManageProcesses;
 use crate::log_budget::LogBudget;
 use crate::objects::Objects;
-use crate::process::{Configuration, Process, ProcessId, ProcessSet, State};
+use crate::process::{Configuration, Ending, Process, ProcessId, ProcessSet, State};
 use crate::processor::{ArgumentsTooLong, Processor, Trap};
 use crate::scheduler::{After, Scheduler, Step};
 use crate::syscall::{Caller, Stop};
@@ -96,7 +96,25 @@ impl Kernel {
 
     /// Ends a process at once: its connections are reset and its network memory is wiped. It is not restarted.
     pub fn kill(&mut self, id: ProcessId, objects: &mut impl Objects, now: Instant, _: &impl ManageProcesses) {
-        self.end_at_once(id, objects, now);
+        self.end_at_once(id, Ending::Killed, objects, now);
+        self.stay_down(id);
+    }
+
+    /// Ends a process as if it had made the call EXIT: its descriptors are closed, so its connections end in order and what it
+    /// has written is still sent. Its status is that of a process which the kernel ended. It is not restarted.
+    pub fn stop(&mut self, id: ProcessId, objects: &mut impl Objects, now: Instant, _: &impl ManageProcesses) {
+        if let Some(process) = self.processes.get_mut(id.index()).filter(|process| process.is_running()) {
+            while let Some(descriptor) = process.descriptors.remove_any() {
+                objects.close(id, &descriptor.object, now);
+            }
+            process.end(Ending::Stopped, STATUS_KILLED, now);
+            self.note_state(id);
+            objects.exited(id);
+        }
+        self.stay_down(id);
+    }
+
+    fn stay_down(&mut self, id: ProcessId) {
         if let Some(process) = self.processes.get_mut(id.index()) {
             process.stay_down();
         }
@@ -194,7 +212,7 @@ impl Kernel {
     }
 
     /// Lets the next process make one step, until a system call, a fault or an interrupt. Returns the outcome and the time
-    /// at which the process trapped. The time that its call takes is charged to its next step.
+    /// at which the process trapped. The time that its call takes counts for its next step.
     pub fn run_next(
         &mut self,
         cpu: &mut impl Processor,
@@ -228,7 +246,9 @@ impl Kernel {
                 process.report_load(error, &mut self.load_log, start);
                 false
             });
-            return (if goes_on { After::GoesOn } else { After::Stops }, now());
+            let end = now();
+            process.busy = process.busy + end.since(start);
+            return (if goes_on { After::GoesOn } else { After::Stops }, end);
         }
         let (end, result) = match process.waiting.take() {
             Some(waiting) => {
@@ -238,6 +258,7 @@ impl Kernel {
             None => {
                 let trap = cpu.run(id);
                 let end = now();
+                process.busy = process.busy + end.since(start);
                 match trap {
                     Trap::SystemCall(call) => {
                         process.calls += 1;
@@ -247,7 +268,7 @@ impl Kernel {
                     Trap::Interrupt => return (After::GoesOn, end),
                     Trap::Fault(fault) => {
                         process.note_fault(fault, end);
-                        self.end_at_once(id, objects, end);
+                        self.end_at_once(id, Ending::Faulted, objects, end);
                         return (After::Stops, end);
                     }
                 }
@@ -271,17 +292,17 @@ impl Kernel {
                 After::Stops
             }
             Err(Stop::Exit(status)) => {
-                process.end(status, end);
+                process.end(Ending::Exited, status, end);
                 After::Stops
             }
         };
         (after, end)
     }
 
-    fn end_at_once(&mut self, id: ProcessId, objects: &mut impl Objects, now: Instant) {
+    fn end_at_once(&mut self, id: ProcessId, ending: Ending, objects: &mut impl Objects, now: Instant) {
         let Some(process) = self.processes.get_mut(id.index()).filter(|process| process.is_running()) else { return };
         while process.descriptors.remove_any().is_some() {}
-        process.end(STATUS_KILLED, now);
+        process.end(ending, STATUS_KILLED, now);
         self.note_state(id);
         objects.abandon(id, now);
     }

@@ -16,6 +16,7 @@ pub mod kernel;
 pub mod ledger;
 pub mod loader;
 pub mod log_budget;
+pub mod log_level;
 pub mod objects;
 pub mod pacing;
 pub mod process;

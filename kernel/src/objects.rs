@@ -103,7 +103,8 @@ pub trait Objects {
     fn close(&mut self, process: ProcessId, object: &Object, now: Instant);
     /// Restricts the process to connect only to endpoints in this range too, until it has ended.
     fn restrict_connect(&mut self, process: ProcessId, range: RemoteRange);
-    /// The process ended by itself; each of its descriptors has been closed.
+    /// The process has ended in order, by itself or because it was stopped; each of its descriptors has been closed. A call
+    /// that it waited for is not made again.
     fn exited(&mut self, process: ProcessId);
     /// The process was ended by a fault or a kill: its objects are reset and wiped before anything else runs.
     fn abandon(&mut self, process: ProcessId, now: Instant);

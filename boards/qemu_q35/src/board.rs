@@ -18,7 +18,7 @@ use slopos_kernel::process::ProcessId;
 use slopos_kernel::scheduler::Step;
 use slopos_kernel::time::Instant;
 use slopos_net::MacAddress;
-use slopos_process_console::{Input, ProcessConsole};
+use slopos_process_console::{Input, ProcessConsole, ReportKind};
 use slopos_q35::uart::FIFO_BYTES;
 use slopos_virtio::net::{Net, Tended};
 use slopos_x86_64::control::{let_interrupts_in, wait_for_interrupt};
@@ -234,6 +234,7 @@ impl Board {
                 Input::Done => {}
                 Input::ForProcess(byte) => self.capsules.console.input(byte, now),
                 Input::Interrupt(process) => self.kill(process),
+                Input::ListChoices => self.report = Some(Report::new(ReportKind::Choices)),
             }
         }
     }

@@ -167,6 +167,7 @@ impl Objects for Capsules {
     fn exited(&mut self, process: ProcessId) {
         self.console.forget(process);
         self.stack.exited(process);
+        self.flash.storage.abandon(process);
     }
 
     fn abandon(&mut self, process: ProcessId, _: Instant) {

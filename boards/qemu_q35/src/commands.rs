@@ -1,13 +1,14 @@
 //! Carries out the console's commands.
 
 use crate::board::Board;
+use crate::log;
 use crate::machine::now;
-use crate::progress::{Kind, Report};
+use crate::progress::Report;
 use core::fmt::Write;
 use slopos_kernel::kernel::StartError;
 use slopos_kernel::process::{Process, ProcessId, State};
 use slopos_kernel::processor::ArgumentsTooLong;
-use slopos_process_console::{Command, ParseError, STATUS_UNKNOWN, Words, ending};
+use slopos_process_console::{Command, How, ParseError, ReportKind, STATUS_UNKNOWN, Words, ending};
 
 /// Printed for a process whose app cannot be loaded; the log has the reason.
 const NO_IMAGE: &str = "has no usable image in the flash";
@@ -22,16 +23,15 @@ impl Board {
         match Command::parse(line) {
             Ok(Command::Exit) => self.begin_shutdown(now()),
             Ok(Command::Sleep(span)) => self.process_console.sleep_until(now() + span),
-            Ok(Command::Start { name, arguments, background }) => self.start(name, arguments, background),
+            Ok(Command::Start { name, arguments, how }) => self.start(name, arguments, how),
             Ok(Command::Empty) => self.process_console.finished(self.process_console.status()),
-            Ok(Command::Help) => self.report = Some(Report::new(Kind::Help)),
-            Ok(Command::Processes) => self.report = Some(Report::new(Kind::Processes)),
-            Ok(Command::Network) => self.report = Some(Report::new(Kind::Network)),
-            Ok(Command::Grants) => self.report = Some(Report::new(Kind::Grants)),
-            Ok(Command::Kill(name)) => {
-                let status = self.kill_by_name(name);
-                self.process_console.finished(status);
+            Ok(Command::Report(kind)) => self.report = Some(Report::new(kind)),
+            Ok(Command::Log(level)) => {
+                log::set_level(level);
+                self.report = Some(Report::new(ReportKind::LogLevel));
             }
+            Ok(Command::Stop(name)) => self.end_by_name(name, Board::stop),
+            Ok(Command::Kill(name)) => self.end_by_name(name, Board::kill),
             Err(error) => {
                 let mut terminal = self.terminal();
                 // The process console's text is cut where the line is slow, and never fails.
@@ -44,7 +44,7 @@ impl Board {
         }
     }
 
-    fn start(&mut self, name: &str, arguments: Words<'_>, background: bool) {
+    fn start(&mut self, name: &str, arguments: Words<'_>, how: How) {
         #[cfg(selftest)]
         if let Some(status) = crate::selftest::command(self, name) {
             return self.process_console.finished(status);
@@ -53,8 +53,11 @@ impl Board {
             self.say(format_args!("{name}: no such command or process; help lists them"));
             return self.process_console.finished(STATUS_UNKNOWN);
         };
+        if how == How::Again {
+            self.stop(id);
+        }
         match self.launch(id, arguments) {
-            Ok(()) if background => self.background_start = Some(id),
+            Ok(()) if how != How::Foreground => self.background_start = Some(id),
             Ok(()) => {
                 self.capsules.console.set_foreground(Some(id));
                 self.process_console.run_in_foreground(id);
@@ -81,17 +84,19 @@ impl Board {
         self.kernel.start(id, arguments, now(), &mut self.cpu, &self.console_authority)
     }
 
-    fn kill_by_name(&mut self, name: &str) -> i32 {
-        match self.kernel.find(name) {
+    /// Ends the process of that name, if it runs or waits for its restart.
+    fn end_by_name(&mut self, name: &str, end: fn(&mut Board, ProcessId)) {
+        let status = match self.kernel.find(name) {
             Some(id) if self.is_running(id) || self.will_restart(id) => {
-                self.kill(id);
+                end(self, id);
                 0
             }
             _ => {
                 self.say(format_args!("{name}: does not run"));
                 STATUS_FAILED
             }
-        }
+        };
+        self.process_console.finished(status);
     }
 
     fn is_running(&self, id: ProcessId) -> bool {
@@ -100,6 +105,11 @@ impl Board {
 
     fn will_restart(&self, id: ProcessId) -> bool {
         self.kernel.process(id).is_some_and(|process| process.restart_at().is_some())
+    }
+
+    /// Ends a process in order, as if it had exited.
+    fn stop(&mut self, id: ProcessId) {
+        self.kernel.stop(id, &mut self.capsules, now(), &self.console_authority);
     }
 
     /// Ends a process at once.

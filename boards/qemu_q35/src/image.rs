@@ -1,10 +1,13 @@
-//! The kernel's own address space: the sections of the image with their rights, and the guard pages.
+//! The kernel's own image: its build id, and its address space with the rights of each section and the guard pages.
 
 use slopos_x86_64::paging::{Access, KernelSpace, PAGE, PageTable, Section, activate, tables_for};
 use slopos_x86_64::segments::{INTERRUPT_STACK, INTERRUPT_STACKS};
 use static_cell::ConstStaticCell;
 
 use crate::statics::MANIFEST_BYTES;
+
+/// Bytes of the build id.
+pub const BUILD_ID_BYTES: usize = 20;
 
 /// Room for the parts whose size the manifest does not decide: code, constants, rings, stacks.
 const OTHER_BYTES: usize = 8 << 20;
@@ -16,6 +19,7 @@ static PAGE_TABLES: ConstStaticCell<[PageTable; TABLES]> = ConstStaticCell::new(
 unsafe extern "C" {
     static __image_start: u8;
     static __text_end: u8;
+    static __build_id_end: u8;
     static __rodata_end: u8;
     static __image_end: u8;
     static __stack_guard: u8;
@@ -25,6 +29,13 @@ unsafe extern "C" {
 /// The address of one of the linker script's symbols. No byte need lie there, so this takes a pointer, not a reference.
 fn address(symbol: *const u8) -> u64 {
     symbol.addr() as u64
+}
+
+/// The build id: the SHA-1 hash that the linker computes over the image (`--build-id=sha1` in build.rs).
+pub fn build_id() -> &'static [u8; BUILD_ID_BYTES] {
+    // SAFETY: the linker script puts the symbol behind the note, whose last part is the id (System V ABI, "Note
+    // Section"). A SHA-1 hash has 20 bytes, which nobody writes.
+    unsafe { &*(&raw const __build_id_end).sub(BUILD_ID_BYTES).cast() }
 }
 
 /// Physical address after the image's last byte.

@@ -1,13 +1,16 @@
 //! The kernel's log: `defmt` frames on COM2.
 //!
 //! Writing a line puts its frame into a ring and never waits. The board's loop moves frames from the ring to the port
-//! when the port interrupts because it has room. Only a panic waits for the port.
+//! when the port interrupts because it has room. Only a panic waits for the port. Lines below the level that the console
+//! has set are dropped.
 //!
 //! Where the kernel's command line asks for it, text of processes and of the process console travels in frames of its
 //! own, which the host tells apart by their format. It takes no more than a half of the ring, so the kernel's lines
 //! always find room, and a process whose text does not fit waits.
 
 use core::cell::UnsafeCell;
+use core::ops::Range;
+use slopos_kernel::log_level::LogLevel;
 use slopos_log::LogRing;
 use slopos_q35::uart::{COM2, Uart};
 use slopos_registers::Hardware;
@@ -27,7 +30,14 @@ struct Log;
 /// Only the logger and the functions of this module touch it.
 struct Sink(UnsafeCell<State>);
 
+/// The level at the start: all that is compiled in. All zeros, for the section starts so.
+const LEVEL: LogLevel = LogLevel::Trace;
+
 struct State {
+    /// Lines below it are dropped.
+    level: LogLevel,
+    /// What the next bytes of the frame are.
+    part: Part,
     encoder: defmt::Encoder,
     ring: LogRing<RING>,
     /// A frame is being written.
@@ -43,12 +53,25 @@ struct State {
     carries_text: bool,
 }
 
+/// How far a frame has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// Nothing is written; its index comes first.
+    Index,
+    /// The index is written.
+    Rest,
+    /// It is below the level.
+    Dropped,
+}
+
 // SAFETY: one processor, and the kernel runs with interrupts off. An exception in the kernel logs only on its way to a
 // panic and never returns to the code that it interrupted; an NMI does not log.
 unsafe impl Sync for Sink {}
 
 #[unsafe(link_section = ".owner.log")]
 static SINK: Sink = Sink(UnsafeCell::new(State {
+    level: LEVEL,
+    part: Part::Index,
     encoder: defmt::Encoder::new(),
     ring: LogRing::new(),
     open: false,
@@ -129,6 +152,52 @@ fn send_waiting() {
     });
 }
 
+/// The level of the log: lines below it are dropped.
+pub fn level() -> LogLevel {
+    with(|state| state.level)
+}
+
+/// Sets the level of the log. Lines that are dropped do not count as lost.
+pub fn set_level(level: LogLevel) {
+    with(|state| state.level = level);
+}
+
+/// The least grave level of which the image has any line: what `DEFMT_LOG` has left in it.
+pub fn least_level() -> LogLevel {
+    LogLevel::ALL.into_iter().find(|&level| !indices(level).is_empty()).unwrap_or(LogLevel::Error)
+}
+
+/// The indices of the lines of a level. `defmt` has the linker sort them by their level and mark each level's.
+fn indices(level: LogLevel) -> Range<usize> {
+    unsafe extern "C" {
+        static __DEFMT_MARKER_TRACE_START: u8;
+        static __DEFMT_MARKER_TRACE_END: u8;
+        static __DEFMT_MARKER_DEBUG_START: u8;
+        static __DEFMT_MARKER_DEBUG_END: u8;
+        static __DEFMT_MARKER_INFO_START: u8;
+        static __DEFMT_MARKER_INFO_END: u8;
+        static __DEFMT_MARKER_WARN_START: u8;
+        static __DEFMT_MARKER_WARN_END: u8;
+        static __DEFMT_MARKER_ERROR_START: u8;
+        static __DEFMT_MARKER_ERROR_END: u8;
+    }
+    // The address of a mark is an index; nothing lies there.
+    let [start, end] = match level {
+        LogLevel::Trace => [&raw const __DEFMT_MARKER_TRACE_START, &raw const __DEFMT_MARKER_TRACE_END],
+        LogLevel::Debug => [&raw const __DEFMT_MARKER_DEBUG_START, &raw const __DEFMT_MARKER_DEBUG_END],
+        LogLevel::Info => [&raw const __DEFMT_MARKER_INFO_START, &raw const __DEFMT_MARKER_INFO_END],
+        LogLevel::Warn => [&raw const __DEFMT_MARKER_WARN_START, &raw const __DEFMT_MARKER_WARN_END],
+        LogLevel::Error => [&raw const __DEFMT_MARKER_ERROR_START, &raw const __DEFMT_MARKER_ERROR_END],
+    };
+    start.addr()..end.addr()
+}
+
+/// Whether the line of this index has a level, and one below `least`.
+#[inline(never)]
+fn is_below(index: usize, least: LogLevel) -> bool {
+    LogLevel::ALL.into_iter().take_while(|level| *level < least).any(|level| indices(level).contains(&index))
+}
+
 /// Has text travel here from now on, if there is a port. Answers whether it does.
 pub fn carry_text() -> bool {
     with(|state| {
@@ -186,10 +255,20 @@ impl State {
             encoder.end_frame(|_| ());
         }
         ring.begin();
+        self.part = Part::Index;
         encoder.start_frame(|bytes| ring.push(bytes));
     }
 
     fn write(&mut self, bytes: &[u8]) {
+        match (self.part, bytes) {
+            (Part::Dropped, _) => return,
+            // The index of a frame is written first, in one piece.
+            (Part::Index, &[low, high]) if is_below(u16::from_le_bytes([low, high]).into(), self.level) => {
+                self.part = Part::Dropped;
+                return;
+            }
+            _ => self.part = Part::Rest,
+        }
         let State { encoder, ring, .. } = self;
         encoder.write(bytes, |bytes| ring.push(bytes));
     }
@@ -198,7 +277,7 @@ impl State {
         let State { encoder, ring, .. } = self;
         encoder.end_frame(|bytes| ring.push(bytes));
         self.open = false;
-        if !self.present {
+        if !self.present || self.part == Part::Dropped {
             ring.discard();
             return;
         }

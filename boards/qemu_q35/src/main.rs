@@ -27,6 +27,7 @@ mod serial;
 mod shutdown;
 mod statics;
 mod tokens;
+mod version;
 
 use board::Board;
 use capsules::Capsules;
@@ -109,7 +110,7 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
         cpu,
         capsules,
         serial,
-        process_console: ProcessConsole::new(commands, PROCESS_CONSOLE.take()),
+        process_console: ProcessConsole::new(commands, version::GREETING, PROCESS_CONSOLE.take(), &CONFIGURATIONS),
         network: devices.network,
         alarm: machine.alarm,
         interrupts: machine.interrupts,

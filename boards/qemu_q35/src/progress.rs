@@ -2,6 +2,7 @@
 
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::time::Instant;
+use slopos_process_console::ReportKind;
 
 /// How far the boot has come.
 #[derive(Default)]
@@ -22,29 +23,16 @@ impl Boot {
     }
 }
 
-/// Which report is printed: that of the command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// `help`
-    Help,
-    /// `ps`
-    Processes,
-    /// `net`
-    Network,
-    /// `grants`
-    Grants,
-}
-
 /// A report, and how far it has come. A section is a process, or all of a report that is not about processes.
 pub struct Report {
-    pub kind: Kind,
+    pub kind: ReportKind,
     pub section: u8,
     pub line: usize,
 }
 
 impl Report {
     /// A report that has not begun.
-    pub fn new(kind: Kind) -> Report {
+    pub fn new(kind: ReportKind) -> Report {
         Report { kind, section: 0, line: 0 }
     }
 }

@@ -1,15 +1,20 @@
 //! Commands with long output print it a piece at a time, as the line takes it.
 
 use crate::board::Board;
+use crate::log;
 use crate::machine::now;
-use crate::progress::{Kind, Report};
+use crate::progress::Report;
 use crate::serial::Terminal;
+use crate::version::version;
 use core::fmt::Write;
 use slopos_abi::info::GrantInfo;
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::time::Instant;
+use slopos_net::dhcp::lease::Lease as LeaseTerms;
+use slopos_net::neighbour::cache::NeighbourReport;
 use slopos_net::stack::SocketReport;
-use slopos_process_console::{self as process_console, DeviceState, LINE_ROOM, Window};
+use slopos_process_console::report::{self, Connection, DeviceState, Lease, LeaseDeadlines, Neighbour, Usage};
+use slopos_process_console::{LINE_ROOM, ReportKind, Window};
 use slopos_virtio::net::{Condition, Net};
 
 impl Board {
@@ -27,7 +32,10 @@ impl Board {
             let _ = self.terminal().write_str(&text);
             self.report = match exists {
                 None => {
-                    self.process_console.finished(0);
+                    match kind {
+                        ReportKind::Choices => self.process_console.choices_listed(),
+                        _ => self.process_console.finished(0),
+                    }
                     None
                 }
                 Some(()) if written == 0 => Some(Report { kind, section: section.saturating_add(1), line: 0 }),
@@ -45,36 +53,79 @@ impl Board {
     /// and it has kept what fits.
     // A function of its own, so that the locals of formatting are not part of the frame of the board's loop.
     #[inline(never)]
-    fn section(&mut self, kind: Kind, section: u8, out: &mut impl Write) -> Option<()> {
-        let id = ProcessId::new(section);
+    fn section(&mut self, kind: ReportKind, section: u8, out: &mut impl Write) -> Option<()> {
         // A full window ends the section here; the next call continues from the first line that did not fit.
         let _ = match kind {
-            Kind::Help if section == 0 => {
-                let tests = if cfg!(selftest) { process_console::SELF_TEST_HELP } else { "" };
-                write!(out, "{}{tests}", process_console::HELP)
+            ReportKind::Processes | ReportKind::Grants | ReportKind::Ledger | ReportKind::Sockets => {
+                let id = ProcessId::new(section);
+                self.kernel.process(id)?;
+                self.process_section(kind, id, out)
             }
-            Kind::Network if section == 0 => {
+            _ if section > 0 => return None,
+            ReportKind::Help => report::help(cfg!(selftest), out),
+            ReportKind::Version => report::version(&version(), out),
+            ReportKind::Uptime => report::uptime(now().since(Instant::BOOT), out),
+            ReportKind::LogLevel => report::log_level(log::level(), log::least_level(), out),
+            ReportKind::Choices => self.process_console.list_choices(out),
+            ReportKind::Network => {
                 let now = now();
                 let device = self.network.as_mut().map_or(DeviceState::None, |device| device_state(device, now));
-                process_console::network(&self.capsules.stack.info(now), device, out)
+                report::network(&self.capsules.stack.info(now), device, out)
             }
-            Kind::Help | Kind::Network => return None,
-            Kind::Processes => {
-                let process = self.kernel.process(id)?;
-                process_console::process(process, section == 0, out)
-            }
-            Kind::Grants => {
-                let process = self.kernel.process(id)?;
-                let (stack, authority) = (&mut *self.capsules.stack, &self.console_authority);
-                let info = GrantInfo { denials: process.denials, ..stack.grant_info(id, authority) };
-                let mut shown = process_console::grant(process.configuration.name, &info, out);
-                for socket in stack.sockets(id, authority) {
-                    shown = shown.and_then(|()| show_socket(&socket, out));
-                }
-                shown
-            }
+            ReportKind::Lease => report::lease(self.lease().as_ref(), out),
+            ReportKind::Neighbours => self.show_neighbours(out),
         };
         Some(())
+    }
+
+    /// What a report says of one process.
+    fn process_section(&mut self, kind: ReportKind, id: ProcessId, out: &mut impl Write) -> core::fmt::Result {
+        let Some(process) = self.kernel.process(id) else { return Ok(()) };
+        let (name, head) = (process.configuration.name, id.index() == 0);
+        let (stack, authority) = (&mut *self.capsules.stack, &self.console_authority);
+        match kind {
+            ReportKind::Ledger => report::ledger(process, head, out),
+            ReportKind::Sockets => {
+                if head {
+                    report::connection_head(out)?;
+                }
+                stack.sockets(id, authority).try_for_each(|socket| report::connection(name, &connection(&socket), out))
+            }
+            ReportKind::Grants => {
+                let info = GrantInfo { denials: process.denials, ..stack.grant_info(id, authority) };
+                report::grant(name, &info, out)?;
+                stack.sockets(id, authority).try_for_each(|socket| show_socket(&socket, out))
+            }
+            _ => {
+                let memory = self.cpu.memory_use(id);
+                let uptime = now().since(Instant::BOOT);
+                let usage = Usage { uptime, ram: memory.ram, stack_high_water: memory.stack_high_water };
+                report::process(process, usage, head, out)
+            }
+        }
+    }
+
+    fn show_neighbours(&self, out: &mut impl Write) -> core::fmt::Result {
+        let mut head = true;
+        for neighbour in self.capsules.stack.neighbours(now()) {
+            let NeighbourReport { address, mac, state, is_pinned } = neighbour;
+            let shown = Neighbour { address, station: mac.map(|mac| mac.0), state, is_gateway: is_pinned };
+            report::neighbour(Some(&shown), core::mem::take(&mut head), out)?;
+        }
+        report::neighbour(None, head, out)
+    }
+
+    /// The lease in use, and how far away its deadlines are.
+    fn lease(&self) -> Option<Lease> {
+        let (lease, state) = self.capsules.stack.lease()?;
+        let now = now();
+        let deadlines = lease.deadlines.map(|deadlines| LeaseDeadlines {
+            renew: deadlines.renew.since(now),
+            rebind: deadlines.rebind.since(now),
+            expire: deadlines.expire.since(now),
+        });
+        let LeaseTerms { address, prefix, gateway, server, .. } = *lease;
+        Some(Lease { address, prefix, gateway, server, state, deadlines })
     }
 
     /// Whether all output is sent, or the port will interrupt for the rest.
@@ -98,6 +149,20 @@ fn device_state(device: &mut Net, now: Instant) -> DeviceState {
         Condition::Resetting => DeviceState::Resetting,
         Condition::Gone { next_try_us } => DeviceState::Gone { next_try_seconds: seconds(next_try_us) },
         Condition::Failed { next_try_us } => DeviceState::Failed { next_try_seconds: seconds(next_try_us) },
+    }
+}
+
+/// What `sockets` says of one.
+fn connection(socket: &SocketReport) -> Connection {
+    let SocketReport { state, remote, traffic, .. } = *socket;
+    Connection {
+        state: state.word(),
+        remote,
+        round_trip: traffic.round_trip,
+        window: traffic.congestion_window,
+        retransmissions: traffic.retransmissions,
+        sent: traffic.sent,
+        received: traffic.received,
     }
 }
 

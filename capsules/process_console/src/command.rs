@@ -1,5 +1,7 @@
 //! Parses one command.
 
+use slopos_abi::CommandName;
+use slopos_kernel::log_level::LogLevel;
 use slopos_kernel::time::Duration;
 
 /// A command, its words borrowed from the line.
@@ -7,29 +9,67 @@ use slopos_kernel::time::Duration;
 pub enum Command<'a> {
     /// An empty line.
     Empty,
-    /// `help`
-    Help,
-    /// `ps`
-    Processes,
-    /// `net`
-    Network,
-    /// `grants`
-    Grants,
+    /// A command that prints something and changes nothing.
+    Report(ReportKind),
     /// `exit`
     Exit,
     /// `sleep SECONDS`
     Sleep(Duration),
+    /// `log LEVEL`
+    Log(LogLevel),
+    /// `stop APP`
+    Stop(&'a str),
     /// `kill APP`
     Kill(&'a str),
-    /// Any other name: a process to run.
+    /// A process to run: `APP ARGUMENTS`, `start APP ARGUMENTS`, `restart APP ARGUMENTS`.
     Start {
         /// The process's name.
         name: &'a str,
         /// Its arguments, without quotes.
         arguments: Words<'a>,
-        /// Whether it runs in the background: `start APP ARGUMENTS`.
-        background: bool,
+        /// How it is run.
+        how: How,
     },
+}
+
+/// What is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReportKind {
+    /// `help`
+    Help,
+    /// `version`
+    Version,
+    /// `uptime`
+    Uptime,
+    /// `ps`
+    Processes,
+    /// `net`
+    Network,
+    /// `lease`
+    Lease,
+    /// `arp`
+    Neighbours,
+    /// `sockets`
+    Sockets,
+    /// `grants`
+    Grants,
+    /// `ledger`
+    Ledger,
+    /// `log` without a level
+    LogLevel,
+    /// The choices for the word before the cursor.
+    Choices,
+}
+
+/// How a process is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// The process console waits for its end.
+    Foreground,
+    /// The process console goes on.
+    Background,
+    /// Likewise; if it runs already, it is stopped first.
+    Again,
 }
 
 /// A command that cannot be parsed. Its status is 2.
@@ -41,6 +81,59 @@ pub enum ParseError {
     Usage(&'static str),
 }
 
+/// What a command takes as its first argument, as far as Tab can complete it; and the first word itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Argument {
+    /// Nothing, or nothing that is known here.
+    Other,
+    /// A command or a process.
+    Command,
+    /// A process.
+    Process,
+    /// A level of the log.
+    Level,
+}
+
+/// The first argument of a command.
+pub(crate) const fn argument(command: CommandName) -> Argument {
+    match command {
+        CommandName::Start | CommandName::Stop | CommandName::Restart | CommandName::Kill => Argument::Process,
+        CommandName::Log => Argument::Level,
+        _ => Argument::Other,
+    }
+}
+
+/// How a command is written.
+pub(crate) const fn usage(command: CommandName) -> &'static str {
+    match command {
+        CommandName::Start => "start APP [ARGUMENT...]",
+        CommandName::Stop => "stop APP",
+        CommandName::Restart => "restart APP [ARGUMENT...]",
+        CommandName::Kill => "kill APP",
+        CommandName::Log => "log [trace|debug|info|warn|error]",
+        CommandName::Sleep => "sleep SECONDS",
+        _ => command.word(),
+    }
+}
+
+/// What a command prints, if it only prints something.
+const fn report(command: CommandName) -> Option<ReportKind> {
+    Some(match command {
+        CommandName::Help => ReportKind::Help,
+        CommandName::Version => ReportKind::Version,
+        CommandName::Uptime => ReportKind::Uptime,
+        CommandName::Processes => ReportKind::Processes,
+        CommandName::Network => ReportKind::Network,
+        CommandName::Lease => ReportKind::Lease,
+        CommandName::Neighbours => ReportKind::Neighbours,
+        CommandName::Sockets => ReportKind::Sockets,
+        CommandName::Grants => ReportKind::Grants,
+        CommandName::Ledger => ReportKind::Ledger,
+        CommandName::Log => ReportKind::LogLevel,
+        _ => return None,
+    })
+}
+
 impl<'a> Command<'a> {
     /// Reads a command.
     ///
@@ -49,32 +142,26 @@ impl<'a> Command<'a> {
     pub fn parse(line: &'a str) -> Result<Command<'a>, ParseError> {
         let mut words = Words::checked(line)?;
         let Some(name) = words.next() else { return Ok(Command::Empty) };
+        // The board's own tests are run as if they were processes.
+        let Some(command) = CommandName::find(name).filter(|command| !command.is_for_tests()) else {
+            return Ok(Command::Start { name, arguments: words, how: How::Foreground });
+        };
         let mut rest = words.clone();
-        let usage = |usage| Err(ParseError::Usage(usage));
-        match (name, rest.next(), rest.next()) {
-            ("help", None, _) => Ok(Command::Help),
-            ("ps", None, _) => Ok(Command::Processes),
-            ("net", None, _) => Ok(Command::Network),
-            ("grants", None, _) => Ok(Command::Grants),
-            ("exit", None, _) => Ok(Command::Exit),
-            ("start", Some(name), _) => {
+        let parsed = match (command, rest.next(), rest.next()) {
+            (CommandName::Start | CommandName::Restart, Some(name), _) => {
                 words.next();
-                Ok(Command::Start { name, arguments: words, background: true })
+                let how = if command == CommandName::Start { How::Background } else { How::Again };
+                Some(Command::Start { name, arguments: words, how })
             }
-            ("sleep", Some(seconds), None) => {
-                duration(seconds).map(Command::Sleep).ok_or(ParseError::Usage("sleep SECONDS"))
-            }
-            ("kill", Some(process), None) => Ok(Command::Kill(process)),
-            ("help", ..) => usage("help"),
-            ("ps", ..) => usage("ps"),
-            ("net", ..) => usage("net"),
-            ("grants", ..) => usage("grants"),
-            ("start", ..) => usage("start APP [ARGUMENT...]"),
-            ("exit", ..) => usage("exit"),
-            ("sleep", ..) => usage("sleep SECONDS"),
-            ("kill", ..) => usage("kill APP"),
-            _ => Ok(Command::Start { name, arguments: words, background: false }),
-        }
+            (CommandName::Stop, Some(process), None) => Some(Command::Stop(process)),
+            (CommandName::Kill, Some(process), None) => Some(Command::Kill(process)),
+            (CommandName::Log, Some(level), None) => LogLevel::find(level).map(Command::Log),
+            (CommandName::Sleep, Some(seconds), None) => duration(seconds).map(Command::Sleep),
+            (CommandName::Exit, None, _) => Some(Command::Exit),
+            (command, None, _) => report(command).map(Command::Report),
+            _ => None,
+        };
+        parsed.ok_or(ParseError::Usage(usage(command)))
     }
 }
 
@@ -140,10 +227,10 @@ fn duration(text: &str) -> Option<Duration> {
 mod tests {
     use super::*;
 
-    /// The name of a process that a line starts, with its arguments, and whether in the background.
-    fn started(line: &str) -> (&str, std::vec::Vec<&str>, bool) {
+    /// The name of a process that a line starts, with its arguments, and how.
+    fn started(line: &str) -> (&str, std::vec::Vec<&str>, How) {
         match Command::parse(line) {
-            Ok(Command::Start { name, arguments, background }) => (name, arguments.collect(), background),
+            Ok(Command::Start { name, arguments, how }) => (name, arguments.collect(), how),
             other => panic!("{line:?} is {other:?}"),
         }
     }
@@ -151,25 +238,51 @@ mod tests {
     #[test]
     fn any_other_name_starts_a_process() {
         let arguments = std::vec!["-o", "null", "http://a/"];
-        assert_eq!(started(" webget -o null  http://a/ "), ("webget", arguments, false));
-        assert_eq!(started("say \"two words; one\" \"\" x"), ("say", std::vec!["two words; one", "", "x"], false));
-        assert_eq!(started("say"), ("say", std::vec![], false));
+        assert_eq!(started(" webget -o null  http://a/ "), ("webget", arguments, How::Foreground));
+        assert_eq!(
+            started("say \"two words; one\" \"\" x"),
+            ("say", std::vec!["two words; one", "", "x"], How::Foreground)
+        );
+        assert_eq!(started("say"), ("say", std::vec![], How::Foreground));
     }
 
     #[test]
-    fn start_runs_a_process_in_the_background() {
-        assert_eq!(started("start monitor --every 1"), ("monitor", std::vec!["--every", "1"], true));
-        assert_eq!(started("start monitor"), ("monitor", std::vec![], true));
+    fn start_and_restart_run_a_process_in_the_background() {
+        assert_eq!(started("restart monitor"), ("monitor", std::vec![], How::Again));
+        assert_eq!(started("start monitor --every 1"), ("monitor", std::vec!["--every", "1"], How::Background));
+        assert_eq!(started("start monitor"), ("monitor", std::vec![], How::Background));
         assert_eq!(Command::parse("start"), Err(ParseError::Usage("start APP [ARGUMENT...]")));
     }
 
     #[test]
     fn built_in_commands_take_only_their_arguments() {
-        assert_eq!(Command::parse("  ps "), Ok(Command::Processes));
+        assert_eq!(Command::parse("  ps "), Ok(Command::Report(ReportKind::Processes)));
+        assert_eq!(Command::parse("stop monitor"), Ok(Command::Stop("monitor")));
+        assert_eq!(Command::parse("stop"), Err(ParseError::Usage("stop APP")));
         assert_eq!(Command::parse("ps x"), Err(ParseError::Usage("ps")));
         assert_eq!(Command::parse("exit 3"), Err(ParseError::Usage("exit")));
         assert_eq!(Command::parse("kill"), Err(ParseError::Usage("kill APP")));
         assert_eq!(Command::parse("   "), Ok(Command::Empty));
+    }
+
+    #[test]
+    fn no_command_is_taken_for_a_process() {
+        for command in CommandName::ALL.into_iter().filter(|command| !command.is_for_tests()) {
+            let parsed = Command::parse(command.word());
+            assert!(!matches!(parsed, Ok(Command::Start { .. })), "{parsed:?}");
+            assert!(usage(command).starts_with(command.word()));
+            let usage = Err(ParseError::Usage(usage(command)));
+            let takes_arguments = matches!(command, CommandName::Start | CommandName::Restart);
+            assert_eq!(Command::parse(&std::format!("{} x y", command.word())) == usage, !takes_arguments);
+        }
+    }
+
+    #[test]
+    fn log_takes_a_level_or_says_it() {
+        assert_eq!(Command::parse("log"), Ok(Command::Report(ReportKind::LogLevel)));
+        assert_eq!(Command::parse("log warn"), Ok(Command::Log(LogLevel::Warn)));
+        let usage = Err(ParseError::Usage("log [trace|debug|info|warn|error]"));
+        assert_eq!((Command::parse("log Warn"), Command::parse("log warn x")), (usage.clone(), usage));
     }
 
     #[test]

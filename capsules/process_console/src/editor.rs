@@ -1,66 +1,96 @@
-//! Line editing for a terminal: backspace, ^U, ^W, ^C, and the history by the up and down keys.
+//! Line editing for a terminal, by the keys of Emacs and `readline`: moving, erasing, the history, completion by Tab.
 
+use crate::completion::Choices;
 use crate::history::History;
-use crate::line::{Key, LINE_MAX, Line};
+use crate::line::{Key, Line};
+use crate::row::Row;
 use crate::sequence::{Meaning, Sequence};
 use core::fmt::Write;
+use core::ops::Range;
+use slopos_kernel::process::Configuration;
 
 /// The line that is being typed.
 pub(crate) struct Editor<'a> {
     line: &'a mut Line,
+    /// Where the next character goes.
+    cursor: usize,
+    row: Row,
     history: &'a mut History,
     /// How many lines back in the history the shown one is; 0 is the line being typed.
     back: usize,
+    /// The names that Tab completes.
+    processes: &'a [Configuration],
     sequence: Sequence,
     after_return: bool,
+    /// The last key was a Tab that left several choices.
+    undecided: bool,
+}
+
+/// What a key came to, beyond a change of the line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Typed {
+    /// Nothing.
+    Nothing,
+    /// The line is complete: [`Editor::take_line`].
+    Line,
+    /// The choices for the word before the cursor are to be listed: [`Editor::choices`].
+    Choices,
+    /// The screen is to be cleared.
+    Clear,
 }
 
 impl<'a> Editor<'a> {
-    pub(crate) fn new(line: &'a mut Line, history: &'a mut History) -> Self {
-        Editor { line, history, back: 0, sequence: Sequence::new(), after_return: false }
+    pub(crate) fn new(line: &'a mut Line, history: &'a mut History, processes: &'a [Configuration]) -> Self {
+        let (row, sequence) = (Row::default(), Sequence::new());
+        let (after_return, undecided) = (false, false);
+        Editor { line, cursor: 0, row, history, back: 0, processes, sequence, after_return, undecided }
     }
 
-    /// Takes a key and echoes it. Returns whether it ends the line, which [`Editor::take_line`] then returns.
-    pub(crate) fn key(&mut self, byte: u8, out: &mut impl Write) -> bool {
-        let byte = match self.sequence.take(byte) {
-            Meaning::Key(byte) => byte,
-            meaning => {
-                self.show_earlier(meaning, out);
-                return false;
-            }
-        };
+    /// Takes a byte and shows what it changes.
+    pub(crate) fn key(&mut self, byte: u8, out: &mut impl Write) -> Typed {
+        let meaning = self.sequence.take(byte);
         // A terminal may send return as CR, as LF, or as both: an LF after a CR is the same key.
-        let repeated = byte == b'\n' && self.after_return;
-        self.after_return = byte == b'\r';
-        match byte {
-            b'\r' | b'\n' if repeated => {}
-            b'\r' | b'\n' => {
-                echo(out, "\n");
-                self.back = 0;
-                self.history.remember(self.line);
-                return true;
-            }
-            Key::BACKSPACE | Key::DELETE => self.erase(1, out),
-            Key::KILL_LINE => self.erase(LINE_MAX, out),
-            Key::KILL_WORD => {
-                let kept = self.line.trim_end().rfind(' ').map_or(0, |space| space + 1);
-                let count = self.line.get(kept..).map_or(0, |word| word.chars().count());
-                self.erase(count, out);
-            }
-            Key::INTERRUPT => {
-                echo(out, "^C");
-                self.line.clear();
-                echo(out, "\n");
-                // An empty line brings the prompt back.
-                return true;
-            }
-            b' '..=b'~' if self.line.push(char::from(byte)).is_ok() => {
-                // A slow terminal may miss bytes; the next redraw shows them.
-                let _ = out.write_char(char::from(byte));
-            }
-            _ => {}
+        let after_return = core::mem::replace(&mut self.after_return, meaning == Meaning::Key(b'\r'));
+        if meaning == Meaning::Nothing || after_return && meaning == Meaning::Key(b'\n') {
+            return Typed::Nothing;
         }
-        false
+        let undecided = core::mem::take(&mut self.undecided);
+        match meaning {
+            Meaning::Key(b'\r' | b'\n') => {
+                self.row.go_to_end(self.line, out);
+                write(out, "\n");
+                self.history.remember(self.line);
+                return self.complete_line();
+            }
+            Meaning::Key(Key::INTERRUPT) => {
+                self.row.go_to_end(self.line, out);
+                write(out, "^C\n");
+                self.line.clear();
+                self.history.take_draft();
+                // An empty line brings the prompt back.
+                return self.complete_line();
+            }
+            Meaning::Key(Key::TAB) => return self.complete_word(undecided, out),
+            Meaning::Key(Key::CLEAR) => return Typed::Clear,
+            Meaning::Key(Key::BACKSPACE | Key::DELETE) => self.erase(self.cursor.saturating_sub(1)..self.cursor, out),
+            Meaning::DeleteNext | Meaning::Key(Key::DELETE_NEXT) => self.erase(self.cursor..self.cursor + 1, out),
+            Meaning::Key(Key::KILL_LINE) => self.erase(0..self.cursor, out),
+            Meaning::Key(Key::KILL_REST) => self.erase(self.cursor..self.line.len(), out),
+            Meaning::Key(Key::KILL_WORD) => self.erase(self.word_start()..self.cursor, out),
+            Meaning::Left | Meaning::Key(Key::LEFT) => self.go_to(self.cursor.saturating_sub(1), out),
+            Meaning::Right | Meaning::Key(Key::RIGHT) => self.go_to(self.cursor + 1, out),
+            Meaning::Home | Meaning::Key(Key::HOME) => self.go_to(0, out),
+            Meaning::End | Meaning::Key(Key::END) => self.go_to(self.line.len(), out),
+            Meaning::Up | Meaning::Key(Key::UP) => self.look_back(self.back + 1, out),
+            Meaning::Down | Meaning::Key(Key::DOWN) => {
+                if let Some(back) = self.back.checked_sub(1) {
+                    self.look_back(back, out);
+                }
+            }
+            Meaning::Key(byte @ b' '..=b'~') => self.insert(char::from(byte).encode_utf8(&mut [0; 4]), out),
+            Meaning::Key(_) | Meaning::Nothing => {}
+        }
+        Typed::Nothing
     }
 
     /// Replaces the line by another buffer, which is emptied for the next line, and returns the old one.
@@ -74,118 +104,103 @@ impl<'a> Editor<'a> {
         self.sequence.take(byte);
     }
 
-    /// Writes the line again, after a new prompt.
-    pub(crate) fn redraw(&self, out: &mut impl Write) {
-        echo(out, self.line);
+    /// Shows the line again, after a new prompt.
+    pub(crate) fn redraw(&mut self, out: &mut impl Write) {
+        self.row.forget();
+        self.row.show(self.line, 0, self.cursor, out);
     }
 
-    fn show_earlier(&mut self, meaning: Meaning, out: &mut impl Write) {
-        let back = match meaning {
-            Meaning::Up => self.back + 1,
-            Meaning::Down => self.back.saturating_sub(1),
-            Meaning::Key(_) | Meaning::Nothing => return,
+    /// What can complete the word before the cursor.
+    pub(crate) fn choices(&self) -> Choices<'_> {
+        Choices::behind(self.line.get(..self.cursor).unwrap_or_default(), self.processes)
+    }
+
+    fn complete_line(&mut self) -> Typed {
+        self.back = 0;
+        self.cursor = 0;
+        self.row = Row::default();
+        Typed::Line
+    }
+
+    /// Completes the word before the cursor as far as it is certain. The second time, its choices are listed.
+    fn complete_word(&mut self, undecided: bool, out: &mut impl Write) -> Typed {
+        let choices = self.choices();
+        let common = choices.common();
+        let (rest, only) = match common {
+            Some((common, only)) => (common.get(choices.prefix().len()..).unwrap_or_default(), only),
+            None => ("", true),
         };
-        if back > self.history.count() {
+        if rest.is_empty() && !only && undecided {
+            self.row.go_to_end(self.line, out);
+            write(out, "\n");
+            return Typed::Choices;
+        }
+        self.undecided = !only;
+        self.insert(rest, out);
+        if common.is_some() && only {
+            match self.line.as_bytes().get(self.cursor) {
+                Some(b' ') => self.go_to(self.cursor + 1, out),
+                _ => self.insert(" ", out),
+            }
+        } else if rest.is_empty() {
+            write(out, "\x07");
+        }
+        Typed::Nothing
+    }
+
+    /// The beginning of the word before the cursor, or of the one before the blanks there.
+    fn word_start(&self) -> usize {
+        let before = self.line.get(..self.cursor).unwrap_or_default();
+        before.trim_end().rfind(' ').map_or(0, |blank| blank + 1)
+    }
+
+    /// Shows the line that many lines back, if there is one. The one being typed is kept meanwhile.
+    fn look_back(&mut self, back: usize, out: &mut impl Write) {
+        if back > 0 && self.history.back(back).is_none() {
             return;
         }
-        self.erase(LINE_MAX, out);
+        if self.back == 0 {
+            self.history.keep_draft(self.line);
+        }
+        self.line.clear();
         if let Some(line) = self.history.back(back) {
-            echo(out, line);
             // A line of the history fits, because it was typed as a line.
             let _ = self.line.push_str(line);
         }
         self.back = back;
+        self.cursor = self.line.len();
+        self.row.show(self.line, 0, self.cursor, out);
     }
 
-    fn erase(&mut self, count: usize, out: &mut impl Write) {
-        for _ in 0..count {
-            if self.line.pop().is_none() {
-                break;
-            }
-            echo(out, "\x08 \x08");
+    fn go_to(&mut self, cursor: usize, out: &mut impl Write) {
+        self.cursor = cursor.min(self.line.len());
+        self.row.show(self.line, self.line.len(), self.cursor, out);
+    }
+
+    /// Puts a text before the cursor. A line that is full takes no more.
+    fn insert(&mut self, text: &str, out: &mut impl Write) {
+        if self.line.insert_str(self.cursor, text).is_ok() {
+            let changed = self.cursor;
+            self.cursor += text.len();
+            self.row.show(self.line, changed, self.cursor, out);
+        }
+    }
+
+    fn erase(&mut self, range: Range<usize>, out: &mut impl Write) {
+        let range = range.start..range.end.min(self.line.len());
+        if !range.is_empty() {
+            self.line.drain(range.clone());
+            self.cursor = range.start;
+            self.row.show(self.line, range.start, self.cursor, out);
         }
     }
 }
 
 /// Writes to the terminal. Bytes that a slow terminal does not take are lost until the next redraw.
-fn echo(out: &mut impl Write, text: &str) {
+fn write(out: &mut impl Write, text: &str) {
     let _ = out.write_str(text);
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::string::String;
-    use std::vec::Vec;
-
-    fn type_keys(keys: &[u8]) -> (Vec<String>, String) {
-        let (mut line, mut history, mut other) = (Line::new(), History::new(), Line::new());
-        let (mut editor, mut other) = (Editor::new(&mut line, &mut history), &mut other);
-        let mut echo = String::new();
-        let mut lines = Vec::new();
-        for &key in keys {
-            if editor.key(key, &mut echo) {
-                editor.take_line(&mut other);
-                lines.push(other.as_str().into());
-            }
-        }
-        (lines, echo)
-    }
-
-    #[test]
-    fn keys_are_echoed_and_return_ends_the_line_once() {
-        assert_eq!(type_keys(b"ps\r\nnet\n"), (vec!["ps".into(), "net".into()], "ps\nnet\n".into()));
-    }
-
-    #[test]
-    fn backspace_erases_but_not_beyond_the_start() {
-        assert_eq!(type_keys(b"\x7fpx\x7fs\r").0, ["ps"]);
-        assert_eq!(type_keys(b"a\x08\x08b\r").1, "a\x08 \x08b\n");
-    }
-
-    #[test]
-    fn control_u_and_w_erase_the_line_and_a_word() {
-        assert_eq!(type_keys(b"one two\x15ps\r").0, ["ps"]);
-        assert_eq!(type_keys(b"one two \x17ps\r").0, ["one ps"]);
-    }
-
-    #[test]
-    fn up_and_down_walk_through_earlier_lines() {
-        assert_eq!(type_keys(b"a\rb\r\x1b[A\x1b[A\r").0, ["a", "b", "a"]);
-        assert_eq!(type_keys(b"a\rb\r\x1b[A\x1b[A\x1b[B\r").0, ["a", "b", "b"]);
-        assert_eq!(type_keys(b"a\r\x1b[A\x1b[A\x1b[A\r").0, ["a", "a"]);
-    }
-
-    #[test]
-    fn unknown_keys_and_sequences_leave_the_line_alone() {
-        assert_eq!(type_keys(b"a\x1b[3~\x1b[1;5Cb\x00\xff\x1bxc\r").0, ["abc"]);
-    }
-
-    #[test]
-    fn a_terminals_report_is_never_a_command() {
-        // What a terminal says where some output has asked for its title, its colours, its settings, its clipboard.
-        for report in [
-            &b"\x1b]lexit\r\x1b\\"[..],
-            b"\x1b]0;exit\r\x07",
-            b"\x1bP1$rexit\r\x1b\\",
-            b"\x1b_exit\r\x1b\\",
-            b"\x9dexit\r\x9c",
-            b"\xc2\x90exit\r\xc2\x9c",
-        ] {
-            let keys = [b"p", report, b"s\r"].concat();
-            assert_eq!(type_keys(&keys).0, ["ps"], "{keys:x?}");
-        }
-    }
-
-    #[test]
-    fn a_line_that_is_full_takes_no_more() {
-        let mut keys = vec![b'x'; LINE_MAX + 10];
-        keys.push(b'\r');
-        assert_eq!(type_keys(&keys).0[0].len(), LINE_MAX);
-    }
-
-    #[test]
-    fn control_c_drops_the_line() {
-        assert_eq!(type_keys(b"abc\x03ps\r").0, ["", "ps"]);
-    }
-}
+#[path = "editor_tests.rs"]
+mod tests;

@@ -7,17 +7,17 @@
 //!
 //! | command | what it does | status |
 //! |---|---|---|
-//! | `help` | lists the commands | 0 |
-//! | `ps` | the processes: state, status, calls, ledger | 0 |
-//! | `net` | address, gateway, lease and counters | 0 |
 //! | `APP [ARGUMENT...]` | runs a process and waits for it | its own; 110 if it was killed |
-//! | `grants` | what each process holds of the network, and its connections | 0 |
 //! | `start APP [ARGUMENT...]` | runs a process in the background | 0 |
+//! | `stop APP` | ends a process in order, as if it had exited | 0, or 1 if it does not run |
+//! | `restart APP [ARGUMENT...]` | stops a process if it runs, then starts it | 0 |
 //! | `kill APP` | ends a process at once | 0, or 1 if it does not run |
+//! | `log LEVEL` | sets the level of the log | 0, or 2 if that is not a level |
 //! | `sleep SECONDS` | waits | 0, or 2 if that is not a number |
 //! | `exit` | leaves QEMU with `16 + status of the last command` | |
 //!
-//! An unknown command has status 111.
+//! The others print something and have the status 0: see [`ReportKind`]. An unknown command has status 111. All words are
+//! in [`slopos_abi::CommandName`].
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
@@ -25,27 +25,31 @@
 use slopos_host_log as _;
 
 mod command;
+mod completion;
 mod editor;
 mod history;
 mod line;
-mod report;
+mod network_report;
+mod piece;
+pub mod report;
+mod row;
 mod script;
 mod sequence;
 mod window;
 
-pub use command::{Command, ParseError, Words};
+pub use command::{Command, How, ParseError, ReportKind, Words};
 pub use line::{Key, LINE_MAX};
-pub use report::{DeviceState, HELP, SELF_TEST_HELP, grant, network, process};
 pub use script::split_script;
 pub use window::{LINE_ROOM, Window};
 
 use core::fmt::Write;
 use core::ops::{Deref, Range};
-use editor::Editor;
+use editor::{Editor, Typed};
 use history::History;
 use line::Line;
+use piece::Piece;
 use slopos_abi::{STATUS_KILLED, STATUS_MAX};
-use slopos_kernel::process::ProcessId;
+use slopos_kernel::process::{Configuration, ProcessId};
 use slopos_kernel::time::{Duration, Instant};
 
 /// How long the script waits for the network before it starts without it.
@@ -56,6 +60,8 @@ pub const STATUS_UNKNOWN: i32 = STATUS_MAX;
 const EXIT_BASE: u8 = 16;
 
 const PROMPT: &str = "slopos> ";
+/// Clears a terminal's screen and moves the cursor to its corner (ECMA-48 sections 8.3.39 and 8.3.21).
+const CLEAR: &str = "\x1b[2J\x1b[H";
 
 /// The memory for typed lines. Its initial value is all zeros, so it may lie in memory that starts as zeros; it is much
 /// too large for a stack.
@@ -117,11 +123,16 @@ pub enum Input {
     ForProcess(u8),
     /// Control-C: kill the process in the foreground.
     Interrupt(ProcessId),
+    /// Print the choices for the word that is typed: [`ProcessConsole::list_choices`]. No input is accepted before
+    /// [`ProcessConsole::choices_listed`].
+    ListChoices,
 }
 
 /// The process console.
 pub struct ProcessConsole<'a> {
     script: Option<&'a str>,
+    /// What a person is greeted with before the first prompt, unless there is a script.
+    greeting: &'a str,
     editor: Editor<'a>,
     /// The typed line; `None` while a part of it is on loan.
     typed: Option<&'a mut Line>,
@@ -130,16 +141,28 @@ pub struct ProcessConsole<'a> {
     mode: Mode,
     status: i32,
     prompted: bool,
+    /// The choices for the word that is typed are being printed.
+    listing: bool,
 }
 
 impl<'a> ProcessConsole<'a> {
-    /// A process console that first carries out the script, unless that is empty.
-    pub fn new(script: &'a str, memory: &'a mut Memory) -> Self {
+    /// A process console that first carries out the script, unless that is empty: then it greets whoever reads, with a text
+    /// that ends its line. Tab completes the names of these processes.
+    pub fn new(script: &'a str, greeting: &'a str, memory: &'a mut Memory, processes: &'a [Configuration]) -> Self {
         let Memory { lines: [line, typed], history } = memory;
         let script = Some(script).filter(|script| !script.trim().is_empty());
-        let mode = if script.is_some() { Mode::AwaitingNetwork } else { Mode::Idle };
-        let editor = Editor::new(line, history);
-        ProcessConsole { script, editor, typed: Some(typed), dealt_with: 0, mode, status: 0, prompted: false }
+        let (mode, greeting) = if script.is_some() { (Mode::AwaitingNetwork, "") } else { (Mode::Idle, greeting) };
+        ProcessConsole {
+            script,
+            greeting,
+            editor: Editor::new(line, history, processes),
+            typed: Some(typed),
+            dealt_with: 0,
+            mode,
+            status: 0,
+            prompted: false,
+            listing: false,
+        }
     }
 
     /// To be called in each pass. The script begins when `ready` says that the network is up or missing, or after
@@ -151,9 +174,16 @@ impl<'a> ProcessConsole<'a> {
     }
 
     /// Whether a byte from the line can be taken now. Until then it stays in the port, so a line that was typed ahead is
-    /// not lost while the one before it is carried out.
+    /// not lost while the one before it is carried out, and its echo does not mix with what that one prints.
     pub fn accepts_input(&self) -> bool {
-        self.foreground().is_some() || self.typed.is_some() && self.rest().is_empty()
+        let is_quiet = match self.mode {
+            Mode::Foreground(_) => return true,
+            Mode::Busy => false,
+            // What is typed belongs behind the prompt.
+            Mode::Idle => self.prompted,
+            Mode::AwaitingNetwork | Mode::Sleeping(_) => true,
+        };
+        is_quiet && !self.listing && self.typed.is_some() && self.rest().is_empty()
     }
 
     /// The part of the typed line that has not been carried out.
@@ -169,17 +199,49 @@ impl<'a> ProcessConsole<'a> {
                 self.editor.watch(byte);
                 Input::ForProcess(byte)
             }
-            _ => {
-                if self.editor.key(byte, out) {
-                    if let Some(typed) = &mut self.typed {
-                        self.editor.take_line(typed);
-                    }
-                    self.dealt_with = 0;
-                    self.prompted = false;
+            _ => self.edit(byte, &mut Piece::new(out)),
+        }
+    }
+
+    // A function of its own, so that a pass without a key does not pay for it.
+    #[inline(never)]
+    fn edit(&mut self, byte: u8, out: &mut impl Write) -> Input {
+        match self.editor.key(byte, out) {
+            Typed::Nothing => {}
+            Typed::Line => {
+                if let Some(typed) = &mut self.typed {
+                    self.editor.take_line(typed);
                 }
-                Input::Done
+                self.dealt_with = 0;
+                self.prompted = false;
+            }
+            Typed::Choices => {
+                self.listing = true;
+                return Input::ListChoices;
+            }
+            Typed::Clear => {
+                write(out, CLEAR);
+                if self.prompted {
+                    write(out, PROMPT);
+                }
+                self.editor.redraw(out);
             }
         }
+        Input::Done
+    }
+
+    /// Writes the choices for the word that is typed.
+    ///
+    /// # Errors
+    /// `out` takes no more.
+    pub fn list_choices(&self, out: &mut impl Write) -> core::fmt::Result {
+        self.editor.choices().list(out)
+    }
+
+    /// The choices are printed: the prompt comes again, with the line that is being typed.
+    pub fn choices_listed(&mut self) {
+        self.listing = false;
+        self.prompted = false;
     }
 
     /// The next command to carry out, if there is one. Writes the prompt if the next command has to be typed.
@@ -187,7 +249,7 @@ impl<'a> ProcessConsole<'a> {
         if matches!(self.mode, Mode::Sleeping(until) if now >= until) {
             self.finished(0);
         }
-        if self.mode != Mode::Idle {
+        if self.mode != Mode::Idle || self.listing {
             return None;
         }
         if let Some(script) = self.script {
@@ -199,8 +261,8 @@ impl<'a> ProcessConsole<'a> {
         if self.rest().is_empty() {
             if !self.prompted {
                 self.prompted = true;
-                // The writer is the serial line; bytes that it cannot take are lost, as on any terminal.
-                let _ = out.write_str(PROMPT);
+                write(out, core::mem::take(&mut self.greeting));
+                write(out, PROMPT);
                 self.editor.redraw(out);
             }
             return None;
@@ -257,7 +319,7 @@ impl<'a> ProcessConsole<'a> {
 
     /// Whether [`ProcessConsole::next`] has another command at once.
     pub fn has_more(&self) -> bool {
-        self.mode == Mode::Idle && (self.script.is_some() || !self.rest().is_empty())
+        self.mode == Mode::Idle && !self.listing && (self.script.is_some() || !self.rest().is_empty())
     }
 
     /// The status of the last command.
@@ -270,6 +332,11 @@ impl<'a> ProcessConsole<'a> {
         let status = if (0..=STATUS_MAX).contains(&self.status) { self.status } else { STATUS_MAX };
         EXIT_BASE + status as u8
     }
+}
+
+/// Writes to the serial line. Bytes that it cannot take are lost, as on any terminal.
+fn write(out: &mut impl Write, text: &str) {
+    let _ = out.write_str(text);
 }
 
 /// The command, or if it is too long, one that does not exist.
@@ -288,165 +355,4 @@ pub fn ending(status: i32) -> Option<&'static str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::string::String;
-
-    fn console_with(script: &str) -> ProcessConsole<'_> {
-        ProcessConsole::new(script, std::boxed::Box::leak(std::boxed::Box::new(Memory::new())))
-    }
-
-    fn next(console: &mut ProcessConsole<'_>, millis: u64) -> Option<String> {
-        let command = console.next(Instant::from_millis(millis), &mut String::new())?;
-        let text = String::from(&*command);
-        console.give_back(command);
-        Some(text)
-    }
-
-    fn type_line(console: &mut ProcessConsole<'_>, text: &str) -> String {
-        let mut echo = String::new();
-        for byte in text.bytes() {
-            console.input(byte, &mut echo);
-        }
-        echo
-    }
-
-    #[test]
-    fn the_script_waits_for_the_network_or_for_two_minutes() {
-        let mut console = console_with("webget http://10.0.2.2/; exit");
-        console.network_ready(false, Instant::from_millis(119_999));
-        assert_eq!(next(&mut console, 119_999), None);
-        assert_eq!(console.next_deadline(), Some(Instant::from_millis(120_000)));
-        console.network_ready(false, Instant::from_millis(120_000));
-        assert_eq!(next(&mut console, 120_000).as_deref(), Some("webget http://10.0.2.2/"));
-        let mut console = console_with("exit");
-        console.network_ready(true, Instant::from_millis(1));
-        assert_eq!(next(&mut console, 1).as_deref(), Some("exit"));
-    }
-
-    #[test]
-    fn commands_follow_each_other_when_the_one_before_has_ended() {
-        let mut console = console_with("a; b");
-        console.network_ready(true, Instant::BOOT);
-        assert_eq!(next(&mut console, 0).as_deref(), Some("a"));
-        assert_eq!(next(&mut console, 0), None, "nothing begins while a command is carried out");
-        console.run_in_foreground(ProcessId::new(0));
-        assert_eq!(next(&mut console, 1), None);
-        console.finished(3);
-        assert_eq!(next(&mut console, 2).as_deref(), Some("b"));
-        assert_eq!(console.exit_code(), 19);
-    }
-
-    #[test]
-    fn a_status_out_of_range_counts_as_111() {
-        for (status, code) in [(0, 16), (22, 38), (111, 127), (112, 127), (200, 127), (-1, 127), (i32::MIN, 127)] {
-            let mut console = console_with("");
-            console.finished(status);
-            assert_eq!(console.exit_code(), code);
-        }
-    }
-
-    #[test]
-    fn sleep_ends_by_itself_with_status_0() {
-        let mut console = console_with("");
-        console.finished(5);
-        console.sleep_until(Instant::from_millis(100));
-        assert_eq!(next(&mut console, 99), None);
-        assert_eq!(console.exit_code(), 21);
-        assert_eq!(next(&mut console, 100), None);
-        assert_eq!(console.exit_code(), 16);
-    }
-
-    #[test]
-    fn typed_lines_are_split_like_scripts() {
-        let mut console = console_with("");
-        type_line(&mut console, "ps; net\r");
-        assert_eq!(next(&mut console, 0).as_deref(), Some("ps"));
-        console.finished(0);
-        assert_eq!(next(&mut console, 0).as_deref(), Some("net"));
-        console.finished(0);
-        assert_eq!(next(&mut console, 0), None);
-    }
-
-    #[test]
-    fn semicolons_without_commands_leave_the_prompt() {
-        for line in [";\r", ";;\r", " ; ; \r", "   \r", "\r"] {
-            let mut console = console_with("");
-            type_line(&mut console, line);
-            while next(&mut console, 0).is_some_and(|command| command.is_empty()) {
-                console.finished(0);
-            }
-            assert!(console.accepts_input() && !console.has_more(), "{line:?}");
-        }
-    }
-
-    #[test]
-    fn what_is_typed_while_a_process_runs_is_the_process_s() {
-        let mut console = console_with("");
-        let id = ProcessId::new(2);
-        console.run_in_foreground(id);
-        assert_eq!(console.input(b'x', &mut String::new()), Input::ForProcess(b'x'));
-        assert_eq!(console.input(3, &mut String::new()), Input::Interrupt(id));
-    }
-
-    #[test]
-    fn the_prompt_is_written_once() {
-        let mut console = console_with("");
-        let mut out = String::new();
-        console.next(Instant::BOOT, &mut out);
-        console.next(Instant::BOOT, &mut out);
-        assert_eq!(out, PROMPT);
-    }
-
-    #[test]
-    fn a_command_that_is_too_long_is_an_unknown_one() {
-        let long = "x".repeat(LINE_MAX + 1) + "; b";
-        let mut console = console_with(&long);
-        console.network_ready(true, Instant::BOOT);
-        let line = next(&mut console, 0).unwrap();
-        assert!(matches!(Command::parse(&line), Ok(Command::Start { name: "<too-long>", .. })));
-        console.finished(STATUS_UNKNOWN);
-        assert_eq!(next(&mut console, 0).as_deref(), Some("b"));
-    }
-
-    #[test]
-    fn a_command_of_8_kib_is_carried_out_whether_it_was_typed_or_is_in_the_script() {
-        let command = format!("webget http://10.0.2.2/{}", "x".repeat(LINE_MAX - 23));
-        assert_eq!(command.len(), 8 * 1024);
-        let script = format!(" {command} ; exit");
-        let mut console = console_with(&script);
-        console.network_ready(true, Instant::BOOT);
-        assert_eq!(next(&mut console, 0), Some(command.clone()));
-        console.finished(0);
-        assert_eq!(next(&mut console, 0).as_deref(), Some("exit"));
-        console.finished(0);
-        type_line(&mut console, &(command.clone() + "\r"));
-        assert_eq!(next(&mut console, 0), Some(command));
-    }
-
-    #[test]
-    fn nothing_can_be_typed_while_a_typed_command_is_on_loan() {
-        let mut console = console_with("");
-        type_line(&mut console, "a; b\r");
-        let begun = console.next(Instant::BOOT, &mut String::new()).unwrap();
-        assert_eq!(&*begun, "a");
-        assert!(!console.accepts_input() && !console.has_more());
-        console.give_back(begun);
-        console.finished(0);
-        assert!(!console.accepts_input() && console.has_more());
-        assert_eq!(next(&mut console, 0).as_deref(), Some("b"));
-        assert!(console.accepts_input());
-    }
-
-    #[test]
-    fn a_report_whose_beginning_a_process_read_is_no_command_behind_its_end() {
-        let mut console = console_with("");
-        console.run_in_foreground(ProcessId::new(0));
-        for byte in *b"\x1b]0;exit" {
-            console.input(byte, &mut String::new());
-        }
-        console.finished(0);
-        type_line(&mut console, "\rkill webget\r\x07ps\r");
-        assert_eq!(next(&mut console, 0).as_deref(), Some("ps"));
-    }
-}
+mod tests;

@@ -1,35 +1,113 @@
-//! What `help`, `ps` and `net` print.
+//! What the commands print. What is printed comes in as plain values.
 
+use crate::command::usage;
 use core::fmt::{Result, Write};
-use slopos_abi::info::{GrantInfo, NetInfo};
-use slopos_kernel::process::Process;
+use slopos_abi::CommandName;
+use slopos_abi::info::GrantInfo;
+use slopos_kernel::log_level::LogLevel;
+use slopos_kernel::process::{Ending, Process};
+use slopos_kernel::processor::Fault;
+use slopos_kernel::time::Duration;
 
-/// The text of `help`.
-pub const HELP: &str = "\
-help                  this list
-ps                    processes: state, last status, calls, descriptors, denials, ledger
-net                   address, gateway, lease, counters, buffers
-grants                what each process holds of the network
-APP [ARGUMENT...]     run a process and wait for it; ^C kills it
-start APP [ARG...]    run a process in the background
-kill APP              end a process at once
-sleep SECONDS         wait
-exit                  leave, with the status of the last command
-";
+pub use crate::network_report::{
+    Connection, DeviceState, Lease, LeaseDeadlines, Neighbour, connection, connection_head, lease, neighbour, network,
+};
 
-/// The lines that `help` adds in an image with the board's own tests.
-pub const SELF_TEST_HELP: &str = "\
-test                  run the board's own tests
-panic                 make the kernel panic
-";
+/// The text of `help`; `tests` tells that the image has the board's own tests.
+pub fn help(tests: bool, out: &mut impl Write) -> Result {
+    for command in CommandName::ALL.into_iter().filter(|command| tests || !command.is_for_tests()) {
+        // The levels are not repeated in each line.
+        let usage = if command == CommandName::Log { "log [LEVEL]" } else { usage(command) };
+        writeln!(out, "{usage:<25} {}", summary(command))?;
+    }
+    writeln!(out, "{:<25} run a process and wait for it; ^C kills it", "APP [ARGUMENT...]")
+}
+
+/// What a command does, in a few words.
+const fn summary(command: CommandName) -> &'static str {
+    match command {
+        CommandName::Help => "this list",
+        CommandName::Version => "version, revision, build id, manifest",
+        CommandName::Uptime => "how long the board has run",
+        CommandName::Processes => "processes: state, last status, calls, ledger, CPU, restarts, memory",
+        CommandName::Start => "run a process in the background",
+        CommandName::Stop => "end a process in order: its connections are closed",
+        CommandName::Restart => "stop a process if it runs, then run it in the background",
+        CommandName::Kill => "end a process at once: its connections are reset",
+        CommandName::Network => "address, gateway, lease, counters, buffers",
+        CommandName::Lease => "the lease: server, deadlines",
+        CommandName::Neighbours => "the neighbours on the link",
+        CommandName::Sockets => "connections: state, round trip, window, retransmissions, bytes",
+        CommandName::Grants => "what each process holds of the network",
+        CommandName::Ledger => "connects that succeeded, and those that timed out",
+        CommandName::Log => "the log's level, or another: trace, debug, info, warn, error",
+        CommandName::Sleep => "wait",
+        CommandName::Exit => "leave, with the status of the last command",
+        CommandName::Test => "run the board's own tests",
+        CommandName::Panic => "make the kernel panic",
+    }
+}
+
+/// What `version` prints.
+#[derive(Clone, Copy, Debug)]
+pub struct Version<'a> {
+    /// The version.
+    pub version: &'a str,
+    /// The revision that it was built from.
+    pub revision: &'a str,
+    /// The linker's hash of the image.
+    pub build_id: &'a [u8],
+    /// The board's name, by the manifest.
+    pub board: &'a str,
+    /// The manifest's file.
+    pub manifest: &'a str,
+}
+
+/// The text of `version`.
+pub fn version(version: &Version<'_>, out: &mut impl Write) -> Result {
+    write!(out, "SlopOS {} revision {}\nbuild id ", version.version, version.revision)?;
+    version.build_id.iter().try_for_each(|byte| write!(out, "{byte:02x}"))?;
+    writeln!(out, "\nboard {} manifest {}", version.board, version.manifest)
+}
+
+/// The text of `uptime`.
+pub fn uptime(uptime: Duration, out: &mut impl Write) -> Result {
+    let seconds = uptime.as_secs();
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    write!(out, "up ")?;
+    if days > 0 {
+        write!(out, "{days} d ")?;
+    }
+    writeln!(out, "{hours:02}:{minutes:02}:{:02}.{:03}", seconds % 60, uptime.as_millis() % 1_000)
+}
+
+/// What `log` prints: the level, and what the image has no lines of anyway, its least grave ones being of `least`.
+pub fn log_level(level: LogLevel, least: LogLevel, out: &mut impl Write) -> Result {
+    write!(out, "log level {}", level.max(least).word())?;
+    match level < least {
+        true => writeln!(out, "; this image has no lines below {}, see DEFMT_LOG", least.word()),
+        false => writeln!(out),
+    }
+}
+
+/// What `ps` says of a process beyond what the kernel knows of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// Since boot.
+    pub uptime: Duration,
+    /// Bytes for its program and its data.
+    pub ram: usize,
+    /// The most bytes of its stack that its last run has used.
+    pub stack_high_water: usize,
+}
 
 /// A line of `ps`, with the table's head before it if `head` is set.
-pub fn process(process: &Process, head: bool, out: &mut impl Write) -> Result {
+pub fn process(process: &Process, usage: Usage, head: bool, out: &mut impl Write) -> Result {
     if head {
         writeln!(
             out,
-            "{:<16} {:<8} {:>6} {:>10} {:>4} {:>8} {:>7}",
-            "PROCESS", "STATE", "STATUS", "CALLS", "FDS", "DENIALS", "LEDGER"
+            "{:<16} {:<8} {:>6} {:>7} {:>3} {:>7} {:>6} {:>5} {:>8} {:>4} {:>5} ENDED",
+            "PROCESS", "STATE", "STATUS", "CALLS", "FDS", "DENIALS", "LEDGER", "CPU", "RESTARTS", "RAM", "STACK"
         )?;
     }
     write!(out, "{:<16} {:<8} ", process.configuration.name, process.state().word())?;
@@ -38,7 +116,85 @@ pub fn process(process: &Process, head: bool, out: &mut impl Write) -> Result {
         None => write!(out, "{:>6}", "-")?,
     }
     let ledger = process.ledger.balance();
-    writeln!(out, " {:>10} {:>4} {:>8} {:>+7}", process.calls, process.open_descriptors(), process.denials, ledger)
+    let restarts = process.starts.saturating_sub(1);
+    let (calls, descriptors, denials) = (process.calls, process.open_descriptors(), process.denials);
+    write!(out, " {calls:>7} {descriptors:>3} {denials:>7} {ledger:>+6} ")?;
+    match share(process.busy, usage.uptime) {
+        1_000.. => write!(out, "{:>5}", "100%")?,
+        share => write!(out, "{:>2}.{}%", share / 10, share % 10)?,
+    }
+    write!(out, " {restarts:>8} ")?;
+    size(usage.ram, 4, out)?;
+    write!(out, " ")?;
+    size(usage.stack_high_water, 5, out)?;
+    match ended(process.ending(), process.fault()) {
+        Ended::Not => writeln!(out, " -"),
+        Ended::Because(why) => writeln!(out, " {why}"),
+        Ended::Fault(code) => writeln!(out, " fault {code}"),
+    }
+}
+
+/// A part of a span, in thousandths.
+fn share(part: Duration, whole: Duration) -> u64 {
+    part.as_micros().saturating_mul(1_000) / whole.as_micros().max(1)
+}
+
+/// Writes a number of bytes in three digits and a unit at most, to the right of so many columns.
+fn size(bytes: usize, columns: usize, out: &mut impl Write) -> Result {
+    let mut tenths = bytes.saturating_mul(10);
+    let mut units = "KMG".bytes().map(char::from);
+    if bytes < 1_000 {
+        return write!(out, "{bytes:>columns$}");
+    }
+    let mut unit = 'B';
+    while tenths >= 10_000 {
+        let Some(next) = units.next() else { break };
+        tenths /= 1_024;
+        unit = next;
+    }
+    let columns = columns.saturating_sub(1);
+    match tenths {
+        0..100 => write!(out, "{:>1$}.{2}{unit}", tenths / 10, columns.saturating_sub(2), tenths % 10),
+        _ => write!(out, "{:>columns$}{unit}", tenths / 10),
+    }
+}
+
+/// How a run has ended.
+#[derive(Debug, PartialEq, Eq)]
+enum Ended {
+    /// It has not.
+    Not,
+    /// In words.
+    Because(&'static str),
+    /// By the exception of this code, which would take too many words.
+    Fault(&'static str),
+}
+
+/// The longest words for an exception that have room in a row of `ps`.
+const WORDS_MAX: usize = 14;
+
+fn ended(ending: Option<Ending>, fault: Option<&Fault>) -> Ended {
+    match ending {
+        None => Ended::Not,
+        Some(Ending::Exited) => Ended::Because("exited"),
+        Some(Ending::Stopped) => Ended::Because("stopped"),
+        Some(Ending::Killed) => Ended::Because("killed"),
+        Some(Ending::Faulted) => match fault.map_or("fault", |fault| fault.name).split_once(' ') {
+            Some((code, words)) if code.starts_with('#') && words.len() > WORDS_MAX => Ended::Fault(code),
+            Some((code, words)) if code.starts_with('#') => Ended::Because(words),
+            _ => Ended::Because("fault"),
+        },
+    }
+}
+
+/// A line of `ledger`, with the table's head before it if `head` is set.
+pub fn ledger(process: &Process, head: bool, out: &mut impl Write) -> Result {
+    if head {
+        writeln!(out, "{:<16} {:>10} {:>10} {:>10}", "PROCESS", "CONNECTED", "TIMED OUT", "BALANCE")?;
+    }
+    let ledger = &process.ledger;
+    let name = process.configuration.name;
+    writeln!(out, "{name:<16} {:>10} {:>10} {:>+10}", ledger.wins(), ledger.losses(), ledger.balance())
 }
 
 /// A line of `grants`: one process.
@@ -51,101 +207,6 @@ pub fn grant(name: &str, info: &GrantInfo, out: &mut impl Write) -> Result {
     )
 }
 
-/// The state of the network device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeviceState {
-    /// There is none.
-    None,
-    /// It works.
-    Working {
-        /// Receive buffers that it has.
-        receiving: u16,
-        /// Frames that it has not sent yet.
-        sending: u16,
-    },
-    /// It is being reset.
-    Resetting,
-    /// It does not answer any more.
-    Gone {
-        /// Seconds until it is tried again.
-        next_try_seconds: u64,
-    },
-    /// It has failed and waits for its next reset.
-    Failed {
-        /// Seconds until it is tried again.
-        next_try_seconds: u64,
-    },
-}
-
-/// The text of `net`.
-pub fn network(info: &NetInfo, device: DeviceState, out: &mut impl Write) -> Result {
-    let [a, b, c, d] = info.address;
-    let [e, f, g, h] = info.gateway;
-    let [m0, m1, m2, m3, m4, m5] = info.mac;
-    let link = if info.link != 0 { "up" } else { "down" };
-    writeln!(out, "link {link} mac {m0:02x}:{m1:02x}:{m2:02x}:{m3:02x}:{m4:02x}:{m5:02x} mtu {}", info.mtu)?;
-    match info.lease_seconds {
-        0 => writeln!(out, "no lease")?,
-        u32::MAX => writeln!(out, "address {a}.{b}.{c}.{d}/{} gateway {e}.{f}.{g}.{h} lease for ever", info.prefix)?,
-        seconds => writeln!(out, "address {a}.{b}.{c}.{d}/{} gateway {e}.{f}.{g}.{h} lease {seconds} s", info.prefix)?,
-    }
-    writeln!(
-        out,
-        "received {} frames {} bytes, dropped {}",
-        info.receive_frames, info.receive_bytes, info.receive_dropped
-    )?;
-    writeln!(
-        out,
-        "sent {} frames {} bytes, {} segments again",
-        info.transmit_frames, info.transmit_bytes, info.retransmits
-    )?;
-    match device {
-        DeviceState::None => writeln!(out, "no device"),
-        DeviceState::Working { receiving, sending } => {
-            writeln!(out, "device has {receiving} buffers to receive, {sending} to send")
-        }
-        DeviceState::Resetting => writeln!(out, "device: resetting"),
-        DeviceState::Gone { next_try_seconds } => writeln!(out, "device: gone, next try in {next_try_seconds} s"),
-        DeviceState::Failed { next_try_seconds } => writeln!(out, "device: failed, next try in {next_try_seconds} s"),
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::string::String;
-
-    #[test]
-    fn a_grant_is_one_line_that_scripts_can_read() {
-        let info =
-            GrantInfo { bytes: 9, in_use: 2, high_water: 5, sockets: 4, sockets_in_use: 1, ..GrantInfo::default() };
-        let mut text = String::new();
-        grant("webget", &info, &mut text).unwrap();
-        assert_eq!(text, "webget bytes=9 in_use=2 high_water=5 denials=0 drops=0 recycled=0 sockets=1/4\n");
-    }
-
-    #[test]
-    fn the_network_report_says_when_there_is_no_lease() {
-        let mut text = String::new();
-        network(&NetInfo::default(), DeviceState::None, &mut text).unwrap();
-        assert!(text.contains("link down") && text.contains("no lease") && text.contains("no device"));
-        let info = NetInfo { address: [10, 0, 2, 15], prefix: 24, lease_seconds: 86_400, ..NetInfo::default() };
-        text.clear();
-        network(&info, DeviceState::Working { receiving: 256, sending: 1 }, &mut text).unwrap();
-        assert!(text.ends_with("\ndevice has 256 buffers to receive, 1 to send\n"));
-        assert!(text.contains("address 10.0.2.15/24 gateway 0.0.0.0 lease 86400 s"));
-    }
-
-    #[test]
-    fn the_network_report_says_how_a_device_is_that_does_not_work() {
-        for (device, line) in [
-            (DeviceState::Resetting, "device: resetting\n"),
-            (DeviceState::Gone { next_try_seconds: 60 }, "device: gone, next try in 60 s\n"),
-            (DeviceState::Failed { next_try_seconds: 1 }, "device: failed, next try in 1 s\n"),
-        ] {
-            let mut text = String::new();
-            network(&NetInfo::default(), device, &mut text).unwrap();
-            assert_eq!(text.lines().last(), line.lines().last());
-        }
-    }
-}
+#[path = "report_tests.rs"]
+mod tests;

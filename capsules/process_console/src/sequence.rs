@@ -25,6 +25,16 @@ pub(crate) enum Meaning {
     Up,
     /// The down key.
     Down,
+    /// The left key.
+    Left,
+    /// The right key.
+    Right,
+    /// The home key.
+    Home,
+    /// The end key.
+    End,
+    /// The delete key.
+    DeleteNext,
     /// A part of a sequence, or the end of one without a meaning here.
     Nothing,
 }
@@ -40,14 +50,25 @@ enum State {
     Escape,
     /// In an escape sequence with bytes between escape and final byte.
     Intermediate,
-    /// In a control sequence; `first` is set directly after its beginning.
-    Control { first: bool },
+    /// In a control sequence, with its parameter as far as it has come.
+    Control(Parameter),
     /// After a single shift (SS2, SS3), which some keys send before their letter.
     Shifted,
     /// So many more bytes belong to the sequence.
     Skipped(u8),
     /// In a string.
     Text(Text),
+}
+
+/// The parameter of a control sequence, as far as a key without a letter has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Parameter {
+    /// None yet.
+    None,
+    /// One digit.
+    Digit(u8),
+    /// Something else: no key that is known here.
+    Other,
 }
 
 /// A string: OSC, DCS, APC, PM or SOS.
@@ -97,7 +118,7 @@ impl Sequence {
                 _ => self.begin(byte),
             },
             State::Escape => match byte {
-                b'[' => self.goes_on(State::Control { first: true }),
+                b'[' => self.goes_on(State::Control(Parameter::None)),
                 b']' => self.text(true),
                 b'P' | b'X' | b'^' | b'_' => self.text(false),
                 b'N' | b'O' => self.goes_on(State::Shifted),
@@ -110,24 +131,26 @@ impl Sequence {
                 b' '..=b'/' => Meaning::Nothing,
                 _ => self.ground(Meaning::Nothing),
             },
-            State::Control { first } => match byte {
+            State::Control(parameter) => match byte {
                 // Function keys of the Linux console, and a mouse's report: both go on after their final byte.
-                b'[' if first => self.goes_on(State::Skipped(1)),
-                b'M' if first => self.goes_on(State::Skipped(3)),
-                b' '..=b'?' => self.goes_on(State::Control { first: false }),
-                b'A' => self.ground(Meaning::Up),
-                b'B' => self.ground(Meaning::Down),
-                b'@'..=b'~' => self.ground(Meaning::Nothing),
+                b'[' if parameter == Parameter::None => self.goes_on(State::Skipped(1)),
+                b'M' if parameter == Parameter::None => self.goes_on(State::Skipped(3)),
+                b'0'..=b'9' if parameter == Parameter::None => self.goes_on(State::Control(Parameter::Digit(byte))),
+                b' '..=b'?' => self.goes_on(State::Control(Parameter::Other)),
+                b'@'..=b'~' => self.ground(match (parameter, byte) {
+                    (Parameter::None, letter) => by_letter(letter),
+                    // The keys of a VT220, and those of rxvt.
+                    (Parameter::Digit(b'1' | b'7'), b'~') => Meaning::Home,
+                    (Parameter::Digit(b'4' | b'8'), b'~') => Meaning::End,
+                    (Parameter::Digit(b'3'), b'~') => Meaning::DeleteNext,
+                    _ => Meaning::Nothing,
+                }),
                 // The sequence is cut off: the next byte is a key again.
                 b'\r' | b'\n' | Key::ESCAPE | 0x80.. => self.begin(byte),
                 _ => Meaning::Nothing,
             },
             State::Shifted | State::Skipped(_) if matches!(byte, b'\r' | b'\n' | Key::ESCAPE) => self.begin(byte),
-            State::Shifted => self.ground(match byte {
-                b'A' => Meaning::Up,
-                b'B' => Meaning::Down,
-                _ => Meaning::Nothing,
-            }),
+            State::Shifted => self.ground(by_letter(byte)),
             State::Skipped(left @ 2..) => self.goes_on(State::Skipped(left - 1)),
             State::Skipped(_) => self.ground(Meaning::Nothing),
             State::Text(text) => self.in_text(text, byte),
@@ -152,7 +175,7 @@ impl Sequence {
     fn control(&mut self, byte: u8) -> Meaning {
         match byte {
             0x8e | 0x8f => self.goes_on(State::Shifted),
-            0x9b => self.goes_on(State::Control { first: true }),
+            0x9b => self.goes_on(State::Control(Parameter::None)),
             0x9d => self.text(true),
             0x90 | 0x98 | 0x9e | 0x9f => self.text(false),
             _ => self.ground(Meaning::Nothing),
@@ -196,6 +219,19 @@ impl Sequence {
     }
 }
 
+/// The key that sends this letter behind CSI or SS3.
+const fn by_letter(letter: u8) -> Meaning {
+    match letter {
+        b'A' => Meaning::Up,
+        b'B' => Meaning::Down,
+        b'C' => Meaning::Right,
+        b'D' => Meaning::Left,
+        b'F' => Meaning::End,
+        b'H' => Meaning::Home,
+        _ => Meaning::Nothing,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,6 +244,11 @@ mod tests {
             Meaning::Key(key) => Some(key),
             Meaning::Up => Some(b'^'),
             Meaning::Down => Some(b'v'),
+            Meaning::Left => Some(b'<'),
+            Meaning::Right => Some(b'>'),
+            Meaning::Home => Some(b'{'),
+            Meaning::End => Some(b'}'),
+            Meaning::DeleteNext => Some(b'#'),
             Meaning::Nothing => None,
         };
         sent.iter().filter_map(key).collect()
@@ -276,8 +317,11 @@ mod tests {
             b"\x1b[<0;1;1M",
             b"\x1b[[A",
             b"\x1bOP",
-            b"\x1bOH",
             b"\x8fP",
+            b"\x1b[1;5C",
+            b"\x1b[13~",
+            b"\x1b[?3~",
+            b"\x1b[1C",
             b"\x1b(B",
             b"\x1b[200~",
             b"\x1bx",
@@ -290,6 +334,14 @@ mod tests {
     #[test]
     fn arrows_are_known_in_both_modes() {
         assert_eq!(keys(b"\x1b[A\x1b[B\x1bOA\x1bOB\x9bA\x8fB"), b"^v^v^v");
+        assert_eq!(keys(b"\x1b[D\x1b[C\x1bOD\x1bOC\x9bD\x8fC"), b"<><><>");
+    }
+
+    #[test]
+    fn home_end_and_delete_are_known_as_terminals_send_them() {
+        assert_eq!(keys(b"\x1b[H\x1bOH\x1b[1~\x1b[7~"), b"{{{{");
+        assert_eq!(keys(b"\x1b[F\x1bOF\x1b[4~\x1b[8~"), b"}}}}");
+        assert_eq!(keys(b"\x1b[3~\x9b3~"), b"##");
     }
 
     #[test]

@@ -123,6 +123,21 @@ enum Location {
     Stack(core::ops::Range<usize>),
 }
 
+/// How much memory a process has, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryUse {
+    /// For its program and its data.
+    pub ram: usize,
+    /// For its stack.
+    pub stack: usize,
+    /// The most of the stack that its last run has used, its arguments included, in steps of [`WORD`] bytes. What it wrote
+    /// zeros to, and nothing else below, does not count.
+    pub stack_high_water: usize,
+}
+
+/// Bytes of the stack that are looked at together.
+pub const WORD: usize = 8;
+
 /// The processor with all processes' memory.
 pub struct Cpu {
     spaces: &'static mut [UserSpace],
@@ -139,6 +154,14 @@ impl Cpu {
 
     fn space(&self, process: ProcessId) -> &UserSpace {
         &self.spaces[process.index()]
+    }
+
+    /// How much memory a process has, and how far down its stack was used.
+    pub fn memory_use(&self, process: ProcessId) -> MemoryUse {
+        let UserSpace { ram, stack, .. } = self.space(process);
+        // A run begins with a stack of zeros, so what lies below the first other byte was never written, or only by zeros.
+        let untouched = stack.bytes().chunks_exact(WORD).take_while(|word| **word == [0; WORD]).count() * WORD;
+        MemoryUse { ram: ram.length, stack: stack.length, stack_high_water: stack.length - untouched }
     }
 }
 
@@ -372,6 +395,21 @@ mod tests {
         assert_eq!((context.rip, context.rsi, context.rsp % 16), (USER_BASE + 4, 5, 0));
         assert_eq!(cpu.readable(P, context.rdi, 5), Ok(&b"p0\0x\0"[..]));
         assert_eq!(context.cs & 3, 3);
+    }
+
+    #[test]
+    fn the_lowest_byte_that_is_not_zero_says_how_far_the_stack_was_used() {
+        let mut cpu = cpu();
+        let high_water = |cpu: &Cpu| cpu.memory_use(P).stack_high_water;
+        assert_eq!(cpu.memory_use(P), MemoryUse { ram: 0x4000, stack: 0x2000, stack_high_water: 0 });
+        cpu.begin(P, ["p0", "x"].into_iter()).unwrap();
+        assert_eq!(high_water(&cpu), 16, "its arguments, which end where the stack does");
+        cpu.writable(P, STACK_END - 0x101, 1).unwrap()[0] = 1;
+        assert_eq!(high_water(&cpu), 0x108);
+        cpu.writable(P, STACK_END - 0x2000, 1).unwrap()[0] = 1;
+        assert_eq!(high_water(&cpu), 0x2000);
+        cpu.begin(P, ["p0"].into_iter()).unwrap();
+        assert_eq!(high_water(&cpu), 16, "a run begins anew");
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! The contract between the kernel and its processes, and between the kernel and the flash image.
 //!
 //! Numbers and C-layout structures only: no behaviour beyond checking a value. [`Syscall`] has the calls, [`Errno`] the
-//! errors, [`limits`] how much of each thing there can be, [`flash`] the layout of the board's flash.
+//! errors, [`limits`] how much of each thing there can be, [`flash`] the layout of the board's flash, [`CommandName`] the
+//! words that are no names of processes.
 //! `kernel/abi/README.md` documents each call.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
 mod bits;
+mod command;
 mod endpoint;
 mod errno;
 pub mod flash;
@@ -17,6 +19,7 @@ mod rights;
 mod socket;
 mod syscall;
 
+pub use command::CommandName;
 pub use endpoint::{Endpoint, RemoteRange, prefix_mask};
 pub use errno::Errno;
 pub use poll::Readiness;

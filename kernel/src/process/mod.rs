@@ -50,6 +50,19 @@ impl State {
     }
 }
 
+/// What ended a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
+pub enum Ending {
+    /// It ended by itself.
+    Exited,
+    /// It was stopped: its descriptors were closed as if it had ended by itself.
+    Stopped,
+    /// It was killed.
+    Killed,
+    /// A fault killed it: [`Process::fault`].
+    Faulted,
+}
+
 /// One process.
 pub struct Process {
     /// Its configuration by the manifest.
@@ -58,6 +71,8 @@ pub struct Process {
     pub ledger: Ledger,
     /// System calls made since boot.
     pub calls: u64,
+    /// How long it has had the processor since boot, for its program and for loading it.
+    pub busy: Duration,
     /// How often it was started since boot.
     pub starts: u32,
     /// Requests that the manifest does not allow.
@@ -75,6 +90,7 @@ pub struct Process {
     /// Its loading waits for the flash.
     load_waits: bool,
     status: Option<i32>,
+    ending: Option<Ending>,
     fault: Option<Fault>,
     started: Instant,
     /// How long it waited for its last restart.
@@ -90,6 +106,7 @@ impl Process {
             configuration,
             ledger: Ledger::EMPTY,
             calls: 0,
+            busy: Duration::ZERO,
             starts: 0,
             denials: 0,
             descriptors: DescriptorTable::new(),
@@ -101,6 +118,7 @@ impl Process {
             starting: false,
             load_waits: false,
             status: None,
+            ending: None,
             fault: None,
             started: Instant::BOOT,
             backoff: Duration::ZERO,
@@ -113,9 +131,14 @@ impl Process {
         self.state
     }
 
-    /// How its last run ended.
+    /// The status with which its last run ended; none while it runs.
     pub fn status(&self) -> Option<i32> {
         self.status
+    }
+
+    /// What ended its last run; none while it runs.
+    pub fn ending(&self) -> Option<Ending> {
+        self.ending
     }
 
     /// The fault that ended its last run, if one did.
@@ -165,6 +188,7 @@ impl Process {
     /// Starts it; its arguments are in place. If its memory is fresh, its run begins; if not, it is loaded first.
     pub(crate) fn start(&mut self, id: ProcessId, cpu: &mut impl Processor, now: Instant) {
         self.status = None;
+        self.ending = None;
         self.fault = None;
         self.restart_at = None;
         self.starting = true;
@@ -233,17 +257,18 @@ impl Process {
     }
 
     /// Ends the run, and sets the time of its restart.
-    pub(crate) fn end(&mut self, status: i32, now: Instant) {
+    pub(crate) fn end(&mut self, ending: Ending, status: i32, now: Instant) {
         // A process that is ended while it is being loaded has not run.
         let begun = !self.is_starting();
         self.state = State::Stopped;
         self.starting = false;
         self.waiting = None;
         self.status = Some(status);
+        self.ending = Some(ending);
         self.plan_restart(begun, now);
     }
 
-    /// It was killed, so it is not restarted.
+    /// It was ended by somebody, so it is not restarted.
     pub(crate) fn stay_down(&mut self) {
         self.restart_at = None;
         self.backoff = Duration::ZERO;

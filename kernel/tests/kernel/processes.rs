@@ -6,7 +6,7 @@ use slopos_host_log::Token;
 use slopos_kernel::kernel::Kernel;
 use slopos_kernel::log_budget::LOG_BURST;
 use slopos_kernel::process::ConsoleAccess;
-use slopos_kernel::process::{Configuration, Restart, State};
+use slopos_kernel::process::{Configuration, Ending, Restart, State};
 use slopos_kernel::process::{ProcessId, ProcessSet};
 use slopos_kernel::processor::{Call, Trap};
 use slopos_kernel::scheduler::Step;
@@ -105,6 +105,51 @@ fn how_a_run_ended_is_told_until_the_next_begins() {
     assert_eq!(end(&kernel), (Some(42), false, None));
     start(&mut kernel, &mut cpu, FIRST, &[]);
     assert_eq!(end(&kernel), (None, false, None));
+}
+
+#[test]
+fn a_process_that_is_stopped_closes_what_it_holds_and_stays_down() {
+    static CLOCK: [Configuration; 1] = [Configuration {
+        restart: Restart::Backoff { first: Duration::from_millis(1), maximum: Duration::from_millis(1) },
+        ..configuration("clock", "app", &[])
+    }];
+    let (mut kernel, mut cpu, mut objects) = (kernel_of(&CLOCK), FakeProcessor::new(1), FakeObjects::default());
+    cpu.start_all(&mut kernel);
+    // It waits when it is stopped, so its call is forgotten too.
+    cpu.traps[0]
+        .push_back(Trap::SystemCall(Call { number: Syscall::Sleep.number(), arguments: [1_000, 0, 0, 0, 0, 0] }));
+    run(&mut kernel, &mut cpu, &mut objects, || Instant::BOOT);
+    let process = kernel.process(FIRST).unwrap();
+    assert_eq!((process.state(), process.open_descriptors(), process.ending()), (State::Waiting, 3, None));
+    kernel.stop(FIRST, &mut objects, Instant::BOOT, &Token);
+    assert_eq!((objects.closed, objects.exited.as_slice(), objects.abandoned.as_slice()), (3, &[0][..], &[][..]));
+    let process = kernel.process(FIRST).unwrap();
+    assert_eq!((process.status(), process.ending()), (Some(110), Some(Ending::Stopped)));
+    assert_eq!((process.state(), process.open_descriptors(), kernel.next_deadline()), (State::Stopped, 0, None));
+    // One that does not run is not ended again, and does not start by itself.
+    kernel.stop(FIRST, &mut objects, Instant::BOOT, &Token);
+    assert_eq!((objects.closed, objects.exited.len()), (3, 1));
+    assert_eq!(kernel.runnable(), 0);
+}
+
+#[test]
+fn the_time_that_a_process_has_the_processor_is_counted_and_the_time_that_it_waits_is_not() {
+    let (mut kernel, mut cpu, mut objects) = (kernel(1), FakeProcessor::new(1), FakeObjects::default());
+    cpu.start_all(&mut kernel);
+    let busy = |kernel: &Kernel| kernel.process(FIRST).unwrap().busy;
+    assert_eq!(busy(&kernel), Duration::ZERO);
+    cpu.traps[0].push_back(Trap::Interrupt);
+    cpu.traps[0]
+        .push_back(Trap::SystemCall(Call { number: Syscall::Sleep.number(), arguments: [1_000, 0, 0, 0, 0, 0] }));
+    let at = Instant::from_millis;
+    kernel.run_next(&mut cpu, &mut objects, at(10), || at(13));
+    kernel.run_next(&mut cpu, &mut objects, at(13), || at(20));
+    assert_eq!(busy(&kernel), Duration::from_millis(10));
+    kernel.wake_expired(at(2_000));
+    cpu.traps[0].push_back(Trap::Interrupt);
+    kernel.run_next(&mut cpu, &mut objects, at(2_000), || at(2_000));
+    kernel.run_next(&mut cpu, &mut objects, at(2_000), || at(2_001));
+    assert_eq!(busy(&kernel), Duration::from_millis(11));
 }
 
 #[test]

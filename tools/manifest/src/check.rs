@@ -6,7 +6,7 @@ use crate::{
     Board, Connect, ConsoleAccess, Data, Manifest, Network, Process, Purpose, Restart, Start, duration, remote, size,
 };
 use slopos_abi::limits::{NAME_MAX, PRIORITIES, PROCESSES_MAX, SOCKETS_MAX};
-use slopos_abi::{USER_BASE, USER_END, arguments_max, flash};
+use slopos_abi::{CommandName, USER_BASE, USER_END, arguments_max, flash};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -169,6 +169,15 @@ fn process(
             given.at,
             format!(
                 "the process's name \"{own_name}\" holds a hyphen; it names a linker section, where that is a minus"
+            ),
+        ));
+    }
+    if CommandName::find(&own_name).is_some() {
+        return Err(Fault::new(
+            given.at,
+            format!(
+                "a process cannot be named `{own_name}`: that is a command of the process console, which runs a process by \
+                 its name"
             ),
         ));
     }

@@ -190,6 +190,16 @@ fn names_are_short_plain_and_unique() {
 }
 
 #[test]
+fn a_process_is_not_named_like_a_command_of_the_console() {
+    for command in slopos_abi::CommandName::ALL {
+        let name = format!("name = \"{}\"", command.word());
+        refused("name = \"clock\"", &name, "that is a command of the process console");
+    }
+    // An app is not run by its name.
+    assert!(parse_text(&RIGHT.replacen("app = \"clock\"", "app = \"log\"", 1)).is_ok());
+}
+
+#[test]
 fn a_size_has_a_unit() {
     refused("ram = \"128 KiB\"", "ram = 131072", "needs a unit; did you mean \"131072 B\"");
     refused("ram = \"128 KiB\"", "ram = \"128 KB\"", "not a size");

@@ -165,6 +165,7 @@ fn what_cannot_be_is_refused_before_anything_is_written() {
     tree.refuses(&["Banner"], "made of a to z");
     tree.refuses(&["heapless"], "`heapless` is a package already");
     tree.refuses(&["webget"], "`webget` is a package already");
+    tree.refuses(&["help"], "that is a command of the process console");
     tree.refuses(&["scratch"], "cannot share one name in the flash");
     tree.refuses(&["banner", "--outside", "userland/banner"], "lies in the tree");
     tree.refuses(&["banner", "--outside", "../no/such/banner"], "the folder ");

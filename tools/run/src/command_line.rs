@@ -5,6 +5,7 @@ use crate::decoder::Decoder;
 use crate::machine::{Builder, Machine, Transport};
 use crate::outcome::{Event, Outcome};
 use crate::printer::{Printer, Style};
+use crate::row::rows_of_terminal;
 use crate::status::{KILLED, TIMED_OUT, Verdict, verdict};
 use crate::terminal::RawMode;
 use anyhow::{Context, Result};
@@ -113,7 +114,8 @@ impl Options {
         let printer = |output: Box<dyn Write>, style| {
             Printer::new(output, style, self.times).raw(self.raw).likeness(likeness.clone())
         };
-        let mut screen = printer(Box::new(stdout()), style).colour(interactive && stdout().is_terminal());
+        let mut screen =
+            printer(Box::new(stdout()), style).colour(interactive && stdout().is_terminal()).rows(rows_of_terminal);
         let mut transcript = match &self.transcript {
             None => None,
             Some(path) => {

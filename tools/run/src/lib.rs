@@ -18,6 +18,7 @@ mod ports;
 mod printer;
 pub mod qmp;
 mod readers;
+mod row;
 mod status;
 pub mod terminal;
 

@@ -7,6 +7,7 @@
 
 use crate::likeness::Likeness;
 use crate::outcome::Event;
+use crate::row::Row;
 use slopos_escape::Escaper;
 use std::io::{Result, Write};
 
@@ -26,11 +27,15 @@ pub const MARK: &str = "| ";
 /// Most console bytes without a line's end that are held back.
 const LINE_MAX: usize = 64 * 1024;
 
-/// Longest console line, in bytes, that is drawn again at a terminal: a longer one takes more than a row of it.
-const DRAWN_MAX: usize = 72;
+/// Longest control sequence that is followed at a terminal.
+const SEQUENCE_MAX: usize = 4;
 
-/// Longest control sequence that passes to a terminal: to erase a part of the line.
-const ERASE_MAX: usize = 4;
+/// Clears the screen, and moves the cursor to its corner.
+const CLEAR: &[u8] = b"\x1b[2J";
+const HOME: &[u8] = b"\x1b[H";
+
+/// How many rows a terminal has at most where nobody says it.
+const ROWS: usize = 100;
 
 /// Writes events as one log.
 pub struct Printer<W: Write> {
@@ -51,8 +56,12 @@ pub struct Printer<W: Write> {
     open: bool,
     /// The console's line was cut by one of the log.
     cut: bool,
-    /// What a terminal was given of the console's line, to draw it again behind a line of the log.
-    drawn: Vec<u8>,
+    /// The console's line as a terminal shows it, to draw it again behind a line of the log.
+    row: Row,
+    /// How many rows the terminal has.
+    rows: fn() -> usize,
+    /// The screen was just cleared.
+    cleared: bool,
 }
 
 impl<W: Write> Printer<W> {
@@ -69,8 +78,16 @@ impl<W: Write> Printer<W> {
             escaper: Escaper::new(),
             open: false,
             cut: false,
-            drawn: Vec::new(),
+            row: Row::default(),
+            rows: || ROWS,
+            cleared: false,
         }
+    }
+
+    /// Who knows how many rows the terminal has.
+    pub fn rows(mut self, rows: fn() -> usize) -> Printer<W> {
+        self.rows = rows;
+        self
     }
 
     /// Whether console text is written as it is, whatever it looks like and commands.
@@ -110,7 +127,7 @@ impl<W: Write> Printer<W> {
     /// # Errors
     /// The output cannot be written.
     pub fn line(&mut self, text: &str) -> Result<()> {
-        let again = self.open && (1..=DRAWN_MAX).contains(&self.drawn.len());
+        let again = self.open && self.row.can_be_drawn_again();
         if again {
             self.output.write_all(b"\r\x1b[K")?;
         } else if self.open {
@@ -122,7 +139,7 @@ impl<W: Write> Printer<W> {
         self.output.write_all(before.as_bytes())?;
         slopos_escape::show(text.as_bytes(), &mut |shown| self.output.write_all(shown))?;
         writeln!(self.output, "{after}")?;
-        if again { self.output.write_all(&self.drawn) } else { Ok(()) }
+        if again { self.output.write_all(self.row.again().as_bytes()) } else { Ok(()) }
     }
 
     /// Writes what was held back, for nothing more will come.
@@ -173,7 +190,8 @@ impl<W: Write> Printer<W> {
     }
 
     /// Takes console text for a terminal. What a line editor writes passes: backspace, return, bell, and the sequences
-    /// that erase a part of the line.
+    /// that erase a part of the line. One that clears the screen scrolls it away instead, so that no process can wipe out
+    /// lines of the kernel.
     fn keys(&mut self, bytes: &[u8]) -> Result<()> {
         if self.raw {
             self.output.write_all(bytes)?;
@@ -185,19 +203,17 @@ impl<W: Write> Printer<W> {
             if !self.partial.is_empty() {
                 // An escape came, and perhaps more.
                 let (byte, rest) = (bytes[0], &bytes[1..]);
-                let known = match self.partial.len() {
+                let goes_on = match self.partial.len() {
                     1 => byte == b'[',
-                    length if length < ERASE_MAX => byte.is_ascii_digit() || byte == b'K',
-                    _ => byte == b'K',
+                    length => length + 1 < SEQUENCE_MAX && byte.is_ascii_digit(),
                 };
-                if known {
+                if goes_on || self.partial.len() > 1 && matches!(byte, b'K' | b'J' | b'H') {
                     self.partial.push(byte);
                     bytes = rest;
-                    if byte != b'K' {
-                        continue;
+                    if !goes_on {
+                        let sequence = std::mem::take(&mut self.partial);
+                        self.sequence(&sequence)?;
                     }
-                    let sequence = std::mem::take(&mut self.partial);
-                    self.draw(&sequence)?;
                 } else {
                     let shown = shown(&std::mem::take(&mut self.partial))?;
                     self.draw(&shown)?;
@@ -230,13 +246,28 @@ impl<W: Write> Printer<W> {
         }
         Ok(())
     }
-    /// Writes to a terminal, and remembers it up to the line's end.
-    fn draw(&mut self, bytes: &[u8]) -> Result<()> {
-        if bytes.contains(&b'\n') {
-            self.drawn.clear();
-        } else if self.drawn.len() <= DRAWN_MAX {
-            self.drawn.extend_from_slice(bytes);
+
+    /// Takes a complete control sequence for a terminal.
+    fn sequence(&mut self, sequence: &[u8]) -> Result<()> {
+        if sequence.ends_with(b"K") {
+            self.row.erase(sequence);
+            return self.output.write_all(sequence);
         }
+        let cleared = std::mem::take(&mut self.cleared);
+        if sequence == CLEAR {
+            self.output.write_all("\n".repeat((self.rows)()).as_bytes())?;
+            self.output.write_all(HOME)?;
+            (self.cleared, self.open, self.row) = (true, false, Row::default());
+        } else if sequence != HOME || !cleared {
+            self.draw(&shown(sequence)?)?;
+        }
+        Ok(())
+    }
+
+    /// Writes to a terminal, and remembers the line.
+    fn draw(&mut self, bytes: &[u8]) -> Result<()> {
+        self.cleared = false;
+        String::from_utf8_lossy(bytes).chars().for_each(|character| self.row.write(character));
         self.output.write_all(bytes)
     }
 }
@@ -298,13 +329,28 @@ mod tests {
     fn the_prompt_is_drawn_again_with_what_was_typed_behind_a_log_line() {
         let typed = [console("slopos> "), console("p"), console("z"), console("\x08 \x08"), console("s")];
         let events = [&typed[..], &[log("info", "link up"), log("info", "link down"), console("\r\n")]].concat();
-        let line = "slopos> pz\x08 \x08s";
-        let expected = format!("{line}\r\x1b[Klink up\n{line}\r\x1b[Klink down\n{line}\r\n");
+        let expected = "slopos> pz\x08 \x08s\r\x1b[Klink up\nslopos> ps\r\x1b[Klink down\nslopos> ps\r\n";
         assert_eq!(printed(Style::Terminal, false, &events), expected);
+        // With the cursor where it was.
+        let events = [console("slopos> ps\x08\x08"), log("info", "up"), console("x")];
+        assert_eq!(printed(Style::Terminal, false, &events), "slopos> ps\x08\x08\r\x1b[Kup\nslopos> ps\x08\x08x");
         // One that takes more than a row cannot be erased, and is left as it is.
-        let long = "x".repeat(DRAWN_MAX + 1);
+        let long = "x".repeat(crate::row::COLUMNS);
         let events = [console(&long), log("info", "link up"), console("y")];
         assert_eq!(printed(Style::Terminal, false, &events), format!("{long}\nlink up\ny"));
+    }
+
+    #[test]
+    fn a_cleared_screen_is_scrolled_away_and_nobody_goes_back_to_what_was_on_it() {
+        let clear = "\x1b[2J\x1b[Hslopos> ps";
+        let events = [log("info", "up"), console("slopos> ps"), console(clear), log("info", "down")];
+        let written = Printer::new(Vec::new(), Style::Terminal, false).rows(|| 3);
+        let expected = "up\nslopos> ps\n\n\n\x1b[Hslopos> ps\r\x1b[Kdown\nslopos> ps";
+        assert_eq!(self::written(written, &events), expected);
+        for text in ["\x1b[H", "\x1b[J", "\x1b[1J", "\x1b[2H", "\x1b[2Jx\x1b[H", "\x1b[2J\x1b[H\x1b[H"] {
+            let shown = printed(Style::Terminal, false, &[console(text)]);
+            assert!(shown.contains("\\x1b["), "{text:?}: {shown:?}");
+        }
     }
 
     #[test]
@@ -365,7 +411,7 @@ mod tests {
         for (text, expected) in [
             ("ps\x08 \x08\r\x1b[Kslopos> \x07", "ps\x08 \x08\r\x1b[Kslopos> \x07"),
             ("\x1b[2K\x1b[0K", "\x1b[2K\x1b[0K"),
-            ("\x1b]0;x\x07\x1b[2Jy", "\\x1b]0;x\x07\\x1b[2Jy"),
+            ("\x1b]0;x\x07\x1b[3Jy", "\\x1b]0;x\x07\\x1b[3Jy"),
             ("\x1b[36mkernel\x1b[39m", "\\x1b[36mkernel\\x1b[39m"),
             ("\x1b[1A\x1b\x1b[K", "\\x1b[1A\\x1b\x1b[K"),
             ("\x1b[123K", "\\x1b[123K"),

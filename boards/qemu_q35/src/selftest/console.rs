@@ -3,6 +3,7 @@
 use super::tally::Tally;
 use crate::board::Board;
 use crate::serial::Terminal;
+use crate::statics::CONFIGURATIONS;
 use slopos_process_console::{Input, Memory, ProcessConsole};
 use static_cell::ConstStaticCell;
 
@@ -16,9 +17,10 @@ pub fn run(tally: &mut Tally, board: &mut Board) {
     // The tests may be run more than once.
     let Some(memory) = PROCESS_CONSOLE.try_take() else { return };
     // The process console in use waits for the tests to end.
-    let own = core::mem::replace(&mut board.process_console, ProcessConsole::new("", memory));
+    let console = ProcessConsole::new("", "", memory, &CONFIGURATIONS);
+    let own = core::mem::replace(&mut board.process_console, console);
     rest(board);
-    for command in ["\r", "help\r", "ps\r", "net\r", "grants\r", "nobody\r"] {
+    for command in ["\r", "help\r", "ps\r", "net\r", "grants\r", "version\r", "nobody\r"] {
         let mut only_lines = true;
         for &byte in command.as_bytes() {
             let mut terminal = Terminal(&mut board.capsules.console);

@@ -157,6 +157,20 @@ impl Client {
         }
     }
 
+    /// The state, in the word of RFC 2131 section 4.4; `STOPPED` between a release and the next start.
+    pub const fn state_word(&self) -> &'static str {
+        match self.state {
+            State::Stopped => "STOPPED",
+            State::Init(_) => "INIT",
+            State::Selecting => "SELECTING",
+            State::Requesting(_) => "REQUESTING",
+            State::Bound(_) => "BOUND",
+            State::Renewing(_) => "RENEWING",
+            State::Rebinding(_) => "REBINDING",
+            State::Rebooting(_) => "REBOOTING",
+        }
+    }
+
     /// The station has another hardware address from now on.
     pub const fn set_mac(&mut self, mac: MacAddress) {
         self.mac = mac;

@@ -153,6 +153,19 @@ pub enum Learnt {
     Ignored,
 }
 
+/// A neighbour, as the process console shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NeighbourReport {
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// Its station, as far as it is known.
+    pub mac: Option<MacAddress>,
+    /// The state, in the word of RFC 4861.
+    pub state: &'static str,
+    /// Whether it is never given up: the gateway.
+    pub is_pinned: bool,
+}
+
 /// A request that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -193,6 +206,23 @@ impl Cache {
 
     fn find(&mut self, address: Ipv4Addr) -> Option<&mut Entry> {
         self.entries.iter_mut().find(|entry| entry.address == address)
+    }
+
+    /// Each neighbour, as it is by `now`.
+    pub fn each(&self, now: Instant) -> impl Iterator<Item = NeighbourReport> {
+        self.entries.iter().map(move |entry| NeighbourReport {
+            address: entry.address,
+            mac: entry.known_mac(),
+            state: match entry.state {
+                State::Incomplete => "INCOMPLETE",
+                State::Reachable if now < entry.timer => "REACHABLE",
+                State::Reachable | State::Stale => "STALE",
+                State::Delay => "DELAY",
+                State::Probe => "PROBE",
+                State::Failed => "FAILED",
+            },
+            is_pinned: entry.pinned,
+        })
     }
 
     /// The station of this address, if known, without any effect on the entry.

@@ -33,6 +33,29 @@ fn a_neighbour_is_asked_for_by_broadcast_and_found() {
 }
 
 #[test]
+fn each_neighbour_is_told_with_its_state_at_that_time() {
+    let mut cache = reachable();
+    cache.pin(GATEWAY, at(0));
+    cache.lookup(neighbour(9), None, at(0));
+    let told = |cache: &Cache, now| {
+        let each = cache.each(now).map(|known| (known.address, known.mac, known.state, known.is_pinned));
+        each.collect::<std::vec::Vec<_>>()
+    };
+    let silent = (neighbour(9), None, "INCOMPLETE", false);
+    assert_eq!(told(&cache, at(1)), [(GATEWAY, Some(MAC), "REACHABLE", true), silent]);
+    assert_eq!(told(&cache, at(31)), [(GATEWAY, Some(MAC), "STALE", true), silent]);
+    cache.lookup(GATEWAY, None, at(31));
+    assert_eq!(told(&cache, at(31))[0].2, "DELAY");
+    assert_eq!(cache.poll(at(36)), None);
+    assert_eq!(told(&cache, at(36))[0].2, "PROBE");
+    for second in 36..40 {
+        while cache.poll(at(second)).is_some() {}
+        while cache.request(at(second)).is_some() {}
+    }
+    assert_eq!(told(&cache, at(39))[1], (neighbour(9), None, "FAILED", false));
+}
+
+#[test]
 fn a_silent_neighbour_is_asked_three_times_a_second_apart_and_fails() {
     let mut cache = Cache::new(2);
     cache.lookup(GATEWAY, None, at(0));

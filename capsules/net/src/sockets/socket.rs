@@ -70,11 +70,12 @@ pub(crate) struct Polled {
 pub struct Socket<'a> {
     tcp: tcp::Connection<'a>,
     state: State,
-    buffer_bytes: usize,
+    /// As all memory of the board, less than 2^32; so are the next two.
+    buffer_bytes: u32,
     /// The largest use since boot, in bytes.
-    high_water: u64,
+    high_water: u32,
     /// Segments of its connections that were dropped since boot.
-    drops: u64,
+    drops: u32,
     /// Since when it has had something to send and no neighbour to hand it to.
     unreachable_since: Option<Instant>,
     /// Where it stands among the board's connections.
@@ -84,7 +85,7 @@ pub struct Socket<'a> {
 impl<'a> Socket<'a> {
     /// A free socket with these two buffers, which are charged to the process that the set belongs to.
     pub fn new(receive: &'a mut [u8], send: &'a mut [u8]) -> Self {
-        let buffer_bytes = receive.len() + send.len();
+        let buffer_bytes = u32::try_from(receive.len() + send.len()).unwrap_or(u32::MAX);
         Socket {
             tcp: tcp::Connection::new(receive, send),
             state: State::Free,
@@ -124,6 +125,11 @@ impl<'a> Socket<'a> {
     /// TCP's state.
     pub(crate) fn tcp_state(&self) -> tcp::State {
         self.tcp.state()
+    }
+
+    /// What its connection has carried, and how.
+    pub(crate) fn traffic(&self) -> tcp::Traffic {
+        self.tcp.traffic()
     }
 
     /// Our end; none before the connection is begun.
@@ -260,7 +266,7 @@ impl<'a> Socket<'a> {
         counters: &mut tcp::Counters,
     ) -> Result<Received, ParseError> {
         let received = self.tcp.receive(segment, now, id, readers, counters)?;
-        self.drops += u64::from(received.dropped.is_some());
+        self.drops = self.drops.saturating_add(received.dropped.is_some().into());
         self.free_if_closed();
         Ok(received)
     }
@@ -404,7 +410,7 @@ impl<'a> Socket<'a> {
 
     /// Bytes of the grant that it takes, in use or not.
     pub(super) fn bytes(&self) -> u64 {
-        (size_of::<Self>() + self.buffer_bytes) as u64
+        size_of::<Self>() as u64 + u64::from(self.buffer_bytes)
     }
 
     /// Bytes of the grant that are in use: all of the control block, and what the buffers hold.
@@ -419,13 +425,13 @@ impl<'a> Socket<'a> {
     #[inline]
     pub(super) fn note_use(&mut self) -> u64 {
         let in_use = self.in_use();
-        self.high_water = self.high_water.max(in_use);
+        self.high_water = self.high_water.max(in_use as u32);
         in_use
     }
 
     /// Segments of its connections that were dropped since boot.
-    pub(super) const fn drops(&self) -> u64 {
-        self.drops
+    pub(super) fn drops(&self) -> u64 {
+        self.drops.into()
     }
 
     /// What the process is told about it.
@@ -447,8 +453,8 @@ impl<'a> Socket<'a> {
         SocketInfo {
             bytes: self.bytes(),
             in_use: self.in_use(),
-            high_water: self.high_water,
-            drops: self.drops,
+            high_water: self.high_water.into(),
+            drops: self.drops.into(),
             remote: remote.address.octets(),
             remote_port: remote.port,
             local_port: self.tcp.local().port,

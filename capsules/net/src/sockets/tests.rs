@@ -68,6 +68,12 @@ fn each_denied_remote_is_worth_one_line_and_all_of_them_a_line_a_second() {
 }
 
 #[test]
+fn a_socket_takes_no_more_memory_beside_its_buffers_than_is_documented() {
+    let bytes = size_of::<Socket<'_>>();
+    assert!(bytes <= 1_736, "{bytes}");
+}
+
+#[test]
 fn what_is_in_use_is_charged_and_its_peak_remembered() {
     let (mut receive, mut send) = ([0; 1_000], [0; 500]);
     let mut sockets = [Socket::new(&mut receive, &mut send)];

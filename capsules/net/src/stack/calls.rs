@@ -41,6 +41,8 @@ pub struct SocketReport {
     pub in_use: u64,
     /// Whether the process has let go of it.
     pub orphaned: bool,
+    /// What its connection has carried, and how.
+    pub traffic: tcp::Traffic,
 }
 
 impl<'a> Stack<'a> {
@@ -172,6 +174,7 @@ impl<'a> Stack<'a> {
             remote: socket.remote(),
             in_use: socket.in_use(),
             orphaned: socket.is_orphan(),
+            traffic: socket.traffic(),
         })
     }
 

@@ -41,7 +41,7 @@ use crate::MacAddress;
 use crate::counters::Counters;
 use crate::deadline::Deadline;
 use crate::dhcp::client::{Client, Lease};
-use crate::neighbour::cache::Cache;
+use crate::neighbour::cache::{Cache, NeighbourReport};
 use crate::neighbour::conflict::Watch;
 use crate::random::Random;
 pub use crate::sockets::Progress;
@@ -241,6 +241,16 @@ impl<'a> Stack<'a> {
             flags: self.flags(),
             reserved: 0,
         }
+    }
+
+    /// The lease in use, and the state of the client that looks after it.
+    pub fn lease(&self) -> Option<(&Lease, &'static str)> {
+        Some((self.network.as_ref()?, self.dhcp.state_word()))
+    }
+
+    /// Each neighbour, as it is by `now`.
+    pub fn neighbours(&self, now: Instant) -> impl Iterator<Item = NeighbourReport> {
+        self.neighbours.each(now)
     }
 
     /// When [`Stack::poll`] must be called, if no frame and no system call comes first. `None` while nothing is timed.

@@ -37,6 +37,11 @@ impl Congestion {
         if silent_for > timeout { self.restart_window() } else { self.window }
     }
 
+    /// cwnd, whether or not there was silence.
+    pub const fn current(&self) -> u32 {
+        self.window
+    }
+
     /// Transmission begins again after silence for longer than an RTO.
     pub fn restart(&mut self) {
         self.window = self.restart_window();

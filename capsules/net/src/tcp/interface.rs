@@ -1,7 +1,7 @@
 //! What a connection is asked, and what it answers.
 
 use slopos_abi::Endpoint;
-use slopos_kernel::time::Instant;
+use slopos_kernel::time::{Duration, Instant};
 
 use crate::tcp::counters::Dropped;
 use crate::wire::tcp::SequenceNumber;
@@ -22,6 +22,21 @@ pub struct ConnectParameters {
     pub maximum_segment: u16,
     /// When to give up if the peer has not answered.
     pub deadline: Instant,
+}
+
+/// What a connection has carried, and how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// The smoothed round-trip time (SRTT of RFC 6298), once it was measured.
+    pub round_trip: Option<Duration>,
+    /// cwnd, in bytes.
+    pub congestion_window: u32,
+    /// Segments that were sent again, the SYN included.
+    pub retransmissions: u32,
+    /// Bytes of our stream that the peer has acknowledged.
+    pub sent: u64,
+    /// Bytes of the peer's stream that have arrived in order.
+    pub received: u64,
 }
 
 /// What a segment has changed.

@@ -49,6 +49,6 @@ mod tests;
 
 pub use connection::Connection;
 pub use counters::{Counters, Dropped};
-pub use interface::{ConnectParameters, Polled, Received};
+pub use interface::{ConnectParameters, Polled, Received, Traffic};
 pub use reset::{ResetReply, reset_for};
 pub use state::{Error, State};

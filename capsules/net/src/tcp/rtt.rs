@@ -19,8 +19,8 @@ const SHORTEST_LASTS: Duration = Duration::from_secs(300);
 /// Round-trip estimate of one connection.
 #[derive(Clone, Debug)]
 pub struct RoundTrip {
-    /// SRTT and RTTVAR; nothing is measured yet without.
-    estimate: Option<(Duration, Duration)>,
+    /// SRTT and RTTVAR in microseconds, of which 32 bits are an hour; nothing is measured yet without.
+    estimate: Option<(u32, u32)>,
     /// RTO without back-off.
     base: Duration,
     doublings: u8,
@@ -28,12 +28,14 @@ pub struct RoundTrip {
     timed: Option<(SequenceNumber, Instant)>,
     /// The shortest sample of late, and when it was taken.
     shortest: Option<(Duration, Instant)>,
+    /// How many segments were sent again.
+    retransmissions: u32,
 }
 
 impl RoundTrip {
     /// Nothing measured.
     pub const fn new() -> Self {
-        RoundTrip { estimate: None, base: INITIAL, doublings: 0, timed: None, shortest: None }
+        RoundTrip { estimate: None, base: INITIAL, doublings: 0, timed: None, shortest: None, retransmissions: 0 }
     }
 
     /// RTO: how long to wait for an acknowledgement, 200 ms to 60 s.
@@ -43,7 +45,12 @@ impl RoundTrip {
 
     /// SRTT.
     pub fn smoothed(&self) -> Option<Duration> {
-        self.estimate.map(|(smoothed, _)| smoothed)
+        self.estimate.map(|(smoothed, _)| Duration::from_micros(smoothed.into()))
+    }
+
+    /// How many segments were sent again.
+    pub const fn retransmissions(&self) -> u32 {
+        self.retransmissions
     }
 
     /// RACK.min_RTT: the shortest round trip of the last five minutes (RFC 8985 section 6.2, step 1). Samples by timestamps
@@ -67,6 +74,7 @@ impl RoundTrip {
 
     /// Something is sent again, so the acknowledgement of what is being timed would say nothing.
     pub fn retransmitted(&mut self) {
+        self.retransmissions = self.retransmissions.saturating_add(1);
         self.timed = None;
     }
 
@@ -104,11 +112,13 @@ impl RoundTrip {
         let (smoothed, variation) = match self.estimate {
             None => (sample, sample.divided_by(2)),
             Some((smoothed, variation)) => {
+                let [smoothed, variation] = [smoothed, variation].map(|micros| Duration::from_micros(micros.into()));
                 let difference = if sample > smoothed { sample - smoothed } else { smoothed - sample };
                 ((smoothed.times(7) + sample).divided_by(8), (variation.times(3) + difference).divided_by(4))
             }
         };
-        self.estimate = Some((smoothed, variation));
+        let micros = |span: Duration| u32::try_from(span.as_micros()).unwrap_or(u32::MAX);
+        self.estimate = Some((micros(smoothed), micros(variation)));
         self.base = (smoothed + variation.times(4)).clamp(SHORTEST, LONGEST);
         self.doublings = 0;
     }

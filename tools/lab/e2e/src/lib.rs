@@ -7,6 +7,7 @@
 
 pub mod gdb;
 pub mod qtest;
+pub mod typist;
 
 use slopos_run::{Builder, Event, Machine, Outcome, Verdict, verdict};
 use std::collections::{HashMap, VecDeque};

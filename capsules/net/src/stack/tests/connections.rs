@@ -38,6 +38,15 @@ fn from_discover_to_an_answer_and_an_orderly_close() {
     assert_eq!(network.stack.read(socket, &mut answer), Ok(ANSWER.len()));
     assert_eq!(&answer[..ANSWER.len()], ANSWER);
     assert_eq!(network.stack.read(socket, &mut answer), Ok(0), "the server has closed");
+    let traffic = sockets(&network)[0].traffic;
+    assert_eq!((traffic.sent, traffic.received), (request.len() as u64, ANSWER.len() as u64));
+    assert!(traffic.round_trip.is_some() && traffic.congestion_window > 2_000);
+    assert_eq!(network.stack.lease().map(|(lease, state)| (lease.gateway, state)), Some((Some(ROUTER), "BOUND")));
+    let gateways: Vec<_> = network.stack.neighbours(network.now).filter(|known| known.is_pinned).collect();
+    assert_eq!(
+        gateways.iter().map(|known| (known.address, known.mac)).collect::<Vec<_>>(),
+        [(ROUTER, Some(ROUTER_MAC))]
+    );
     network.stack.close(socket, network.now);
     network.run(seconds(5));
     assert_eq!(sockets(&network), [], "the server closed first, so no TIME-WAIT is left");

@@ -10,7 +10,7 @@ use crate::tcp::clock::TimestampClock;
 use crate::tcp::close::{ORPHAN_FIN_WAIT, Release, after_our_end, release};
 use crate::tcp::connection::Connection;
 use crate::tcp::counters::Counters;
-use crate::tcp::interface::ConnectParameters;
+use crate::tcp::interface::{ConnectParameters, Traffic};
 use crate::tcp::keep_alive::KeepAlive;
 use crate::tcp::state::{Error, Life, State, Syn};
 use crate::tcp::timers::Timer;
@@ -19,6 +19,11 @@ impl Connection<'_> {
     /// Whether nobody uses it and nothing is left to be done for it.
     pub fn is_free(&self) -> bool {
         !self.is_held && self.state() == State::Closed && self.reset.is_none()
+    }
+
+    /// What it has carried, and how.
+    pub fn traffic(&self) -> Traffic {
+        Traffic { received: self.receiver.received(), ..self.sender.traffic() }
     }
 
     /// A process takes it, which must be free; what it held before is gone.

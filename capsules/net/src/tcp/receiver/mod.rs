@@ -92,6 +92,8 @@ pub struct Receiver<'a> {
     end: End,
     /// Both sides do SACK.
     selective: bool,
+    /// Bytes that have arrived in order.
+    arrived: u64,
 }
 
 impl<'a> Receiver<'a> {
@@ -106,7 +108,13 @@ impl<'a> Receiver<'a> {
             acknowledged: SequenceNumber::default(),
             end: End::Open,
             selective: false,
+            arrived: 0,
         }
+    }
+
+    /// Bytes that have arrived in order.
+    pub const fn received(&self) -> u64 {
+        self.arrived
     }
 
     /// A connection begins, in which no segment is to bring more than `maximum_segment` bytes.
@@ -140,6 +148,7 @@ impl<'a> Receiver<'a> {
         self.acknowledged = SequenceNumber::default();
         self.end = End::Open;
         self.selective = false;
+        self.arrived = 0;
     }
 
     /// Overwrites what has arrived: nobody will read it.
@@ -346,6 +355,7 @@ impl<'a> Receiver<'a> {
         }
         let received = self.next.bytes_after(before);
         tick.counters.bytes_received += u64::from(received);
+        self.arrived += u64::from(received);
         self.policy.received(received, self.window.maximum_segment(), tick);
         received
     }

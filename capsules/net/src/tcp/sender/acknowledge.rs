@@ -138,6 +138,7 @@ impl Sender<'_> {
         let now = tick.now;
         let bytes = (advanced as usize).min(self.ring.length());
         self.ring.consume(bytes);
+        self.acknowledged_bytes += bytes as u64;
         self.ring.rewind();
         if advanced as usize > bytes {
             // Nothing but the FIN lies behind the bytes.

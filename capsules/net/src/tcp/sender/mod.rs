@@ -15,6 +15,7 @@ mod window;
 use slopos_kernel::time::{Duration, Instant};
 
 use crate::tcp::congestion::Congestion;
+use crate::tcp::interface::Traffic;
 use crate::tcp::limits::{DEFAULT_MAXIMUM_SEGMENT, SMALLEST_MAXIMUM_SEGMENT};
 use crate::tcp::loss::{Evidence, Scoreboard};
 use crate::tcp::ring::Ring;
@@ -70,6 +71,8 @@ pub struct Sender<'a> {
     tail: TailLoss,
     persist: Persist,
     last_sent_at: Instant,
+    /// Bytes that were acknowledged.
+    acknowledged_bytes: u64,
 }
 
 impl<'a> Sender<'a> {
@@ -98,6 +101,18 @@ impl<'a> Sender<'a> {
             tail: TailLoss::default(),
             persist: Persist::default(),
             last_sent_at: Instant::BOOT,
+            acknowledged_bytes: 0,
+        }
+    }
+
+    /// What was sent, and how; what was received is the receiver's to say.
+    pub fn traffic(&self) -> Traffic {
+        Traffic {
+            round_trip: self.round_trip.smoothed(),
+            congestion_window: self.congestion.current(),
+            retransmissions: self.round_trip.retransmissions(),
+            sent: self.acknowledged_bytes,
+            received: 0,
         }
     }
 

@@ -46,6 +46,7 @@ fn a_lost_syn_is_sent_again_after_one_second_then_two() {
     connection.sent_one(at(3_000));
     assert_eq!(connection.deadline(), at(7_000));
     assert_eq!(connection.counters.retransmits, 2);
+    assert_eq!(connection.inner.traffic().retransmissions, 2);
 }
 
 #[test]
