@@ -7,7 +7,8 @@ board := "boards/qemu_q35/board.toml"
 test_board := "boards/qemu_q35/test.toml"
 attack_board := "boards/qemu_q35/attack.toml"
 scale_board := "boards/qemu_q35/scale.toml"
-tools := env_var_or_default("CARGO_TARGET_DIR", "target") / "debug"
+kernel := "build/qemu_q35.elf"
+image := "build/qemu_q35.img"
 apps := env_var_or_default("CARGO_TARGET_DIR", "target") / "bare-apps/x86_64-unknown-none/release"
 
 # Lists the recipes.
@@ -15,39 +16,69 @@ default:
     @"{{ just_executable() }}" --list --unsorted
 
 # Installs what building and running need: QEMU, the bare-metal target.
+[group('build')]
+[no-exit-message]
 setup:
     @tools/setup/setup.sh
 
 # Builds kernel, apps and flash image of a manifest into build/.
-build manifest=board: setup
+[group('build')]
+[no-exit-message]
+build manifest=board:
     @tools/setup/build.sh "$1"
 
-# Builds apps (all, unless named) and puts them into the board's flash, without touching the kernel.
-flash *APPS: setup
+# Builds apps, all or those named, into the flash, and no kernel.
+[group('build')]
+[no-exit-message]
+flash *APPS:
     @tools/setup/flash.sh "$@"
 
-# Begins an app: its folder, and its entry in the board's manifest: NAME [--outside FOLDER] [--manifest FILE]
+# Begins an app: NAME [--outside FOLDER] [--manifest FILE]
+[group('build')]
+[no-exit-message]
 new-app *ARGUMENTS:
-    @cargo run --quiet -p slopos-new-app -- "$@"
+    @tools/setup/tool.sh new-app -- "$@"
 
-# Packs a board for those who run it, into build/NAME-VERSION.tar.gz; twice the same.
-dist manifest=board: (build manifest)
-    @cargo run --quiet -p slopos-dist -- --apps "{{ apps }}" "$1"
+# Packs a board into build/NAME-VERSION.tar.gz: [MANIFEST]
+[group('build')]
+[no-exit-message]
+dist *ARGUMENTS:
+    @tools/setup/tool.sh dist "${1:-{{ board }}}" -- --apps "{{ apps }}" "$@"
 
 # Lists what is in the board's flash, or in another image.
-flash-list image="build/qemu_q35.img":
-    @cargo run --quiet -p slopos-flash -- list "$1"
+[group('build')]
+[no-exit-message]
+flash-list file=image:
+    @tools/setup/tool.sh flash -- list "$1"
 
-# Boots the board with the terminal as its serial line; Ctrl-A x quits. Takes options of the `run` tool.
-run *OPTIONS: build
-    @"{{ tools }}/run" --interactive --keep-flash "$@"
+# Prints a manifest with every multiplication worked out.
+[group('build')]
+[no-exit-message]
+manifest file=board:
+    @tools/setup/tool.sh manifest -- --expand "$1"
 
-# Boots the board and fetches by HTTP; without an address, a page from a server of its own. Exits with webget's status.
-webget *ARGUMENTS: build
-    @"{{ tools }}/fetch" -- "$@"
+# Removes what was built; what setup installed stays.
+[group('build')]
+clean:
+    @cargo clean --quiet
+    @rm -rf build/*.elf build/*.qmp build/*.img build/*.img.new build/*.log build/*.tar.gz build/screens
 
-# Boots the board, fetches a page, and keeps the log in build/boot.log: ./just boot-log [BOOT_LOG_TIMEOUT=30]
-boot-log *ARGUMENTS: build
+# Boots the board with the terminal as its serial line; Ctrl-A x quits.
+[group('run')]
+[no-exit-message]
+run *OPTIONS:
+    @tools/setup/tool.sh run {{ board }} -- --interactive --keep-flash "$@"
+
+# Boots the board and fetches by HTTP: ADDRESS, or a page of its own.
+[group('run')]
+[no-exit-message]
+webget *ARGUMENTS:
+    @tools/setup/tool.sh fetch {{ board }} -- -- "$@"
+
+# Fetches a page and keeps build/boot.log: [BOOT_LOG_TIMEOUT=30]
+[group('run')]
+[no-exit-message]
+boot-log *ARGUMENTS:
     #!/bin/sh
     set -eu
     seconds=30
@@ -58,72 +89,90 @@ boot-log *ARGUMENTS: build
             *) echo "boot-log: $argument is not BOOT_LOG_TIMEOUT=SECONDS" >&2; exit 2 ;;
         esac
     done
-    exec "{{ tools }}/fetch" --timeout "$seconds" --transcript build/boot.log
+    exec tools/setup/tool.sh fetch {{ board }} -- --timeout "$seconds" --transcript build/boot.log
 
-# Counts guest instructions by layer, per call, per KiB, per request: [--output FILE | --check]
-count *OPTIONS: (build board) (build test_board)
-    @cargo run --quiet -p slopos-count -- --apps "{{ apps }}" "$@"
+# Says which process holds how much network memory, and why.
+[group('look')]
+[no-exit-message]
+audit *OPTIONS:
+    @tools/setup/tool.sh audit {{ board }} -- "$@"
 
-# Measures the board beside a Linux guest, in turns: [NAME...] [--list] [--runs N] [--with-offloads] [--json FILE] [--plot FILE.svg]; or: scale [sockets|processes]
-bench *OPTIONS: build
+# Counts guest instructions: per call, per KiB, per request.
+[group('look')]
+[no-exit-message]
+count *OPTIONS:
+    @tools/setup/tool.sh count {{ board }} {{ test_board }} -- --apps "{{ apps }}" "$@"
+
+# Measures the board beside a Linux guest: [NAME...] or scale.
+[group('look')]
+[no-exit-message]
+bench *OPTIONS:
     #!/bin/sh
     set -eu
-    tools/setup/servers.sh
     # What more sockets cost is measured on a board of its own, without a Linux guest.
     if [ "${1:-}" = scale ]; then
-        tools/setup/build.sh {{ scale_board }}
-        exec cargo run --quiet -p slopos-bench -- "$@" --apps "{{ apps }}"
+        exec tools/setup/tool.sh bench servers.sh {{ board }} {{ scale_board }} -- "$@" --apps "{{ apps }}"
     fi
-    tools/setup/linux.sh
-    exec cargo run --quiet -p slopos-bench -- "$@"
+    exec tools/setup/tool.sh bench servers.sh {{ board }} linux.sh -- "$@"
 
-# Prints a manifest with every multiplication worked out.
-manifest file=board:
-    @cargo run --quiet -p slopos-manifest -- --expand "$1"
+# Lists the places in a kernel where a panic can begin.
+[group('look')]
+[no-exit-message]
+panics elf=kernel:
+    @tools/setup/tool.sh panics {{ board }} -- "$1" --forbid capsules/net --forbid chips/virtio
 
-# Says which process holds how much network memory, and why: [--live | --dump FILE] [--json] [--html FILE] [--compare OLD.json]
-audit *OPTIONS: build
-    @"{{ tools }}/audit" "$@"
-
-# Checks format and lints, then runs every test: on this machine, then on the board in QEMU.
-test: (build board) (build test_board) (build attack_board) (build scale_board)
+# Runs every check: format, lints, tests here and on the board.
+[group('check')]
+[no-exit-message]
+test:
+    @tools/setup/build.sh {{ board }} {{ test_board }} {{ attack_board }} {{ scale_board }}
     @tools/setup/test.sh
 
-# Lists the places in the kernel from which a panic can begin; fails where packets or devices reach one.
-panics elf="build/qemu_q35.elf": build
-    @cargo run --quiet -p slopos-panics -- "$1" --forbid capsules/net --forbid chips/virtio
-
-# Runs the network stack in so many simulated networks, and prints what was counted.
-soak seeds="100000" *OPTIONS:
-    @cargo run --release --quiet -p slopos-sim -- soak "$@"
-
-# Lets the fuzzer loose on a target (ethernet, arp, ipv4, udp, dhcp, tcp, tcp_options, stack) for so many seconds.
-fuzz target seconds="60" *OPTIONS:
-    @tools/lab/sim/fuzz.sh "$@"
-
-# Changes a crate in one place after another and lists what no test notices: ./just mutants CRATE [--shard K/N], CRATE being kernel, capsules/net/src/tcp ...
-mutants *ARGUMENTS:
-    @tools/setup/mutants.sh "$@"
-
 # Checks format, lints, licences and sources.
+[group('check')]
+[no-exit-message]
 lint: setup
     @cargo fmt --all --check
     @cargo clippy --workspace --all-targets -- -D warnings
     @tools/setup/deny.sh
 
-# Makes the documentation of every crate, with an index, in target/doc.
-doc: setup
-    @tools/setup/doc.sh
-
-# Draws the pictures of the documents anew: doc/*.svg.
-draw:
-    @cargo run --quiet -p slopos-tree -- draw
-
 # Formats the sources.
+[group('check')]
 fmt:
     @cargo fmt --all
 
-# Removes what was built; what setup installed stays.
-clean:
-    @cargo clean --quiet
-    @rm -f build/*.elf build/*.qmp build/*.img build/*.img.new build/*.log build/*.tar.gz
+# Runs the network stack in simulated networks: [SEEDS=100000]
+[group('check')]
+[no-exit-message]
+soak *ARGUMENTS:
+    @tools/setup/tool.sh --release sim -- soak "$@"
+
+# Lets the fuzzer loose on a target, for 60 seconds by default.
+[group('check')]
+[no-exit-message]
+fuzz *ARGUMENTS:
+    @tools/lab/sim/fuzz.sh "$@"
+
+# Lists changes of a crate that no test notices: CRATE [--shard K/N]
+[group('check')]
+[no-exit-message]
+mutants *ARGUMENTS:
+    @tools/setup/mutants.sh "$@"
+
+# Makes the documentation of every crate, with an index, in target/doc.
+[group('documents')]
+[no-exit-message]
+doc: setup
+    @tools/setup/doc.sh
+
+# Makes text screens of console, webget and each tool in build/screens.
+[group('documents')]
+[no-exit-message]
+screens *OPTIONS:
+    @tools/setup/screens.sh "$@"
+
+# Draws the pictures of the documents anew: doc/*.svg.
+[group('documents')]
+[no-exit-message]
+draw:
+    @tools/setup/tool.sh tree -- draw

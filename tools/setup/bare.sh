@@ -1,6 +1,7 @@
 # Functions that build for the bare machine; to be sourced at the root of the tree, after setup.
 #
 # $output is cargo's output folder, $apps the folder with the apps' ELF files.
+. tools/setup/common.sh
 . build/toolchain.env
 bare_target=x86_64-unknown-none
 output=${CARGO_TARGET_DIR:-$PWD/target}
@@ -28,7 +29,7 @@ build_bare() (
     SLOPOS_ROOT=$(pwd -P)
     SLOPOS_LIBRARY=$(rustc --print sysroot)/lib/rustlib/src/rust
     SLOPOS_COMPILER=$(rustc -vV | sed -n 's/^commit-hash: //p')
-    cargo build --release --target "$bare_target" --target-dir "$folder" "$@"
+    shown build --release --target "$bare_target" --target-dir "$folder" "$@"
 )
 
 # Builds the apps and the programs of the tests. A program's folder, its package and its binary have one name.

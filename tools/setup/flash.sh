@@ -2,6 +2,9 @@
 # Builds the apps and puts them into the board's flash: flash.sh [APP...]; all that have a slot, unless named.
 set -eu
 cd "$(dirname "$0")/../.."
+. tools/setup/common.sh
+usage "$@"
+tools/setup/setup.sh
 . tools/setup/bare.sh
 
 image=build/qemu_q35.img
@@ -9,7 +12,7 @@ if ! [ -f "$image" ]; then
     echo "flash: there is no $image yet; run ./just build" >&2
     exit 1
 fi
-cargo build --quiet -p slopos-flash -p slopos-manifest
+shown build -p slopos-flash -p slopos-manifest
 build_apps
 build_outside boards/qemu_q35/board.toml
 if [ $# = 0 ]; then

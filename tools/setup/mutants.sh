@@ -7,6 +7,8 @@
 # for ever counts as noticed: the time-out is what tells.
 set -eu
 cd "$(dirname "$0")/../.."
+. tools/setup/common.sh
+usage "$@"
 
 # The crates that a folder has or lies in, a folder each.
 crates_of() {

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs the servers that the board is tested against on a network of its own, and the tool that makes that network.
+# Installs the servers that the board is tested against on a network of its own, the tool that makes that network, and the
+# terminal that tests type in.
 # Building and running need none.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -11,6 +12,7 @@ command -v nginx >/dev/null || missing="$missing nginx-light"
 command -v lighttpd >/dev/null || missing="$missing lighttpd"
 command -v dnsmasq >/dev/null || missing="$missing dnsmasq-base"
 command -v udhcpd >/dev/null || missing="$missing udhcpd"
+command -v tmux >/dev/null || missing="$missing tmux"
 [ -z "$missing" ] && exit
 # shellcheck disable=SC2086 # the list is meant to be split
 install_packages $missing

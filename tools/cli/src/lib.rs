@@ -4,18 +4,19 @@
 //!   is the workspace's; `--completions SHELL`.
 //! - An error is one line, `TOOL: what went wrong: why`, and never a backtrace.
 //! - Where standard output's reader is gone (`TOOL | head -1`), the tool ends as SIGPIPE ends any other, without a word.
-//! - [`progress`] for what takes longer than a person waits without asking.
+//! - [`Progress`] for what takes longer than two seconds.
 #![forbid(unsafe_code)]
 
 mod pipe;
+mod progress;
+
+pub use progress::{Progress, note};
 
 use anyhow::Result;
 use clap::builder::StyledStr;
 use clap::{Arg, Command, Parser, value_parser};
 use clap_complete::Shell;
-use indicatif::{ProgressBar, ProgressStyle};
 use std::process::{ExitCode, Termination};
-use std::time::Duration;
 
 /// Runs a tool: parses its arguments, does its work, and says how it ends. An error is status 1.
 pub fn main<A: Parser, T: Termination>(work: impl FnOnce(A) -> Result<T>) -> ExitCode {
@@ -26,7 +27,8 @@ pub fn main<A: Parser, T: Termination>(work: impl FnOnce(A) -> Result<T>) -> Exi
 pub fn main_or<A: Parser, T: Termination>(failure: u8, work: impl FnOnce(A) -> Result<T>) -> ExitCode {
     let command = furnished(A::command());
     let name = command.get_name().to_owned();
-    pipe::watch(&name, failure);
+    progress::NAME.get_or_init(|| name.clone());
+    pipe::watch(failure);
     // A tool that wants a subcommand gives its completions without one.
     if let Ok(matches) = command.clone().subcommand_required(false).try_get_matches()
         && let Some(shell) = matches.get_one::<Shell>(COMPLETIONS)
@@ -46,7 +48,7 @@ pub fn main_or<A: Parser, T: Termination>(failure: u8, work: impl FnOnce(A) -> R
         if pipe::is_broken(&error) {
             pipe::end();
         }
-        eprintln!("{name}: {error:#}");
+        note(format_args!("{error:#}"));
         ExitCode::from(failure)
     })
 }
@@ -74,15 +76,4 @@ fn headings(text: &str, command: &Command) -> StyledStr {
         _ => line.to_owned(),
     };
     text.lines().map(line).collect::<Vec<_>>().join("\n").into()
-}
-
-/// A bar on standard error for work of so many steps, named in the plural; where that is no terminal, nothing is shown.
-pub fn progress(steps: u64, named: &'static str) -> ProgressBar {
-    let bar = ProgressBar::new(steps).with_prefix(named);
-    // The crate checks a template where it is used; one that is wrong leaves the crate's own.
-    if let Ok(style) = ProgressStyle::with_template("{elapsed:>4} [{bar:24}] {pos} of {len} {prefix} {wide_msg}") {
-        bar.set_style(style.progress_chars("=> "));
-    }
-    bar.enable_steady_tick(Duration::from_millis(200));
-    bar
 }

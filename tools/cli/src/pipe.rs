@@ -11,8 +11,7 @@ use std::io::{self, ErrorKind, stdout};
 use std::panic;
 
 /// Has a panic of `println!` end the tool as an error does: quietly where nobody reads, else with a line.
-pub fn watch(name: &str, failure: u8) {
-    let name = name.to_owned();
+pub fn watch(failure: u8) {
     let other = panic::take_hook();
     panic::set_hook(Box::new(move |panic| {
         let Some(why) = panic.payload_as_str().and_then(|text| text.strip_prefix("failed printing to ")) else {
@@ -21,7 +20,7 @@ pub fn watch(name: &str, failure: u8) {
         if is_gone() {
             end();
         }
-        eprintln!("{name}: {why}");
+        crate::note(why);
         std::process::exit(failure.into());
     }));
 }

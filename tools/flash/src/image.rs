@@ -8,7 +8,7 @@ use slopos_abi::flash::{
     EntryFault, KIND_APP, KIND_DATA, MAP_ENTRIES, MAP_MAGIC, MAP_SECTORS, MapEntry, MapHeader, SECTOR, VERSION,
     check_map, name_bytes, name_text,
 };
-use slopos_manifest::{Manifest, size};
+use slopos_manifest::{Manifest, PAGE, size, suggest};
 use std::path::Path;
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -102,13 +102,13 @@ impl Image {
                 && let Some(path) = &region.file
             {
                 let file = data(path)?;
+                let length = file.len() as u64;
                 ensure!(
-                    file.len() as u64 <= region.size,
-                    "data region `{}`: {} has {} bytes; `size` gives {}",
+                    length <= region.size,
+                    "data region `{}`: {} has {length} bytes; {}",
                     region.name,
                     path.display(),
-                    file.len(),
-                    region.size
+                    change(region.size_line, "size", region.size, length.next_multiple_of(SECTOR as u64))
                 );
                 image.bytes[slot.range()][..file.len()].copy_from_slice(&file);
             }
@@ -196,13 +196,15 @@ impl Image {
         let Some(slot) = slot else {
             let apps: Vec<_> =
                 self.slots.iter().filter(|slot| slot.kind == KIND_APP).map(|slot| slot.name.as_str()).collect();
-            bail!("the flash has no slot for an app `{name}`; it has slots for {}", apps.join(", "));
+            let meant = suggest(name, apps.iter().copied());
+            bail!("the flash has no slot for an app `{name}`{meant}; it has slots for {}", apps.join(", "));
         };
         // A slot holds the header's sector and the RAM of the largest process that runs the app.
         let ram = slot.size() - SECTOR as u64;
         ensure!(
             program.span() <= ram,
-            "app `{name}` needs {} of RAM ({} bytes); its slot was made for {} ({ram} bytes)",
+            "app `{name}` needs {} of RAM ({} bytes); its slot was made for {} ({ram} bytes): give its process more `ram` \
+             in the manifest and run ./just build",
             size::show(program.span()),
             program.span(),
             size::show(ram)
@@ -241,15 +243,20 @@ fn fits_its_processes(manifest: &Manifest, app: &str, program: &Program) -> Resu
     for process in manifest.processes.iter().filter(|process| process.app == app) {
         ensure!(
             program.span() <= process.ram,
-            "process `{}`: app `{app}` needs {} of RAM ({} bytes); `ram` in the entry of line {} gives {}",
+            "process `{}`: app `{app}` needs {} of RAM ({} bytes); {}",
             process.name,
             size::show(program.span()),
             program.span(),
-            process.line,
-            size::show(process.ram)
+            change(process.ram_line, "ram", process.ram, program.span())
         );
     }
     Ok(())
+}
+
+/// Which line of the manifest is too small, and what it has to become.
+fn change(line: usize, key: &str, given: u64, needed: u64) -> String {
+    let (given, needed) = (size::show(given), size::show(needed));
+    format!("change line {line} of the manifest from `{key} = \"{given}\"` to `{key} = \"{needed}\"`")
 }
 
 /// The slots of a manifest: each app once, as large as its largest process, then the data regions.
@@ -272,9 +279,8 @@ pub fn slots(manifest: &Manifest) -> Result<Vec<Slot>> {
     });
     ensure!(
         need <= manifest.board.flash_size,
-        "map, apps and data need {need} bytes of flash; `flash_size` gives {} ({} bytes)",
-        size::show(manifest.board.flash_size),
-        manifest.board.flash_size
+        "map, apps and data need {need} bytes of flash; {}",
+        change(manifest.board.flash_size_line, "flash_size", manifest.board.flash_size, need.next_multiple_of(PAGE))
     );
     let mut start_sector = MAP_SECTORS as u32;
     let mut slots = Vec::new();

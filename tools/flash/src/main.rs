@@ -67,9 +67,10 @@ fn main() -> ExitCode {
 
 fn run(arguments: Arguments) -> Result<ExitCode> {
     match arguments.command {
-        Command::Build { manifest, apps, output } => {
-            let manifest = slopos_manifest::load(&manifest)?;
-            let image = Image::build(&manifest, |app| read(&apps.join(app)), read)?;
+        Command::Build { manifest: path, apps, output } => {
+            let manifest = slopos_manifest::load(&path)?;
+            let image = Image::build(&manifest, |app| read(&apps.join(app)), read);
+            let image = image.with_context(|| path.display().to_string())?;
             image.verify()?;
             write(&output, &image)?;
         }

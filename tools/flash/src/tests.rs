@@ -205,7 +205,8 @@ fn a_program_larger_than_a_process_is_refused_with_need_and_limit() {
     let error = build(0x5000).expect_err("too large for process one");
     assert_eq!(
         error.to_string(),
-        "process `one`: app `shared` needs 20 KiB of RAM (20480 bytes); `ram` in the entry of line 7 gives 16 KiB"
+        "process `one`: app `shared` needs 20 KiB of RAM (20480 bytes); change line 10 of the manifest from `ram = \"16 KiB\"` \
+         to `ram = \"20 KiB\"`"
     );
 }
 
@@ -214,10 +215,15 @@ fn what_does_not_fit_the_flash_is_refused_with_need_and_limit() {
     // Map 4, apps 65 and 33, data 2: 104 sectors.
     assert!(Image::build(&manifest("53248 B"), |_| Ok(ordinary(0x4000)), notes).is_ok());
     let error = Image::build(&manifest("52736 B"), |_| Ok(ordinary(0x4000)), notes).expect_err("one sector short");
-    assert!(error.to_string().contains("need 53248 bytes of flash; `flash_size` gives 52736 B"), "{error}");
+    assert!(error.to_string().contains("need 53248 bytes of flash; change line 6 of the manifest from `flash_size = \"52736 B\"` to `flash_size = \"52 KiB\"`"), "{error}");
     let large = |_: &Path| Ok(vec![0; 1025]);
     let error = Image::build(&manifest("1 MiB"), |_| Ok(ordinary(0x4000)), large).expect_err("file too large");
-    assert!(error.to_string().contains("has 1025 bytes; `size` gives 1024"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("has 1025 bytes; change line 24 of the manifest from `size = \"1 KiB\"` to `size = \"1536 B\"`"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -242,6 +248,8 @@ fn an_app_is_replaced_without_touching_the_others() {
     let larger = Program::from_elf(&ordinary(0x5000)).expect("a program");
     let error = image.replace("clock", &larger).expect_err("too large");
     assert!(error.to_string().contains("needs 20 KiB of RAM (20480 bytes); its slot was made for 16 KiB"), "{error}");
+    let error = image.replace("clokc", &smaller).expect_err("no such slot");
+    assert!(error.to_string().contains("no slot for an app `clokc`; did you mean `clock`?"), "{error}");
     let error = image.replace("notes", &smaller).expect_err("not an app");
     assert!(error.to_string().contains("it has slots for shared, clock"), "{error}");
 }

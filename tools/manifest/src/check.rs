@@ -46,7 +46,7 @@ pub(crate) fn manifest(text: &str, folder: &Path) -> Result<Manifest, Fault> {
     let mut regions = Names::new("data region");
     let mut data_regions = Vec::new();
     for value in root.tables("data")? {
-        let region = data(value, folder, &mut regions)?;
+        let region = data(value, text, folder, &mut regions)?;
         if region.purpose == Purpose::Seed && data_regions.iter().any(|known: &Data| known.purpose == Purpose::Seed) {
             return Err(Fault::new(
                 value.span().start,
@@ -136,6 +136,7 @@ fn board(value: &Spanned<DeValue<'_>>, text: &str) -> Result<Board, Fault> {
         max_frame_line: line_of(text, max_frame.at),
         selftest: table.flag("selftest", false)?,
         flash_size: flash_size.value,
+        flash_size_line: line_of(text, flash_size.at),
     })
 }
 
@@ -234,8 +235,10 @@ fn process(
         None => None,
         Some(value) => Some(network(value, &own_name, text)?),
     };
+    let app = table.text("app")?;
     Ok(Process {
-        app: name(&table.text("app")?)?,
+        app: name(&app)?,
+        app_line: line_of(text, app.at),
         path: match table.get("path") {
             None => None,
             Some(_) => Some(folder.join(table.text("path")?.value)),
@@ -392,7 +395,7 @@ fn connect(table: &Table<'_>, text: &str) -> Result<Vec<Connect>, Fault> {
 }
 
 /// One `[[data]]`.
-fn data(value: &Spanned<DeValue<'_>>, folder: &Path, names: &mut Names) -> Result<Data, Fault> {
+fn data(value: &Spanned<DeValue<'_>>, text: &str, folder: &Path, names: &mut Names) -> Result<Data, Fault> {
     let table = Table::new("[[data]]", value, &["name", "size", "file", "use"])?;
     let size = table.size("size")?;
     if size.value == 0 || !size.value.is_multiple_of(DATA_UNIT) {
@@ -416,7 +419,8 @@ fn data(value: &Spanned<DeValue<'_>>, folder: &Path, names: &mut Names) -> Resul
             Purpose::Seed
         }
     };
-    Ok(Data { name: names.take(&table.text("name")?)?, size: size.value, file, purpose })
+    let name = names.take(&table.text("name")?)?;
+    Ok(Data { name, size: size.value, size_line: line_of(text, size.at), file, purpose })
 }
 
 /// A size of whole pages, at least one.

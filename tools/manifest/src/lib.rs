@@ -58,10 +58,11 @@ pub use check::{BUFFER_MAX, BUFFER_MIN, DATA_UNIT, FRAME_MAX, FRAME_MIN, PAGE, P
 pub use error::Error;
 pub use expand::{Expanded, ExpandedBoard, ExpandedNetwork, ExpandedProcess, Item, Product};
 pub use read::{load, parse};
+pub use table::suggest;
 
 use serde::{Deserialize, Serialize};
 use slopos_abi::RemoteRange;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A board, its processes and what is in its flash beside the programs.
@@ -93,6 +94,8 @@ pub struct Board {
     pub selftest: bool,
     /// Bytes of the flash.
     pub flash_size: u64,
+    /// The manifest's line of `flash_size`.
+    pub flash_size_line: usize,
 }
 
 /// A process: a program, its memory and its authority.
@@ -102,6 +105,8 @@ pub struct Process {
     pub name: String,
     /// The program in the flash that it runs.
     pub app: String,
+    /// The manifest's line of `app`.
+    pub app_line: usize,
     /// The folder of the program's crate, with the manifest's folder put in front; `None` for a program of this tree.
     pub path: Option<PathBuf>,
     /// Bytes for the program's segments, counted from the first address of a process; whole pages.
@@ -222,6 +227,8 @@ pub struct Data {
     pub name: String,
     /// Its bytes; whole sectors.
     pub size: u64,
+    /// The manifest's line of `size`.
+    pub size_line: usize,
     /// What it holds at first, with the manifest's folder put in front; zeros where there is none.
     pub file: Option<PathBuf>,
     /// What the kernel uses it for; processes may open only what it does not use.
@@ -238,6 +245,22 @@ pub enum Purpose {
 }
 
 impl Manifest {
+    /// Checks that there is a program for each app of this tree, before anything is compiled; `path` names the manifest in the message.
+    ///
+    /// # Errors
+    /// The first app that is none of `programs`.
+    pub fn check_programs(&self, path: &Path, programs: &[String]) -> Result<(), Error> {
+        let mut here = self.processes.iter().filter(|process| process.path.is_none());
+        match here.find(|process| !programs.contains(&process.app)) {
+            None => Ok(()),
+            Some(process) => {
+                let meant = suggest(&process.app, programs.iter().map(String::as_str));
+                let message = format!("process `{}`: there is no program `{}`{meant}", process.name, process.app);
+                Err(Error { path: path.to_owned(), line: process.app_line, message })
+            }
+        }
+    }
+
     /// The region in which the kernel keeps a seed, where there is one.
     pub fn seed(&self) -> Option<&Data> {
         self.data.iter().find(|region| region.purpose == Purpose::Seed)

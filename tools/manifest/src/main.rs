@@ -2,7 +2,7 @@
 //! `manifest --expand FILE` prints what all of it comes to; `manifest --outside FILE` prints the folders of the programs that
 //! are not of this tree, one a line.
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Parser;
 use slopos_manifest::{Expanded, Manifest};
 use std::collections::BTreeSet;
@@ -21,12 +21,16 @@ struct Arguments {
     /// Prints the folders of the programs that are built outside of the tree, one a line; a missing one is an error.
     #[arg(long, conflicts_with = "expand")]
     outside: bool,
+    /// Checks that a folder in one of these has each app's program; may be given more than once.
+    #[arg(long, value_name = "FOLDER")]
+    programs: Vec<PathBuf>,
 }
 
 const HELP: &str = "\
 Examples:
   manifest boards/qemu_q35/board.toml
   manifest --expand boards/qemu_q35/board.toml
+  manifest --programs userland/apps --programs userland/tests boards/qemu_q35/test.toml
 
 Exit status:
   0  the manifest is right
@@ -34,8 +38,11 @@ Exit status:
   2  the command line is wrong";
 
 fn main() -> ExitCode {
-    slopos_cli::main(|Arguments { file, expand, outside }| -> Result<()> {
+    slopos_cli::main(|Arguments { file, expand, outside, programs }| -> Result<()> {
         let manifest = slopos_manifest::load(&file)?;
+        if !programs.is_empty() {
+            manifest.check_programs(&file, &names(&programs)?)?;
+        }
         if expand {
             print!("{}", Expanded::new(&manifest, &file.to_string_lossy()));
         } else if outside {
@@ -68,4 +75,20 @@ fn folders(manifest: &Manifest, file: &Path) -> Result<String> {
         }
     }
     Ok(folders)
+}
+
+/// The programs whose crates are in these folders. A crate's folder has the program's name.
+fn names(folders: &[PathBuf]) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for folder in folders {
+        for entry in folder.read_dir().with_context(|| format!("cannot read {}", folder.display()))? {
+            let path = entry?.path();
+            if path.join("Cargo.toml").is_file()
+                && let Some(name) = path.file_name()
+            {
+                names.push(name.to_string_lossy().into_owned());
+            }
+        }
+    }
+    Ok(names)
 }

@@ -145,7 +145,7 @@ fn a(kind: &str) -> String {
 }
 
 /// The name that was probably meant, as the end of a message; nothing where none is near.
-pub(crate) fn suggest<'n>(written: &str, known: impl Iterator<Item = &'n str>) -> String {
+pub fn suggest<'n>(written: &str, known: impl Iterator<Item = &'n str>) -> String {
     // A third of the letters may be wrong: more, and the suggestion would be a guess.
     let near = |name: &str| strsim::damerau_levenshtein(written, name);
     match known.map(|name| (near(name), name)).min() {

@@ -70,7 +70,8 @@ fn a_right_manifest_is_read_in_full() {
             max_frame: 1514,
             max_frame_line: 5,
             selftest: false,
-            flash_size: 1 << 20
+            flash_size: 1 << 20,
+            flash_size_line: 6
         }
     );
     let line = |number: usize| RIGHT.lines().nth(number - 1).expect("a line");
@@ -101,6 +102,7 @@ fn a_right_manifest_is_read_in_full() {
         [Data {
             name: "scratch".into(),
             size: 64 << 10,
+            size_line: 34,
             file: Some("boards/scratch.bin".into()),
             purpose: Purpose::Processes
         }]
@@ -344,4 +346,30 @@ fn the_boards_of_this_tree_are_right() {
         assert_eq!(Expanded::from_json(&expanded.to_json()), Ok(expanded));
     }
     assert_ne!(board.board.name, test.board.name, "one image would overwrite the other");
+}
+
+#[test]
+fn an_app_without_a_program_is_refused_at_its_line() {
+    let manifest = parse_text(RIGHT).expect("a right manifest");
+    let check = |programs: &[&str]| {
+        let programs: Vec<_> = programs.iter().map(|name| (*name).to_owned()).collect();
+        manifest.check_programs(Path::new("board.toml"), &programs)
+    };
+    assert_eq!(check(&["clock", "webget", "other"]), Ok(()));
+    let error = check(&["clok", "webget"]).expect_err("no clock");
+    assert_eq!(RIGHT.lines().nth(error.line - 1), Some("app = \"clock\""));
+    assert_eq!(error.message, "process `clock`: there is no program `clock`; did you mean `clok`?");
+}
+
+#[test]
+fn a_program_of_elsewhere_is_in_one_folder_and_not_looked_for_in_the_tree() {
+    let text = RIGHT.replacen("app = \"clock\"", "app = \"clock\"\npath = \"../clock\"", 1);
+    let manifest = parse_text(&text).expect("a right manifest");
+    assert_eq!(manifest.processes[1].path, Some("boards/../clock".into()));
+    assert_eq!(manifest.check_programs(Path::new("board.toml"), &["webget".to_owned()]), Ok(()));
+    let second =
+        "\n[[process]]\nname = \"two\"\napp = \"clock\"\npath = \"../other\"\nram = \"4 KiB\"\nstack = \"4 KiB\"\n";
+    let error = parse_text(&format!("{text}{second}")).expect_err("two folders");
+    assert_eq!(error.message, "app `clock` has another `path` in process `clock` on line 21");
+    parse_text(&format!("{text}{}", second.replace("other", "clock"))).expect("the same folder twice");
 }

@@ -11,6 +11,7 @@ use slopos_bench::plot;
 use slopos_bench::report::{self, Row, Setting, Verdict};
 use slopos_bench::scale::cli as scale;
 use slopos_bench::series;
+use slopos_cli::{Progress, note};
 use slopos_lab::report::write;
 use std::fs;
 use std::path::PathBuf;
@@ -103,11 +104,12 @@ fn bench(arguments: &Arguments) -> Result<bool> {
     let setting = setting(arguments)?;
     let links = Links::new()?;
     let mut rows = Vec::new();
+    let progress = Progress::new(measures.clone().count() as u64, "measures");
     for measure in measures {
-        let row = Row::new(measure, series::run(measure, &links, &settings));
+        let row = Row::new(measure, progress.step(measure.about, || series::run(measure, &links, &settings)));
         match (row.verdict, &row.reason) {
-            (Verdict::Skipped, Some(reason)) => eprintln!("SKIPPED: {}: {reason}", measure.name),
-            (Verdict::Failed, Some(reason)) => eprintln!("bench: {}: {reason}", measure.name),
+            (Verdict::Skipped, Some(reason)) => note(format_args!("SKIPPED: {}: {reason}", measure.name)),
+            (Verdict::Failed, Some(reason)) => note(format_args!("{}: {reason}", measure.name)),
             _ => {}
         }
         rows.push(row);
@@ -116,6 +118,7 @@ fn bench(arguments: &Arguments) -> Result<bool> {
             write(file, &report::json(&setting, &rows)?)?;
         }
     }
+    drop(progress);
     println!("{}, {}; Linux guest: {}; server: {}\n", setting.processor, setting.qemu, setting.linux, setting.server);
     print!("{}", report::table(&rows, arguments.with_offloads));
     if arguments.disturbed_too {

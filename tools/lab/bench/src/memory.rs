@@ -5,6 +5,7 @@ use crate::guest::Guest;
 use crate::links::Links;
 use crate::measure::Measure;
 use anyhow::{Context, Result, bail};
+use slopos_cli::note;
 use slopos_lab::report::Summary;
 
 /// With how many MiB each guest does boot.
@@ -26,12 +27,12 @@ pub fn run(measure: &Measure, links: &Links, settings: &Settings) -> Result<Vec<
     for guest in settings.guests() {
         let size = least(1, enough(*guest), |size| {
             let run = site.run(&settings.images, *guest, &job, 0, Some(size));
-            eprintln!(
-                "bench: {} {} with {size} MiB: {}",
+            note(format_args!(
+                "{} {} with {size} MiB: {}",
                 measure.name,
                 guest.title(),
                 if run.is_ok() { "boots" } else { "no" }
-            );
+            ));
             run.map(drop)
         })?;
         let value = f64::from(size);

@@ -7,6 +7,7 @@ use crate::load::{Load, Meter, undisturbed};
 use crate::measure::{Measure, Quantity};
 use crate::memory;
 use anyhow::{Context, Result};
+use slopos_cli::note;
 use slopos_lab::report::Summary;
 
 /// What became of a measure.
@@ -83,14 +84,14 @@ fn once(
             disturbed,
         };
         let kind = if round == 0 { "warm-up".to_owned() } else { format!("run {round}") };
-        eprintln!(
-            "bench: {} {}, {kind}: {} {}{}",
+        note(format_args!(
+            "{} {}, {kind}: {} {}{}",
             measure.name,
             guest.title(),
             measure.quantity.show(value),
             measure.quantity.unit(),
             doubt.as_ref().map_or(String::new(), |why| format!(" (disturbed: {why})"))
-        );
+        ));
         Ok(((sample, doubt), disturbed))
     };
     let (sample, doubt) = undisturbed(if round == 0 { 0 } else { settings.retries }, run)?;

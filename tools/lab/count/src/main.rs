@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Parser;
+use slopos_cli::Progress;
 use slopos_count::figure::Figure;
 use slopos_count::kept::Kept;
 use slopos_count::profile::{Board, MEMORY, Peer, Profile};
@@ -97,6 +98,10 @@ fn main() -> ExitCode {
     })
 }
 
+/// The runs of the figures that repeat, and of those that vary.
+const REPEATING: u64 = 10;
+const VARYING: u64 = 5;
+
 /// Compares what repeats with the file.
 fn check(arguments: &Arguments) -> Result<()> {
     let accept = format!(
@@ -104,7 +109,7 @@ fn check(arguments: &Arguments) -> Result<()> {
         arguments.kept.with_extension("md").display()
     );
     let kept = read(&arguments.kept).context(accept.clone())?;
-    let counter = Counter::open(arguments)?;
+    let counter = Counter::open(arguments, REPEATING)?;
     let compiler = counter.board.1.compiler()?;
     if compiler != kept.compiler {
         let other =
@@ -132,7 +137,7 @@ fn read(file: &Path) -> Result<Kept> {
 /// Compares the last requests of a long run with the first, and looks at what is not given back: descriptors, bytes of the
 /// grant, sockets and with them ports, buffers of the device.
 fn endurance(arguments: &Arguments, requests: usize) -> Result<()> {
-    let counter = Counter::open(arguments)?;
+    let counter = Counter::open(arguments, 4)?;
     let options = |count| format!("-o null --count {count}");
     let counted = |count: usize| counter.fetch_then(&options(count), &vec![PAGE; count], AFTERWARDS);
     let each = |fewer: &Profile, more: &Profile| {
@@ -187,7 +192,7 @@ impl<'c> Held<'c> {
 
 /// Counts everything, prints it, and writes it down.
 fn tables(arguments: &Arguments) -> Result<()> {
-    let counter = Counter::open(arguments)?;
+    let counter = Counter::open(arguments, REPEATING + VARYING)?;
     let repeating = counter.repeating()?;
     let varying = counter.varying()?;
     let compiler = counter.board.1.compiler()?;
@@ -217,29 +222,31 @@ struct Repeating {
     figures: Vec<Figure>,
 }
 
-/// The boards, each with its symbols.
+/// The boards, each with its symbols, and how far the runs are.
 struct Counter {
+    progress: Progress,
     board: (Board, Symbols),
     calls: (Board, Symbols),
 }
 
 impl Counter {
-    fn open(arguments: &Arguments) -> Result<Counter> {
+    fn open(arguments: &Arguments, runs: u64) -> Result<Counter> {
         let open = |image: &Path, app: &str| -> Result<_> {
             let board = Board { image: image.to_owned(), memory: MEMORY };
             let symbols = Symbols::open(&board.kernel(), &arguments.apps.join(app))?;
             Ok((board, symbols))
         };
-        Ok(Counter { board: open(&arguments.image, "webget")?, calls: open(&arguments.test_image, "calls")? })
+        let (board, calls) = (open(&arguments.image, "webget")?, open(&arguments.test_image, "calls")?);
+        Ok(Counter { progress: Progress::new(runs, "runs"), board, calls })
     }
 
     /// What has no peer, or one that does the same each time.
     fn repeating(&self) -> Result<Repeating> {
         let (board, symbols) = &self.board;
-        let closed = symbols.sort(&run(board, CLOSED, Peer::None)?)?;
+        let closed = symbols.sort(&self.run(board, CLOSED, Peer::None)?)?;
         let (test_board, test_symbols) = &self.calls;
         let calls = |commands: &dyn Fn(u64) -> String| -> Result<_> {
-            let sorted = |count| test_symbols.sort(&run(test_board, &commands(count), Peer::Nobody)?);
+            let sorted = |count| test_symbols.sort(&self.run(test_board, &commands(count), Peer::Nobody)?);
             Ok([sorted(CALLS[0])?, sorted(CALLS[1])?])
         };
         let call = calls(&|count| format!("calls time {count}"))?;
@@ -278,11 +285,16 @@ impl Counter {
                     lab.during(LAST_SEGMENT);
                 }
             });
-            let counted = self.board.0.run(&commands, peer)?;
+            let counted = self.progress.step(&commands, || self.board.0.run(&commands, peer))?;
             // What it panicked with is on standard error already.
             script.join().map_err(|_| anyhow!("`{commands}`: the board did not play its part"))?;
             Ok(counted)
         })
+    }
+
+    /// Has a board carry out commands.
+    fn run(&self, board: &Board, commands: &str, peer: Peer<'_>) -> Result<Profile> {
+        Ok(self.progress.step(commands, || board.run(commands, peer))?.0)
     }
 
     /// What has a server on the host as its peer.
@@ -290,7 +302,11 @@ impl Counter {
         let (board, symbols) = &self.board;
         let port = pages();
         let sorted = |options: &str, bytes: usize| -> Result<Sorted> {
-            symbols.sort(&run(board, &format!("webget {options} {}", url(port, &bytes.to_string())), Peer::Host)?)
+            symbols.sort(&self.run(
+                board,
+                &format!("webget {options} {}", url(port, &bytes.to_string())),
+                Peer::Host,
+            )?)
         };
         let bulk = |bytes: usize| sorted("-o null", bytes);
         let request = |count| sorted(&format!("-o null --count {count}"), PAGE);
@@ -304,11 +320,6 @@ impl Counter {
             )?,
         ])
     }
-}
-
-fn run(board: &Board, commands: &str, peer: Peer<'_>) -> Result<Profile> {
-    eprintln!("count: {commands}");
-    Ok(board.run(commands, peer)?.0)
 }
 
 fn difference(pair: [usize; 2]) -> u64 {

@@ -33,7 +33,10 @@ impl Copy {
         }
         // The same compiler, and the same downloads by another way. Git finds the history of the tree, for the revision.
         fs::create_dir_all(root.join("build")).expect("made");
-        fs::copy(tree.join("build/toolchain.env"), root.join("build/toolchain.env")).expect("./just setup was run");
+        for file in ["toolchain.env", "setup.stamp"] {
+            let to = root.join("build").join(file);
+            fs::copy(tree.join("build").join(file), to).expect("./just setup was run");
+        }
         link(&tree.join("build/toolchain"), &root.join("build/toolchain"));
         fs::create_dir_all(copy.cargo_home()).expect("made");
         link(&cargo_home().join("registry"), &copy.cargo_home().join("registry"));
@@ -65,7 +68,14 @@ impl Copy {
         command.args(arguments).current_dir("/").env("HOME", self.folder.path().join("home"));
         command.env("CARGO_HOME", self.cargo_home()).env("CARGO_TARGET_DIR", self.output()).env("RUSTUP_HOME", rustup);
         // What `cargo test` tells its tests is no business of a build.
-        for variable in ["DEFMT_LOG", "RUSTUP_TOOLCHAIN", "CARGO_MANIFEST_DIR", "CARGO_PKG_NAME", "CARGO_PKG_VERSION"] {
+        for variable in [
+            "DEFMT_LOG",
+            "SLOPOS_TOOLCHAIN",
+            "RUSTUP_TOOLCHAIN",
+            "CARGO_MANIFEST_DIR",
+            "CARGO_PKG_NAME",
+            "CARGO_PKG_VERSION",
+        ] {
             command.env_remove(variable);
         }
         // The tools that it builds are used once.

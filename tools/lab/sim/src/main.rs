@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+use slopos_cli::{Progress, note};
 use slopos_sim::Figures;
 
 /// Seeds that a thread takes at a time.
@@ -28,7 +29,7 @@ enum Command {
     /// Runs many seeds, up to the first that fails, and prints what was counted.
     Soak {
         /// How many.
-        #[arg(default_value_t = 10_000)]
+        #[arg(default_value_t = 100_000)]
         seeds: u64,
         /// The first one.
         #[arg(long, default_value_t = 0)]
@@ -89,8 +90,8 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
 }
 
 fn report(seed: u64, error: &anyhow::Error) {
-    eprintln!("seed {seed}: {error:#}");
-    eprintln!("again: cargo run --release -p slopos-sim -- seed {seed} --trace");
+    note(format_args!("seed {seed}: {error:#}"));
+    note(format_args!("again: cargo run --release -p slopos-sim -- seed {seed} --trace"));
 }
 
 fn one(seed: u64, trace: bool) -> Result<bool> {
@@ -162,18 +163,17 @@ fn soak(from: u64, seeds: u64, threads: Option<usize>, keep_going: bool) -> Resu
     };
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(|| soak.work(keep_going))).collect();
-        let bar = slopos_cli::progress(seeds, "seeds");
+        let bar = Progress::new(seeds, "seeds");
         let mut reported = Instant::now();
         while workers.iter().any(|worker| !worker.is_finished()) {
             std::thread::sleep(Duration::from_millis(20));
             let taken = soak.next.load(Ordering::Relaxed).min(soak.end) - from;
-            bar.set_position(taken);
+            bar.done(taken);
             if bar.is_hidden() && reported.elapsed() >= REPORT {
                 reported = Instant::now();
-                eprintln!("{taken} of {seeds} seeds, {} s", begun.elapsed().as_secs());
+                note(format_args!("{taken} of {seeds} seeds, {} s", begun.elapsed().as_secs()));
             }
         }
-        bar.finish_and_clear();
     });
     print!("{}", soak.sum.lock().unwrap_or_else(PoisonError::into_inner));
     let failures = soak.failures.into_inner();

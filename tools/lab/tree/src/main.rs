@@ -28,6 +28,8 @@ enum Command {
         /// The folder, target/doc by default.
         folder: Option<PathBuf>,
     },
+    /// Lists the programs of tools/, each behind its package.
+    Tools,
     /// Prints the circles between the files of each crate, or of one, with the names behind them.
     Cycles {
         /// The package.
@@ -68,6 +70,11 @@ fn run(options: Options) -> Result<()> {
             std::fs::write(&file, index::page(&root, &packages::all(&root)?)?)
                 .with_context(|| format!("cannot write {}", file.display()))?;
             println!("{}", file.display());
+        }
+        Command::Tools => {
+            for (package, tool) in packages::tools(&root)? {
+                println!("{package} {tool}");
+            }
         }
         Command::Cycles { package, methods } => {
             let methods = if methods { Methods::Apart } else { Methods::Ignored };

@@ -52,6 +52,21 @@ pub fn all(root: &Path) -> Result<Vec<Package>> {
     Ok(packages)
 }
 
+/// The programs that run on this machine, below tools/: each with its package.
+///
+/// Errors: as [`all`].
+pub fn tools(root: &Path) -> Result<Vec<(String, String)>> {
+    let mut tools = Vec::new();
+    // The client of the bench's Linux guest is none: it runs there, and has webget's command line.
+    let packages = all(root)?.into_iter().filter(|package| package.name != "slopos-bench-guest");
+    for package in packages.filter(|package| package.folder.starts_with("tools")) {
+        for target in package.targets.into_iter().filter(|target| target.program) {
+            tools.push((package.name.clone(), target.name));
+        }
+    }
+    Ok(tools)
+}
+
 fn read(root: &Path, package: &Value) -> Result<Package> {
     let manifest = PathBuf::from(text(package, "manifest_path")?);
     let folder = manifest.parent().context("a manifest without a folder")?;

@@ -5,17 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::LazyLock;
 
-/// Every program below tools/, built. The client of the bench's Linux guest is no tool: it has webget's command line.
+/// Every program below tools/, built.
 static TOOLS: LazyLock<Vec<PathBuf>> = LazyLock::new(|| {
     let root = files::root();
-    let tools = packages::all(&root).expect("packages").into_iter().filter(|package| {
-        let programs = package.targets.iter().any(|target| target.program);
-        programs && package.folder.starts_with("tools") && package.name != "slopos-bench-guest"
-    });
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--quiet", "--message-format", "json"]).current_dir(&root).stderr(Stdio::inherit());
-    for package in tools {
-        cargo.args(["-p", &package.name]);
+    for (package, _) in packages::tools(&root).expect("packages") {
+        cargo.args(["-p", &package]);
     }
     let output = cargo.output().expect("cargo");
     assert!(output.status.success(), "cargo could not build the tools");

@@ -6,6 +6,7 @@ use super::{CURVES, plot};
 use crate::links::Wire;
 use anyhow::{Result, bail};
 use slopos_audit::{Audit, account};
+use slopos_cli::Progress;
 use slopos_lab::report::write;
 use std::path::{Path, PathBuf};
 
@@ -56,25 +57,29 @@ pub fn measure(arguments: &Arguments) -> Result<bool> {
     let bench = Bench::new(&arguments.image, &arguments.apps, wire, arguments.retries)?;
     let memory = Memory::of(&audit(&bench.kernel())?, &audit(&arguments.small)?)?;
     let mut curves = Vec::new();
+    // Each point has a warm-up, its runs, and a count of instructions.
+    let points = chosen.iter().map(|curve| curve.points.len() as u64).sum::<u64>();
+    let progress = Progress::new(points * (u64::from(arguments.runs) + 2), "runs");
     for curve in chosen {
         let mut figures: Vec<_> = curve.points.map(|point| (point, Vec::new())).into_iter().collect();
         // A warm-up, then in turns, so that what changes on the machine meanwhile changes all points alike.
         for round in 0..=arguments.runs {
             for (point, samples) in &mut figures {
-                eprintln!("bench: round {round}: {} sockets in {} processes", point.sockets, point.processes);
-                let sample = bench.timed(*point)?;
+                let what = format!("round {round}: {} sockets in {} processes", point.sockets, point.processes);
+                let sample = progress.step(what, || bench.timed(*point))?;
                 if round > 0 {
                     samples.push(sample);
                 }
             }
         }
         let figures = figures.into_iter().map(|(point, samples)| {
-            eprintln!("bench: counting {} sockets in {} processes", point.sockets, point.processes);
-            Ok((point, samples, bench.counted(point)?))
+            let what = format!("counting {} sockets in {} processes", point.sockets, point.processes);
+            Ok((point, samples, progress.step(what, || bench.counted(point))?))
         });
         let figures = figures.collect::<Result<Vec<_>>>()?;
         curves.push(Measured::of(curve, &figures, &memory)?);
     }
+    drop(progress);
     println!("Nobody but the board and nginx, {}.\n", if arguments.user { "user networking" } else { "a tap" });
     print!("{}", report::text(&curves, &memory));
     if let Some(file) = &arguments.json {
