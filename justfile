@@ -67,7 +67,7 @@ clean:
 [group('run')]
 [no-exit-message]
 run *OPTIONS:
-    @tools/setup/tool.sh run {{ board }} -- --interactive --keep-flash "$@"
+    @tools/setup/tool.sh run {{ board }} -- --interactive --keep-flash=if-free "$@"
 
 # Boots the board and fetches by HTTP: ADDRESS, or a page of its own.
 [group('run')]

@@ -122,6 +122,7 @@ fn statics(manifest: &Manifest, name_in_tree: &str) -> String {
         })
         .sum();
     let frame = manifest.board.max_frame;
+    let on_panic = manifest.board.on_panic;
     let seed = manifest.seed().map(|region| region.name.as_str());
     let mut configurations = String::new();
     let mut spaces = String::new();
@@ -146,6 +147,8 @@ pub const PROCESSES: usize = {count};
 pub const MANIFEST_BYTES: usize = {bytes};
 /// Largest Ethernet frame, in bytes.
 pub const MAX_FRAME: u16 = {frame};
+/// What follows a panic.
+pub const ON_PANIC: OnPanic = OnPanic::{on_panic:?};
 /// The flash region in which a seed is kept.
 pub const SEED_REGION: Option<&str> = {seed:?};
 /// The manifest in full, for the audit. It is in the ELF and not in memory.

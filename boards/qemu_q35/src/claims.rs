@@ -70,7 +70,7 @@ pub fn platform(info: &StartInfo, tables: &Tables, features: &Features) -> &'sta
     }
     claims.reserve_for_platform("the chipset", CHIPSET, (1 << 32) - CHIPSET);
     claims.reserve_memory("what the processor cannot address", 1 << features.physical_bits, u64::MAX);
-    for &(first, count) in &tables.power_ports {
+    for &(first, count) in &tables.power.ports {
         claims.reserve_ports("power management", first, count.into());
     }
     for (name, first, count) in PORTS {

@@ -21,7 +21,7 @@ impl Board {
     /// Carries out one command. The process console gets its status at once, or waits for a process to end.
     pub fn carry_out(&mut self, line: &str) {
         match Command::parse(line) {
-            Ok(Command::Exit) => self.begin_shutdown(now()),
+            Ok(Command::Leave(way)) => self.begin_shutdown(way, now()),
             Ok(Command::Sleep(span)) => self.process_console.sleep_until(now() + span),
             Ok(Command::Start { name, arguments, how }) => self.start(name, arguments, how),
             Ok(Command::Empty) => self.process_console.finished(self.process_console.status()),
@@ -144,7 +144,7 @@ impl Board {
         self.process_console.finished(status);
     }
 
-    fn say(&mut self, text: core::fmt::Arguments<'_>) {
+    pub fn say(&mut self, text: core::fmt::Arguments<'_>) {
         // As above.
         let _ = writeln!(self.terminal(), "{text}");
     }

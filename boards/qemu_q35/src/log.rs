@@ -95,10 +95,15 @@ fn port() -> Uart<Hardware> {
     unsafe { Uart::new(Hardware, COM2) }
 }
 
-/// Sets the port up. Without one, log lines are dropped.
+/// Sets the port up, and begins the log with the kernel's build id. Without a port, log lines are dropped.
 pub fn initialise() -> bool {
     let present = port().initialise().is_ok();
-    with(|state| state.present = present);
+    with(|state| {
+        state.present = present;
+        if present {
+            state.ring.announce(crate::image::build_id());
+        }
+    });
     present
 }
 

@@ -2,18 +2,17 @@
 
 use crate::interrupts::Interrupts;
 use crate::log;
-use crate::{claims, image};
+use crate::{claims, clocks, image, power};
 use slopos_kernel::time::{Duration, Instant};
 use slopos_q35::acpi::{self, Tables};
 use slopos_q35::claims::Claims;
 use slopos_q35::ioapic::{self, IoApic};
 use slopos_q35::pci::Configuration;
 use slopos_q35::pic::Pic;
-use slopos_q35::pit::{Measurement, Pit};
 use slopos_q35::rtc::Rtc;
 use slopos_registers::Hardware;
 use slopos_x86_64::apic::{self, LocalApic};
-use slopos_x86_64::clock::{Clock, now_micros, time_stamp};
+use slopos_x86_64::clock::now_micros;
 use slopos_x86_64::control;
 use slopos_x86_64::cpuid::Features;
 use slopos_x86_64::entropy::{self, Gathered};
@@ -26,13 +25,6 @@ const PIC_VECTOR: u8 = 48;
 
 /// Where the local APIC is unless ACPI says otherwise (Intel SDM volume 3, section 11.4.1).
 const LOCAL_APIC: u64 = 0xfee0_0000;
-/// How long one comparison of the clocks takes, in microseconds.
-const CALIBRATION_US: u32 = 1_000;
-/// A comparison is good enough if the uncertainty of its ends is less than one part in this many.
-const CALIBRATION_DOUBT: u64 = 50;
-/// The most comparisons that are made.
-const CALIBRATIONS_MAX: usize = 20;
-
 /// The longest time between two looks at the devices, in case an interrupt is lost.
 const ALARM_LIMIT: Duration = Duration::from_millis(1_000);
 
@@ -71,18 +63,24 @@ pub unsafe fn bring_up(start_info: u32, command_line: &mut CommandLine) -> Machi
         panic!("the image needs RAM up to {need:#x}, and there is only RAM up to {:#x}", info.memory_end);
     }
     // SAFETY: as above; the tables are copied out before the mapping goes away.
-    let tables = acpi::discover(info.rsdp, |address, length| unsafe { physical_slice(address, length as u64) });
+    let memory = |address, length| unsafe { physical_slice(address, length as u64) };
+    let tables = acpi::search(info.rsdp, memory, |address, error| {
+        defmt::warn!("boot: no ACPI tables by the root pointer at {=u64:#x}: {}", address, error);
+    });
+    let dsdt_length = tables.as_ref().and_then(|tables| acpi::dsdt_length(tables.power.dsdt?, memory));
     let mut space = image::map();
     let features = Features::detect();
     // SAFETY: the whole image is compiled for soft float; process memory is reached by the kernel's own mapping.
     let missing = unsafe { control::protect(&features) };
     // SAFETY: called once, with stacks that the linker script sets aside.
     unsafe { trap::initialise(image::interrupt_stacks()) };
-    let tables = tables.unwrap_or_else(|error| {
-        defmt::warn!("boot: no ACPI tables: {}", error);
+    let tables = tables.unwrap_or_else(|| {
+        defmt::warn!("boot: no ACPI tables");
         Tables::default()
     });
     let claims = claims::platform(&info, &tables, &features);
+    // SAFETY: called once, with the tables just read.
+    unsafe { power::prepare(&tables, dsdt_length, &mut space) };
     let local_apic = tables.local_apic.unwrap_or(LOCAL_APIC);
     let Some(base) = claims::map(claims, &mut space, "the local APIC", local_apic, apic::LENGTH) else {
         panic!("the local APIC cannot be mapped at {local_apic:#x}");
@@ -100,7 +98,7 @@ pub unsafe fn bring_up(start_info: u32, command_line: &mut CommandLine) -> Machi
     // SAFETY: just mapped, for ever.
     let mut local_apic = unsafe { LocalApic::start(base, TIMER_VECTOR, SPURIOUS_VECTOR) };
     trap::expect(TIMER_VECTOR);
-    calibrate(&mut local_apic);
+    clocks::set(&mut local_apic, &features, tables.power.timer);
 
     defmt::info!("boot: log={=bool} memory={=u64:#x} image_end={=u64:#x}", log_present, info.memory_end, need);
     if !missing.is_empty() {
@@ -126,44 +124,6 @@ fn gather(features: &Features, line: &CommandLine) -> Gathered {
         defmt::warn!("boot: the processor's RDRAND gives no chance");
     }
     gathered
-}
-
-/// Measures the time-stamp counter and the local APIC's timer against the interval timer.
-///
-/// On a busy host the whole machine may stop for a while between two instructions. So each end of a span is taken
-/// between two samples, and the span whose ends are known best is used.
-fn calibrate(apic: &mut LocalApic) {
-    apic.start_calibration();
-    // SAFETY: nobody else uses the interval timer.
-    let pit = unsafe { Pit::new(Hardware) };
-    let mut best: Option<(u64, Measurement<(u64, u64)>)> = None;
-    let mut failure = None;
-    for _ in 0..CALIBRATIONS_MAX {
-        match pit.measure(CALIBRATION_US, || (time_stamp(), apic.calibration_ticks())) {
-            Ok(measured) => {
-                let [start, end] = [measured.start, measured.end];
-                let doubt = (start[1].0 - start[0].0) + (end[1].0 - end[0].0);
-                if best.as_ref().is_none_or(|(least, _)| doubt < *least) {
-                    best = Some((doubt, measured));
-                }
-                if doubt < (end[0].0 - start[1].0) / CALIBRATION_DOUBT {
-                    break;
-                }
-            }
-            Err(error) => failure = Some(error),
-        }
-    }
-    let Some((_, measured)) = best else {
-        panic!("no interval timer to set the clocks by: {failure:?}");
-    };
-    let middle = |[first, second]: [u64; 2]| u128::from(first) + u128::from(second);
-    let per_second = |start: [u64; 2], end: [u64; 2]| {
-        let twice = middle(end).saturating_sub(middle(start));
-        (twice * 1_000_000_000 / 2 / u128::from(measured.elapsed_ns.max(1))) as u64
-    };
-    let Measurement { start, end, .. } = measured;
-    Clock::new(start[0].0, per_second(start.map(|at| at.0), end.map(|at| at.0))).install();
-    apic.set_frequency(per_second(start.map(|at| at.1), end.map(|at| at.1)));
 }
 
 /// The memory-mapped configuration space that ACPI names, or the ports.

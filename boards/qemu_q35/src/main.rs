@@ -9,6 +9,7 @@ extern crate std as _;
 mod board;
 mod capsules;
 mod claims;
+mod clocks;
 mod commands;
 mod devices;
 mod entropy;
@@ -19,6 +20,7 @@ mod loading;
 mod log;
 mod machine;
 mod panic;
+mod power;
 mod progress;
 mod reports;
 #[cfg(selftest)]
@@ -94,7 +96,7 @@ extern "C" fn kernel_main(start_info: u32) -> ! {
     let kernel = Kernel::new(process_table());
     let cpu = Cpu::new(&machine.space, SPACES.init_with(statics::user_spaces));
     let mut console = Console::new(OUTPUT.take().as_mut_view(), INPUT.take().as_mut_view());
-    let (apart, commands) = slopos_console::take_word(command_line);
+    let (apart, commands) = slopos_console::take_word(our_words(command_line));
     if apart && log::carry_text() {
         console.separate();
     }
@@ -142,6 +144,15 @@ fn start_network(device: Option<&Net>, flash: &mut Flash, entropy: &mut Entropy)
     }
     stack.set_link(link_up && entropy.is_settled(), now());
     stack
+}
+
+/// The kernel's command line without the words that loaders put there.
+fn our_words(command_line: &str) -> &str {
+    let (ours, left_out) = process_console::leave_out(command_line);
+    if left_out > 0 {
+        defmt::info!("console: left {=usize} words of the loader's out of the command line", left_out);
+    }
+    ours
 }
 
 /// The process table. Not inlined, because its locals would stay in the frame of `kernel_main` for good.

@@ -1,17 +1,14 @@
-//! A kernel panic: its message in the log and as plain text on COM1, then out of QEMU with code 1.
+//! A kernel panic: its message in the log and as plain text on COM1, then out of the machine.
 //!
 //! Where descriptor 2 travels in the log, COM1 is for descriptor 1 alone, and gets no message.
 
+use crate::power;
 use core::fmt::Write;
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use slopos_q35::debug_exit::DebugExit;
 use slopos_q35::pvpanic::PvPanic;
 use slopos_q35::uart::{COM1, Uart};
 use slopos_registers::Hardware;
-
-/// The code that a panic writes to the debug-exit device.
-const PANIC_CODE: u8 = 1;
 
 #[unsafe(link_section = ".owner.kernel")]
 static PANICKING: AtomicBool = AtomicBool::new(false);
@@ -35,13 +32,6 @@ fn tell(info: &PanicInfo<'_>) -> core::fmt::Result {
     }
 }
 
-/// Leaves QEMU with exit status `code * 2 + 1`; without the debug-exit device, stops.
-pub fn leave(code: u8) -> ! {
-    // SAFETY: the port is the debug-exit device's and nobody else's.
-    unsafe { DebugExit::new(Hardware) }.exit(code);
-    slopos_x86_64::control::halt()
-}
-
 #[cfg_attr(target_os = "none", panic_handler)]
 fn panic(info: &PanicInfo) -> ! {
     if !PANICKING.swap(true, Relaxed) {
@@ -52,7 +42,7 @@ fn panic(info: &PanicInfo) -> ! {
         // SAFETY: the port is the panic device's and nobody else's.
         unsafe { PvPanic::new(Hardware) }.report();
     }
-    leave(PANIC_CODE)
+    power::leave_panicking()
 }
 
 /// Lints build the board as a program for the host, which uses the standard library's handler.

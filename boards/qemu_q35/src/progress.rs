@@ -2,7 +2,7 @@
 
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::time::Instant;
-use slopos_process_console::ReportKind;
+use slopos_process_console::{ReportKind, Way};
 
 /// How far the boot has come.
 #[derive(Default)]
@@ -39,6 +39,8 @@ impl Report {
 
 /// How far the shutdown has come.
 pub struct Shutdown {
+    /// How the machine is left.
+    pub way: Way,
     /// The code for the debug-exit device.
     pub code: u8,
     /// How long the last frames may take; `None` once they are sent.

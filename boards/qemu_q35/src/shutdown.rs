@@ -5,9 +5,10 @@
 
 use crate::board::Board;
 use crate::log;
-use crate::panic::leave;
+use crate::power;
 use crate::progress::Shutdown;
 use slopos_kernel::time::{Duration, Instant};
+use slopos_process_console::{EXIT_BASE, Way};
 
 /// How long the last frames may take.
 const FRAMES: Duration = Duration::from_millis(100);
@@ -18,10 +19,13 @@ const LOOK: Duration = Duration::from_millis(1);
 
 impl Board {
     /// Begins the shutdown. No process runs from now on.
-    pub fn begin_shutdown(&mut self, now: Instant) {
+    pub fn begin_shutdown(&mut self, way: Way, now: Instant) {
         self.capsules.stack.release(now);
         let code = self.process_console.exit_code();
-        self.shutdown = Some(Shutdown { code, frames_until: Some(now + FRAMES), left: (0, now), next_look: now });
+        if way == Way::Exit && !power::code_reaches_host() {
+            self.say(format_args!("exit: status {}", code - EXIT_BASE));
+        }
+        self.shutdown = Some(Shutdown { way, code, frames_until: Some(now + FRAMES), left: (0, now), next_look: now });
     }
 
     /// One step of the shutdown, in each pass. Does not return once everything is sent or given up.
@@ -44,7 +48,11 @@ impl Board {
         // Who has text sent apart reads both ports, takes their time and wants all of it.
         let given_up = now.since(shutdown.left.1) >= STUCK && !log::carries_text();
         if shutdown.frames_until.is_none() && (sent || given_up) {
-            leave(shutdown.code);
+            match shutdown.way {
+                Way::Exit => power::leave(shutdown.code),
+                Way::PowerOff => power::power_off(),
+                Way::Reboot => power::reboot(),
+            }
         }
     }
 

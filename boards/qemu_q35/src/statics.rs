@@ -1,5 +1,6 @@
 //! The memory of the processes, as the manifest sizes it.
 
+use crate::power::OnPanic;
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::net::Ipv4Addr;

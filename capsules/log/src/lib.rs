@@ -4,11 +4,15 @@
 //! counted. After the first lost frame all others are dropped too, until the board has written one that says how many
 //! were lost. So every gap is reported at its place.
 //!
+//! The first frame of a log is not one of `defmt`'s: it is [`LOG_BEGINNING`] and the kernel's build id as text, ended by a
+//! zero byte like any other. So who reads a log knows which kernel's texts belong to it.
+//!
 //! All bytes zero is an empty ring, so it may lie in memory that starts as zeros.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
 use heapless::Deque;
+use slopos_abi::LOG_BEGINNING;
 
 /// The ring, of `N` bytes.
 pub struct LogRing<const N: usize> {
@@ -52,6 +56,17 @@ impl<const N: usize> LogRing<N> {
         }
         self.bytes.extend(piece.iter().copied());
         self.unfinished += piece.len();
+    }
+
+    /// Writes a log's first frame, for the kernel with this build id.
+    pub fn announce(&mut self, build_id: &[u8]) {
+        self.begin();
+        self.push(LOG_BEGINNING.as_bytes());
+        for byte in build_id {
+            self.push(&[byte >> 4, byte & 15].map(|digit| if digit < 10 { b'0' + digit } else { b'a' - 10 + digit }));
+        }
+        self.push(&[0]);
+        self.end();
     }
 
     /// Ends the frame. Returns whether it is in the ring; if not, it is lost and counted.
@@ -132,6 +147,14 @@ impl<const N: usize> LogRing<N> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_log_begins_with_the_build_id() {
+        let mut ring = LogRing::<64>::new();
+        ring.announce(&[0x00, 0x9a, 0xff]);
+        frame(&mut ring, &[b"ab", b"\0"]);
+        assert_eq!(drain(&mut ring), b"SlopOS log, build 009aff\0ab\0");
+    }
 
     fn frame<const N: usize>(ring: &mut LogRing<N>, pieces: &[&[u8]]) -> bool {
         ring.begin();

@@ -11,8 +11,8 @@ pub enum Command<'a> {
     Empty,
     /// A command that prints something and changes nothing.
     Report(ReportKind),
-    /// `exit`
-    Exit,
+    /// `exit`, `poweroff` and `reboot`: what runs is ended, and the machine is left.
+    Leave(Way),
     /// `sleep SECONDS`
     Sleep(Duration),
     /// `log LEVEL`
@@ -59,6 +59,17 @@ pub enum ReportKind {
     LogLevel,
     /// The choices for the word before the cursor.
     Choices,
+}
+
+/// How the machine is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// With the status of the last command, where the machine can tell it; else it is switched off.
+    Exit,
+    /// It is switched off.
+    PowerOff,
+    /// It starts anew.
+    Reboot,
 }
 
 /// How a process is run.
@@ -157,7 +168,9 @@ impl<'a> Command<'a> {
             (CommandName::Kill, Some(process), None) => Some(Command::Kill(process)),
             (CommandName::Log, Some(level), None) => LogLevel::find(level).map(Command::Log),
             (CommandName::Sleep, Some(seconds), None) => duration(seconds).map(Command::Sleep),
-            (CommandName::Exit, None, _) => Some(Command::Exit),
+            (CommandName::Exit, None, _) => Some(Command::Leave(Way::Exit)),
+            (CommandName::PowerOff, None, _) => Some(Command::Leave(Way::PowerOff)),
+            (CommandName::Reboot, None, _) => Some(Command::Leave(Way::Reboot)),
             (command, None, _) => report(command).map(Command::Report),
             _ => None,
         };

@@ -136,7 +136,7 @@ pub(crate) mod tests {
         assert_eq!(each("s"), ["sleep", "sockets", "spread10", "start", "stop", "stumbler"]);
         assert_eq!(each("ps; webget \"a;b\" ;st"), ["start", "stop", "stumbler"]);
         assert_eq!(each("ps;   we"), ["webget"]);
-        assert_eq!(each("").len(), 17 + 4);
+        assert_eq!(each("").len(), 19 + 4);
         assert_eq!(each("te"), [""; 0]);
     }
 
@@ -156,7 +156,8 @@ pub(crate) mod tests {
         let common = |text| Choices::behind(text, &PROCESSES).common();
         assert_eq!(common("st"), Some(("st", false)));
         assert_eq!(common("sta"), Some(("start", true)));
-        assert_eq!(common("re"), Some(("restart", true)));
+        assert_eq!(common("re"), Some(("re", false)));
+        assert_eq!(common("res"), Some(("restart", true)));
         assert_eq!(common("start sp"), Some(("spread10", true)));
         assert_eq!(common("nothing"), None);
     }
@@ -166,6 +167,6 @@ pub(crate) mod tests {
         let mut text = String::new();
         Choices::behind("", &PROCESSES).list(&mut text).unwrap();
         assert!(text.lines().all(|line| line.len() < 80 && !line.ends_with(' ')) && text.ends_with('\n'), "{text}");
-        assert_eq!(text.split_whitespace().count(), 17 + 4);
+        assert_eq!(text.split_whitespace().count(), 19 + 4);
     }
 }

@@ -29,6 +29,7 @@ mod completion;
 mod editor;
 mod history;
 mod line;
+mod loader_words;
 mod network_report;
 mod piece;
 pub mod report;
@@ -37,8 +38,9 @@ mod script;
 mod sequence;
 mod window;
 
-pub use command::{Command, How, ParseError, ReportKind, Words};
+pub use command::{Command, How, ParseError, ReportKind, Way, Words};
 pub use line::{Key, LINE_MAX};
+pub use loader_words::leave_out;
 pub use script::split_script;
 pub use window::{LINE_ROOM, Window};
 
@@ -57,7 +59,7 @@ pub const NETWORK_TIMEOUT: Duration = Duration::from_secs(120);
 /// Status of an unknown command.
 pub const STATUS_UNKNOWN: i32 = STATUS_MAX;
 /// The debug-exit code for status 0; the code is `16 + status`.
-const EXIT_BASE: u8 = 16;
+pub const EXIT_BASE: u8 = 16;
 
 const PROMPT: &str = "slopos> ";
 /// Clears a terminal's screen and moves the cursor to its corner (ECMA-48 sections 8.3.39 and 8.3.21).

@@ -43,6 +43,8 @@ const fn summary(command: CommandName) -> &'static str {
         CommandName::Log => "the log's level, or another: trace, debug, info, warn, error",
         CommandName::Sleep => "wait",
         CommandName::Exit => "leave, with the status of the last command",
+        CommandName::PowerOff => "switch the machine off",
+        CommandName::Reboot => "start the machine anew",
         CommandName::Test => "run the board's own tests",
         CommandName::Panic => "make the kernel panic",
     }

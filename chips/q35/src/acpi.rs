@@ -2,7 +2,7 @@
 //! interrupts are wired.
 //!
 //! From the RSDP (ACPI 6.5, section 5.2.5) by the XSDT or RSDT (5.2.7, 5.2.8) to the MADT (5.2.12), the MCFG (PCI
-//! Firmware 3.3, section 4.1.2), and what the FADT (5.2.9) and the HPET table say is taken. No AML is run. Tables are
+//! Firmware 3.3, section 4.1.2), the FADT (5.2.9) and the HPET table. No AML is run. Tables are
 //! only 2-byte aligned, so they are read byte by byte; a length is believed only within [`TABLE_MAX`], and a table only
 //! when its checksum is right.
 
@@ -10,9 +10,22 @@ use bitfield::bitfield;
 use heapless::Vec;
 
 use crate::ioapic::{Polarity, Trigger};
+use rsdp::root_table;
+
+mod fadt;
+mod rsdp;
+mod sleep;
+
+pub use fadt::{Address, Fadt};
+pub use rsdp::search;
+#[cfg(test)]
+pub(crate) use sleep::dsdt_with;
+pub use sleep::off_types;
 
 /// Longest table that is read, in bytes.
 pub const TABLE_MAX: usize = 64 * 1024;
+/// Longest DSDT that is read, in bytes: QEMU's have some 8 KiB, those of real machines several times that.
+pub const DSDT_MAX: usize = 256 * 1024;
 /// Most I/O APICs that are kept.
 pub const IO_APICS_MAX: usize = 4;
 /// Most interrupt overrides that are kept: ISA has sixteen lines.
@@ -124,8 +137,8 @@ pub struct Tables {
     pub io_apics: Vec<IoApicEntry, IO_APICS_MAX>,
     /// ISA interrupts that are wired otherwise.
     pub overrides: Vec<InterruptOverride, OVERRIDES_MAX>,
-    /// Ports of power management: first, and how many.
-    pub power_ports: Vec<(u16, u8), POWER_PORTS_MAX>,
+    /// Power management: ports, timer, and the ways to switch the machine off.
+    pub power: Fadt,
     /// Physical address of the high-precision timers, where there are any in memory.
     pub hpet: Option<u64>,
 }
@@ -151,7 +164,7 @@ pub fn discover<'a>(rsdp: u64, memory: impl Fn(u64, usize) -> Option<&'a [u8]>) 
     let root = table(root, root_signature, &reach)?;
 
     let mut found = Tables::default();
-    let (mut madt_seen, mut mcfg_seen) = (false, false);
+    let (mut madt_seen, mut mcfg_seen, mut fadt_seen) = (false, false, false);
     for entry in root[HEADER_BYTES..].chunks_exact(entry_bytes) {
         let address = if entry_bytes == 8 { u64_at(entry, 0) } else { u32_at(entry, 0).into() };
         match reach(address, 4)? {
@@ -163,11 +176,10 @@ pub fn discover<'a>(rsdp: u64, memory: impl Fn(u64, usize) -> Option<&'a [u8]>) 
                 mcfg_seen = true;
                 found.ecam = read_mcfg(table(address, *b"MCFG", &reach)?)?;
             }
-            // What these two say is only kept clear of: where one is damaged the rest counts all the same.
-            b"FACP" if found.power_ports.is_empty() => {
-                if let Ok(fadt) = table(address, *b"FACP", &reach) {
-                    read_fadt(fadt, &mut found);
-                }
+            // Nothing depends on these two alone: where one is damaged the rest counts all the same.
+            b"FACP" if !fadt_seen => {
+                fadt_seen = true;
+                found.power = table(address, *b"FACP", &reach).map(fadt::read).unwrap_or_default();
             }
             b"HPET" if found.hpet.is_none() => {
                 found.hpet = table(address, *b"HPET", &reach).ok().and_then(read_hpet);
@@ -176,33 +188,6 @@ pub fn discover<'a>(rsdp: u64, memory: impl Fn(u64, usize) -> Option<&'a [u8]>) 
         }
     }
     Ok(found)
-}
-
-/// The root table's physical address and the size of its entries in bytes.
-fn root_table<'a>(
-    rsdp: u64,
-    reach: &impl Fn(u64, usize) -> Result<&'a [u8], AcpiError>,
-) -> Result<(u64, usize), AcpiError> {
-    let signature = *b"RSD ";
-    let first = reach(rsdp, 20)?;
-    if !first.starts_with(b"RSD PTR ") {
-        return Err(AcpiError::Signature { expected: signature });
-    }
-    check_sum(first, signature)?;
-    // Revision 0 is ACPI 1.0, which has no XSDT.
-    if first[15] < 2 {
-        return Ok((u32_at(first, 16).into(), 4));
-    }
-    let length = u32_at(reach(rsdp, 24)?, 20) as usize;
-    if !(36..=TABLE_MAX).contains(&length) {
-        return Err(AcpiError::Length { signature });
-    }
-    let whole = reach(rsdp, length)?;
-    check_sum(whole, signature)?;
-    match u64_at(whole, 24) {
-        0 => Ok((u32_at(whole, 16).into(), 4)),
-        xsdt => Ok((xsdt, 8)),
-    }
 }
 
 /// A whole table, its signature, length and checksum verified.
@@ -222,6 +207,12 @@ fn table<'a>(
     let whole = reach(address, length)?;
     check_sum(whole, signature)?;
     Ok(whole)
+}
+
+/// The length in bytes of the DSDT at a physical address, by its header; its contents are verified when they are read.
+pub fn dsdt_length<'a>(address: u64, memory: impl Fn(u64, usize) -> Option<&'a [u8]>) -> Option<usize> {
+    let header = memory(address, HEADER_BYTES).filter(|header| header.starts_with(b"DSDT"))?;
+    Some(u32_at(header, 4) as usize).filter(|length| (HEADER_BYTES..=DSDT_MAX).contains(length))
 }
 
 fn check_sum(bytes: &[u8], signature: [u8; 4]) -> Result<(), AcpiError> {
@@ -279,17 +270,6 @@ fn read_madt(madt: &[u8], found: &mut Tables) -> Result<(), AcpiError> {
     }
     found.local_apic = Some(local_apic);
     Ok(())
-}
-
-/// The port blocks of the FADT (ACPI 6.5, table 5.9): where each is a 32-bit address, and a length in bytes.
-fn read_fadt(fadt: &[u8], found: &mut Tables) {
-    for (place, length) in [(56, 88), (60, 88), (64, 89), (68, 89), (72, 90), (76, 91), (80, 92), (84, 93)] {
-        let Some(&length) = fadt.get(length).filter(|length| **length != 0) else { continue };
-        if let Ok(port @ 1..) = u16::try_from(u32_at(fadt, place)) {
-            // There is room for each of the eight.
-            let _ = found.power_ports.push((port, length));
-        }
-    }
 }
 
 /// The registers' address in an HPET table (IA-PC HPET specification 1.0a, section 3.2.4), where it is in memory.

@@ -1,6 +1,6 @@
 //! QEMU's `isa-debug-exit`: a port that ends QEMU with a status.
 
-use tock_registers::interfaces::Writeable;
+use tock_registers::interfaces::{Readable, Writeable};
 
 use slopos_registers::{Bus, Hardware, registers};
 
@@ -10,8 +10,8 @@ pub const PORT: u16 = 0xf4;
 registers! {
     /// The device's only register.
     struct Registers in Port {
-        /// Ends QEMU with twice this and one.
-        (0x0 => code: WriteOnly<u32>),
+        /// Written, ends QEMU with twice the value and one; reads as 0.
+        (0x0 => code: ReadWrite<u32>),
     }
 }
 
@@ -33,6 +33,11 @@ impl<B: Bus> DebugExit<B> {
         DebugExit { registers: unsafe { Registers::new(bus, PORT) } }
     }
 
+    /// Whether there is such a device: a port without one reads as ones.
+    pub fn is_there(&self) -> bool {
+        self.registers.code.get() == 0
+    }
+
     /// Ends QEMU with exit status `code * 2 + 1`. Returns where there is no such device: the caller then halts.
     pub fn exit(&self, code: u8) {
         self.registers.code.set(code.into());
@@ -50,5 +55,17 @@ mod tests {
         // SAFETY: the bus is a model in this process's memory.
         unsafe { DebugExit::new(&fake) }.exit(16);
         assert_eq!(fake.port_log(), [(0xf4, 4, 16)]);
+    }
+
+    #[test]
+    fn a_port_of_ones_is_no_device() {
+        let fake = Fake::default();
+        // SAFETY: as above.
+        let device = unsafe { DebugExit::new(&fake) };
+        assert!(!device.is_there());
+        for port in PORT..PORT + PORTS {
+            fake.set_port(port, 0);
+        }
+        assert!(device.is_there());
     }
 }

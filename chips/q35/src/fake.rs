@@ -15,7 +15,7 @@ type MemoryHook = fn(&mut BTreeMap<usize, u8>, usize, u32);
 pub struct Fake {
     ports: RefCell<BTreeMap<u16, u8>>,
     memory: RefCell<BTreeMap<usize, u8>>,
-    scripted: RefCell<BTreeMap<u16, VecDeque<u8>>>,
+    scripted: RefCell<BTreeMap<u16, VecDeque<u32>>>,
     log: RefCell<Vec<(u16, usize, u32)>>,
     port_hook: Option<PortHook>,
     memory_hook: Option<MemoryHook>,
@@ -34,7 +34,12 @@ impl Fake {
 
     /// The next reads of a port give these, then its content again.
     pub fn script(&self, port: u16, values: &[u8]) {
-        self.scripted.borrow_mut().entry(port).or_default().extend(values);
+        self.scripted.borrow_mut().entry(port).or_default().extend(values.iter().map(|value| u32::from(*value)));
+    }
+
+    /// The next 32-bit read of a port gives this, before the port's content.
+    pub fn script_u32(&self, port: u16, value: u32) {
+        self.scripted.borrow_mut().entry(port).or_default().push_back(value);
     }
 
     /// Each write to a port: number, width in bytes, value.
@@ -57,7 +62,7 @@ impl Fake {
 impl Bus for &Fake {
     unsafe fn port_read<T: Width>(self, port: u16) -> T {
         if let Some(value) = self.scripted.borrow_mut().get_mut(&port).and_then(VecDeque::pop_front) {
-            return T::from_u32(value.into());
+            return T::from_u32(value);
         }
         let ports = self.ports.borrow();
         let byte = |index: usize| u32::from(*ports.get(&(port + index as u16)).unwrap_or(&0xff)) << (8 * index);

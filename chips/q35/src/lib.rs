@@ -8,6 +8,8 @@
 //! | [`uart`] | serial ports | National PC16550D data sheet |
 //! | [`debug_exit`] | QEMU's way out | QEMU `isa-debug-exit` |
 //! | [`pit`] | interval timer | Intel ICH9 data sheet, sections 13.3 and 13.7 |
+//! | [`pm_timer`] | ACPI's timer | ACPI 6.5, section 4.8.3.3 |
+//! | [`power`] | off and reset | ACPI 6.5, section 4.8.3 |
 //! | [`pic`] | 8259 pair | Intel ICH9 data sheet, section 13.4 |
 //! | [`ioapic`] | I/O APIC | Intel ICH9 data sheet, section 13.5 |
 //! | [`rtc`] | real-time clock | Intel ICH9 data sheet, section 13.6 |
@@ -26,7 +28,10 @@ pub mod ioapic;
 pub mod pci;
 pub mod pic;
 pub mod pit;
+pub mod pm_timer;
+pub mod power;
 pub mod pvpanic;
+pub mod reference;
 pub mod rtc;
 pub mod uart;
 

@@ -6,6 +6,7 @@
 use tock_registers::interfaces::{ReadWriteable, Readable, Writeable};
 use tock_registers::register_bitfields;
 
+use crate::reference::Measurement;
 use slopos_registers::{Bus, Hardware, registers};
 
 /// The timer's clock in hertz.
@@ -49,17 +50,6 @@ pub enum PitError {
     NotSeenRunning,
     /// The output does not do what a timer's does: the board has none. Use another clock.
     Absent,
-}
-
-/// Samples at both ends of a known time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Measurement<T> {
-    /// The last sample before the start, and the first after it.
-    pub start: [T; 2],
-    /// The last sample before the end, and the first after it.
-    pub end: [T; 2],
-    /// Time from the start to the end, in nanoseconds.
-    pub elapsed_ns: u64,
 }
 
 registers! {

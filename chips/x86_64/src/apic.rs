@@ -4,8 +4,14 @@
 
 #![allow(missing_docs, reason = "the register macros generate items that carry no comment")]
 
+use crate::clock::time_stamp;
+use crate::control::write_msr;
 use crate::vectors::DEVICE_CLASS;
-use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{
+    AtomicUsize,
+    Ordering::{Relaxed, SeqCst},
+    fence,
+};
 use slopos_registers::{Hardware, registers};
 use tock_registers::interfaces::{ReadWriteable, Readable, Writeable};
 use tock_registers::register_bitfields;
@@ -43,7 +49,8 @@ register_bitfields![u32,
         /// The timer's mode.
         TIMER_MODE OFFSET(17) NUMBITS(2) [
             OneShot = 0,
-            Periodic = 1
+            Periodic = 1,
+            TscDeadline = 2
         ]
     ],
     /// Divide configuration register, section 11.5.4.
@@ -158,7 +165,12 @@ pub(crate) fn in_service(vector: u8) -> bool {
 pub struct LocalApic {
     registers: Registers,
     ticks_per_second: u64,
+    /// Whether the ticks are the time-stamp counter's, and the timer is set by [`IA32_TSC_DEADLINE`].
+    by_deadline: bool,
 }
+
+/// The value of the time-stamp counter at which the timer interrupts; 0 is never (section 11.5.4.1).
+const IA32_TSC_DEADLINE: u32 = 0x6e0;
 
 impl LocalApic {
     /// Switches it on, its own inputs masked.
@@ -175,7 +187,7 @@ impl LocalApic {
         registers.divide.write(Divide::DIVISOR::By16);
         registers.timer.write(LocalVector::VECTOR.val(timer_vector.into()) + LocalVector::TIMER_MODE::OneShot);
         registers.spurious.write(Spurious::VECTOR.val(spurious_vector.into()) + Spurious::ENABLE::SET);
-        let apic = LocalApic { registers, ticks_per_second: 0 };
+        let apic = LocalApic { registers, ticks_per_second: 0, by_deadline: false };
         apic.admit(Admission::All);
         apic
     }
@@ -210,9 +222,26 @@ impl LocalApic {
         self.registers.timer.modify(LocalVector::MASK::CLEAR);
     }
 
+    /// Has the timer go by the time-stamp counter from now on, which runs so fast.
+    ///
+    /// # Safety
+    /// The processor can do so: [`crate::cpuid::Features::tsc_deadline`].
+    pub unsafe fn go_by_time_stamp(&mut self, ticks_per_second: u64) {
+        self.ticks_per_second = ticks_per_second;
+        self.by_deadline = true;
+        self.registers.timer.modify(LocalVector::TIMER_MODE::TscDeadline + LocalVector::MASK::CLEAR);
+        // The mode's write goes to memory and must arrive before the first deadline, which does not (section 11.5.4.1).
+        fence(SeqCst);
+    }
+
     /// Has the timer interrupt once after that many microseconds, at least one tick; at most as long as it can count.
     pub fn set_alarm(&self, micros: u64) {
         let ticks = u128::from(micros) * u128::from(self.ticks_per_second) / 1_000_000;
+        if self.by_deadline {
+            let deadline = time_stamp().saturating_add(u64::try_from(ticks).unwrap_or(u64::MAX).max(1));
+            // SAFETY: `go_by_time_stamp` was promised that the register exists; a deadline only sets the timer.
+            return unsafe { write_msr(IA32_TSC_DEADLINE, deadline) };
+        }
         self.registers.initial_count.set(u32::try_from(ticks).unwrap_or(u32::MAX).max(1));
     }
 
@@ -247,6 +276,15 @@ mod tests {
         assert_eq!(memory[0x80 / 4], 0x10, "no message raises an exception");
         assert_eq!(memory[0x350 / 4], 1 << 16);
         assert_eq!(apic.message(40), (0xfee0_3000, 40));
+    }
+
+    #[test]
+    fn by_the_time_stamp_the_timer_has_another_mode() {
+        let (memory, mut apic) = fake();
+        apic.start_calibration();
+        // SAFETY: the test sets no alarm.
+        unsafe { apic.go_by_time_stamp(2_600_000_000) };
+        assert_eq!(memory[0x320 / 4], 2 << 17 | 0xf0);
     }
 
     #[test]

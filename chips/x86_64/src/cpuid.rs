@@ -9,6 +9,8 @@ pub struct Features {
     pub smap: bool,
     /// User-mode instruction prevention.
     pub umip: bool,
+    /// The local APIC's timer can interrupt at a value of the time-stamp counter.
+    pub tsc_deadline: bool,
     /// The RDRAND instruction.
     pub rdrand: bool,
     /// The RDSEED instruction.
@@ -36,6 +38,7 @@ impl Features {
             smep: ebx >> 7 & 1 != 0,
             smap: ebx >> 20 & 1 != 0,
             umip: ecx >> 2 & 1 != 0,
+            tsc_deadline: basic.ecx >> 24 & 1 != 0,
             rdrand: basic.ecx >> 30 & 1 != 0,
             rdseed: ebx >> 18 & 1 != 0,
             // An entry of a page table has room for no more than 52 bits.

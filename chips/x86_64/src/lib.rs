@@ -16,6 +16,7 @@ pub mod control;
 pub mod cpuid;
 pub mod entropy;
 pub mod exception;
+pub mod frequency;
 pub mod paging;
 #[cfg(not(test))]
 pub mod probe;

@@ -22,6 +22,8 @@ pub enum CommandName {
     Log,
     Sleep,
     Exit,
+    PowerOff,
+    Reboot,
     /// Only in an image with the board's own tests.
     Test,
     /// Likewise.
@@ -30,7 +32,7 @@ pub enum CommandName {
 
 impl CommandName {
     /// All of them, in the order of `help`.
-    pub const ALL: [CommandName; 19] = [
+    pub const ALL: [CommandName; 21] = [
         CommandName::Help,
         CommandName::Version,
         CommandName::Uptime,
@@ -48,6 +50,8 @@ impl CommandName {
         CommandName::Log,
         CommandName::Sleep,
         CommandName::Exit,
+        CommandName::PowerOff,
+        CommandName::Reboot,
         CommandName::Test,
         CommandName::Panic,
     ];
@@ -72,6 +76,8 @@ impl CommandName {
             CommandName::Log => "log",
             CommandName::Sleep => "sleep",
             CommandName::Exit => "exit",
+            CommandName::PowerOff => "poweroff",
+            CommandName::Reboot => "reboot",
             CommandName::Test => "test",
             CommandName::Panic => "panic",
         }

@@ -57,6 +57,10 @@ pub const STATUS_KILLED: i32 = 110;
 /// Largest exit status that the debug-exit device can report; a larger or negative one counts as this.
 pub const STATUS_MAX: i32 = 111;
 
+/// How the first frame of the kernel's log begins. The kernel's build id follows, two hexadecimal digits for each byte, and
+/// then the zero byte that ends each frame.
+pub const LOG_BEGINNING: &str = "SlopOS log, build ";
+
 #[cfg(test)]
 mod tests {
     use super::*;

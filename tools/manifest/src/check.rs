@@ -3,7 +3,8 @@
 use crate::error::{Fault, line_of};
 use crate::table::{Located, Table, suggest};
 use crate::{
-    Board, Connect, ConsoleAccess, Data, Manifest, Network, Process, Purpose, Restart, Start, duration, remote, size,
+    Board, Connect, ConsoleAccess, Data, Manifest, Network, OnPanic, Process, Purpose, Restart, Start, duration,
+    remote, size,
 };
 use slopos_abi::limits::{NAME_MAX, PRIORITIES, PROCESSES_MAX, SOCKETS_MAX};
 use slopos_abi::{CommandName, USER_BASE, USER_END, arguments_max, flash};
@@ -106,7 +107,8 @@ pub(crate) fn manifest(text: &str, folder: &Path) -> Result<Manifest, Fault> {
 
 /// The table `[board]`.
 fn board(value: &Spanned<DeValue<'_>>, text: &str) -> Result<Board, Fault> {
-    let table = Table::new("[board]", value, &["name", "network_budget", "max_frame", "selftest", "flash_size"])?;
+    let known = ["name", "network_budget", "max_frame", "on_panic", "selftest", "flash_size"];
+    let table = Table::new("[board]", value, &known)?;
     let flash_size = table.size("flash_size")?;
     let least = (flash::MAP_SECTORS * flash::SECTOR) as u64;
     if flash_size.value < least || !flash_size.value.is_multiple_of(DATA_UNIT) {
@@ -134,6 +136,7 @@ fn board(value: &Spanned<DeValue<'_>>, text: &str) -> Result<Board, Fault> {
         network_budget_line: line_of(text, network_budget.at),
         max_frame: max_frame.value as u16,
         max_frame_line: line_of(text, max_frame.at),
+        on_panic: on_panic(&table)?,
         selftest: table.flag("selftest", false)?,
         flash_size: flash_size.value,
         flash_size_line: line_of(text, flash_size.at),
@@ -259,6 +262,22 @@ fn process(
         network,
         line: line_of(text, table.at),
         name: own_name,
+    })
+}
+
+/// What follows a panic.
+fn on_panic(table: &Table<'_>) -> Result<OnPanic, Fault> {
+    if table.get("on_panic").is_none() {
+        return Ok(OnPanic::default());
+    }
+    let given = table.text("on_panic")?;
+    let known = [OnPanic::Halt, OnPanic::Reboot, OnPanic::PowerOff];
+    known.into_iter().find(|choice| choice.word() == given.value).ok_or_else(|| {
+        let meant = suggest(given.value, known.iter().map(|choice| choice.word()));
+        Fault::new(
+            given.at,
+            format!("`on_panic` is \"halt\", \"reboot\" or \"poweroff\", not \"{}\"{meant}", given.value),
+        )
     })
 }
 

@@ -3,7 +3,7 @@
 //! The audit reads it from the ELF and compares it with the sections and symbols there, so each number has the line of
 //! the manifest that asked for it.
 
-use crate::{ConsoleAccess, Manifest, Network, Process, Restart, Start, duration, size};
+use crate::{ConsoleAccess, Manifest, Network, OnPanic, Process, Restart, Start, duration, size};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -58,6 +58,9 @@ pub struct ExpandedBoard {
     pub flash_size: u64,
     /// Whether the board's own tests are built in.
     pub selftest: bool,
+    /// What follows a kernel panic.
+    #[serde(default)]
+    pub on_panic: OnPanic,
 }
 
 /// A process.
@@ -117,6 +120,7 @@ impl Expanded {
                 max_frame: Item { value: board.max_frame.into(), line: board.max_frame_line },
                 flash_size: board.flash_size,
                 selftest: board.selftest,
+                on_panic: board.on_panic,
             },
             processes: manifest.processes.iter().map(process).collect(),
         }
@@ -181,6 +185,7 @@ impl fmt::Display for Expanded {
         row(out, "max_frame", &format!("{} bytes", board.max_frame.value), board.max_frame.line)?;
         writeln!(out, "  {:<16}{}", "flash_size", bytes(board.flash_size))?;
         writeln!(out, "  {:<16}{}", "selftest", board.selftest)?;
+        writeln!(out, "  {:<16}{}", "on_panic", board.on_panic.word())?;
         for process in &self.processes {
             writeln!(out, "\n{process}")?;
         }

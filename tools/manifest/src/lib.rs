@@ -10,6 +10,7 @@
 //! network_budget = "1 MiB"        # most that grants and shared network memory may sum up to
 //! max_frame = 1514                # largest Ethernet frame in bytes, header included, frame check sequence not
 //! flash_size = "1 MiB"
+//! on_panic = "halt"               # or "reboot" or "poweroff", where QEMU's debug-exit is missing; "halt" by default
 //! selftest = false                # builds the board's own tests in; false where it is missing
 //!
 //! [[process]]
@@ -92,10 +93,36 @@ pub struct Board {
     pub max_frame_line: usize,
     /// Whether the board's own tests are built into the kernel.
     pub selftest: bool,
+    /// What the board does after a kernel panic.
+    pub on_panic: OnPanic,
     /// Bytes of the flash.
     pub flash_size: u64,
     /// The manifest's line of `flash_size`.
     pub flash_size_line: usize,
+}
+
+/// What the board does after a kernel panic, where it cannot end QEMU.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnPanic {
+    /// Stops, for somebody to look at it.
+    #[default]
+    Halt,
+    /// Starts anew.
+    Reboot,
+    /// Switches itself off.
+    PowerOff,
+}
+
+impl OnPanic {
+    /// The word in the manifest.
+    pub fn word(self) -> &'static str {
+        match self {
+            OnPanic::Halt => "halt",
+            OnPanic::Reboot => "reboot",
+            OnPanic::PowerOff => "poweroff",
+        }
+    }
 }
 
 /// A process: a program, its memory and its authority.

@@ -70,6 +70,7 @@ fn a_right_manifest_is_read_in_full() {
             max_frame: 1514,
             max_frame_line: 5,
             selftest: false,
+            on_panic: OnPanic::Halt,
             flash_size: 1 << 20,
             flash_size_line: 6
         }
@@ -346,6 +347,18 @@ fn the_boards_of_this_tree_are_right() {
         assert_eq!(Expanded::from_json(&expanded.to_json()), Ok(expanded));
     }
     assert_ne!(board.board.name, test.board.name, "one image would overwrite the other");
+}
+
+#[test]
+fn what_follows_a_panic_is_one_of_three_words() {
+    let with = |word: &str| {
+        parse_text(&RIGHT.replace("max_frame = 1514", &format!("max_frame = 1514\non_panic = \"{word}\"")))
+    };
+    assert_eq!(with("halt").expect("right").board.on_panic, OnPanic::Halt);
+    assert_eq!(with("reboot").expect("right").board.on_panic, OnPanic::Reboot);
+    assert_eq!(with("poweroff").expect("right").board.on_panic, OnPanic::PowerOff);
+    let error = with("rebot").expect_err("no such word").to_string();
+    assert!(error.contains("not \"rebot\"") && error.contains("`reboot`?"), "{error}");
 }
 
 #[test]

@@ -2,12 +2,13 @@
 
 use crate::accelerator::Accelerator;
 use crate::decoder::Decoder;
+use crate::kernel::Kernel;
 use crate::machine::{Builder, Machine, Transport};
-use crate::outcome::{Event, Outcome};
+use crate::outcome::{Event, Outcome, Stop};
 use crate::printer::{Printer, Style};
-use crate::row::rows_of_terminal;
+use crate::signals::{Signals, end_by};
 use crate::status::{KILLED, TIMED_OUT, Verdict, verdict};
-use crate::terminal::RawMode;
+use crate::terminal::{RawMode, screen_size};
 use anyhow::{Context, Result};
 use std::fs::File;
 use std::io::{IsTerminal, Write, stdout};
@@ -71,6 +72,11 @@ impl Options {
         self.image.with_added_extension("elf")
     }
 
+    /// The flash's image.
+    pub fn flash(&self) -> PathBuf {
+        self.image.with_added_extension("img")
+    }
+
     /// The board that the options describe.
     pub fn machine(&self) -> Builder {
         let mut machine = Machine::image(&self.image)
@@ -108,14 +114,18 @@ impl Options {
     /// # Errors
     /// QEMU cannot be started, or the transcript cannot be written.
     pub fn boot(&self, machine: Builder, interactive: bool) -> Result<Outcome> {
+        let decoder = Decoder::from_elf(&self.kernel())?;
+        let kernel = self.check(&machine)?;
         let terminal = if interactive { Some(RawMode::enter().context("the terminal")?) } else { None };
+        let signals = Signals::watch(terminal.as_ref().and_then(RawMode::before)).context("signals")?;
+        let machine = machine.signals(signals);
         let style = if interactive { Style::Terminal } else { Style::Lines };
-        let likeness = Decoder::from_elf(&self.kernel())?.likeness();
+        let likeness = decoder.likeness();
         let printer = |output: Box<dyn Write>, style| {
             Printer::new(output, style, self.times).raw(self.raw).likeness(likeness.clone())
         };
-        let mut screen =
-            printer(Box::new(stdout()), style).colour(interactive && stdout().is_terminal()).rows(rows_of_terminal);
+        let size = (interactive && stdout().is_terminal()).then_some(screen_size as fn() -> _);
+        let mut screen = printer(Box::new(stdout()), style).colour(size.is_some()).screen(size);
         let mut transcript = match &self.transcript {
             None => None,
             Some(path) => {
@@ -131,17 +141,50 @@ impl Options {
             }
         };
         let outcome = machine.run_with(listener)?;
-        let last_words = match outcome.code {
-            TIMED_OUT => Some(format!("run: stopped after {} s, the board did not exit", self.timeout.unwrap_or(0))),
-            KILLED if !outcome.quit => Some("run: a signal ended QEMU".to_owned()),
-            _ => None,
-        };
-        finish(screen, last_words.as_deref()).context("standard output")?;
+        let last_words = last_words(&outcome, self.timeout);
+        if matches!(outcome.stopped, Some(Stop::Quit | Stop::Signal(_))) {
+            // The shell's prompt begins a line of its own. What fails here fails below.
+            let _ended = screen.end_line();
+        }
+        let shown = finish(screen, last_words.as_deref()).context("standard output");
         if let Some(transcript) = transcript {
             finish(transcript, last_words.as_deref()).context("the transcript")?;
         }
         drop(terminal);
+        if let Some(Stop::Signal(signal)) = outcome.stopped {
+            // The terminal may have gone, so whether all was shown is no matter.
+            end_by(signal);
+        }
+        shown?;
+        if outcome.stopped.is_none() && verdict(outcome.code) == Verdict::NoWord {
+            eprintln!("run: QEMU ended with code {} before the board exited, which is code 33 or higher", outcome.code);
+            if outcome.console.is_empty() && outcome.log.is_empty() {
+                let (path, need) = (self.kernel(), kernel.memory_mebibytes());
+                eprintln!("run: the board has said nothing; {} needs {need} MiB of memory", path.display());
+            }
+        }
         Ok(outcome)
+    }
+
+    /// The kernel, which can boot on this machine as far as can be told before.
+    fn check(&self, machine: &Builder) -> Result<Kernel> {
+        let path = self.kernel();
+        let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let kernel = Kernel::parse(&bytes)?;
+        kernel.check(machine.memory_bytes()).with_context(|| format!("{} cannot boot", path.display()))?;
+        Ok(kernel)
+    }
+}
+
+/// What the log's reader should know about how the board ended.
+fn last_words(outcome: &Outcome, timeout: Option<u64>) -> Option<String> {
+    match (outcome.stopped, outcome.code) {
+        (Some(Stop::Late), _) => Some(format!("run: stopped after {} s, the board did not exit", timeout.unwrap_or(0))),
+        (Some(Stop::Silent), _) => {
+            Some("run: stopped, for the input has ended and the board says nothing more".to_owned())
+        }
+        (None, KILLED) => Some("run: a signal ended QEMU".to_owned()),
+        _ => None,
     }
 }
 
@@ -154,7 +197,7 @@ fn finish(printer: Printer<impl Write>, last_words: Option<&str>) -> std::io::Re
     output.flush()
 }
 
-/// The status of the guest's last command as an exit code, with a word on what else may have happened.
+/// The status of the guest's last command as an exit code, with a word on a panic.
 pub fn status(code: i32) -> i32 {
     match verdict(code) {
         Verdict::Exit(status) => i32::from(status),
@@ -163,10 +206,7 @@ pub fn status(code: i32) -> i32 {
             eprintln!("run: the kernel panicked");
             NO_WORD
         }
-        Verdict::NoWord => {
-            eprintln!("run: QEMU ended with code {code} before the board exited");
-            NO_WORD
-        }
+        Verdict::NoWord => NO_WORD,
     }
 }
 

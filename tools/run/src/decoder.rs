@@ -1,9 +1,14 @@
 //! The kernel's log: `defmt` frames from COM2, turned into text with the kernel's ELF.
+//!
+//! The texts are in the ELF alone, and with those of another kernel a frame may well decode to something that was never
+//! said. So the first frame says the kernel's build id, and a log of another build is refused.
 
+use crate::kernel::Kernel;
 use crate::likeness::Likeness;
 use anyhow::{Context, Result};
 use defmt_decoder::{DecodeError, Frame, StreamDecoder, Table};
-use std::path::Path;
+use slopos_abi::LOG_BEGINNING;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Longest frame that is waited for, in bytes; far more than a kernel can send at once.
@@ -52,19 +57,25 @@ pub enum Decoded {
 
 /// What a kernel's ELF says about its log.
 pub struct Decoder {
+    /// The file, for who is told of it.
+    path: PathBuf,
     /// `None` where the ELF has no `defmt` data at all.
     table: Option<Table>,
+    /// In hexadecimal digits; `None` where the ELF has none.
+    build_id: Option<String>,
 }
 
 impl Decoder {
-    /// Reads the `defmt` data of the ELF file at `path`.
+    /// Reads the `defmt` data and the build id of the ELF file at `path`.
     ///
     /// # Errors
     /// The file cannot be read, is no ELF, or has `defmt` data of a version that this tool does not know.
     pub fn from_elf(path: &Path) -> Result<Decoder> {
-        let elf = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let elf =
+            std::fs::read(path).with_context(|| format!("cannot read {}; ./just build makes it", path.display()))?;
+        let kernel = Kernel::parse(&elf).with_context(|| format!("{} is no kernel", path.display()))?;
         let table = Table::parse(&elf).with_context(|| format!("the log's format in {}", path.display()))?;
-        Ok(Decoder { table })
+        Ok(Decoder { path: path.to_owned(), table, build_id: kernel.build_id })
     }
 
     /// What the lines of this kernel's log look like.
@@ -72,45 +83,130 @@ impl Decoder {
         self.table.as_ref().map_or_else(Likeness::default, |table| Likeness::of_symbols(table.raw_symbols()))
     }
 
-    /// A stream of frames, at its beginning.
-    pub fn stream(&self) -> Stream<'_> {
-        let table = self.table.as_ref();
-        Stream { table, frames: table.map(Table::new_stream_decoder), undecoded: 0, malformed: 0 }
+    /// Whether the ELF has the texts of a log.
+    pub fn has_texts(&self) -> bool {
+        self.table.is_some()
     }
+
+    /// The stream of a board that boots this very kernel, from its beginning.
+    pub fn stream(&self) -> Stream<'_> {
+        self.stream_of(Beginning::Known)
+    }
+
+    /// The stream of a log that was saved. A `partial` one lacks its beginning, and is taken to be this kernel's.
+    pub fn saved(&self, partial: bool) -> Stream<'_> {
+        self.stream_of(if partial { Beginning::Missing } else { Beginning::Expected })
+    }
+
+    fn stream_of(&self, beginning: Beginning) -> Stream<'_> {
+        let frames = self.table.as_ref().map(Table::new_stream_decoder);
+        Stream {
+            decoder: self,
+            frames,
+            beginning,
+            rest: Vec::new(),
+            received: false,
+            skips: false,
+            undecoded: 0,
+            malformed: 0,
+            refusal: None,
+        }
+    }
+
+    /// Why a log that this frame begins is not this kernel's; `None` where it is.
+    fn disagreement(&self, beginning: &[u8]) -> Option<String> {
+        let id = String::from_utf8_lossy(&beginning[LOG_BEGINNING.len()..]);
+        let own = self.build_id.as_deref();
+        (own != Some(&id)).then(|| {
+            let (path, own) = (self.path.display(), own.unwrap_or("without an id"));
+            format!("the log is of build {id}, and {path} is build {own}: the texts of a log are in the kernel that wrote it")
+        })
+    }
+}
+
+/// What is known of a stream's first frame, which says the kernel's build id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Beginning {
+    /// The kernel is known, whether it says its build or not; another one is refused.
+    Known,
+    /// It has to be there.
+    Expected,
+    /// The stream begins somewhere within a log.
+    Missing,
 }
 
 /// A stream of frames, fed piece by piece.
 pub struct Stream<'t> {
-    table: Option<&'t Table>,
+    decoder: &'t Decoder,
     frames: Option<Box<dyn StreamDecoder + Send + Sync + 't>>,
-    /// Bytes since the last whole frame.
+    beginning: Beginning,
+    /// The beginning of a frame whose end has not come yet.
+    rest: Vec<u8>,
+    /// There was a byte.
+    received: bool,
+    /// What comes is not looked at until a frame ends: it is too long, or its beginning is missing.
+    skips: bool,
+    /// Bytes of frames that the ELF has no data for.
     undecoded: usize,
     malformed: usize,
+    refusal: Option<String>,
 }
 
 impl Stream<'_> {
-    /// Takes the next bytes of the stream and returns what they complete: lines, and text of processes.
+    /// Takes the next bytes of the stream and returns what they complete: lines, and text of processes; nothing after a
+    /// [refusal](Stream::refusal).
     pub fn push(&mut self, bytes: &[u8]) -> Vec<Decoded> {
         let mut lines = Vec::new();
-        let Some(frames) = &mut self.frames else {
-            self.undecoded += bytes.len();
-            return lines;
-        };
-        if self.undecoded + bytes.len() > FRAME_MAX
-            && let Some(table) = self.table
-        {
-            // No frame is so long; the decoder would keep all of it for ever.
-            let text = format!("run: {} bytes on COM2 without the end of a frame", self.undecoded);
-            lines.push(Decoded::Line(Line { time: None, level: Some("error"), text }));
-            *frames = table.new_stream_decoder();
-            self.undecoded = 0;
-        }
-        frames.received(bytes);
+        self.received |= !bytes.is_empty();
         // A zero ends a frame; what comes after the last one waits for more.
-        match bytes.iter().rposition(|&byte| byte == 0) {
-            Some(zero) => self.undecoded = bytes.len() - zero - 1,
-            None => self.undecoded += bytes.len(),
+        for piece in bytes.split_inclusive(|&byte| byte == 0) {
+            if self.refusal.is_some() {
+                break;
+            }
+            if self.skips {
+                self.skips = !piece.ends_with(&[0]);
+                continue;
+            }
+            if self.rest.len() + piece.len() > FRAME_MAX {
+                // No frame is so long.
+                let text = format!("run: {} bytes on COM2 without the end of a frame", self.rest.len());
+                lines.push(Decoded::Line(said(text)));
+                self.malformed += 1;
+                self.rest = Vec::new();
+                self.skips = !piece.ends_with(&[0]);
+                continue;
+            }
+            self.rest.extend_from_slice(piece);
+            if self.beginning == Beginning::Expected && !may_begin(&self.rest) {
+                self.refusal = Some(format!(
+                    "it is no log of this system, or its beginning is missing: the first frame of a log is \
+                     \"{LOG_BEGINNING}ID\"; --partial decodes what is left of one, in the belief that {} wrote it",
+                    self.decoder.path.display()
+                ));
+            } else if piece.ends_with(&[0]) {
+                let frame = std::mem::take(&mut self.rest);
+                self.frame(&frame, &mut lines);
+            }
         }
+        lines
+    }
+
+    /// Takes a whole frame, with the zero at its end.
+    fn frame(&mut self, frame: &[u8], lines: &mut Vec<Decoded>) {
+        let before = std::mem::replace(&mut self.beginning, Beginning::Known);
+        if frame.starts_with(LOG_BEGINNING.as_bytes()) {
+            self.refusal = self.decoder.disagreement(&frame[..frame.len() - 1]);
+            return;
+        }
+        let Some(frames) = &mut self.frames else {
+            self.undecoded += frame.len();
+            return;
+        };
+        if before == Beginning::Missing {
+            // Most likely the second part of a frame, which could be decoded as another.
+            return;
+        }
+        frames.received(frame);
         loop {
             match frames.decode() {
                 Ok(frame) => lines.push(match text_of_processes(&frame) {
@@ -121,25 +217,49 @@ impl Stream<'_> {
                         text: frame.display_message().to_string(),
                     }),
                 }),
-                Err(DecodeError::UnexpectedEof) => return lines,
+                Err(DecodeError::UnexpectedEof) => return,
                 Err(DecodeError::Malformed) => {
                     self.malformed += 1;
                     let text = format!("run: frame {} on COM2 that this ELF does not explain", self.malformed);
-                    lines.push(Decoded::Line(Line { time: None, level: Some("error"), text }));
+                    lines.push(Decoded::Line(said(text)));
                 }
             }
         }
     }
 
+    /// Whether nothing has come.
+    pub fn is_empty(&self) -> bool {
+        !self.received
+    }
+
+    /// Why no more of the stream is decoded, where that is so.
+    pub fn refusal(&self) -> Option<&str> {
+        self.refusal.as_deref()
+    }
+
+    /// Frames, so far, that were none of this kernel's.
+    pub fn malformed(&self) -> usize {
+        self.malformed
+    }
+
     /// What is left over at the stream's end, as a line; `None` where every byte was decoded.
     pub fn finish(self) -> Option<Line> {
-        let why = match self.frames {
-            Some(_) => "after the last whole frame",
-            None => "and no defmt data in the ELF to decode them with",
+        let (count, why) = match self.frames {
+            Some(_) => (self.rest.len(), "after the last whole frame"),
+            None => (self.undecoded + self.rest.len(), "and no defmt data in the ELF to decode them with"),
         };
-        let text = format!("run: {} bytes on COM2 {why}", self.undecoded);
-        (self.undecoded > 0).then_some(Line { time: None, level: Some("error"), text })
+        (count > 0).then(|| said(format!("run: {count} bytes on COM2 {why}")))
     }
+}
+
+/// Whether a log may begin with these bytes.
+fn may_begin(bytes: &[u8]) -> bool {
+    bytes.starts_with(LOG_BEGINNING.as_bytes()) || LOG_BEGINNING.as_bytes().starts_with(bytes)
+}
+
+/// A line of this tool's own.
+pub(crate) fn said(text: String) -> Line {
+    Line { time: None, level: Some("error"), text }
 }
 
 /// What a frame that carries text of processes begins with; `log::text` of the board writes it.

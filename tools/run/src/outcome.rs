@@ -16,6 +16,19 @@ pub enum Event {
     Qemu(String),
 }
 
+/// Why a board was stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Its time was up.
+    Late,
+    /// The person wanted it, or the input has ended and was answered.
+    Quit,
+    /// The input has ended, and the board says nothing that could be waited for.
+    Silent,
+    /// A signal to this tool.
+    Signal(i32),
+}
+
 impl From<Decoded> for Event {
     fn from(decoded: Decoded) -> Event {
         match decoded {
@@ -31,8 +44,8 @@ pub struct Outcome {
     /// QEMU's exit code; [`TIMED_OUT`](crate::TIMED_OUT) where the time was up; [`KILLED`](crate::KILLED) where a signal ended QEMU.
     /// [`verdict`](crate::verdict) reads it.
     pub code: i32,
-    /// Whether the person at the terminal ended the run; the code says nothing then.
-    pub quit: bool,
+    /// Why the board was stopped, where it did not end by itself. The code says nothing then, unless the time was up.
+    pub stopped: Option<Stop>,
     /// When QEMU was started. Reading the kernel's log format comes before, and must not count as boot time.
     pub started: Instant,
     /// COM1; bytes that are not UTF-8 are replaced. Of more than 32 MiB the beginning and the end, with a line between

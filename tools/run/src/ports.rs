@@ -1,85 +1,69 @@
-//! The serial ports as Unix sockets that QEMU connects to.
+//! The serial ports: pairs of connected sockets. QEMU inherits one end of each, so that there is no file that could be
+//! left behind.
 
 use anyhow::{Context, Result};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
-use tempfile::TempDir;
+use command_fds::{CommandFdExt, FdMapping};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::Command;
 
-/// The sockets that wait for QEMU: one for each serial port, and one for a monitor where the board is watched for a
-/// panic. Their folder goes when this does.
+/// Our ends.
 pub struct Ports {
-    folder: TempDir,
-    console: UnixListener,
-    log: UnixListener,
-    watch: Option<UnixListener>,
+    /// COM1.
+    pub console: UnixStream,
+    /// COM2.
+    pub log: UnixStream,
+    /// A monitor, where the board is watched for a panic.
+    pub watch: Option<UnixStream>,
 }
 
+/// QEMU's ends, with their names. The first is QEMU's descriptor 3, behind the standard ones.
+pub struct Ends(Vec<(&'static str, OwnedFd)>);
+
 impl Ports {
-    /// Makes the sockets in a folder of their own.
+    /// The ports of one board.
     ///
     /// # Errors
-    /// The folder for temporary files cannot be written.
-    pub fn new(watched: bool) -> Result<Ports> {
-        let folder = tempfile::Builder::new().prefix("slopos-").tempdir().context("cannot make a temporary folder")?;
-        let listen = |name: &str| -> Result<UnixListener> {
-            let path = folder.path().join(name);
-            let socket =
-                UnixListener::bind(&path).with_context(|| format!("cannot make the socket {}", path.display()))?;
-            socket.set_nonblocking(true)?;
-            Ok(socket)
+    /// The system has no more sockets.
+    pub fn new(watched: bool) -> Result<(Ports, Ends)> {
+        let mut ends = Vec::new();
+        let mut pair = |name| -> Result<UnixStream> {
+            let (ours, qemus) = UnixStream::pair().context("cannot make a pair of sockets")?;
+            ends.push((name, qemus.into()));
+            Ok(ours)
         };
-        let watch = if watched { Some(listen("watch")?) } else { None };
-        Ok(Ports { console: listen("com1")?, log: listen("com2")?, watch, folder })
+        let watch = if watched { Some(pair("watch")?) } else { None };
+        Ok((Ports { console: pair("com1")?, log: pair("com2")?, watch }, Ends(ends)))
     }
+}
 
+impl Ends {
     /// QEMU's arguments for COM1 and COM2, and for the watch where there is one.
     pub fn arguments(&self) -> Vec<String> {
-        let mut users = vec![("com1", ["-serial", "chardev:com1"]), ("com2", ["-serial", "chardev:com2"])];
-        if self.watch.is_some() {
-            // First, so that it is connected when the serial ports are.
-            users.insert(0, ("watch", ["-mon", "chardev=watch,mode=control"]));
-        }
-        users
-            .into_iter()
-            .flat_map(|(name, user)| {
-                let path = escape(self.folder.path().join(name));
-                let device = format!("socket,id={name},path={path},server=off");
-                ["-chardev".to_owned(), device, user[0].to_owned(), user[1].to_owned()]
-            })
-            .collect()
+        let device = |(descriptor, name): (usize, &str)| {
+            let user = if name == "watch" {
+                ["-mon".to_owned(), format!("chardev={name},mode=control")]
+            } else {
+                ["-serial".to_owned(), format!("chardev:{name}")]
+            };
+            ["-chardev".to_owned(), format!("socket,id={name},fd={descriptor}")].into_iter().chain(user)
+        };
+        (3..).zip(self.0.iter().map(|(name, _)| *name)).flat_map(device).collect()
     }
 
-    /// The connection of the watch. QEMU makes it before those of the serial ports, so it is there when they are.
+    /// Has the command inherit them.
     ///
     /// # Errors
-    /// The socket fails, or there is none.
-    pub fn accept_watch(&self) -> Result<UnixStream> {
-        let listener = self.watch.as_ref().context("the board is not watched")?;
-        listener.set_nonblocking(false)?;
-        let (stream, _) = listener.accept().context("the watch's socket")?;
-        Ok(stream)
-    }
-
-    /// The two connections, as soon as QEMU has made both; `None` where it has not yet.
-    ///
-    /// # Errors
-    /// A socket fails.
-    pub fn accept(&self, waiting: &mut Vec<UnixStream>) -> Result<Option<[UnixStream; 2]>> {
-        // QEMU connects in the order of its arguments.
-        let listener = if waiting.is_empty() { &self.console } else { &self.log };
-        match listener.accept() {
-            Ok((stream, _)) => {
-                stream.set_nonblocking(false)?;
-                waiting.push(stream);
-                Ok(<[UnixStream; 2]>::try_from(std::mem::take(waiting)).map_err(|still| *waiting = still).ok())
-            }
-            Err(why) if why.kind() == std::io::ErrorKind::WouldBlock => Ok(None),
-            Err(why) => Err(why).context("a serial port's socket"),
-        }
+    /// None that is known: each has a number of its own.
+    pub fn give(self, command: &mut Command) -> Result<()> {
+        let mapping = |(child_fd, (_, parent_fd))| FdMapping { parent_fd, child_fd };
+        command.fd_mappings((3..).zip(self.0).map(mapping).collect()).context("the ports' descriptors")?;
+        Ok(())
     }
 }
 
 /// A path as part of a QEMU option, where a comma would begin the next key.
-pub fn escape(path: PathBuf) -> String {
+pub fn escape(path: &Path) -> String {
     path.to_string_lossy().replace(',', ",,")
 }

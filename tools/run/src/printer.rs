@@ -16,8 +16,9 @@ use std::io::{Result, Write};
 pub enum Style {
     /// For files and pipes: console text is held back until its line is complete, so that lines never mix.
     Lines,
-    /// For a person at a raw terminal: console text appears at once; a log line takes the place of a console line that
-    /// has no end yet, such as a prompt with what was typed, and that one is drawn again below it.
+    /// For a person at a raw terminal: console text appears at once. On a [screen](Printer::screen) a log line takes the
+    /// place of a console line that has no end yet, such as a prompt with what was typed, and that one is drawn again below
+    /// it, with the cursor where it was.
     Terminal,
 }
 
@@ -27,15 +28,12 @@ pub const MARK: &str = "| ";
 /// Most console bytes without a line's end that are held back.
 const LINE_MAX: usize = 64 * 1024;
 
-/// Longest control sequence that is followed at a terminal.
-const SEQUENCE_MAX: usize = 4;
+/// Longest control sequence that passes to a terminal: to erase a part of the line.
+const ERASE_MAX: usize = 4;
 
-/// Clears the screen, and moves the cursor to its corner.
-const CLEAR: &[u8] = b"\x1b[2J";
-const HOME: &[u8] = b"\x1b[H";
-
-/// How many rows a terminal has at most where nobody says it.
-const ROWS: usize = 100;
+/// What clears a screen (ECMA-48 sections 8.3.39, ED, and 8.3.21, CUP). All that it shows is scrolled out of sight instead,
+/// for a program must not make a line of the kernel's vanish.
+const CLEAR: &[u8] = b"\x1b[2J\x1b[H";
 
 /// Writes events as one log.
 pub struct Printer<W: Write> {
@@ -56,12 +54,10 @@ pub struct Printer<W: Write> {
     open: bool,
     /// The console's line was cut by one of the log.
     cut: bool,
-    /// The console's line as a terminal shows it, to draw it again behind a line of the log.
+    /// What a terminal shows of the console's line, to draw it again behind a line of the log.
     row: Row,
-    /// How many rows the terminal has.
-    rows: fn() -> usize,
-    /// The screen was just cleared.
-    cleared: bool,
+    /// Tells the rows and columns of the screen, where there is one.
+    screen: Option<fn() -> (usize, usize)>,
 }
 
 impl<W: Write> Printer<W> {
@@ -79,15 +75,8 @@ impl<W: Write> Printer<W> {
             open: false,
             cut: false,
             row: Row::default(),
-            rows: || ROWS,
-            cleared: false,
+            screen: None,
         }
-    }
-
-    /// Who knows how many rows the terminal has.
-    pub fn rows(mut self, rows: fn() -> usize) -> Printer<W> {
-        self.rows = rows;
-        self
     }
 
     /// Whether console text is written as it is, whatever it looks like and commands.
@@ -105,6 +94,12 @@ impl<W: Write> Printer<W> {
     /// Whether the kernel's lines are shown in a colour, which console text cannot have.
     pub fn colour(mut self, colour: bool) -> Printer<W> {
         self.colour = colour;
+        self
+    }
+
+    /// Writes to a screen, whose rows and columns this function tells: what was written there can be written anew.
+    pub fn screen(mut self, size: Option<fn() -> (usize, usize)>) -> Printer<W> {
+        self.screen = size;
         self
     }
 
@@ -127,19 +122,33 @@ impl<W: Write> Printer<W> {
     /// # Errors
     /// The output cannot be written.
     pub fn line(&mut self, text: &str) -> Result<()> {
-        let again = self.open && self.row.can_be_drawn_again();
-        if again {
+        let drawing = self.screen.filter(|_| self.open && !self.raw).and_then(|size| self.row.drawing(size().1));
+        if drawing.is_some() {
             self.output.write_all(b"\r\x1b[K")?;
         } else if self.open {
             self.output.write_all(b"\n")?;
             self.cut = true;
         }
-        self.open = again;
+        self.open = drawing.is_some();
         let (before, after) = if self.colour { ("\x1b[36m", "\x1b[39m") } else { ("", "") };
         self.output.write_all(before.as_bytes())?;
         slopos_escape::show(text.as_bytes(), &mut |shown| self.output.write_all(shown))?;
         writeln!(self.output, "{after}")?;
-        if again { self.output.write_all(self.row.again().as_bytes()) } else { Ok(()) }
+        match drawing {
+            Some(drawing) => self.output.write_all(&drawing),
+            None => {
+                self.row = Row::default();
+                Ok(())
+            }
+        }
+    }
+
+    /// Ends a line of the console's that is open.
+    ///
+    /// # Errors
+    /// The output cannot be written.
+    pub fn end_line(&mut self) -> Result<()> {
+        if std::mem::take(&mut self.open) { self.output.write_all(b"\n") } else { Ok(()) }
     }
 
     /// Writes what was held back, for nothing more will come.
@@ -190,8 +199,7 @@ impl<W: Write> Printer<W> {
     }
 
     /// Takes console text for a terminal. What a line editor writes passes: backspace, return, bell, and the sequences
-    /// that erase a part of the line. One that clears the screen scrolls it away instead, so that no process can wipe out
-    /// lines of the kernel.
+    /// that erase a part of the line.
     fn keys(&mut self, bytes: &[u8]) -> Result<()> {
         if self.raw {
             self.output.write_all(bytes)?;
@@ -203,16 +211,21 @@ impl<W: Write> Printer<W> {
             if !self.partial.is_empty() {
                 // An escape came, and perhaps more.
                 let (byte, rest) = (bytes[0], &bytes[1..]);
-                let goes_on = match self.partial.len() {
+                let clears = CLEAR.starts_with(&self.partial) && CLEAR.get(self.partial.len()) == Some(&byte);
+                let erases = match self.partial.len() {
                     1 => byte == b'[',
-                    length => length + 1 < SEQUENCE_MAX && byte.is_ascii_digit(),
-                };
-                if goes_on || self.partial.len() > 1 && matches!(byte, b'K' | b'J' | b'H') {
+                    length if length < ERASE_MAX => byte.is_ascii_digit() || byte == b'K',
+                    _ => byte == b'K',
+                } && !self.partial.contains(&b'J');
+                if clears || erases {
                     self.partial.push(byte);
                     bytes = rest;
-                    if !goes_on {
+                    if self.partial == CLEAR {
+                        self.partial.clear();
+                        self.scroll()?;
+                    } else if erases && byte == b'K' {
                         let sequence = std::mem::take(&mut self.partial);
-                        self.sequence(&sequence)?;
+                        self.draw(&sequence)?;
                     }
                 } else {
                     let shown = shown(&std::mem::take(&mut self.partial))?;
@@ -247,28 +260,19 @@ impl<W: Write> Printer<W> {
         Ok(())
     }
 
-    /// Takes a complete control sequence for a terminal.
-    fn sequence(&mut self, sequence: &[u8]) -> Result<()> {
-        if sequence.ends_with(b"K") {
-            self.row.erase(sequence);
-            return self.output.write_all(sequence);
-        }
-        let cleared = std::mem::take(&mut self.cleared);
-        if sequence == CLEAR {
-            self.output.write_all("\n".repeat((self.rows)()).as_bytes())?;
-            self.output.write_all(HOME)?;
-            (self.cleared, self.open, self.row) = (true, false, Row::default());
-        } else if sequence != HOME || !cleared {
-            self.draw(&shown(sequence)?)?;
-        }
-        Ok(())
+    /// Writes to a terminal, and remembers what its row shows.
+    fn draw(&mut self, bytes: &[u8]) -> Result<()> {
+        self.row.write(bytes);
+        self.output.write_all(bytes)
     }
 
-    /// Writes to a terminal, and remembers the line.
-    fn draw(&mut self, bytes: &[u8]) -> Result<()> {
-        self.cleared = false;
-        String::from_utf8_lossy(bytes).chars().for_each(|character| self.row.write(character));
-        self.output.write_all(bytes)
+    /// Scrolls all that a screen shows out of sight.
+    fn scroll(&mut self) -> Result<()> {
+        let Some(size) = self.screen else { return Ok(()) };
+        self.draw(&vec![b'\n'; size().0])?;
+        self.open = false;
+        // To the screen's first row and column.
+        self.output.write_all(b"\x1b[H")
     }
 }
 
@@ -319,37 +323,46 @@ mod tests {
         assert_eq!(printed(Style::Lines, false, &events), "tcp: connected\nHTTP/1.1 200 OK\nend\nbody\n");
     }
 
+    /// What a screen of 24 rows and 80 columns gets.
+    fn screened(events: &[Event]) -> String {
+        written(Printer::new(Vec::new(), Style::Terminal, false).screen(Some(|| (24, 80))), events)
+    }
+
     #[test]
     fn console_text_reaches_a_terminal_at_once() {
         let events = [console("slop> "), log("info", "link up"), console("he"), console("lp\r\n"), log("info", "x")];
-        assert_eq!(printed(Style::Terminal, false, &events), "slop> \r\x1b[Klink up\nslop> help\r\nx\n");
+        assert_eq!(screened(&events), "slop> \r\x1b[Klink up\nslop> help\r\nx\n");
+        // In a file nothing can be erased.
+        assert_eq!(printed(Style::Terminal, false, &events), "slop> \nlink up\nhelp\r\nx\n");
     }
 
     #[test]
     fn the_prompt_is_drawn_again_with_what_was_typed_behind_a_log_line() {
         let typed = [console("slopos> "), console("p"), console("z"), console("\x08 \x08"), console("s")];
         let events = [&typed[..], &[log("info", "link up"), log("info", "link down"), console("\r\n")]].concat();
-        let expected = "slopos> pz\x08 \x08s\r\x1b[Klink up\nslopos> ps\r\x1b[Klink down\nslopos> ps\r\n";
-        assert_eq!(printed(Style::Terminal, false, &events), expected);
-        // With the cursor where it was.
-        let events = [console("slopos> ps\x08\x08"), log("info", "up"), console("x")];
-        assert_eq!(printed(Style::Terminal, false, &events), "slopos> ps\x08\x08\r\x1b[Kup\nslopos> ps\x08\x08x");
+        let line = "slopos> ps";
+        let expected = format!("slopos> pz\x08 \x08s\r\x1b[Klink up\n{line}\r\x1b[Klink down\n{line}\r\n");
+        assert_eq!(screened(&events), expected);
+        // With the cursor where it was, and the next key there.
+        let events = [console("slopos> nett\x08\x08"), log("info", "link up"), console("xtt\x08\x08")];
+        let line = "slopos> nett\x08\x08";
+        assert_eq!(screened(&events), format!("{line}\r\x1b[Klink up\n{line}xtt\x08\x08"));
         // One that takes more than a row cannot be erased, and is left as it is.
-        let long = "x".repeat(crate::row::COLUMNS);
-        let events = [console(&long), log("info", "link up"), console("y")];
-        assert_eq!(printed(Style::Terminal, false, &events), format!("{long}\nlink up\ny"));
+        let long = "x".repeat(81);
+        let events = [console(&long), log("info", "link up"), console("y"), log("info", "link down")];
+        assert_eq!(screened(&events), format!("{long}\nlink up\ny\r\x1b[Klink down\ny"));
     }
 
     #[test]
-    fn a_cleared_screen_is_scrolled_away_and_nobody_goes_back_to_what_was_on_it() {
-        let clear = "\x1b[2J\x1b[Hslopos> ps";
-        let events = [log("info", "up"), console("slopos> ps"), console(clear), log("info", "down")];
-        let written = Printer::new(Vec::new(), Style::Terminal, false).rows(|| 3);
-        let expected = "up\nslopos> ps\n\n\n\x1b[Hslopos> ps\r\x1b[Kdown\nslopos> ps";
-        assert_eq!(self::written(written, &events), expected);
-        for text in ["\x1b[H", "\x1b[J", "\x1b[1J", "\x1b[2H", "\x1b[2Jx\x1b[H", "\x1b[2J\x1b[H\x1b[H"] {
-            let shown = printed(Style::Terminal, false, &[console(text)]);
-            assert!(shown.contains("\\x1b["), "{text:?}: {shown:?}");
+    fn a_cleared_screen_loses_no_line() {
+        let cleared = format!("x{}\x1b[H", "\n".repeat(24));
+        assert_eq!(screened(&[console("x\x1b[2J\x1b[Hslopos> ")]), format!("{cleared}slopos> "));
+        let pieces: Vec<_> = "x\x1b[2J\x1b[Hslopos> ".chars().map(|key| console(&key.to_string())).collect();
+        assert_eq!(screened(&pieces), format!("{cleared}slopos> "));
+        assert_eq!(printed(Style::Terminal, false, &pieces), "xslopos> ");
+        for text in ["\x1b[2Jy", "\x1b[2J\x1b[K", "\x1b[Hy", "\x1b[2J\x1b[2Jy"] {
+            let escaped = text.replace('\x1b', "\\x1b");
+            assert_eq!(screened(&[console(text)]), escaped, "{text:?}");
         }
     }
 
@@ -411,7 +424,7 @@ mod tests {
         for (text, expected) in [
             ("ps\x08 \x08\r\x1b[Kslopos> \x07", "ps\x08 \x08\r\x1b[Kslopos> \x07"),
             ("\x1b[2K\x1b[0K", "\x1b[2K\x1b[0K"),
-            ("\x1b]0;x\x07\x1b[3Jy", "\\x1b]0;x\x07\\x1b[3Jy"),
+            ("\x1b]0;x\x07\x1b[2Jy", "\\x1b]0;x\x07\\x1b[2Jy"),
             ("\x1b[36mkernel\x1b[39m", "\\x1b[36mkernel\\x1b[39m"),
             ("\x1b[1A\x1b\x1b[K", "\\x1b[1A\\x1b\x1b[K"),
             ("\x1b[123K", "\\x1b[123K"),
@@ -421,7 +434,7 @@ mod tests {
             let bytes: Vec<Event> = text.bytes().map(|byte| Event::Console(vec![byte])).collect();
             assert_eq!(printed(Style::Terminal, false, &bytes), expected, "{text:?} byte by byte");
         }
-        let coloured = Printer::new(Vec::new(), Style::Terminal, false).colour(true);
+        let coloured = Printer::new(Vec::new(), Style::Terminal, false).colour(true).screen(Some(|| (24, 80)));
         let events = [console("x"), log("info", "link up")];
         assert_eq!(written(coloured, &events), "x\r\x1b[K\x1b[36mlink up\x1b[39m\nx");
     }

@@ -1,6 +1,6 @@
 //! Threads that read QEMU's streams while the board runs, one for each, and send events.
 
-use crate::decoder::Decoder;
+use crate::decoder::{Decoded, Decoder, said};
 use crate::outcome::Event;
 use crate::paced::Paced;
 use std::io::{BufRead, BufReader, Read};
@@ -68,8 +68,15 @@ pub fn read_console(mut stream: Paced<UnixStream>, events: &SyncSender<Event>) {
 pub fn read_log(mut stream: Paced<UnixStream>, decoder: &Decoder, events: SyncSender<Event>) {
     let mut frames = decoder.stream();
     let mut bytes = [0; 4096];
+    let mut refused = false;
     while let count @ 1.. = read_some(&mut stream, &mut bytes, "COM2") {
-        for decoded in frames.push(&bytes[..count]) {
+        let mut all = frames.push(&bytes[..count]);
+        if let Some(why) = frames.refusal()
+            && !std::mem::replace(&mut refused, true)
+        {
+            all.push(Decoded::Line(said(format!("run: {why}"))));
+        }
+        for decoded in all {
             if events.send(decoded.into()).is_err() {
                 return;
             }

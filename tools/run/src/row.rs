@@ -1,58 +1,72 @@
-//! A row of a terminal, as what was written to it makes it look.
+//! What stands in a terminal's row, and where its cursor is, as far as the board's console has written it: so the row can
+//! make room for a line of the log and be drawn again below it.
 
-/// Columns of an ordinary terminal.
-pub const COLUMNS: usize = 80;
-
-/// How many rows the terminal at standard output has; an ordinary number where it is none.
-pub fn rows_of_terminal() -> usize {
-    rustix::termios::tcgetwinsize(std::io::stdout()).map_or(25, |size| size.ws_row.into())
-}
-
-/// The last row of a terminal: its characters and where the cursor is.
-#[derive(Debug, Default)]
+/// A row of a terminal, from its beginning.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Row {
-    cells: Vec<char>,
+    /// ASCII characters, which take a column each.
+    cells: Vec<u8>,
     cursor: usize,
+    /// Something else was written, and nobody but the terminal knows how many columns that takes.
+    unknown: bool,
 }
+
+/// Most columns that are kept. No terminal has more.
+const COLUMNS_MAX: usize = 1_000;
 
 impl Row {
-    /// Takes a character. A newline begins another row.
-    pub fn write(&mut self, character: char) {
-        match character {
-            '\n' => *self = Row::default(),
-            '\r' => self.cursor = 0,
-            '\x08' => self.cursor = self.cursor.saturating_sub(1),
-            '\x07' => {}
-            // What does not fit cannot be drawn again, so it need not be known.
-            _ if self.cursor > COLUMNS => {}
-            _ => {
-                match self.cells.get_mut(self.cursor) {
-                    Some(cell) => *cell = character,
-                    None => self.cells.push(character),
+    /// Takes in what was written to the terminal: text, return, backspace, bell, line feed, and whole sequences that erase.
+    pub fn write(&mut self, text: &[u8]) {
+        let mut rest = text;
+        while let Some((&byte, after)) = rest.split_first() {
+            rest = after;
+            match byte {
+                b'\n' => *self = Row::default(),
+                b'\r' => self.cursor = 0,
+                8 => self.cursor = self.cursor.saturating_sub(1),
+                7 => {}
+                0x1b => {
+                    let end = rest.iter().position(|&byte| byte == b'K').unwrap_or(rest.len());
+                    let (sequence, after) = rest.split_at(end);
+                    self.erase(sequence);
+                    rest = after.get(1..).unwrap_or_default();
                 }
-                self.cursor += 1;
+                b' '..=b'~' if self.cursor < COLUMNS_MAX => {
+                    if self.cursor >= self.cells.len() {
+                        self.cells.resize(self.cursor + 1, b' ');
+                    }
+                    self.cells[self.cursor] = byte;
+                    self.cursor += 1;
+                }
+                _ => self.unknown = true,
             }
         }
     }
 
-    /// Takes a sequence that erases a part of the row: what is behind the cursor, before it, or all (ECMA-48 section
-    /// 8.3.41).
-    pub fn erase(&mut self, sequence: &[u8]) {
-        match sequence {
-            b"\x1b[1K" => self.cells.iter_mut().take(self.cursor + 1).for_each(|cell| *cell = ' '),
-            b"\x1b[2K" => self.cells.fill(' '),
-            _ => self.cells.truncate(self.cursor),
+    /// Erases a part of the row (ECMA-48 section 8.3.41, EL).
+    fn erase(&mut self, sequence: &[u8]) {
+        let length = self.cells.len();
+        let part = match sequence {
+            b"[" | b"[0" => self.cursor.min(length)..length,
+            b"[1" => 0..(self.cursor + 1).min(length),
+            b"[2" => 0..length,
+            _ => return self.unknown = true,
+        };
+        self.cells[part].fill(b' ');
+    }
+
+    /// What draws the row again at a terminal with so many columns, from the beginning of an empty row; `None` where it is
+    /// not known, or takes more than one row.
+    pub fn drawing(&self, columns: usize) -> Option<Vec<u8>> {
+        let blanks = self.cells.iter().rev().take_while(|&&cell| cell == b' ').count();
+        let end = (self.cells.len() - blanks).max(self.cursor);
+        if self.unknown || end == 0 || end >= columns {
+            return None;
         }
-    }
-
-    /// Whether it holds something that did not wrap into another row.
-    pub fn can_be_drawn_again(&self) -> bool {
-        (1..COLUMNS).contains(&self.cells.len())
-    }
-
-    /// What has to be written to an empty row to make it look like this one.
-    pub fn again(&self) -> String {
-        self.cells.iter().copied().chain(std::iter::repeat_n('\x08', self.cells.len() - self.cursor)).collect()
+        let mut drawing = self.cells[..end.min(self.cells.len())].to_vec();
+        drawing.resize(end, b' ');
+        drawing.resize(2 * end - self.cursor, 8);
+        Some(drawing)
     }
 }
 
@@ -60,41 +74,40 @@ impl Row {
 mod tests {
     use super::*;
 
+    fn drawing(text: &str) -> Option<String> {
+        let mut row = Row::default();
+        row.write(text.as_bytes());
+        row.drawing(80).map(|drawing| String::from_utf8(drawing).expect("text"))
+    }
+
     #[test]
-    fn a_row_is_drawn_again_as_it_looks() {
-        for (written, again) in [
-            ("ps", "ps"),
-            ("a\nps", "ps"),
-            ("pz\x08 \x08s", "ps"),
-            ("abc\x08\x08", "abc\x08\x08"),
-            ("abc\rx", "xbc\x08\x08"),
-            ("\x08a\x07\u{e4}", "a\u{e4}"),
+    fn a_row_is_drawn_with_its_cursor() {
+        for (written, drawn) in [
+            ("slopos> ps", "slopos> ps"),
+            ("a line\nslopos> ", "slopos> "),
+            // The cursor was moved to the left, something erased, something inserted.
+            ("> webget\x08\x08\x08", "> webget\x08\x08\x08"),
+            ("> pz\x08 \x08s\x07", "> ps"),
+            ("> bc\x08\x08abc\x08\x08", "> abc\x08\x08"),
+            ("progress 10 %\r", "progress 10 %\x08\x08\x08\x08\x08\x08\x08\x08\x08\x08\x08\x08\x08"),
+            ("progress 10 %\rdone\x1b[K", "done"),
+            ("abc\x08\x1b[1Kx", "  x"),
+            ("abc\r\x1b[2Kx", "x"),
         ] {
-            let mut row = Row::default();
-            written.chars().for_each(|character| row.write(character));
-            assert_eq!(row.again(), again, "{written:?}");
+            assert_eq!(drawing(written).as_deref(), Some(drawn), "{written:?}");
         }
+        // However much was typed and taken back.
+        assert_eq!(drawing(&format!("> {}ps", "x\x08 \x08".repeat(100))).as_deref(), Some("> ps"));
     }
 
     #[test]
-    fn parts_of_a_row_are_erased() {
-        for (sequence, again) in
-            [(&b"\x1b[K"[..], "a"), (b"\x1b[0K", "a"), (b"\x1b[1K", "  c\x08\x08"), (b"\x1b[2K", "   \x08\x08")]
-        {
-            let mut row = Row::default();
-            "abc\x08\x08".chars().for_each(|character| row.write(character));
-            row.erase(sequence);
-            assert_eq!(row.again(), again, "{sequence:x?}");
-        }
-    }
-
-    #[test]
-    fn a_row_that_has_wrapped_or_is_empty_is_not_drawn_again() {
-        let of = |length| {
-            let mut row = Row::default();
-            "x".repeat(length).chars().for_each(|character| row.write(character));
-            row.can_be_drawn_again()
-        };
-        assert_eq!([0, 1, COLUMNS - 1, COLUMNS, 10 * COLUMNS].map(of), [false, true, true, false, false]);
+    fn a_row_that_is_not_known_is_not_drawn() {
+        assert_eq!(drawing(""), None);
+        assert_eq!(drawing("a\tb"), None);
+        assert_eq!(drawing("ä"), None);
+        assert_eq!(drawing(&"x".repeat(80)), None);
+        assert_eq!(drawing(&"x".repeat(79)), Some("x".repeat(79)));
+        assert_eq!(drawing(&"x".repeat(2_000)), None);
+        assert_eq!(drawing("ä\n> ").as_deref(), Some("> "));
     }
 }

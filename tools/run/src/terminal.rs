@@ -1,12 +1,11 @@
 //! The person's terminal as the board's serial line.
 
-use rustix::termios::{OptionalActions, OutputModes, Termios, isatty, tcgetattr, tcsetattr};
-use std::io::{Read, Stdin, Write, stdin};
+use rustix::termios::{OptionalActions, OutputModes, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
+use std::io::{Write, stderr, stdin, stdout};
 
 /// A terminal whose input is raw: every key is a byte, and none is a signal. Dropping it restores the terminal.
 pub struct RawMode {
     before: Option<Termios>,
-    input: Stdin,
 }
 
 impl RawMode {
@@ -17,7 +16,7 @@ impl RawMode {
     pub fn enter() -> std::io::Result<RawMode> {
         let input = stdin();
         if !isatty(&input) {
-            return Ok(RawMode { before: None, input });
+            return Ok(RawMode { before: None });
         }
         let before = tcgetattr(&input)?;
         let mut raw = before.clone();
@@ -25,17 +24,38 @@ impl RawMode {
         // The board ends its lines with LF alone; what is shown is still the terminal's to arrange.
         raw.output_modes |= OutputModes::OPOST | OutputModes::ONLCR;
         tcsetattr(&input, OptionalActions::Now, &raw)?;
-        Ok(RawMode { before: Some(before), input })
+        Ok(RawMode { before: Some(before) })
+    }
+}
+
+impl RawMode {
+    /// What the terminal was set to before; `None` where standard input is none.
+    pub fn before(&self) -> Option<Termios> {
+        self.before.clone()
     }
 }
 
 impl Drop for RawMode {
     fn drop(&mut self) {
-        if let Some(before) = &self.before
-            && let Err(why) = tcsetattr(&self.input, OptionalActions::Now, before)
-        {
-            eprintln!("run: the terminal stays raw, type `reset`: {why}");
+        if let Some(before) = &self.before {
+            restore(before);
         }
+    }
+}
+
+/// Rows and columns of the terminal that is standard output; those of a DEC VT100 where it does not say.
+pub fn screen_size() -> (usize, usize) {
+    match tcgetwinsize(stdout()) {
+        Ok(size) if size.ws_row > 0 && size.ws_col > 0 => (size.ws_row.into(), size.ws_col.into()),
+        _ => (24, 80),
+    }
+}
+
+/// Sets standard input's terminal to what it was before.
+pub fn restore(before: &Termios) {
+    if let Err(why) = tcsetattr(stdin(), OptionalActions::Now, before) {
+        // Where it is gone there is nobody to tell.
+        let _told = writeln!(stderr(), "run: the terminal stays raw, type `reset`: {why}");
     }
 }
 
@@ -65,25 +85,6 @@ impl Keys {
     }
 }
 
-/// Copies `input` to the board until the person quits (`true`), or until either side ends (`false`).
-pub fn forward(mut input: impl Read, mut board: impl Write) -> bool {
-    let mut keys = Keys::default();
-    let mut typed = [0; 256];
-    loop {
-        let count = match input.read(&mut typed) {
-            Ok(0) | Err(_) => return false,
-            Ok(count) => count,
-        };
-        let mut bytes = Vec::new();
-        if keys.type_bytes(&typed[..count], &mut bytes) {
-            return true;
-        }
-        if board.write_all(&bytes).is_err() {
-            return false;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,13 +100,5 @@ mod tests {
         assert_eq!(typed(&[b"a\x01", b"xb"]), (true, b"a".to_vec()));
         assert_eq!(typed(&[b"a\x01\x01x"]), (false, b"a\x01x".to_vec()));
         assert_eq!(typed(&[b"a\x01cx\x03"]), (false, b"ax\x03".to_vec()));
-    }
-
-    #[test]
-    fn the_end_of_the_input_is_no_wish_to_quit() {
-        let mut board = Vec::new();
-        assert!(!forward(&b"reset\n"[..], &mut board));
-        assert_eq!(board, b"reset\n");
-        assert!(forward(&b"\x01x"[..], &mut board));
     }
 }

@@ -1,5 +1,6 @@
 //! Tables as q35's firmware writes them, and as a hostile one might.
 
+use super::fadt::RESET_SUPPORTED;
 use super::*;
 
 /// Physical memory with tables in it.
@@ -208,7 +209,7 @@ fn power_management_ports_and_timers_are_found_to_be_kept_clear_of() {
         (MADT, table_of(b"HPET", &hpet)),
     ]);
     let tables = memory.discover().unwrap();
-    assert_eq!(tables.power_ports, [(0x600, 4), (0x604, 2), (0x608, 4)]);
+    assert_eq!(tables.power.ports, [(0x600, 4), (0x604, 2), (0x608, 4)]);
     assert_eq!(tables.hpet, Some(0xfed0_0000));
 
     // Where they are damaged or short there is nothing to be kept clear of.
@@ -219,4 +220,133 @@ fn power_management_ports_and_timers_are_found_to_be_kept_clear_of() {
         (MADT, table_of(b"HPET", &hpet[..10])),
     ]);
     assert_eq!(memory.discover(), Ok(Tables::default()));
+}
+
+/// A FADT with these bytes at these offsets.
+fn fadt_with(length: usize, fields: &[(usize, &[u8])]) -> Vec<u8> {
+    let mut body = vec![0; length - HEADER_BYTES];
+    for (at, bytes) in fields {
+        body[at - HEADER_BYTES..][..bytes.len()].copy_from_slice(bytes);
+    }
+    table_of(b"FACP", &body)
+}
+
+/// A generic address structure.
+fn generic(space: u8, address: u64) -> Vec<u8> {
+    let mut bytes = vec![space, 8, 0, 1];
+    bytes.extend(address.to_le_bytes());
+    bytes
+}
+
+fn power(fadt: Vec<u8>) -> Fadt {
+    let memory = Memory::of(&[(RSDP, rsdp(2, 0, ROOT)), (ROOT, xsdt_of(&[OTHER])), (OTHER, fadt)]);
+    memory.discover().unwrap().power
+}
+
+#[test]
+fn the_ways_to_switch_off_are_found_on_a_pc() {
+    let fadt = fadt_with(
+        148,
+        &[
+            (40, &0x7f_0000_u32.to_le_bytes()),
+            (48, &0xb2_u32.to_le_bytes()),
+            (52, &[2]),
+            (64, &0x604_u32.to_le_bytes()),
+            (76, &0x608_u32.to_le_bytes()),
+            (112, &RESET_SUPPORTED.to_le_bytes()),
+            (116, &generic(1, 0xcf9)),
+            (128, &[0x0f]),
+        ],
+    );
+    let found = power(fadt);
+    assert_eq!((found.timer, found.control), (Some(0x608), [Some(0x604), None]));
+    assert_eq!((found.enable, found.sleep), (Some((0xb2, 2)), None));
+    assert_eq!((found.reset, found.dsdt), (Some((Address::Port(0xcf9), 0x0f)), Some(0x7f_0000)));
+}
+
+#[test]
+fn the_ways_to_switch_off_are_found_where_the_hardware_is_reduced() {
+    let fadt = fadt_with(
+        276,
+        &[
+            (112, &RESET_SUPPORTED.to_le_bytes()),
+            (116, &generic(0, 0xfe00_0202)),
+            (128, &[0x42]),
+            (140, &0x1_0000_0000_u64.to_le_bytes()),
+            (208, &generic(1, 0x608)),
+            (244, &generic(0, 0xfe00_0200)),
+        ],
+    );
+    let found = power(fadt);
+    assert_eq!((found.timer, found.control), (Some(0x608), [None, None]));
+    assert_eq!(found.sleep, Some(Address::Memory(0xfe00_0200)));
+    assert_eq!(found.reset, Some((Address::Memory(0xfe00_0202), 0x42)));
+    assert_eq!(found.dsdt, Some(0x1_0000_0000));
+
+    // A register in PCI configuration space, and a port that is none, count as absent; without its flag, a reset
+    // register does too.
+    let fadt = fadt_with(276, &[(116, &generic(1, 0xcf9)), (208, &generic(1, 0x1_0608)), (244, &generic(2, 0x608))]);
+    assert_eq!(power(fadt), Fadt::default());
+    // So does what a short table does not have.
+    for length in HEADER_BYTES..276 {
+        power(fadt_with(length, &[]));
+    }
+}
+
+/// Conventional memory up to 1 MiB with parts in it.
+fn low_memory(parts: &[(u64, Vec<u8>)]) -> Memory {
+    let mut bytes = vec![0; 0x10_0000];
+    for (address, part) in parts {
+        bytes[*address as usize..][..part.len()].copy_from_slice(part);
+    }
+    Memory { bytes }
+}
+
+/// What a search finds in it, and which pointers it passes over.
+fn searched(memory: &Memory, given: u64) -> (Option<Tables>, Vec<u64>) {
+    let mut passed = Vec::new();
+    let reach = |address: u64, length: usize| memory.bytes.get(usize::try_from(address).ok()?..)?.get(..length);
+    let tables = search(given, reach, |address, _| passed.push(address));
+    (tables, passed)
+}
+
+#[test]
+fn a_root_pointer_is_found_in_the_firmwares_memory() {
+    let tables = [(ROOT, xsdt_of(&[MADT])), (MADT, table_of(b"APIC", &madt_body()))];
+    let with = |more: &[(u64, Vec<u8>)]| low_memory(&[&tables[..], more].concat());
+    let found = |memory: &Memory, given| {
+        let (tables, passed) = searched(memory, given);
+        (tables.is_some_and(|tables| tables.io_apics.len() == 1), passed)
+    };
+    // In Firecracker's place, without a word from the loader.
+    assert_eq!(found(&with(&[(0xe_0000, rsdp(2, 0, ROOT))]), 0), (true, vec![]));
+    // In the last place there is, and in the extended area.
+    assert_eq!(found(&with(&[(0xf_ffd0, rsdp(2, 0, ROOT))]), 0), (true, vec![]));
+    let extended = with(&[(0x40e, vec![0xc0, 0x9f]), (0x9_fff0, rsdp(2, 0, ROOT))]);
+    assert_eq!(found(&extended, 0), (true, vec![]));
+    // One that lies is passed over, with its reason, and the next one counts.
+    let broken = vec![0x52; 36];
+    let mut lying = rsdp(2, 0, ROOT);
+    lying[33] ^= 1;
+    let memory = with(&[(0x8_0000, broken), (0xe_1000, lying), (0xe_2000, rsdp(2, 0, ROOT))]);
+    assert_eq!(found(&memory, 0x8_0000), (true, vec![0x8_0000, 0xe_1000]));
+    // Nothing is there, or not where it can be read.
+    assert_eq!(found(&with(&[]), 0), (false, vec![]));
+    assert_eq!(found(&with(&[]), u64::MAX), (false, vec![u64::MAX]));
+    // An odd place does not count.
+    assert_eq!(found(&with(&[(0xe_0008, rsdp(2, 0, ROOT))]), 0), (false, vec![]));
+}
+
+#[test]
+fn a_dsdts_length_is_believed_within_bounds() {
+    let of = |bytes: &[u8]| {
+        dsdt_length(0x100, |address, length| bytes.get(usize::try_from(address - 0x100).ok()?..)?.get(..length))
+    };
+    let mut dsdt = dsdt_with(b"AML");
+    for (length, expected) in [(39_u32, Some(39)), (35, None), (256 << 10, Some(256 << 10)), ((256 << 10) + 1, None)] {
+        dsdt[4..8].copy_from_slice(&length.to_le_bytes());
+        assert_eq!(of(&dsdt), expected);
+    }
+    assert_eq!(of(&dsdt[..20]), None);
+    assert_eq!(of(&table_of(b"SSDT", &[])), None);
 }

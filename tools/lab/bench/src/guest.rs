@@ -177,7 +177,7 @@ mod tests {
         let (log, qemu) = (vec!["panic".to_owned()], Vec::new());
         Outcome {
             code,
-            quit: false,
+            stopped: None,
             started: Instant::now(),
             console: console.to_owned(),
             beside: String::new(),

@@ -10,12 +10,18 @@ use slopos_run::Transport;
 use slopos_run::qmp::Qmp;
 use slopos_tree::files;
 use std::io::Write;
-use std::process::Command;
+use std::process::{Command, Stdio};
+
+/// The tool `run`.
+fn tool() -> Command {
+    let mut run = Command::new(env!("CARGO"));
+    run.current_dir(files::root()).args(["run", "--quiet", "-p", "slopos-run", "--bin", "run", "--"]);
+    run
+}
 
 /// A person at a board with these options.
 fn person(options: &[&str]) -> Typist {
-    let mut run = Command::new(env!("CARGO"));
-    run.current_dir(files::root()).args(["run", "--quiet", "-p", "slopos-run", "--bin", "run", "--"]);
+    let mut run = tool();
     Typist::at(run.args(["--interactive", "--status"]).args(options))
 }
 
@@ -167,4 +173,26 @@ fn the_log_s_level_is_set_while_the_board_runs() {
     loud.exits(0).logs(passed);
     let wrong = run(test_board().network(Transport::None).append("log loud; exit"));
     wrong.exits(2).shows("usage: log [trace|debug|info|warn|error]");
+}
+
+#[test]
+fn what_a_pipe_types_is_answered_before_the_run_ends() {
+    for (typed, answers, status) in [
+        ("uptime; exit\n", 1, 0),
+        ("uptime\r", 1, 0),
+        ("uptime\nuptime", 2, 0),
+        ("sleep 1\nuptime\nnonsense; exit\nuptime\n", 1, 111),
+    ] {
+        let mut run = tool();
+        run.args(["--interactive", "--net", "none"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut run = run.spawn().expect("the tool runs");
+        run.stdin.take().expect("a pipe").write_all(typed.as_bytes()).expect("it takes input");
+        let output = run.wait_with_output().expect("its end");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(
+            (text.matches("up 00:0").count(), output.status.code()),
+            (answers, Some(status)),
+            "{typed:?}: {text}"
+        );
+    }
 }

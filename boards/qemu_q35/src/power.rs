@@ -1,0 +1,96 @@
+//! The ways out of the machine: QEMU's debug-exit device with a code, ACPI, a reset.
+
+use crate::statics::ON_PANIC;
+use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
+use slopos_q35::acpi::Tables;
+use slopos_q35::debug_exit::DebugExit;
+use slopos_q35::power::Power;
+use slopos_registers::Hardware;
+use slopos_x86_64::control::halt;
+use slopos_x86_64::paging::KernelSpace;
+use static_cell::StaticCell;
+
+/// What a panic does where QEMU has no debug-exit device: `on_panic` in the manifest.
+#[allow(dead_code, reason = "the manifest chooses one of them")]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum OnPanic {
+    /// Stops, for somebody to look at it.
+    Halt,
+    /// Starts anew.
+    Reboot,
+    /// Switches the machine off.
+    PowerOff,
+}
+
+/// The code that a panic writes to the debug-exit device.
+const PANIC_CODE: u8 = 1;
+
+#[unsafe(link_section = ".owner.kernel")]
+static POWER: StaticCell<Power> = StaticCell::new();
+/// Where it is, once it is there: a panic may come before, and at any time.
+#[unsafe(link_section = ".owner.kernel")]
+static PREPARED: AtomicPtr<Power> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Maps what it takes to switch off: the registers in memory, and the table with the values for them, of which
+/// `dsdt_length` bytes are believed to be there.
+///
+/// # Safety
+/// To be called once, with the firmware's tables.
+pub unsafe fn prepare(tables: &Tables, dsdt_length: Option<usize>, space: &mut KernelSpace) {
+    let dsdt = tables.power.dsdt.zip(dsdt_length).and_then(|(address, length)| {
+        let start = space.map_device(address, length as u64)?;
+        // SAFETY: just mapped, for ever; the firmware's tables lie in memory that the loader keeps from everybody.
+        Some(unsafe { core::slice::from_raw_parts(start.cast_const(), length) })
+    });
+    let map = |address| space.map_device(address, 1).map(|base| base.expose_provenance());
+    // SAFETY: the tables say that the registers are power management's, and `claims` keeps devices away from them.
+    let power = POWER.init(unsafe { Power::new(Hardware, &tables.power, dsdt.unwrap_or_default(), map) });
+    PREPARED.store(power, Relaxed);
+}
+
+/// Whether a code reaches the host: QEMU has its debug-exit device.
+pub fn code_reaches_host() -> bool {
+    debug_exit().is_there()
+}
+
+/// Ends QEMU with exit status `code * 2 + 1`; without its debug-exit device, switches the machine off.
+pub fn leave(code: u8) -> ! {
+    debug_exit().exit(code);
+    power_off()
+}
+
+/// Switches the machine off; where that cannot be done, starts it anew; else stops.
+pub fn power_off() -> ! {
+    if let Some(power) = prepared() {
+        power.off();
+    }
+    reboot()
+}
+
+/// Starts the machine anew; where that cannot be done, stops.
+pub fn reboot() -> ! {
+    if let Some(power) = prepared() {
+        power.reset();
+    }
+    halt()
+}
+
+/// Ends QEMU with the code for a panic; without its debug-exit device, does as the manifest says.
+pub fn leave_panicking() -> ! {
+    debug_exit().exit(PANIC_CODE);
+    match ON_PANIC {
+        OnPanic::Halt => halt(),
+        OnPanic::Reboot => reboot(),
+        OnPanic::PowerOff => power_off(),
+    }
+}
+
+fn prepared() -> Option<&'static Power> {
+    // SAFETY: null, or the static that `prepare` has filled; it is only read after that.
+    unsafe { PREPARED.load(Relaxed).as_ref() }
+}
+
+fn debug_exit() -> DebugExit {
+    // SAFETY: the port is the debug-exit device's and nobody else's.
+    unsafe { DebugExit::new(Hardware) }
+}
