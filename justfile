@@ -33,6 +33,18 @@ build manifest=board:
 flash *APPS:
     @tools/setup/flash.sh "$@"
 
+# Begins an app: NAME [--outside FOLDER] [--manifest FILE]
+[group('build')]
+[no-exit-message]
+new-app *ARGUMENTS:
+    @tools/setup/tool.sh new-app -- "$@"
+
+# Packs a board into build/NAME-VERSION.tar.gz: [MANIFEST]
+[group('build')]
+[no-exit-message]
+dist *ARGUMENTS:
+    @tools/setup/tool.sh dist "${1:-{{ board }}}" -- --apps "{{ apps }}" "$@"
+
 # Lists what is in the board's flash, or in another image.
 [group('build')]
 [no-exit-message]
@@ -49,7 +61,7 @@ manifest file=board:
 [group('build')]
 clean:
     @cargo clean --quiet
-    @rm -rf build/*.elf build/*.qmp build/*.img build/*.img.new build/*.log build/screens
+    @rm -rf build/*.elf build/*.qmp build/*.img build/*.img.new build/*.log build/*.tar.gz build/screens
 
 # Boots the board with the terminal as its serial line; Ctrl-A x quits.
 [group('run')]

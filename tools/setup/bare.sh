@@ -15,6 +15,20 @@ build_bare() (
     if [ -n "$BARE_TOOLCHAIN" ]; then
         export RUSTUP_TOOLCHAIN="$PWD/$BARE_TOOLCHAIN"
     fi
+    # Cargo does not see when these change, and would keep what was built before. Each compiler has a stamp of its own.
+    stamp=$folder/built-by-${BARE_TOOLCHAIN##*/}
+    by=$(cat tools/setup/rustc_remapped.sh ${BARE_TOOLCHAIN:+"$BARE_TOOLCHAIN/version"} | cksum)
+    if [ "$(cat "$stamp" 2>/dev/null)" != "$by" ]; then
+        if [ -f "$stamp" ] || ! ls "$folder"/built-by-* >/dev/null 2>&1; then rm -rf "$folder"; fi
+        mkdir -p "$folder"
+        echo "$by" >"$stamp"
+    fi
+    # The same bytes in whatever folder, for whichever user.
+    export SLOPOS_WRAPPER="${RUSTC_WRAPPER:-}" RUSTC_WRAPPER="$PWD/tools/setup/rustc_remapped.sh"
+    export SLOPOS_ROOT SLOPOS_LIBRARY SLOPOS_COMPILER
+    SLOPOS_ROOT=$(pwd -P)
+    SLOPOS_LIBRARY=$(rustc --print sysroot)/lib/rustlib/src/rust
+    SLOPOS_COMPILER=$(rustc -vV | sed -n 's/^commit-hash: //p')
     shown build --release --target "$bare_target" --target-dir "$folder" "$@"
 )
 
@@ -25,4 +39,11 @@ build_apps() {
         set -- "$@" -p "$(basename "$(dirname "$manifest")")"
     done
     build_bare apps "$@"
+}
+
+# build_outside MANIFEST: builds the programs that the manifest takes from outside of this tree (`path`).
+build_outside() {
+    "$output/debug/manifest" --outside "$1" | while IFS= read -r folder; do
+        build_bare apps --manifest-path "$folder/Cargo.toml" </dev/null
+    done
 }

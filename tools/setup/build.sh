@@ -14,6 +14,7 @@ shown build -p slopos-manifest -p slopos-flash -p slopos-run -p slopos-audit
 # An app without a program is told before anything is compiled for the board.
 for manifest; do
     "$output/debug/manifest" --programs userland/apps --programs userland/tests "$manifest" >/dev/null
+    "$output/debug/manifest" --outside "$manifest" >/dev/null
 done
 build_apps
 new=
@@ -23,6 +24,7 @@ for manifest; do
     name=$("$output/debug/manifest" "$manifest")
     new=build/$name.new
     rm -f "$new.elf" "$new.img"
+    build_outside "$manifest"
     # An image, with what a board wrote to it, is kept unless an app or a file beside the manifest is newer.
     image=build/$name.img
     if ! [ -f "$image" ] || [ -n "$(find "$(dirname "$manifest")" -type f -newer "$image")" ] ||

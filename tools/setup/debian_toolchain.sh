@@ -17,9 +17,11 @@ if [ "$(echo "$versions" | wc -l)" != 1 ]; then
 fi
 host=$("$rustc" -vV | sed -n 's/^host: //p')
 sysroot=$("$rustc" --print sysroot)
+library=$sysroot/lib/rustlib/src/rust
 
-# Whether the folder was made from this very version of the compiler.
-if [ -f "$folder/version" ] && [ "$(cat "$folder/version")" = "$versions" ]; then
+# Whether the folder was made from this very version of the compiler, by this very script.
+stamp="$versions $(cksum <"$0")"
+if [ -f "$folder/version" ] && [ "$(cat "$folder/version")" = "$stamp" ]; then
     exit 0
 fi
 echo "setup: building the libraries of $target with $("$rustc" --version)" >&2
@@ -36,9 +38,10 @@ edition = "2021"
 [workspace]
 TOML
 echo '#![no_std]' >"$work/crate/src/lib.rs"
-# The board links with `lto`, which needs the bitcode that cargo leaves out of libraries by default.
+# The board links with `lto`, which needs the bitcode that cargo leaves out of libraries by default. The short name of the
+# library's sources is in every panic message that comes from it.
 env -u CARGO_TARGET_DIR -u RUSTUP_TOOLCHAIN -u RUSTC_WRAPPER -u CARGO_ENCODED_RUSTFLAGS \
-    RUSTC="$rustc" RUSTC_BOOTSTRAP=1 RUSTFLAGS="-C embed-bitcode=yes" \
+    RUSTC="$rustc" RUSTC_BOOTSTRAP=1 RUSTFLAGS="-C embed-bitcode=yes --remap-path-prefix=$library=/rust" \
     "$cargo" build --quiet --release --manifest-path "$work/crate/Cargo.toml" --target-dir "$work/target" \
     -Zbuild-std=core,alloc,compiler_builtins -Zbuild-std-features=compiler-builtins-mem --target "$target" \
     >&2 </dev/null
@@ -58,7 +61,7 @@ cat >"$new/bin/rustc" <<'SH'
 exec /usr/bin/rustc --sysroot "$(dirname "$(dirname "$(readlink -f "$0")")")" "$@"
 SH
 chmod +x "$new/bin/rustc"
-echo "$versions" >"$new/version"
+echo "$stamp" >"$new/version"
 rm -rf "$folder"
 mkdir -p "$(dirname "$folder")"
 mv "$new" "$folder"

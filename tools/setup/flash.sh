@@ -12,8 +12,9 @@ if ! [ -f "$image" ]; then
     echo "flash: there is no $image yet; run ./just build" >&2
     exit 1
 fi
-shown build -p slopos-flash
+shown build -p slopos-flash -p slopos-manifest
 build_apps
+build_outside boards/qemu_q35/board.toml
 if [ $# = 0 ]; then
     # The second column of the list is the slot's kind.
     set -- $("$output/debug/flash" list "$image" | awk '$2 == "app" { print $1 }')

@@ -18,19 +18,17 @@ pub fn hexadecimal(bytes: &[u8]) -> String {
 }
 
 /// A source file's name as it says enough: from the root of the tree or of the language's library; of a package of
-/// others, from its own folder; of what a build script wrote the bare file, for its folder's name changes from build to
-/// build.
+/// others, from its own folder; of what a build script wrote the bare file. The builds for the bare machine give each
+/// of them a folder that is the same everywhere (tools/setup/rustc_remapped.sh).
 pub fn source_file(path: &str) -> &str {
-    if let Some((_, written)) = path.split_once("/out/") {
+    if let Some(path) = path.strip_prefix("/slopos/").or_else(|| path.strip_prefix("/crates/")) {
+        return path;
+    }
+    if let Some((_, written)) = path.strip_prefix("/out/").and_then(|path| path.split_once('/')) {
         return written;
     }
-    if let Some((_, path)) = path.split_once("/registry/src/") {
-        // The registry's own name is in front of the package's.
-        return path.split_once('/').map_or(path, |(_, path)| path);
-    }
-    let folders = ["/library/", "/kernel/", "/capsules/", "/chips/", "/boards/"];
-    let start = folders.iter().filter_map(|folder| path.find(folder)).min().filter(|_| path.starts_with('/'));
-    start.map_or(path, |at| &path[at + 1..])
+    let library = path.find("/library/").filter(|_| path.starts_with('/'));
+    library.map_or(path, |at| &path[at + 1..])
 }
 
 #[cfg(test)]
@@ -40,15 +38,15 @@ mod tests {
     #[test]
     fn a_source_file_has_a_short_name() {
         assert_eq!(source_file("boards/qemu_q35/src/main.rs"), "boards/qemu_q35/src/main.rs");
-        assert_eq!(source_file("/x/registry/src/index/static_cell-2.1.1/src/lib.rs"), "static_cell-2.1.1/src/lib.rs");
-        assert_eq!(source_file("/x/target/build/board-0123/out/processes.rs"), "processes.rs");
+        assert_eq!(source_file("/slopos/userland/libslop/src/call.rs"), "userland/libslop/src/call.rs");
+        assert_eq!(source_file("/crates/static_cell-2.1.1/src/lib.rs"), "static_cell-2.1.1/src/lib.rs");
+        assert_eq!(source_file("/out/slopos-board-qemu-q35/processes.rs"), "processes.rs");
     }
 
     #[test]
-    fn paths_begin_at_the_workspace_or_the_library() {
-        assert_eq!(source_file("/somewhere/src/kernel/src/grant.rs"), "kernel/src/grant.rs");
-        assert_eq!(source_file("/usr/src/rustc-1.0/library/core/src/option.rs"), "library/core/src/option.rs");
-        assert_eq!(source_file("/cache/registry/src/mirror/heapless-0.9/src/vec.rs"), "heapless-0.9/src/vec.rs");
+    fn the_librarys_paths_begin_at_the_library() {
+        assert_eq!(source_file("/rustc/0123/library/core/src/option.rs"), "library/core/src/option.rs");
+        assert_eq!(source_file("/rust/library/core/src/option.rs"), "library/core/src/option.rs");
         assert_eq!(source_file("main.rs"), "main.rs");
     }
 }

@@ -260,7 +260,10 @@ fn change(line: usize, key: &str, given: u64, needed: u64) -> String {
 }
 
 /// The slots of a manifest: each app once, as large as its largest process, then the data regions.
-fn slots(manifest: &Manifest) -> Result<Vec<Slot>> {
+///
+/// # Errors
+/// They do not fit the flash, or its map.
+pub fn slots(manifest: &Manifest) -> Result<Vec<Slot>> {
     let mut sizes: Vec<(&str, u32, u64)> = Vec::new();
     for process in &manifest.processes {
         let bytes = SECTOR as u64 + process.ram;

@@ -11,6 +11,6 @@ mod record;
 #[cfg(test)]
 mod tests;
 
-pub use image::{Contents, Image, Slot};
+pub use image::{Contents, Image, Slot, slots};
 pub use program::{Piece, Program};
 pub use record::{decode, encode};

@@ -65,7 +65,16 @@ pub(crate) fn manifest(text: &str, folder: &Path) -> Result<Manifest, Fault> {
         if processes.len() == PROCESSES_MAX {
             return Err(Fault::new(at, format!("this is process {}; at most {PROCESSES_MAX} fit", PROCESSES_MAX + 1)));
         }
-        let process = process(value, text, &mut names, &data_regions)?;
+        let process = process(value, text, folder, &mut names, &data_regions)?;
+        if let Some(path) = &process.path
+            && let Some(other) = processes.iter().find(|other: &&Process| other.app == process.app)
+            && other.path.as_ref() != Some(path)
+        {
+            return Err(Fault::new(
+                at,
+                format!("app `{}` has another `path` in process `{}` on line {}", process.app, other.name, other.line),
+            ));
+        }
         if let Some(region) = data_regions.iter().find(|region| region.name == process.app) {
             let name = &region.name;
             return Err(Fault::new(
@@ -135,10 +144,17 @@ fn board(value: &Spanned<DeValue<'_>>, text: &str) -> Result<Board, Fault> {
 }
 
 /// One `[[process]]`.
-fn process(value: &Spanned<DeValue<'_>>, text: &str, names: &mut Names, data: &[Data]) -> Result<Process, Fault> {
+fn process(
+    value: &Spanned<DeValue<'_>>,
+    text: &str,
+    folder: &Path,
+    names: &mut Names,
+    data: &[Data],
+) -> Result<Process, Fault> {
     let known = [
         "name",
         "app",
+        "path",
         "ram",
         "stack",
         "arguments",
@@ -231,6 +247,10 @@ fn process(value: &Spanned<DeValue<'_>>, text: &str, names: &mut Names, data: &[
     Ok(Process {
         app: name(&app)?,
         app_line: line_of(text, app.at),
+        path: match table.get("path") {
+            None => None,
+            Some(_) => Some(folder.join(table.text("path")?.value)),
+        },
         ram: ram.value,
         ram_line: line_of(text, ram.at),
         stack: stack.value,

@@ -16,6 +16,7 @@
 //! [[process]]
 //! name = "webget"
 //! app = "webget"                  # the program in the flash; several processes may run the same
+//! path = "../../../webget"        # its crate, where that is not of this tree; relative to the manifest's folder
 //! ram = "128 KiB"                 # code, constants and data together
 //! stack = "32 KiB"
 //! arguments = []                  # given to the program where its command gives none
@@ -136,6 +137,8 @@ pub struct Process {
     pub app: String,
     /// The manifest's line of `app`.
     pub app_line: usize,
+    /// The folder of the program's crate, with the manifest's folder put in front; `None` for a program of this tree.
+    pub path: Option<PathBuf>,
     /// Bytes for the program's segments, counted from the first address of a process; whole pages.
     pub ram: u64,
     /// The manifest's line of `ram`.
@@ -285,12 +288,13 @@ pub enum Purpose {
 }
 
 impl Manifest {
-    /// Checks that there is a program for each app, before anything is compiled; `path` names the manifest in the message.
+    /// Checks that there is a program for each app of this tree, before anything is compiled; `path` names the manifest in the message.
     ///
     /// # Errors
     /// The first app that is none of `programs`.
     pub fn check_programs(&self, path: &Path, programs: &[String]) -> Result<(), Error> {
-        match self.processes.iter().find(|process| !programs.contains(&process.app)) {
+        let mut here = self.processes.iter().filter(|process| process.path.is_none());
+        match here.find(|process| !programs.contains(&process.app)) {
             None => Ok(()),
             Some(process) => {
                 let meant = suggest(&process.app, programs.iter().map(String::as_str));

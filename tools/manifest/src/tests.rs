@@ -396,3 +396,16 @@ fn an_app_without_a_program_is_refused_at_its_line() {
     assert_eq!(RIGHT.lines().nth(error.line - 1), Some("app = \"clock\""));
     assert_eq!(error.message, "process `clock`: there is no program `clock`; did you mean `clok`?");
 }
+
+#[test]
+fn a_program_of_elsewhere_is_in_one_folder_and_not_looked_for_in_the_tree() {
+    let text = RIGHT.replacen("app = \"clock\"", "app = \"clock\"\npath = \"../clock\"", 1);
+    let manifest = parse_text(&text).expect("a right manifest");
+    assert_eq!(manifest.processes[1].path, Some("boards/../clock".into()));
+    assert_eq!(manifest.check_programs(Path::new("board.toml"), &["webget".to_owned()]), Ok(()));
+    let second =
+        "\n[[process]]\nname = \"two\"\napp = \"clock\"\npath = \"../other\"\nram = \"4 KiB\"\nstack = \"4 KiB\"\n";
+    let error = parse_text(&format!("{text}{second}")).expect_err("two folders");
+    assert_eq!(error.message, "app `clock` has another `path` in process `clock` on line 21");
+    parse_text(&format!("{text}{}", second.replace("other", "clock"))).expect("the same folder twice");
+}

@@ -1,0 +1,55 @@
+//! `dist`: packs a built board into build/NAME-VERSION.tar.gz.
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use slopos_dist::{Board, pack};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Packs a built board for those who run it: kernel, flash, manifest, audit, list of components, licences.
+#[derive(Parser)]
+#[command(name = "dist", after_help = HELP)]
+struct Options {
+    /// The board's manifest.
+    #[arg(default_value = "boards/qemu_q35/board.toml")]
+    manifest: PathBuf,
+    /// The folder with the apps' ELF files, each named as its app.
+    #[arg(long, value_name = "FOLDER", default_value = "target/bare-apps/x86_64-unknown-none/release")]
+    apps: PathBuf,
+    /// The folder with the kernel, in which the archive is put.
+    #[arg(long, value_name = "FOLDER", default_value = "build")]
+    folder: PathBuf,
+}
+
+const HELP: &str = "\
+Examples:
+  dist
+  dist boards/qemu_q35/scale.toml
+
+Exit status:
+  0  the archive is there, and its name was printed
+  1  something is missing, or does not belong together
+  2  the command line is wrong";
+
+fn main() -> ExitCode {
+    slopos_cli::main(|Options { manifest, apps, folder }| -> Result<()> {
+        let name = slopos_manifest::load(&manifest)?.board.name;
+        let kernel = folder.join(format!("{name}.elf"));
+        let packed = pack(&Board { root: ".".into(), manifest, kernel, apps }, env!("CARGO_PKG_VERSION"))?;
+        if packed.source.dirty {
+            eprintln!("dist: WARNING: the tree has changes that are not committed; the archive says so");
+        }
+        let archive = folder.join(format!("{}.tar.gz", packed.name));
+        write(&archive, &packed.bytes)?;
+        println!("{}", archive.display());
+        Ok(())
+    })
+}
+
+/// Writes a file beside its place, and puts it there when it is complete.
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let beside = path.with_added_extension("new");
+    std::fs::write(&beside, bytes)
+        .and_then(|()| std::fs::rename(&beside, path))
+        .with_context(|| format!("cannot write {}", path.display()))
+}
