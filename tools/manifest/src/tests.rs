@@ -406,7 +406,8 @@ fn a_program_of_elsewhere_is_in_one_folder_and_not_looked_for_in_the_tree() {
     let second =
         "\n[[process]]\nname = \"two\"\napp = \"clock\"\npath = \"../other\"\nram = \"4 KiB\"\nstack = \"4 KiB\"\n";
     let error = parse_text(&format!("{text}{second}")).expect_err("two folders");
-    let line = 1 + text.lines().take_while(|line| !line.starts_with("path = ")).count();
+    // Where the process begins: before its name.
+    let line = text.lines().take_while(|line| *line != "name = \"clock\"").count();
     assert_eq!(error.message, format!("app `clock` has another `path` in process `clock` on line {line}"));
     parse_text(&format!("{text}{}", second.replace("other", "clock"))).expect("the same folder twice");
 }

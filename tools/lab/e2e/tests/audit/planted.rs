@@ -81,6 +81,12 @@ fn build(tree: &Path) -> PathBuf {
     ]);
     cargo.arg(&output).current_dir(tree).env("DEFMT_LOG", "info").env_remove("CARGO_TARGET_DIR");
     cargo.env("SLOPOS_MANIFEST", tree.join("boards/qemu_q35/board.toml"));
+    // Paths as tools/setup/bare.sh has them written, for what is declared where is compared. The library's own do not
+    // matter.
+    cargo
+        .env("RUSTC_WRAPPER", tree.join("tools/setup/rustc_remapped.sh"))
+        .env("SLOPOS_ROOT", tree.canonicalize().expect("a folder"));
+    cargo.env("SLOPOS_LIBRARY", "/nowhere").env("SLOPOS_COMPILER", "none").env_remove("SLOPOS_WRAPPER");
     if !toolchain.is_empty() {
         cargo.env("RUSTUP_TOOLCHAIN", root().join(toolchain));
     }
