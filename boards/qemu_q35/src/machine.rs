@@ -49,12 +49,12 @@ pub struct Machine {
 /// Brings it up.
 ///
 /// # Safety
-/// To be called once, first of all, with the physical address that the loader passed and the boot page tables in use.
+/// To be called once, first of all, with what the boot code passed and the boot page tables in use.
 /// The command line is copied to where it is to stay.
-pub unsafe fn bring_up(start_info: u32, command_line: &mut CommandLine) -> Machine {
+pub unsafe fn bring_up(loader: u32, start_info: u32, command_line: &mut CommandLine) -> Machine {
     let log_present = log::initialise();
     // SAFETY: the boot page tables map the first 4 GiB at their own addresses, and nothing else runs.
-    let info = match unsafe { StartInfo::read(start_info.into(), command_line) } {
+    let info = match unsafe { StartInfo::read(loader, start_info.into(), command_line) } {
         Ok(info) => info,
         Err(error) => panic!("the loader's start info cannot be used: {error:?}"),
     };

@@ -17,6 +17,8 @@ pub mod cpuid;
 pub mod entropy;
 pub mod exception;
 pub mod frequency;
+pub mod modules;
+mod multiboot2;
 pub mod paging;
 #[cfg(not(test))]
 pub mod probe;
