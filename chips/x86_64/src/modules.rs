@@ -1,19 +1,7 @@
 //! Modules: files that the loader has put into memory beside the kernel (`-initrd`, GRUB's `module2`), and whether what it
 //! says of one can be believed.
 
-use crate::start_info::{MemoryKind, MemoryRange};
-
-/// Most modules that are kept.
-pub const MODULES_MAX: usize = 4;
-
-/// A file in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Module {
-    /// First physical address.
-    pub start: u64,
-    /// Length in bytes.
-    pub length: u64,
-}
+use crate::start_info::{MemoryKind, MemoryRange, Module};
 
 /// Why a module cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]

@@ -3,8 +3,7 @@
 //! They become the same [`StartInfo`] as what a PVH loader says. GRUB leaves the firmware's boot services before it jumps,
 //! so under EFI nothing of them is there any more; the memory map is the one from after that.
 
-use crate::modules::Module;
-use crate::start_info::{CommandLine, StartInfo, StartInfoError, take_command_line, word32};
+use crate::start_info::{CommandLine, Module, StartInfo, StartInfoError, take_command_line, word32};
 
 /// What the loader leaves in `eax` (section 3.3).
 pub const MAGIC: u32 = 0x36d7_6289;
@@ -65,11 +64,9 @@ pub(crate) fn read<'a>(
                 // More than are kept: the first of them count.
                 let _ = info.modules.push(Module { start, length: end.saturating_sub(start) });
             }
-            tag::MEMORY_MAP if content.len() >= 8 => {
-                // The entries may be longer in a later version; then they are not read as if they were not.
-                if word32(content, 0) as usize == MAP_ENTRY {
-                    info.take_memory_map(&content[8..]);
-                }
+            // The entries may be longer in a later version; then they are not read as if they were not.
+            tag::MEMORY_MAP if content.len() >= 8 && word32(content, 0) as usize == MAP_ENTRY => {
+                info.take_memory_map(&content[8..]);
             }
             // A copy is as good as the original: its address is one where a root pointer is.
             tag::RSDP_NEW | tag::RSDP_OLD if !new_rsdp => {

@@ -1,13 +1,10 @@
 //! What the loader says: the command line, the memory map, the modules and where ACPI's root is.
 //!
 //! A PVH loader says it by `hvm_start_info`, `hvm_memmap_table_entry` and `hvm_modlist_entry` of Xen's public header
-//! `start_info.h`, version 1, a Multiboot2 loader by tags ([`crate::multiboot2`]). The loader is trusted, as the firmware
+//! `start_info.h`, version 1, a Multiboot2 loader by tags (the module `multiboot2`). The loader is trusted, as the firmware
 //! is; still each pointer is checked to lie below 4 GiB, where the temporary page tables reach.
 
 use heapless::{String, Vec};
-
-use crate::modules::{MODULES_MAX, Module};
-use crate::multiboot2;
 
 /// The first word of the structure.
 const MAGIC: u32 = 0x336e_c578;
@@ -42,6 +39,18 @@ pub enum MemoryKind {
     Ram,
     /// What is left to the firmware and the platform: parts of RAM, and registers.
     Reserved,
+}
+
+/// Most modules that are kept.
+pub const MODULES_MAX: usize = 4;
+
+/// A file that the loader has put into memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Module {
+    /// First physical address.
+    pub start: u64,
+    /// Length in bytes.
+    pub length: u64,
 }
 
 /// Longest command line that is taken, in bytes: as much as any loader gives. QEMU's gives 4,095 at most, Firecracker
@@ -84,26 +93,9 @@ impl StartInfo {
     pub(crate) const EMPTY: StartInfo =
         StartInfo { command_line_broken: false, rsdp: 0, memory: Vec::new(), memory_end: 0, modules: Vec::new() };
 
-    /// Reads the structure at a physical address, and copies the command line out, which has to be empty. `loader` says
-    /// which kind it is, as the entry code passes it on: 0 for PVH, else Multiboot2's number.
-    ///
-    /// # Errors
-    /// As [`StartInfoError`] says.
-    ///
-    /// # Safety
-    /// The first 4 GiB must be mapped at their own addresses and nothing may write the loader's structures.
-    pub unsafe fn read(loader: u32, address: u64, command_line: &mut CommandLine) -> Result<StartInfo, StartInfoError> {
-        // SAFETY: the caller's promise, and `physical_slice` stays below 4 GiB.
-        let reach = |address, length| unsafe { physical_slice(address, length) };
-        match loader {
-            0 => StartInfo::read_pvh(address, command_line, reach),
-            multiboot2::MAGIC => multiboot2::read(address, command_line, reach),
-            _ => Err(StartInfoError::Magic),
-        }
-    }
-
-    /// Reads PVH's structure. `reach` gives the bytes at a physical address, where it can.
-    fn read_pvh<'a>(
+    /// Reads PVH's structure, and copies the command line out, which has to be empty. `reach` gives the bytes at a physical
+    /// address, where it can.
+    pub(crate) fn read_pvh<'a>(
         address: u64,
         command_line: &mut CommandLine,
         reach: impl Fn(u64, u64) -> Option<&'a [u8]>,
