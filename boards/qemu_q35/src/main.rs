@@ -82,12 +82,12 @@ static GRANTS: StaticCell<[Option<&'static mut SocketSet<'static>>; PROCESSES]> 
 #[unsafe(link_section = ".shared.net")]
 static STACK: StaticCell<Stack<'static>> = StaticCell::new();
 
-/// Where the processor's boot code arrives, with the physical address of the loader's start info.
+/// Where the processor's boot code arrives, with the physical address of what the loader says, and the loader's kind.
 #[unsafe(no_mangle)]
-extern "C" fn kernel_main(start_info: u32) -> ! {
+extern "C" fn kernel_main(start_info: u32, loader: u32) -> ! {
     let command_line = COMMAND_LINE.take();
     // SAFETY: called once, by the boot code, with what the loader passed.
-    let mut machine = unsafe { machine::bring_up(start_info, command_line) };
+    let mut machine = unsafe { machine::bring_up(loader, start_info, command_line) };
     // SAFETY: this is the board's composition, and runs once.
     let authorities = unsafe { Authorities::mint() };
     let serial = Serial::start(&mut machine.interrupts, &machine.tables);
