@@ -16,8 +16,9 @@ use slopos_x86_64::clock::now_micros;
 use slopos_x86_64::control;
 use slopos_x86_64::cpuid::Features;
 use slopos_x86_64::entropy::{self, Gathered};
+use slopos_x86_64::loader;
 use slopos_x86_64::paging::KernelSpace;
-use slopos_x86_64::start_info::{CommandLine, StartInfo, physical_slice};
+use slopos_x86_64::start_info::{CommandLine, physical_slice};
 use slopos_x86_64::trap::{self, SPURIOUS_VECTOR, TIMER_VECTOR};
 
 /// The 8259s' sixteen vectors; masked, they can still raise spurious interrupts.
@@ -49,12 +50,12 @@ pub struct Machine {
 /// Brings it up.
 ///
 /// # Safety
-/// To be called once, first of all, with the physical address that the loader passed and the boot page tables in use.
+/// To be called once, first of all, with what the boot code passed and the boot page tables in use.
 /// The command line is copied to where it is to stay.
-pub unsafe fn bring_up(start_info: u32, command_line: &mut CommandLine) -> Machine {
+pub unsafe fn bring_up(kind: u32, start_info: u32, command_line: &mut CommandLine) -> Machine {
     let log_present = log::initialise();
     // SAFETY: the boot page tables map the first 4 GiB at their own addresses, and nothing else runs.
-    let info = match unsafe { StartInfo::read(start_info.into(), command_line) } {
+    let info = match unsafe { loader::read(kind, start_info.into(), command_line) } {
         Ok(info) => info,
         Err(error) => panic!("the loader's start info cannot be used: {error:?}"),
     };

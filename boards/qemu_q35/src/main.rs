@@ -5,12 +5,12 @@
 
 use slopos_board_pc::{devices, machine, system};
 
-/// Where the processor's boot code arrives, with the physical address of the loader's start info.
+/// Where the processor's boot code arrives, with the physical address of what the loader says, and the loader's kind.
 #[unsafe(no_mangle)]
-extern "C" fn kernel_main(start_info: u32) -> ! {
+extern "C" fn kernel_main(start_info: u32, loader: u32) -> ! {
     let command_line = system::command_line();
     // SAFETY: called once, by the boot code, with what the loader passed.
-    let mut machine = unsafe { machine::bring_up(start_info, command_line) };
+    let mut machine = unsafe { machine::bring_up(loader, start_info, command_line) };
     let devices = devices::start(&mut machine);
     // SAFETY: this is the board's composition, and runs once.
     unsafe { system::run(machine, command_line, devices) }

@@ -1,12 +1,15 @@
 //! From the loader's 32-bit entry to Rust code in the higher half.
 //!
 //! QEMU finds the entry by the PVH note (the Xen "x86/HVM direct boot ABI", note type 18) and jumps there in
-//! 32-bit protected mode without paging, `ebx` pointing to the start info. The code below builds temporary page
+//! 32-bit protected mode without paging, `ebx` pointing to the start info. GRUB finds a second one by the Multiboot2
+//! header (Multiboot2 Specification 2.0, sections 3.1 and 3.3): the same state of the machine, with the specification's
+//! magic number in `eax` and its own information at `ebx`. The code below builds temporary page
 //! tables that map the first 4 GiB twice: where they are, so that the start info and the ACPI tables can be read,
 //! and at [`KERNEL_BASE`](crate::paging::KERNEL_BASE). [`crate::paging`] replaces them by the real ones.
 //!
-//! The linker script defines `__kernel_stack_top` and places `.boot` at its physical address; the board defines
-//! `kernel_main`.
+//! The linker script defines `__kernel_stack_top`, places `.boot` at its physical address and `.multiboot2` within the
+//! first 32 KiB of the file; the board defines `kernel_main`, which takes the information's address and the number that
+//! tells which kind it is: 0 for PVH, or `eax`.
 
 use core::arch::global_asm;
 
@@ -20,11 +23,36 @@ global_asm!(
     .asciz "Xen"
     .long pvh_start
 
+    .section .multiboot2, "a", @progbits
+    .balign 8
+multiboot2_header:
+    // Magic, architecture (i386), length, and what makes the sum of the four zero.
+    .long 0xe85250d6
+    .long 0
+    .long multiboot2_header_end - multiboot2_header
+    .long 0x17adaf2a - (multiboot2_header_end - multiboot2_header)
+    // The entry's address: that of the ELF is for PVH.
+    .short 3, 0
+    .long 12
+    .long multiboot2_start
+    .balign 8
+    // Modules begin on pages.
+    .short 6, 0
+    .long 8
+    // No more tags.
+    .short 0, 0
+    .long 8
+multiboot2_header_end:
+
     .section .boot.text, "ax", @progbits
     .code32
+multiboot2_start:
+    mov ebp, eax
+    jmp 1f
     .globl pvh_start
 pvh_start:
-    cli
+    xor ebp, ebp
+1:  cli
     cld
     mov esi, ebx
 
@@ -89,8 +117,9 @@ long_mode:
     mov fs, ax
     mov gs, ax
     movabs rsp, offset __kernel_stack_top
-    xor ebp, ebp
     mov edi, esi
+    mov esi, ebp
+    xor ebp, ebp
     movabs rax, offset kernel_main
     call rax
     ud2

@@ -17,6 +17,9 @@ pub mod cpuid;
 pub mod entropy;
 pub mod exception;
 pub mod frequency;
+pub mod loader;
+pub mod modules;
+mod multiboot2;
 pub mod paging;
 #[cfg(not(test))]
 pub mod probe;

@@ -216,6 +216,23 @@ impl KernelSpace {
         Some((DEVICE_BASE + start as u64 * page + (physical - first)) as *mut u8)
     }
 
+    /// Maps RAM that nobody writes, read-only and cached, and returns its virtual address; `None` where there is no room.
+    /// The pages are large, so what lies beside it can be read as well.
+    pub fn map_constant(&mut self, physical: u64, length: u64) -> Option<*const u8> {
+        let [_, _, _, _, directory, ..] = self.tables else { return None };
+        let end = physical.checked_add(length.max(1)).filter(|end| *end <= PHYSICAL_END)?;
+        let first = physical / LARGE_PAGE * LARGE_PAGE;
+        let start = self.device_entries;
+        let slots = directory.0.get(start..start.checked_add((end - first).div_ceil(LARGE_PAGE) as usize)?)?;
+        self.device_entries += slots.len();
+        for (slot, address) in slots.iter().zip((first..end).step_by(LARGE_PAGE as usize)) {
+            let mut entry = Entry::page(address, Access::Read, false);
+            entry.set_large(true);
+            slot.store(entry.0, Relaxed);
+        }
+        Some((DEVICE_BASE + start as u64 * LARGE_PAGE + (physical - first)) as *const u8)
+    }
+
     /// The physical address of the topmost table, for CR3.
     pub fn root(&self) -> u64 {
         self.tables[0].physical()
@@ -336,6 +353,24 @@ mod tests {
         // No entry has room for these addresses: cut off, they would be RAM.
         assert!(space.map_device(1 << 52 | 0x10_0000, 4096).is_none());
         assert!(space.map_device((1 << 52) - 4096, 8192).is_none());
+    }
+
+    #[test]
+    fn constant_memory_is_mapped_to_be_read_only_and_cached() {
+        let tables = tables(tables_for(0x20_0000));
+        let mut space = KernelSpace::new(tables, &[TEXT], &[]).unwrap();
+        let address = space.map_constant(0x1ff_f010, 0x2000).unwrap() as u64;
+        assert_eq!(address, DEVICE_BASE + LARGE_PAGE + 0x1f_f010);
+        let entries = [1, 2].map(|index| tables[4].get(index));
+        assert_eq!(entries.map(Entry::address), [0x1e0_0000, 0x200_0000]);
+        assert!(entries.iter().all(|it| it.large()
+            && it.no_execute()
+            && !it.uncached()
+            && !it.writable()
+            && !it.user()));
+        assert_eq!(space.map_device(0xb000_0000, 2 << 20).unwrap() as u64, DEVICE_BASE + 3 * LARGE_PAGE);
+        assert!(space.map_constant(0, 1 << 30).is_none());
+        assert!(space.map_constant(u64::MAX, 2).is_none());
     }
 
     #[test]

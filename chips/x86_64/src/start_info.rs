@@ -1,8 +1,8 @@
-//! What the PVH loader says: the command line, the memory map and where ACPI's root is.
+//! What the loader says: the command line, the memory map, the modules and where ACPI's root is.
 //!
-//! Layouts: `hvm_start_info` and `hvm_memmap_table_entry` of Xen's public header `start_info.h`, version 1. The
-//! loader is trusted, as the firmware is; still each pointer is checked to lie below 4 GiB, where the temporary
-//! page tables reach.
+//! A PVH loader says it by `hvm_start_info`, `hvm_memmap_table_entry` and `hvm_modlist_entry` of Xen's public header
+//! `start_info.h`, version 1, a Multiboot2 loader by tags (the module `multiboot2`). The loader is trusted, as the firmware
+//! is; still each pointer is checked to lie below 4 GiB, where the temporary page tables reach.
 
 use heapless::{String, Vec};
 
@@ -41,6 +41,18 @@ pub enum MemoryKind {
     Reserved,
 }
 
+/// Most modules that are kept.
+pub const MODULES_MAX: usize = 4;
+
+/// A file that the loader has put into memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Module {
+    /// First physical address.
+    pub start: u64,
+    /// Length in bytes.
+    pub length: u64,
+}
+
 /// Longest command line that is taken, in bytes: as much as any loader gives. QEMU's gives 4,095 at most, Firecracker
 /// 2,047, Cloud Hypervisor 64 KiB.
 pub const COMMAND_LINE_MAX: usize = 64 * 1024;
@@ -61,32 +73,39 @@ pub struct StartInfo {
     pub memory: Vec<MemoryRange, MEMORY_RANGES_MAX>,
     /// End of the RAM that begins at or below 1 MiB and goes on without a hole, in bytes.
     pub memory_end: u64,
+    /// The first modules that were loaded beside the kernel, as the loader names them.
+    pub modules: Vec<Module, MODULES_MAX>,
 }
 
 /// Why the start info cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
 pub enum StartInfoError {
-    /// It does not begin with its magic number.
+    /// It does not begin with its magic number, or the loader is of a kind that is not known.
     Magic,
     /// It lies where the temporary page tables do not reach.
     Unreachable,
+    /// One of its parts goes beyond its end.
+    Length,
 }
 
 impl StartInfo {
-    /// Reads the structure at a physical address, and copies the command line out, which has to be empty.
-    ///
-    /// # Safety
-    /// The first 4 GiB must be mapped at their own addresses and nothing may write the loader's structures.
-    pub unsafe fn read(address: u64, command_line: &mut CommandLine) -> Result<StartInfo, StartInfoError> {
-        // SAFETY: the caller's promise, and `physical_slice` stays below 4 GiB.
-        let reach = |address, length| unsafe { physical_slice(address, length) };
+    /// What is known before anything is read.
+    pub(crate) const EMPTY: StartInfo =
+        StartInfo { command_line_broken: false, rsdp: 0, memory: Vec::new(), memory_end: 0, modules: Vec::new() };
+
+    /// Reads PVH's structure, and copies the command line out, which has to be empty. `reach` gives the bytes at a physical
+    /// address, where it can.
+    pub(crate) fn read_pvh<'a>(
+        address: u64,
+        command_line: &mut CommandLine,
+        reach: impl Fn(u64, u64) -> Option<&'a [u8]>,
+    ) -> Result<StartInfo, StartInfoError> {
         let head = reach(address, 56).ok_or(StartInfoError::Unreachable)?;
         if word32(head, 0) != MAGIC {
             return Err(StartInfoError::Magic);
         }
         let version = word32(head, 4);
-        let (rsdp, memory) = (word64(head, 32), Vec::new());
-        let mut info = StartInfo { command_line_broken: false, rsdp, memory, memory_end: 0 };
+        let mut info = StartInfo { rsdp: word64(head, 32), ..StartInfo::EMPTY };
         if let line @ 1.. = word64(head, 24) {
             // Looked at no further than its end: what lies after it may be anything.
             let byte = |at: u64| reach(line.saturating_add(at), 1).map(|byte| byte[0]);
@@ -95,19 +114,30 @@ impl StartInfo {
             let bytes = reach(line, length).ok_or(StartInfoError::Unreachable)?;
             info.command_line_broken = !take_command_line(bytes, byte(length) == Some(0), command_line);
         }
+        let modules = u64::from(word32(head, 12)).min(MODULES_MAX as u64);
+        if modules > 0 {
+            let list = reach(word64(head, 16), modules * 32).ok_or(StartInfoError::Unreachable)?;
+            let module = |entry: &[u8]| Module { start: word64(entry, 0), length: word64(entry, 8) };
+            info.modules = list.chunks_exact(32).map(module).collect();
+        }
         if version >= 1 {
             let entries = u64::from(word32(head, 48)).min(MAP_ENTRIES_MAX);
             let map = reach(word64(head, 40), entries * 24).ok_or(StartInfoError::Unreachable)?;
-            info.memory_end = memory_end(map);
-            info.memory = memory_ranges(map);
+            info.take_memory_map(map);
         }
         Ok(info)
+    }
+
+    /// Takes a table of (address, size, type) entries of 24 bytes in, PVH's and Multiboot2's form alike.
+    pub(crate) fn take_memory_map(&mut self, map: &[u8]) {
+        self.memory_end = memory_end(map);
+        self.memory = memory_ranges(map);
     }
 }
 
 /// Copies a command line. Where it has no end, or is not UTF-8 throughout, its whole commands are taken, and one that
 /// does not exist for the rest: half a command might mean something else. Whether all of it was copied.
-fn take_command_line(bytes: &[u8], ended: bool, command_line: &mut CommandLine) -> bool {
+pub(crate) fn take_command_line(bytes: &[u8], ended: bool, command_line: &mut CommandLine) -> bool {
     let text = bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid());
     let whole = ended && text.len() == bytes.len();
     if whole && command_line.push_str(text).is_ok() {
@@ -174,11 +204,11 @@ pub unsafe fn physical_slice<'a>(address: u64, length: u64) -> Option<&'a [u8]> 
     Some(unsafe { core::slice::from_raw_parts(address as *const u8, length as usize) })
 }
 
-fn word32(bytes: &[u8], offset: usize) -> u32 {
+pub(crate) fn word32(bytes: &[u8], offset: usize) -> u32 {
     u32::from_le_bytes(core::array::from_fn(|i| bytes[offset + i]))
 }
 
-fn word64(bytes: &[u8], offset: usize) -> u64 {
+pub(crate) fn word64(bytes: &[u8], offset: usize) -> u64 {
     u64::from_le_bytes(core::array::from_fn(|i| bytes[offset + i]))
 }
 
@@ -224,6 +254,34 @@ mod tests {
         assert_eq!(*last, range(64 << 20, (36 << 20) + (1 << 12), MemoryKind::Ram));
         let endless = memory_ranges(&[entry(1 << 20, u64::MAX, 1), entry(0, 1, 1)].concat());
         assert_eq!(endless.len(), 2);
+    }
+
+    #[test]
+    fn modules_are_taken_as_the_list_names_them() {
+        let mut memory = vec![0; 0x400];
+        let mut put = |at: usize, value: u64| memory[at..at + 8].copy_from_slice(&value.to_le_bytes());
+        put(0, u64::from(MAGIC));
+        // Flags, then the number of modules; where their list is.
+        put(8, 2 << 32);
+        put(16, 0x1100);
+        put(0x100, 0x5000_0000);
+        put(0x108, 0x10_0000);
+        put(0x120, u64::MAX);
+        put(0x128, 7);
+        let read = |memory: &[u8]| {
+            let reach = |address: u64, length: u64| {
+                let at = address.checked_sub(0x1000)? as usize;
+                memory.get(at..at.checked_add(length as usize)?)
+            };
+            StartInfo::read_pvh(0x1000, &mut CommandLine::new(), reach).map(|info| info.modules)
+        };
+        let expected = [(0x5000_0000, 0x10_0000), (u64::MAX, 7)].map(|(start, length)| Module { start, length });
+        assert_eq!(read(&memory).unwrap(), expected);
+        // More than are kept: the first of them count.
+        memory[12] = 0xff;
+        assert_eq!(read(&memory).unwrap().len(), MODULES_MAX);
+        memory[17] = 0x40;
+        assert_eq!(read(&memory), Err(StartInfoError::Unreachable));
     }
 
     /// What is made of a command line, and whether that is all of it.
