@@ -85,7 +85,10 @@ fn made(sockets: u64, receive: u64) -> Maker {
     let mut maker = Maker::new();
     let byte = maker.kind("u8", 1, Shape::Number);
     let page = maker.array(byte, 4096);
-    maker.section(".process.web", &[("slopos_board_pc::process_0::RAM", page), ("slopos_board_pc::process_0::STACK", page)]);
+    maker.section(
+        ".process.web",
+        &[("slopos_board_pc::process_0::RAM", page), ("slopos_board_pc::process_0::STACK", page)],
+    );
     let assembler = maker.kind("slopos_net::tcp::receiver::assembler::Assembler", 20, Shape::Number);
     let timers = maker.kind("slopos_net::tcp::timers::Timers", 10, Shape::Number);
     let instant = maker.kind("slopos_kernel::time::Instant", 8, Shape::Number);
@@ -235,7 +238,8 @@ fn random_bytes_have_an_account_that_the_network_is_not_charged_with() {
         let random = maker.cell(random);
         let region = maker.kind("Region", 48, Shape::Number);
         let region = maker.cell(region);
-        let [random, region] = [("slopos_board_pc::process_0::RANDOM", random), ("slopos_board_pc::process_0::REGION", region)];
+        let [random, region] =
+            [("slopos_board_pc::process_0::RANDOM", random), ("slopos_board_pc::process_0::REGION", region)];
         maker.section(".grant.web.entropy", &[random, region]);
         audit(&maker.image, &manifest)
     };

@@ -212,12 +212,18 @@ mod tests {
         assert_eq!(layer(&[add, "slopos_net::tcp::timers::Timers::earliest"]).0, Layer::Tcp);
         assert_eq!(layer(&[add]), (Layer::Loop, Some(add.to_owned())));
         let port = "<slopos_registers::Hardware as slopos_registers::Bus>::port_write";
-        assert_eq!(layer(&[port, "slopos_q35::uart::Uart<B>::write", "slopos_board_pc::board::Board::run"]).0, Layer::Console);
+        assert_eq!(
+            layer(&[port, "slopos_q35::uart::Uart<B>::write", "slopos_board_pc::board::Board::run"]).0,
+            Layer::Console
+        );
         // The boot's use of what others use is the boot's, but the loop within its function is not.
         assert_eq!(layer(&["slopos_x86_64::paging::PageTable::set", "kernel_main"]).0, Layer::Boot);
         assert_eq!(layer(&[at, "slopos_board_pc::board::Board::run", "kernel_main"]).0, Layer::Loop);
         assert_eq!(layer(&["slopos_board_pc::log::emit", "kernel_main"]).0, Layer::Console);
-        assert_eq!(layer(&["slopos_board_pc::machine::Alarm::set", "slopos_board_pc::board::Board::run"]).0, Layer::Loop);
+        assert_eq!(
+            layer(&["slopos_board_pc::machine::Alarm::set", "slopos_board_pc::board::Board::run"]).0,
+            Layer::Loop
+        );
         assert_eq!(layer(&["core::fmt::write"]), (Layer::Other, Some("core::fmt::write".to_owned())));
         assert_eq!(layer(&[]), (Layer::Other, None));
     }
