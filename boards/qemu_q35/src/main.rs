@@ -1,171 +1,17 @@
-//! SlopOS on QEMU's q35 board. This file only composes the system; the work is done elsewhere.
+//! SlopOS on QEMU's q35 board, and on other machines with PCI. This file only composes the system; the work is done
+//! elsewhere.
 #![no_std]
 #![no_main]
 
-// Lints look at the board as a program of this machine, where the standard library brings the panic handler.
-#[cfg(not(target_os = "none"))]
-extern crate std as _;
-
-mod board;
-mod capsules;
-mod claims;
-mod clocks;
-mod commands;
-mod devices;
-mod entropy;
-mod flash;
-mod image;
-mod interrupts;
-mod loading;
-mod log;
-mod machine;
-mod panic;
-mod power;
-mod progress;
-mod reports;
-mod seed;
-#[cfg(selftest)]
-mod selftest;
-mod serial;
-mod shutdown;
-mod statics;
-mod tokens;
-mod version;
-
-use board::Board;
-use capsules::Capsules;
-use entropy::Entropy;
-use flash::Flash;
-use heapless::Deque;
-use machine::now;
-use progress::Boot;
-use seed::Seed;
-use serial::Serial;
-use slopos_console::Console;
-use slopos_kernel::grant::Grant;
-use slopos_kernel::kernel::Kernel;
-use slopos_kernel::pacing::Pacing;
-use slopos_kernel::process::Process;
-// Links memcpy and its like, which compiled code calls by name.
-use slopos_memory as _;
-use slopos_net::MacAddress;
-use slopos_net::sockets::SocketSet;
-use slopos_net::stack::{Config, Stack};
-use slopos_net::wire::ethernet::HEADER_BYTES;
-use slopos_process_console::{self as process_console, ProcessConsole};
-use slopos_virtio::net::Net;
-use slopos_x86_64::processor::{Cpu, UserSpace};
-use slopos_x86_64::start_info::CommandLine;
-use static_cell::{ConstStaticCell, StaticCell};
-use statics::{CONFIGURATIONS, MAX_FRAME, PROCESSES};
-use tokens::Authorities;
-
-/// Bytes of console output that wait for the line: four shares for processes, one for the process console.
-const CONSOLE_OUTPUT: usize = 5 * 1024;
-/// Bytes of console input that wait for a process.
-const CONSOLE_INPUT: usize = 512;
-
-#[unsafe(link_section = ".owner.console")]
-static OUTPUT: ConstStaticCell<Deque<u8, CONSOLE_OUTPUT>> = ConstStaticCell::new(Deque::new());
-#[unsafe(link_section = ".owner.console")]
-static INPUT: ConstStaticCell<Deque<u8, CONSOLE_INPUT>> = ConstStaticCell::new(Deque::new());
-#[unsafe(link_section = ".owner.console")]
-static COMMAND_LINE: ConstStaticCell<CommandLine> = ConstStaticCell::new(CommandLine::new());
-#[unsafe(link_section = ".owner.console")]
-static PROCESS_CONSOLE: ConstStaticCell<process_console::Memory> = ConstStaticCell::new(process_console::Memory::new());
-#[unsafe(link_section = ".owner.kernel")]
-static PROCESS_TABLE: StaticCell<[Process; PROCESSES]> = StaticCell::new();
-#[unsafe(link_section = ".owner.kernel")]
-static SPACES: StaticCell<[UserSpace; PROCESSES]> = StaticCell::new();
-#[unsafe(link_section = ".shared.net")]
-static GRANTS: StaticCell<[Option<&'static mut SocketSet<'static>>; PROCESSES]> = StaticCell::new();
-#[unsafe(link_section = ".shared.net")]
-static STACK: StaticCell<Stack<'static>> = StaticCell::new();
+use slopos_board_pc::{devices, machine, system};
 
 /// Where the processor's boot code arrives, with the physical address of what the loader says, and the loader's kind.
 #[unsafe(no_mangle)]
 extern "C" fn kernel_main(start_info: u32, loader: u32) -> ! {
-    let command_line = COMMAND_LINE.take();
+    let command_line = system::command_line();
     // SAFETY: called once, by the boot code, with what the loader passed.
     let mut machine = unsafe { machine::bring_up(loader, start_info, command_line) };
-    // SAFETY: this is the board's composition, and runs once.
-    let authorities = unsafe { Authorities::mint() };
-    let serial = Serial::start(&mut machine.interrupts, &machine.tables);
     let devices = devices::start(&mut machine);
-    let flash = Flash::new(devices.block, authorities.loader);
-    let mut entropy = Entropy::new(devices.entropy);
-    let mut seed = Seed::new(&machine.gathered, entropy.has_device(), now());
-    let stack = start_network(devices.network.as_ref(), flash, &mut entropy, &mut seed);
-    let kernel = Kernel::new(process_table());
-    let cpu = Cpu::new(&machine.space, SPACES.init_with(statics::user_spaces));
-    let mut console = Console::new(OUTPUT.take().as_mut_view(), INPUT.take().as_mut_view());
-    let (apart, commands) = slopos_console::take_word(our_words(command_line));
-    if apart && log::carry_text() {
-        console.separate();
-    }
-    let capsules = Capsules {
-        console,
-        stack,
-        flash,
-        entropy,
-        has_network_device: devices.network.as_ref().is_some_and(|device| !device.is_hopeless()),
-        call_authority: authorities.calls,
-    };
-    Board {
-        kernel,
-        cpu,
-        capsules,
-        serial,
-        process_console: ProcessConsole::new(commands, version::GREETING, PROCESS_CONSOLE.take(), &CONFIGURATIONS),
-        network: devices.network,
-        alarm: machine.alarm,
-        interrupts: machine.interrupts,
-        console_authority: authorities.console,
-        frame_authority: authorities.frames,
-        report: None,
-        shutdown: None,
-        seed,
-        pacing: Pacing::default(),
-        seldom_due: None,
-        booting: true,
-        boot: Boot::default(),
-        background_start: None,
-    }
-    .run()
-}
-
-/// The network stack on this device, with the grants of the processes. Its link is down until its secrets are drawn.
-fn start_network(
-    device: Option<&Net>,
-    flash: &mut Flash,
-    entropy: &mut Entropy,
-    seed: &mut Seed,
-) -> &'static mut Stack<'static> {
-    let (mac, link_up, mtu) = device.map_or(([0; 6], false, MAX_FRAME - HEADER_BYTES as u16), |device| {
-        (device.mac(), device.link_up(), device.mtu())
-    });
-    let grant = Grant::new(GRANTS.init_with(statics::network_grants));
-    let config = Config { max_frame: MAX_FRAME };
-    let stack = STACK.init_with(|| Stack::new(MacAddress(mac), config, seed.preliminary(), grant, now()));
-    stack.set_mtu(mtu);
-    if let Some(drawn) = seed.draw(entropy, flash, now()) {
-        stack.set_seed(drawn);
-    }
-    stack.set_link(link_up && seed.is_settled(), now());
-    stack
-}
-
-/// The kernel's command line without the words that loaders put there.
-fn our_words(command_line: &str) -> &str {
-    let (ours, left_out) = process_console::leave_out(command_line);
-    if left_out > 0 {
-        defmt::info!("console: left {=usize} words of the loader's out of the command line", left_out);
-    }
-    ours
-}
-
-/// The process table. Not inlined, because its locals would stay in the frame of `kernel_main` for good.
-#[inline(never)]
-fn process_table() -> &'static mut [Process; PROCESSES] {
-    statics::fill(PROCESS_TABLE.uninit(), |index| Process::new(&CONFIGURATIONS[index]))
+    // SAFETY: this is the board's composition, and runs once.
+    unsafe { system::run(machine, command_line, devices) }
 }

@@ -265,7 +265,7 @@ impl<'a> Accounts<'a> {
             }
         };
         let space = Space { image: self.image, memory: &self.memory };
-        let configurations = space.named("qemu_q35::statics::CONFIGURATIONS")?.elements()?;
+        let configurations = space.named("slopos_board_pc::statics::CONFIGURATIONS")?.elements()?;
         let count = self.manifest.processes.len();
         compare(
             self.manifest.file.clone(),
@@ -317,7 +317,7 @@ fn compiled_remotes(space: Space<'_>, index: usize, count: usize) -> Result<Stri
         // An empty list needs no memory, so there may be no static either.
         return Ok(String::new());
     }
-    let authority = space.named(&format!("qemu_q35::statics::process_{index}::AUTHORITY"))?;
+    let authority = space.named(&format!("slopos_board_pc::statics::process_{index}::AUTHORITY"))?;
     let mut remotes = Vec::new();
     for remote in authority.elements()? {
         let number = |field: &str| remote.field(field)?.number();

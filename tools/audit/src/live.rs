@@ -118,7 +118,7 @@ impl Live {
 pub fn look(image: &Image, manifest: &Expanded, memory: &Memory) -> Result<Live> {
     memory.check_build(image)?;
     let space = Space { image, memory };
-    let table = cell(space.named("qemu_q35::PROCESS_TABLE")?)?.elements()?;
+    let table = cell(space.named("slopos_board_pc::system::PROCESS_TABLE")?)?.elements()?;
     if table.len() != manifest.processes.len() {
         bail!("the kernel has {} processes and the manifest {}", table.len(), manifest.processes.len());
     }
@@ -129,13 +129,13 @@ pub fn look(image: &Image, manifest: &Expanded, memory: &Memory) -> Result<Live>
             bail!("process {index} is {} in memory and {} in the manifest", live.name, process.name);
         }
         if process.network.is_some() {
-            let set = cell(space.named(&format!("qemu_q35::statics::process_{index}::SET"))?)?;
+            let set = cell(space.named(&format!("slopos_board_pc::statics::process_{index}::SET"))?)?;
             live.grants.push(grant(&set).with_context(|| format!("the grant of {}", process.name))?);
         }
         processes.push(live);
     }
     let mut counters = Vec::new();
-    count(&cell(space.named("qemu_q35::STACK")?)?.field("counters")?, "", &mut counters)?;
+    count(&cell(space.named("slopos_board_pc::system::STACK")?)?.field("counters")?, "", &mut counters)?;
     Ok(Live { processes, counters })
 }
 

@@ -4,8 +4,8 @@
 //! memory that no board can hand to its user: the processor finds it by itself, or an interrupt or a crash needs it
 //! when nothing can be passed along.
 
-/// The crate that declares the statics of the owners: the board's.
-pub const BOARD: &str = "qemu_q35";
+/// The crate that declares the statics of the owners: what the boards share.
+pub const BOARD: &str = "slopos_board_pc";
 
 /// A static of a reviewed section.
 pub struct Reviewed {

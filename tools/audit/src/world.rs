@@ -241,7 +241,7 @@ mod tests {
 
     #[test]
     fn the_boards_statics_are_owned_and_gaps_are_padding() {
-        let image = image(&[("qemu_q35::A", 0x1000, 5, 1), ("qemu_q35::B", 0x1008, 8, 8)]);
+        let image = image(&[("slopos_board_pc::A", 0x1000, 5, 1), ("slopos_board_pc::B", 0x1008, 8, 8)]);
         let contents = cut(&image, &section(".owner.kernel", 0x1000, 16));
         assert_eq!((contents.objects.len(), contents.padding, contents.unaccounted.len()), (2, 3, 0));
         assert_eq!(contents.objects[1].declared, "main.rs:1");
@@ -249,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_gap_that_no_alignment_explains_is_nobodys() {
-        let image = image(&[("qemu_q35::A", 0x1000, 8, 8), ("qemu_q35::B", 0x1010, 8, 8)]);
+        let image = image(&[("slopos_board_pc::A", 0x1000, 8, 8), ("slopos_board_pc::B", 0x1010, 8, 8)]);
         let contents = cut(&image, &section(".owner.kernel", 0x1000, 24));
         assert_eq!(contents.padding, 0);
         assert_eq!((contents.unaccounted[0].address, contents.unaccounted[0].bytes), (0x1008, 8));
@@ -270,7 +270,7 @@ mod tests {
 
     #[test]
     fn data_and_bss_are_nobodys_whoever_declares_what_is_in_them() {
-        let image = image(&[("qemu_q35::A", 0x1000, 5, 1), ("qemu_q35::B", 0x1008, 8, 8)]);
+        let image = image(&[("slopos_board_pc::A", 0x1000, 5, 1), ("slopos_board_pc::B", 0x1008, 8, 8)]);
         for name in [".data", ".bss", ".surprise"] {
             let contents = cut(&image, &section(name, 0x1000, 20));
             assert!(contents.objects.is_empty() && contents.padding == 0);
@@ -287,7 +287,7 @@ mod tests {
 
     #[test]
     fn two_names_for_one_static_count_once() {
-        let image = image(&[("qemu_q35::A", 0x1000, 8, 8), ("qemu_q35::A2", 0x1000, 8, 8)]);
+        let image = image(&[("slopos_board_pc::A", 0x1000, 8, 8), ("slopos_board_pc::A2", 0x1000, 8, 8)]);
         let contents = cut(&image, &section(".owner.kernel", 0x1000, 8));
         assert_eq!(contents.objects.len(), 1);
     }

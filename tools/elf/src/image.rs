@@ -63,7 +63,7 @@ impl Section {
 /// A named piece of memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Symbol {
-    /// Its name, in the language's own form: `qemu_q35::STACK`.
+    /// Its name, in the language's own form: `slopos_board_pc::system::STACK`.
     pub name: String,
     /// Its address.
     pub address: u64,

@@ -37,10 +37,10 @@ mod tests {
 
     #[test]
     fn a_source_file_has_a_short_name() {
-        assert_eq!(source_file("boards/qemu_q35/src/main.rs"), "boards/qemu_q35/src/main.rs");
+        assert_eq!(source_file("boards/pc/src/system.rs"), "boards/pc/src/system.rs");
         assert_eq!(source_file("/slopos/userland/libslop/src/call.rs"), "userland/libslop/src/call.rs");
         assert_eq!(source_file("/crates/static_cell-2.1.1/src/lib.rs"), "static_cell-2.1.1/src/lib.rs");
-        assert_eq!(source_file("/out/slopos-board-qemu-q35/processes.rs"), "processes.rs");
+        assert_eq!(source_file("/out/slopos-board-pc/processes.rs"), "processes.rs");
     }
 
     #[test]

@@ -85,7 +85,10 @@ fn made(sockets: u64, receive: u64) -> Maker {
     let mut maker = Maker::new();
     let byte = maker.kind("u8", 1, Shape::Number);
     let page = maker.array(byte, 4096);
-    maker.section(".process.web", &[("qemu_q35::process_0::RAM", page), ("qemu_q35::process_0::STACK", page)]);
+    maker.section(
+        ".process.web",
+        &[("slopos_board_pc::process_0::RAM", page), ("slopos_board_pc::process_0::STACK", page)],
+    );
     let assembler = maker.kind("slopos_net::tcp::receiver::assembler::Assembler", 20, Shape::Number);
     let timers = maker.kind("slopos_net::tcp::timers::Timers", 10, Shape::Number);
     let instant = maker.kind("slopos_kernel::time::Instant", 8, Shape::Number);
@@ -108,16 +111,16 @@ fn made(sockets: u64, receive: u64) -> Maker {
     maker.section(
         ".grant.web.net",
         &[
-            ("qemu_q35::process_0::RECEIVE", receive),
-            ("qemu_q35::process_0::SEND", send),
-            ("qemu_q35::process_0::CONTROL", control),
-            ("qemu_q35::process_0::SET", set),
+            ("slopos_board_pc::process_0::RECEIVE", receive),
+            ("slopos_board_pc::process_0::SEND", send),
+            ("slopos_board_pc::process_0::CONTROL", control),
+            ("slopos_board_pc::process_0::SET", set),
         ],
     );
     let ring = maker.array(byte, 2048);
     let rings = maker.kind("Rings", 4096, Shape::Structure(vec![field("receive", ring, 0), field("send", ring, 2048)]));
     let rings = maker.cell(rings);
-    maker.section(".shared.net", &[("qemu_q35::RINGS", rings)]);
+    maker.section(".shared.net", &[("slopos_board_pc::RINGS", rings)]);
     maker
 }
 
@@ -150,9 +153,9 @@ fn every_byte_of_a_grant_has_a_row_and_a_line() {
     assert_eq!((audit.shared_bytes, audit.unaccounted_bytes), (4097, 0));
     let shared: Vec<(&str, u64)> = audit.shared.iter().map(|row| (row.what.as_str(), row.bytes)).collect();
     let expected = [
-        ("qemu_q35::RINGS.receive", 2048),
-        ("qemu_q35::RINGS.send", 2048),
-        ("qemu_q35::RINGS: flag of the cell and padding", 1),
+        ("slopos_board_pc::RINGS.receive", 2048),
+        ("slopos_board_pc::RINGS.send", 2048),
+        ("slopos_board_pc::RINGS: flag of the cell and padding", 1),
     ];
     assert_eq!(shared, expected);
     let memory: Vec<(u64, &str)> =
@@ -205,7 +208,7 @@ fn a_grant_or_a_process_of_nobody_is_unaccounted_for() {
     for section in [".grant.gone.net", ".process.gone", ".shared.disk"] {
         let mut maker = made(2, 4096);
         let kind = maker.kind("Buffer", 24, Shape::Number);
-        maker.section(section, &[("qemu_q35::BUFFER", kind)]);
+        maker.section(section, &[("slopos_board_pc::BUFFER", kind)]);
         let audit = audit(&maker.image, &manifest());
         assert_eq!(audit.unaccounted_bytes, 24, "{section}");
         assert!(!audit.passes());
@@ -235,7 +238,8 @@ fn random_bytes_have_an_account_that_the_network_is_not_charged_with() {
         let random = maker.cell(random);
         let region = maker.kind("Region", 48, Shape::Number);
         let region = maker.cell(region);
-        let [random, region] = [("qemu_q35::process_0::RANDOM", random), ("qemu_q35::process_0::REGION", region)];
+        let [random, region] =
+            [("slopos_board_pc::process_0::RANDOM", random), ("slopos_board_pc::process_0::REGION", region)];
         maker.section(".grant.web.entropy", &[random, region]);
         audit(&maker.image, &manifest)
     };

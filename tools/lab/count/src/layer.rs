@@ -122,14 +122,14 @@ const RULES: &[(&str, Layer)] = &[
     ("slopos_process_console::", Layer::Console),
     ("defmt::", Layer::Console),
     ("_defmt_", Layer::Console),
-    ("qemu_q35::log::", Layer::Console),
-    ("qemu_q35::serial::", Layer::Console),
-    ("qemu_q35::commands::", Layer::Console),
-    ("qemu_q35::capsules::", Layer::SystemCalls),
-    ("qemu_q35::board::", Layer::Loop),
-    ("qemu_q35::machine::Alarm::", Layer::Loop),
-    ("qemu_q35::machine::now", Layer::Loop),
-    ("qemu_q35::", Layer::Boot),
+    ("slopos_board_pc::log::", Layer::Console),
+    ("slopos_board_pc::serial::", Layer::Console),
+    ("slopos_board_pc::commands::", Layer::Console),
+    ("slopos_board_pc::capsules::", Layer::SystemCalls),
+    ("slopos_board_pc::board::", Layer::Loop),
+    ("slopos_board_pc::machine::Alarm::", Layer::Loop),
+    ("slopos_board_pc::machine::now", Layer::Loop),
+    ("slopos_board_pc::", Layer::Boot),
     ("kernel_main", Layer::Boot),
     ("trap_in_kernel", Layer::Loop),
     ("trap_", Layer::SystemCalls),
@@ -148,7 +148,7 @@ const SHARED: [&str; 4] =
 /// queues and the page tables that others use too. The loop ends the search, for it may be part of the boot's function.
 const PARTS: [(&str, Option<Layer>); 3] = [
     ("slopos_virtio::blk::", Some(Layer::Flash)),
-    ("qemu_q35::board::Board::", None),
+    ("slopos_board_pc::board::Board::", None),
     ("kernel_main", Some(Layer::Boot)),
 ];
 
@@ -193,7 +193,7 @@ mod tests {
             (layer, function.map(str::to_owned))
         };
         let (loop_of_core, read, run) =
-            ("core::slice::copy", "slopos_net::tcp::ring::Ring::read", "qemu_q35::board::x");
+            ("core::slice::copy", "slopos_net::tcp::ring::Ring::read", "slopos_board_pc::board::x");
         assert_eq!(layer(&[loop_of_core, read, run]), (Layer::Tcp, Some(read.to_owned())));
         assert_eq!(layer(&["slopos_net::wire::checksum::sum", "slopos_net::wire::tcp::Segment::parse"]).0, Layer::Copy);
         assert_eq!(layer(&["memcpy"]).0, Layer::Copy);
@@ -203,7 +203,7 @@ mod tests {
         assert_eq!(layer(&[take_used, "slopos_virtio::blk::Block<B>::transfer"]).0, Layer::Flash);
         let at = "slopos_x86_64::clock::Clock::at";
         assert_eq!(
-            layer(&[at, "slopos_virtio::blk::Block<B>::transfer", "qemu_q35::flash::Flash::load"]).0,
+            layer(&[at, "slopos_virtio::blk::Block<B>::transfer", "slopos_board_pc::flash::Flash::load"]).0,
             Layer::Flash
         );
         assert_eq!(layer(&["slopos_net::stack::receive::<impl slopos_net::stack::Stack>::f"]).0, Layer::Internet);
@@ -212,12 +212,18 @@ mod tests {
         assert_eq!(layer(&[add, "slopos_net::tcp::timers::Timers::earliest"]).0, Layer::Tcp);
         assert_eq!(layer(&[add]), (Layer::Loop, Some(add.to_owned())));
         let port = "<slopos_registers::Hardware as slopos_registers::Bus>::port_write";
-        assert_eq!(layer(&[port, "slopos_q35::uart::Uart<B>::write", "qemu_q35::board::Board::run"]).0, Layer::Console);
+        assert_eq!(
+            layer(&[port, "slopos_q35::uart::Uart<B>::write", "slopos_board_pc::board::Board::run"]).0,
+            Layer::Console
+        );
         // The boot's use of what others use is the boot's, but the loop within its function is not.
         assert_eq!(layer(&["slopos_x86_64::paging::PageTable::set", "kernel_main"]).0, Layer::Boot);
-        assert_eq!(layer(&[at, "qemu_q35::board::Board::run", "kernel_main"]).0, Layer::Loop);
-        assert_eq!(layer(&["qemu_q35::log::emit", "kernel_main"]).0, Layer::Console);
-        assert_eq!(layer(&["qemu_q35::machine::Alarm::set", "qemu_q35::board::Board::run"]).0, Layer::Loop);
+        assert_eq!(layer(&[at, "slopos_board_pc::board::Board::run", "kernel_main"]).0, Layer::Loop);
+        assert_eq!(layer(&["slopos_board_pc::log::emit", "kernel_main"]).0, Layer::Console);
+        assert_eq!(
+            layer(&["slopos_board_pc::machine::Alarm::set", "slopos_board_pc::board::Board::run"]).0,
+            Layer::Loop
+        );
         assert_eq!(layer(&["core::fmt::write"]), (Layer::Other, Some("core::fmt::write".to_owned())));
         assert_eq!(layer(&[]), (Layer::Other, None));
     }

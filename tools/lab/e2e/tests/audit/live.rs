@@ -108,7 +108,7 @@ fn a_panic_leaves_a_dump_that_can_be_looked_into() {
     assert_eq!(process("webget").starts, 0);
     assert!(process("webget").grants[0].sockets.iter().all(|socket| socket.phase == "Free"));
     let space = Space { image: &image, memory: &memory };
-    let panicking = space.named("qemu_q35::panic::PANICKING").and_then(|value| value.truth());
+    let panicking = space.named("slopos_board_pc::panic::PANICKING").and_then(|value| value.truth());
     assert!(panicking.unwrap_or_else(|why| panic!("{why:#}")));
 
     let (other, other_manifest) = kernel("qemu_q35");

@@ -22,7 +22,7 @@ const PLACES: [(&str, &str, &str); 4] = [
     ("capsules/net/src/lib.rs", ZEROS, "slopos_net::PLANTED"),
     ("chips/virtio/src/lib.rs", ONES, "slopos_virtio::PLANTED"),
     ("kernel/src/lib.rs", ZEROS, "slopos_kernel::PLANTED"),
-    ("boards/qemu_q35/src/main.rs", ONES, "qemu_q35::PLANTED"),
+    ("boards/pc/src/lib.rs", ONES, "slopos_board_pc::PLANTED"),
 ];
 
 /// The root of the tree.

@@ -1,6 +1,6 @@
-//! Turns the manifest into the statics and the linker sections of each process, and gives the linker its arguments.
+//! Turns the manifest into the statics and the linker sections of each process.
 //!
-//! `SLOPOS_MANIFEST` names the manifest; the default is the board's own.
+//! `SLOPOS_MANIFEST` names the manifest. `./just build` always does; the default is for linters.
 
 use slopos_abi::ENTROPY_NAME;
 use slopos_manifest::{Expanded, Manifest, Process, Restart, Start};
@@ -11,10 +11,9 @@ use std::{env, fs};
 
 fn main() {
     let folder = PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("cargo sets it"));
-    let path = env::var("SLOPOS_MANIFEST").map_or_else(|_| folder.join("board.toml"), PathBuf::from);
+    let path = env::var("SLOPOS_MANIFEST").map_or_else(|_| folder.join(MANIFEST), PathBuf::from);
     println!("cargo:rerun-if-env-changed=SLOPOS_MANIFEST");
     println!("cargo:rerun-if-changed={}", path.display());
-    println!("cargo:rerun-if-changed=layout.ld");
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rustc-check-cfg=cfg(selftest)");
     let manifest = slopos_manifest::load(&path).unwrap_or_else(|error| {
@@ -31,18 +30,14 @@ fn main() {
     write(&out.join("sections.ld"), &sections(&manifest));
     let expanded = Expanded::new(&manifest, &name).to_json();
     write(&out.join("manifest.json"), &expanded);
-
-    // Linters read the kernel for this machine too; it is linked for its own alone.
-    if env::var("CARGO_CFG_TARGET_OS").as_deref() != Ok("none") {
-        println!("cargo:rustc-link-arg-bins=use ./just build: the kernel is linked for x86_64-unknown-none alone");
-        return;
-    }
-    println!("cargo:rustc-link-search={}", out.display());
-    for argument in ["--no-pie", "--build-id=sha1", "--orphan-handling=error", "-Tdefmt.x"] {
-        println!("cargo:rustc-link-arg-bins={argument}");
-    }
-    println!("cargo:rustc-link-arg-bins=-T{}", folder.join("layout.ld").display());
+    // For link.rs, the build script of the boards. A layout that changes has the boards linked again.
+    println!("cargo:rerun-if-changed=layout.ld");
+    println!("cargo::metadata=sections={}", out.display());
+    println!("cargo::metadata=layout={}", folder.join("layout.ld").display());
 }
+
+/// The manifest where none is named.
+const MANIFEST: &str = "../qemu_q35/board.toml";
 
 /// The manifest's path from the root of the tree, or its file name if it lies elsewhere: the image must not depend on
 /// where the tree is.
