@@ -79,7 +79,7 @@ mod tests {
     use super::*;
     use crate::fake::Fake;
 
-    fn button<'a>(fake: &'a Fake, blocks: [Option<EventBlock>; 2]) -> Option<PowerButton<&'a Fake>> {
+    fn button(fake: &Fake, blocks: [Option<EventBlock>; 2]) -> Option<PowerButton<&Fake>> {
         let fadt = Fadt { events: blocks, ..Fadt::default() };
         // SAFETY: the bus is a model in this process's memory.
         unsafe { PowerButton::new(fake, &fadt) }
