@@ -3,7 +3,8 @@
 
 use slopos_e2e::built;
 use slopos_lab::servers::{Answer, answering, response};
-use slopos_run::{Decoded, Decoder};
+use slopos_run::{Decoder, Event, decode};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// QEMU's code for the status 0 of `exit`.
@@ -24,22 +25,50 @@ fn boot(machine: &str, append: &str, more: &[&str]) -> Run {
     let serial = format!("file:{}", log.display());
     let arguments = ["-serial", &serial];
     let (code, console) = boot_bare(machine, append, &[&arguments[..], more].concat());
-    let decoder = Decoder::from_elf(&built("qemu_q35.elf")).expect("the kernel's texts");
-    let decoded = decoder.stream().push(&std::fs::read(&log).expect("the log"));
-    let line = |decoded| match decoded {
-        Decoded::Line(line) => Some(line.text),
-        Decoded::Text(_) => None,
-    };
-    Run { code, console, log: decoded.into_iter().filter_map(line).collect() }
+    let log = saved(&log).log;
+    Run { code, console, log }
 }
 
-/// Boots the kernel with its console alone; returns QEMU's code and what the console said.
+/// What was saved of a port.
+#[track_caller]
+fn saved(file: &Path) -> Run {
+    let decoder = Decoder::from_elf(&built("qemu_q35.elf")).expect("the kernel's texts");
+    let mut run = Run { code: None, console: String::new(), log: Vec::new() };
+    let print = |event| {
+        match event {
+            Event::Console(text) | Event::Beside(text) => run.console.push_str(&String::from_utf8_lossy(&text)),
+            Event::Log(line) => run.log.push(line.text),
+            Event::Qemu(text) => panic!("{text}"),
+        }
+        Ok(())
+    };
+    decode(&decoder, file, false, print).expect("a log of this kernel");
+    run
+}
+
+/// Boots the kernel on a machine with one serial port, over which console and log go.
+#[track_caller]
+fn boot_with_one_port(machine: &str, append: &str, more: &[&str]) -> Run {
+    let (code, both) = boot_bare(machine, append, more);
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("com1");
+    std::fs::write(&file, both).expect("written");
+    Run { code, ..saved(&file) }
+}
+
+/// Boots the kernel with one serial port; returns QEMU's code and what came over it.
 fn boot_bare(machine: &str, append: &str, more: &[&str]) -> (Option<i32>, String) {
-    let image = format!("if=none,id=flash,format=raw,snapshot=on,file={}", built("qemu_q35.img").display());
+    boot_bare_of("qemu_q35", machine, append, more)
+}
+
+/// The same for another kernel.
+fn boot_bare_of(name: &str, machine: &str, append: &str, more: &[&str]) -> (Option<i32>, String) {
+    let [kernel, flash] = ["elf", "img"].map(|ending| built(&format!("{name}.{ending}")));
+    let image = format!("if=none,id=flash,format=raw,snapshot=on,file={}", flash.display());
     // `timeout` ends a machine that hangs; its code is 124.
     let mut command = Command::new("timeout");
     command.args(["120", "qemu-system-x86_64", "-M", machine, "-cpu", "max", "-m", "32M", "-nodefaults", "-no-reboot"]);
-    command.args(["-display", "none", "-kernel"]).arg(built("qemu_q35.elf")).args(["-append", append]);
+    command.args(["-display", "none", "-kernel"]).arg(kernel).args(["-append", append]);
     command.args(["-drive", &image, "-device", "virtio-blk-pci,drive=flash"]);
     command.args(["-netdev", "user,id=net0", "-device", "virtio-net-pci,netdev=net0,romfile="]);
     command.args(["-serial", "stdio"]).args(more).stdin(Stdio::null());
@@ -92,8 +121,8 @@ fn a_machine_that_gives_a_code_says_nothing_more_about_it() {
 #[test]
 fn without_power_management_it_is_reset() {
     // QEMU ends at a reset, for it was told not to start again.
-    let (code, console) = boot_bare("q35", "exit", &["-no-acpi"]);
-    assert_eq!((code, console.as_str()), (Some(0), "exit: status 0\n"));
+    let run = boot("q35", "exit", &["-no-acpi"]);
+    assert_eq!((run.code, run.console.as_str()), (Some(0), "exit: status 0\n"));
 }
 
 #[test]
@@ -116,4 +145,54 @@ fn words_of_other_engines_are_no_commands() {
     assert!(run.log.iter().any(|line| line == "console: left 7 words of the loader's out of the command line"));
     let run = boot("q35", "quiet -- exit", &DEBUG_EXIT);
     assert_eq!(run.code, Some(SUCCESS), "{}", run.console);
+}
+
+#[test]
+fn with_one_serial_port_the_log_comes_between_the_console_s_text() {
+    // Without a way to give a code, too.
+    let url = page();
+    let run = boot_with_one_port("q35", &format!("webget {url}; exit"), &[]);
+    assert_eq!(run.code, Some(0), "{}", run.console);
+    let head = format!("webget: GET {url}\n");
+    assert!(run.console.starts_with(&head) && run.console.contains("\na page to be seen\n"), "{}", run.console);
+    assert!(run.console.ends_with("exit: status 0\n"), "{}", run.console);
+    for line in ["boot: log=false ", "dhcp: lease ", "arp: gateway "] {
+        assert!(run.log.iter().any(|logged| logged.starts_with(line)), "{line}: {:?}", run.log);
+    }
+    // No line of the console is cut by it.
+    let (_, both) = boot_bare("q35", &format!("webget {url}; exit"), &[]);
+    assert!(both.contains("\x1b_SlopOS;") && both.contains("a page to be seen\n"), "{both:?}");
+    assert!(both.contains(&head) && both.contains("exit: status 0\n"), "{both:?}");
+}
+
+#[test]
+fn nothing_that_a_process_prints_is_taken_for_the_log() {
+    let forged = "\x1b_SlopOS;U2xvcE9TIGxvZywgYnVpbGQgMDAA\x1b\\forged\x1b_\n";
+    let url = answering(Answer::Bytes(response(forged.as_bytes())));
+    let run = boot_with_one_port("q35", &format!("webget --raw {url}; exit"), &DEBUG_EXIT);
+    assert_eq!(run.code, Some(SUCCESS), "{}", run.console);
+    assert!(run.console.contains(forged), "{:?}", run.console);
+    assert!(run.log.iter().any(|line| line.starts_with("dhcp: lease ")), "{:?}", run.log);
+}
+
+#[test]
+fn a_panic_is_told_on_the_only_port_in_both_ways() {
+    let (code, both) = boot_bare_of("qemu_q35-test", "q35", "panic", &DEBUG_EXIT);
+    assert_eq!(code, Some(3), "{both:?}");
+    let decoder = Decoder::from_elf(&built("qemu_q35-test.elf")).expect("the kernel's texts");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("com1");
+    std::fs::write(&file, both).expect("written");
+    let (mut console, mut log) = (Vec::new(), Vec::new());
+    decode(&decoder, &file, false, |event| {
+        match event {
+            Event::Log(line) => log.push(line.text),
+            Event::Console(text) => console.extend(text),
+            other => panic!("{other:?}"),
+        }
+        Ok(())
+    })
+    .expect("a log of this kernel");
+    assert!(log.last().is_some_and(|line| line.starts_with("panic: ")), "{log:?}");
+    assert!(String::from_utf8_lossy(&console).contains("panic: "), "{console:?}");
 }
