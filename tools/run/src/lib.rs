@@ -37,7 +37,7 @@ pub use decoder::{Decoded, Decoder, Line, Stream};
 pub use holder::{Holder, writer_of};
 pub use kernel::Kernel;
 pub use likeness::Likeness;
-pub use machine::{Builder, COMMAND_LINE_MAX, Machine, Transport};
+pub use machine::{Builder, COMMAND_LINE_MAX, Machine, Shape, Transport};
 pub use outcome::{Event, Outcome, Stop};
 pub use printer::{Printer, Style};
 pub use saved::decode;
