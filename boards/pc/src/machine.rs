@@ -2,6 +2,7 @@
 
 use crate::interrupts::Interrupts;
 use crate::log;
+use crate::power::Button;
 use crate::{claims, clocks, image, power};
 use slopos_kernel::time::{Duration, Instant};
 use slopos_q35::acpi::{self, IoApicEntry, Tables};
@@ -44,6 +45,8 @@ pub struct Machine {
     pub gathered: Gathered,
     /// The processor's interrupt controller and timer.
     pub alarm: Alarm,
+    /// The power button.
+    pub button: Button,
 }
 
 /// What is known of the machine before anything of it is touched.
@@ -98,7 +101,7 @@ pub unsafe fn bring_up<P>(
     });
     let claims = claims::platform(&info, &tables, &features);
     // SAFETY: called once, with the tables just read.
-    unsafe { power::prepare(&tables, dsdt_length, &mut space) };
+    let button = unsafe { power::prepare(&tables, dsdt_length, &mut space) };
     let local_apic = tables.local_apic.unwrap_or(LOCAL_APIC);
     let Some(base) = claims::map(claims, &mut space, "the local APIC", local_apic, apic::LENGTH) else {
         panic!("the local APIC cannot be mapped at {local_apic:#x}");
@@ -127,7 +130,7 @@ pub unsafe fn bring_up<P>(
     let interrupts = Interrupts::new(io_apics, local_apic.id());
     let alarm = Alarm { apic: local_apic, armed: None };
     let gathered = gather(&features, command_line);
-    (Machine { space, claims, interrupts, tables, gathered, alarm }, places)
+    (Machine { space, claims, interrupts, tables, gathered, alarm, button }, places)
 }
 
 /// Gathers entropy from the processor and from values that differ from one boot or board to the next.

@@ -18,7 +18,7 @@ mod rsdp;
 mod sleep;
 mod table;
 
-pub use fadt::{Address, Fadt, POWER_PORTS_MAX};
+pub use fadt::{Address, EventBlock, Fadt, POWER_PORTS_MAX};
 #[cfg(test)]
 pub(crate) use sleep::dsdt_with;
 pub use sleep::off_types;

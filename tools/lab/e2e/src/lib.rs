@@ -30,6 +30,21 @@ pub fn name() -> String {
     std::env::var("SLOPOS_BOARD").unwrap_or_else(|_| "qemu_q35".to_owned())
 }
 
+/// Whether the board that is tested has PCI.
+pub fn has_pci() -> bool {
+    name() != "microvm"
+}
+
+/// QEMU's name of a virtio device, `blk` for instance, for the machine of the board that is tested.
+pub fn device(kind: &str) -> String {
+    format!("virtio-{kind}-{}", if has_pci() { "pci" } else { "device" })
+}
+
+/// The flash of the board of test.toml, as it was built.
+pub fn test_flash() -> PathBuf {
+    built(&format!("{}-test.img", name()))
+}
+
 /// The board of board.toml.
 pub fn board() -> Builder {
     machine(&name())
