@@ -1,6 +1,6 @@
 //! What has to be known of a kernel before it boots: that QEMU finds its entry, how much memory it takes, its build id.
 
-use crate::machine::Shape;
+use crate::shape::Shape;
 use anyhow::{Context, Result, bail};
 use object::elf::{PT_LOAD, PT_NOTE};
 use object::read::elf::{ElfFile64, FileHeader as _, ProgramHeader as _};

@@ -1,7 +1,7 @@
 //! The serial ports: pairs of connected sockets. QEMU inherits one end of each, so that there is no file that could be
 //! left behind.
 
-use crate::machine::Shape;
+use crate::shape::Shape;
 use anyhow::{Context, Result};
 use command_fds::{CommandFdExt, FdMapping};
 use std::os::fd::OwnedFd;

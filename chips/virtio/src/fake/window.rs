@@ -1,7 +1,5 @@
 //! The registers of the model in a window of memory (section 4.2.2).
 
-use slopos_registers::Bus;
-
 use super::{Event, Fake, QueueRegisters, State};
 use crate::transport::{Window, WindowProbe, WindowProbeError};
 
