@@ -22,6 +22,7 @@ mod loading;
 mod log;
 pub mod machine;
 pub mod mmio;
+mod modules;
 mod panic;
 pub mod pci;
 mod power;
