@@ -22,17 +22,23 @@ struct Run {
 fn boot(machine: &str, append: &str, more: &[&str]) -> Run {
     let folder = tempfile::tempdir().expect("a folder");
     let log = folder.path().join("com2");
-    let serial = format!("file:{}", log.display());
-    let arguments = ["-serial", &serial];
+    let file = format!("file,id=com2,path={}", log.display());
+    // Where the machine has one port of its own, the second is added.
+    let port = if is_without_pci(machine) {
+        ["-device", "isa-serial,chardev=com2,index=1"]
+    } else {
+        ["-serial", "chardev:com2"]
+    };
+    let arguments = [&["-chardev", &file], &port[..]].concat();
     let (code, console) = boot_bare(machine, append, &[&arguments[..], more].concat());
-    let log = saved(&log).log;
+    let log = saved(board(machine), &log).log;
     Run { code, console, log }
 }
 
-/// What was saved of a port.
+/// What was saved of a port, by the kernel of this name.
 #[track_caller]
-fn saved(file: &Path) -> Run {
-    let decoder = Decoder::from_elf(&built("qemu_q35.elf")).expect("the kernel's texts");
+fn saved(name: &str, file: &Path) -> Run {
+    let decoder = Decoder::from_elf(&built(&format!("{name}.elf"))).expect("the kernel's texts");
     let mut run = Run { code: None, console: String::new(), log: Vec::new() };
     let print = |event| {
         match event {
@@ -46,31 +52,44 @@ fn saved(file: &Path) -> Run {
     run
 }
 
-/// Boots the kernel on a machine with one serial port, over which console and log go.
+/// Boots a kernel on a machine with one serial port, over which console and log go.
 #[track_caller]
-fn boot_with_one_port(machine: &str, append: &str, more: &[&str]) -> Run {
-    let (code, both) = boot_bare(machine, append, more);
+fn boot_with_one_port(name: &str, machine: &str, append: &str, more: &[&str]) -> Run {
+    let (code, both) = boot_bare_of(name, machine, append, more);
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("com1");
     std::fs::write(&file, both).expect("written");
-    Run { code, ..saved(&file) }
+    Run { code, ..saved(name, &file) }
+}
+
+/// Whether the machine has no PCI.
+fn is_without_pci(machine: &str) -> bool {
+    machine.starts_with("microvm") && !machine.contains("pcie=on")
+}
+
+/// The board for a machine.
+fn board(machine: &str) -> &'static str {
+    if is_without_pci(machine) { "microvm" } else { "qemu_q35" }
 }
 
 /// Boots the kernel with one serial port; returns QEMU's code and what came over it.
 fn boot_bare(machine: &str, append: &str, more: &[&str]) -> (Option<i32>, String) {
-    boot_bare_of("qemu_q35", machine, append, more)
+    boot_bare_of(board(machine), machine, append, more)
 }
 
 /// The same for another kernel.
 fn boot_bare_of(name: &str, machine: &str, append: &str, more: &[&str]) -> (Option<i32>, String) {
+    let devices = match is_without_pci(machine) {
+        true => ["virtio-blk-device,drive=flash", "virtio-net-device,netdev=net0"],
+        false => ["virtio-blk-pci,drive=flash", "virtio-net-pci,netdev=net0,romfile="],
+    };
     let [kernel, flash] = ["elf", "img"].map(|ending| built(&format!("{name}.{ending}")));
     let image = format!("if=none,id=flash,format=raw,snapshot=on,file={}", flash.display());
     // `timeout` ends a machine that hangs; its code is 124.
     let mut command = Command::new("timeout");
     command.args(["120", "qemu-system-x86_64", "-M", machine, "-cpu", "max", "-m", "32M", "-nodefaults", "-no-reboot"]);
     command.args(["-display", "none", "-kernel"]).arg(kernel).args(["-append", append]);
-    command.args(["-drive", &image, "-device", "virtio-blk-pci,drive=flash"]);
-    command.args(["-netdev", "user,id=net0", "-device", "virtio-net-pci,netdev=net0,romfile="]);
+    command.args(["-drive", &image, "-device", devices[0], "-netdev", "user,id=net0", "-device", devices[1]]);
     command.args(["-serial", "stdio"]).args(more).stdin(Stdio::null());
     let output = command.output().expect("QEMU runs");
     (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
@@ -101,6 +120,74 @@ fn without_an_interval_timer_the_clocks_are_set_all_the_same() {
 #[test]
 fn the_older_pc_has_the_same_parts() {
     fetches("pc", &[]);
+}
+
+/// Virtio devices in windows of memory have registers of version 1 unless QEMU is told otherwise.
+const VERSION_2: [&str; 2] = ["-global", "virtio-mmio.force-legacy=false"];
+
+#[test]
+fn without_pci_devices_are_in_the_windows_of_the_manifest() {
+    // With ACPI QEMU names the windows in the DSDT alone, and their interrupts are the second I/O APIC's.
+    for firmware in [&[][..], &["-bios", "qboot.rom"]] {
+        let run = fetches("microvm", &[&VERSION_2, firmware].concat());
+        for ready in ["virtio-net: ready ", "virtio-blk: ready "] {
+            let line = run.log.iter().find(|line| line.starts_with(ready)).unwrap_or_else(|| panic!("{:#?}", run.log));
+            assert!(line.contains(" transport=mmio "), "{line}");
+        }
+    }
+}
+
+#[test]
+fn without_acpi_and_clocks_devices_are_in_the_windows_of_the_command_line() {
+    let run = fetches("microvm,acpi=off,pit=off,rtc=off", &VERSION_2);
+    assert!(run.log.iter().any(|line| line == "boot: no ACPI tables"), "{:#?}", run.log);
+    assert!(run.log.iter().any(|line| line == "console: left 2 words of the loader's out of the command line"));
+}
+
+#[test]
+fn without_pci_the_machine_is_switched_off_or_reset() {
+    for (machine, log) in [("microvm", ""), ("microvm,acpi=off", "boot: no ACPI tables")] {
+        let run = boot(machine, "exit", &VERSION_2);
+        assert_eq!((run.code, run.console.as_str()), (Some(0), "exit: status 0\n"), "{machine}: {:#?}", run.log);
+        assert!(log.is_empty() || run.log.iter().any(|line| line == log));
+    }
+}
+
+#[test]
+fn devices_of_version_1_are_refused_by_name() {
+    let run = boot("microvm", "exit", &DEBUG_EXIT);
+    assert_eq!(run.code, Some(SUCCESS), "{}", run.console);
+    let refused = |line: &&String| line.contains(" has registers of version 1, and version 2 is needed ");
+    assert_eq!(run.log.iter().filter(refused).count(), 2, "{:#?}", run.log);
+}
+
+#[test]
+fn windows_that_cannot_be_are_passed_over_and_the_others_used() {
+    let windows = [
+        // Over RAM, the local APIC, the kernel, beyond what can be addressed; no window; of no use.
+        ("4K@0x10000:5", "a virtio window (0x10000 to 0x10fff) overlaps "),
+        ("4K@0xfee00000:5", "a virtio window (0xfee00000 to 0xfee00fff) overlaps the local APIC"),
+        ("1M@1M:5", "a virtio window (0x100000 to 0x1fffff) overlaps the kernel's image"),
+        ("4K@0xffffffffff000:5", "overlaps what the processor cannot address"),
+        ("18446744073709551612@0:5", "a virtio window (0x0 to 0xfffffffffffffffb) overlaps "),
+        ("128@0xd0000000:5", "128@0xd0000000:5 names no window: Place"),
+        ("4K@banana:5", "4K@banana:5 names no window: Form"),
+        // The two of the flash and of the network, and one that overlaps both.
+        ("512@0xfeb00e00:12", ""),
+        ("512@0xfeb00c00:11", ""),
+        ("512@0xfeb00d00:11", "a virtio window (0xfeb00d00 to 0xfeb00eff) overlaps a virtio window"),
+        // One without a device.
+        ("4K@0xd0000000:5", "the window at 0xd0000000 cannot be used: NoMagic"),
+    ];
+    let words: Vec<String> = windows.iter().map(|(window, _)| format!("virtio_mmio.device={window}")).collect();
+    let append = format!("{} webget {}; exit", words.join(" "), page());
+    let run = boot("microvm,acpi=off,auto-kernel-cmdline=off", &append, &[DEBUG_EXIT, VERSION_2].concat());
+    assert_eq!(run.code, Some(SUCCESS), "{}{:#?}", run.console, run.log);
+    for (window, reason) in windows {
+        let said = |line: &String| line.starts_with("mmio: ") && line.contains(reason);
+        assert!(reason.is_empty() || run.log.iter().any(said), "{window}: {:#?}", run.log);
+    }
+    assert_eq!(run.log.iter().filter(|line| line.starts_with("mmio: ")).count(), 9, "{:#?}", run.log);
 }
 
 #[test]
@@ -151,7 +238,7 @@ fn words_of_other_engines_are_no_commands() {
 fn with_one_serial_port_the_log_comes_between_the_console_s_text() {
     // Without a way to give a code, too.
     let url = page();
-    let run = boot_with_one_port("q35", &format!("webget {url}; exit"), &[]);
+    let run = boot_with_one_port("qemu_q35", "q35", &format!("webget {url}; exit"), &[]);
     assert_eq!(run.code, Some(0), "{}", run.console);
     let head = format!("webget: GET {url}\n");
     assert!(run.console.starts_with(&head) && run.console.contains("\na page to be seen\n"), "{}", run.console);
@@ -169,7 +256,7 @@ fn with_one_serial_port_the_log_comes_between_the_console_s_text() {
 fn nothing_that_a_process_prints_is_taken_for_the_log() {
     let forged = "\x1b_SlopOS;U2xvcE9TIGxvZywgYnVpbGQgMDAA\x1b\\forged\x1b_\n";
     let url = answering(Answer::Bytes(response(forged.as_bytes())));
-    let run = boot_with_one_port("q35", &format!("webget --raw {url}; exit"), &DEBUG_EXIT);
+    let run = boot_with_one_port("qemu_q35", "q35", &format!("webget --raw {url}; exit"), &DEBUG_EXIT);
     assert_eq!(run.code, Some(SUCCESS), "{}", run.console);
     assert!(run.console.contains(forged), "{:?}", run.console);
     assert!(run.log.iter().any(|line| line.starts_with("dhcp: lease ")), "{:?}", run.log);
@@ -177,22 +264,8 @@ fn nothing_that_a_process_prints_is_taken_for_the_log() {
 
 #[test]
 fn a_panic_is_told_on_the_only_port_in_both_ways() {
-    let (code, both) = boot_bare_of("qemu_q35-test", "q35", "panic", &DEBUG_EXIT);
-    assert_eq!(code, Some(3), "{both:?}");
-    let decoder = Decoder::from_elf(&built("qemu_q35-test.elf")).expect("the kernel's texts");
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("com1");
-    std::fs::write(&file, both).expect("written");
-    let (mut console, mut log) = (Vec::new(), Vec::new());
-    decode(&decoder, &file, false, |event| {
-        match event {
-            Event::Log(line) => log.push(line.text),
-            Event::Console(text) => console.extend(text),
-            other => panic!("{other:?}"),
-        }
-        Ok(())
-    })
-    .expect("a log of this kernel");
-    assert!(log.last().is_some_and(|line| line.starts_with("panic: ")), "{log:?}");
-    assert!(String::from_utf8_lossy(&console).contains("panic: "), "{console:?}");
+    let run = boot_with_one_port("qemu_q35-test", "q35", "panic", &DEBUG_EXIT);
+    assert_eq!(run.code, Some(3), "{}", run.console);
+    assert!(run.log.last().is_some_and(|line| line.starts_with("panic: ")), "{:?}", run.log);
+    assert!(run.console.contains("panic: "), "{:?}", run.console);
 }
