@@ -2,7 +2,7 @@
 
 use crate::environment;
 use crate::kernel::loadable;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 use slopos_elf::hexadecimal;
 use uuid::Uuid;
@@ -24,7 +24,7 @@ impl Parts {
     /// # Errors
     /// The kernel cannot be booted by GRUB, or the commands do not pass through it.
     pub fn new(kernel: &[u8], flash: Vec<u8>, append: &str) -> Result<Parts> {
-        let kernel = loadable(kernel)?;
+        let kernel = loadable(kernel).context("the kernel")?;
         let environment = environment::block(append)?;
         let mut hash = Sha256::new();
         for part in [&kernel, &flash, &environment] {

@@ -51,8 +51,7 @@ Exit status:
 fn main() -> ExitCode {
     slopos_cli::main(|Options { image, format, append, output }| -> Result<()> {
         let (kernel, flash) = (image.with_added_extension("elf"), image.with_added_extension("img"));
-        let parts =
-            Parts::new(&read(&kernel)?, read(&flash)?, &append).with_context(|| kernel.display().to_string())?;
+        let parts = Parts::new(&read(&kernel)?, read(&flash)?, &append)?;
         let (ending, bytes) = match format {
             Format::Raw => ("disk.raw", raw::make(&parts)?),
             Format::Qcow2 => ("disk.qcow2", qcow2::make(&parts)?),
