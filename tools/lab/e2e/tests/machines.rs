@@ -1,9 +1,8 @@
 //! The same kernel on machines of other shapes: without an interval timer, with one serial port only, without a way to
 //! give QEMU a code, and with what other engines put on the command line.
 
-use slopos_e2e::built;
+use slopos_e2e::{built, log_lines};
 use slopos_lab::servers::{Answer, answering, response};
-use slopos_run::{Decoded, Decoder};
 use std::process::{Command, Stdio};
 
 /// QEMU's code for the status 0 of `exit`.
@@ -24,13 +23,7 @@ fn boot(machine: &str, append: &str, more: &[&str]) -> Run {
     let serial = format!("file:{}", log.display());
     let arguments = ["-serial", &serial];
     let (code, console) = boot_bare(machine, append, &[&arguments[..], more].concat());
-    let decoder = Decoder::from_elf(&built("qemu_q35.elf")).expect("the kernel's texts");
-    let decoded = decoder.stream().push(&std::fs::read(&log).expect("the log"));
-    let line = |decoded| match decoded {
-        Decoded::Line(line) => Some(line.text),
-        Decoded::Text(_) => None,
-    };
-    Run { code, console, log: decoded.into_iter().filter_map(line).collect() }
+    Run { code, console, log: log_lines(&std::fs::read(&log).expect("the log")) }
 }
 
 /// Boots the kernel with its console alone; returns QEMU's code and what the console said.
