@@ -46,5 +46,5 @@ fn wait_for(what: &str, mut happened: impl FnMut() -> bool) {
 fn log(folder: &Path, name: &str) -> Vec<String> {
     // There is no file before the machine runs.
     let bytes = std::fs::read(folder.join(name)).unwrap_or_default();
-    slopos_e2e::log_lines(&bytes)
+    slopos_e2e::log_lines("qemu_q35.elf", &bytes)
 }

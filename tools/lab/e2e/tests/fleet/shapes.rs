@@ -11,11 +11,11 @@ use std::path::Path;
 /// Bytes that Firecracker takes at most: the least of those engines.
 const COMMAND_LINE_MAX: usize = 2_048;
 
-/// Checks a kernel's command line: its length, its characters, and that the board knows each command.
+/// Checks the command line of a kernel in build/: its length, its characters, and that the board knows each command.
 #[track_caller]
-fn is_command_line(line: &str) {
+fn is_command_line(line: &str, kernel: &str) {
     assert!(line.len() <= COMMAND_LINE_MAX && line.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{line:?}");
-    let (_, manifest) = read(&built("qemu_q35.elf")).expect("the kernel");
+    let (_, manifest) = read(&built(kernel)).expect("the kernel");
     for command in line.split(';') {
         let word = command.split_whitespace().next().unwrap_or_else(|| panic!("an empty command in {line:?}"));
         let is_command = CommandName::find(word).is_some_and(|name| !name.is_for_tests());
@@ -92,8 +92,10 @@ mod firecracker {
     #[test]
     fn a_configuration_of_firecracker_has_its_keys() {
         let found: Configuration = serde_json::from_str(&file("firecracker.json")).expect("Firecracker's keys");
+        // Its devices are on MMIO.
+        assert!(found.boot_source.kernel_image_path.ends_with("/microvm.elf"));
         is_built(&found.boot_source.kernel_image_path);
-        is_command_line(&found.boot_source.boot_args);
+        is_command_line(&found.boot_source.boot_args, "microvm.elf");
         assert!(found.machine_config.vcpu_count == 1 && found.machine_config.mem_size_mib >= 16);
         let [drive] = &found.drives[..] else { panic!("one drive") };
         is_built(&drive.path_on_host);
@@ -136,7 +138,7 @@ fn a_call_of_cloud_hypervisor_has_its_options() {
     assert_eq!(options.len(), 2 * known.len(), "{options:?}");
     assert_eq!((value("--cpus"), value("--memory")), ("boot=1".to_owned(), "size=64M".to_owned()));
     is_built(&value("--kernel"));
-    is_command_line(&value("--cmdline"));
+    is_command_line(&value("--cmdline"), "qemu_q35.elf");
     is_built(value("--disk").strip_prefix("path=").expect("a path"));
     let network = value("--net");
     let (tap, mac) = network.split_once(",mac=").expect("a station");
@@ -311,7 +313,7 @@ mod kubevirt {
         let Domain { machine, cpu, memory, firmware, devices } = spec.domain;
         assert_eq!((machine.r#type.as_str(), cpu.cores, memory.guest.as_str()), ("q35", 1, "64Mi"));
         let KernelBoot { kernel_args, container } = firmware.kernel_boot;
-        is_command_line(&kernel_args);
+        is_command_line(&kernel_args, "qemu_q35.elf");
         let (Empty {}, false) = (devices.rng, devices.autoattach_graphics_device) else {
             panic!("no screen is needed")
         };
