@@ -1,10 +1,9 @@
 //! The same kernel on machines of other shapes: without an interval timer, with one serial port only, without a way to
 //! give QEMU a code, and with what other engines put on the command line.
 
-use slopos_e2e::built;
+use slopos_e2e::{built, log_lines};
 use slopos_lab::servers::{Answer, answering, response};
 use slopos_run::{Decoder, Event, decode};
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// QEMU's code for the status 0 of `exit`.
@@ -31,25 +30,8 @@ fn boot(machine: &str, append: &str, more: &[&str]) -> Run {
     };
     let arguments = [&["-chardev", &file], &port[..]].concat();
     let (code, console) = boot_bare(machine, append, &[&arguments[..], more].concat());
-    let log = saved(board(machine), &log).log;
-    Run { code, console, log }
-}
-
-/// What was saved of a port, by the kernel of this name.
-#[track_caller]
-fn saved(name: &str, file: &Path) -> Run {
-    let decoder = Decoder::from_elf(&built(&format!("{name}.elf"))).expect("the kernel's texts");
-    let mut run = Run { code: None, console: String::new(), log: Vec::new() };
-    let print = |event| {
-        match event {
-            Event::Console(text) | Event::Beside(text) => run.console.push_str(&String::from_utf8_lossy(&text)),
-            Event::Log(line) => run.log.push(line.text),
-            Event::Qemu(text) => panic!("{text}"),
-        }
-        Ok(())
-    };
-    decode(&decoder, file, false, print).expect("a log of this kernel");
-    run
+    let lines = log_lines(&format!("{}.elf", board(machine)), &std::fs::read(&log).expect("the log"));
+    Run { code, console, log: lines }
 }
 
 /// Boots a kernel on a machine with one serial port, over which console and log go.
@@ -59,7 +41,18 @@ fn boot_with_one_port(name: &str, machine: &str, append: &str, more: &[&str]) ->
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("com1");
     std::fs::write(&file, both).expect("written");
-    Run { code, ..saved(name, &file) }
+    let decoder = Decoder::from_elf(&built(&format!("{name}.elf"))).expect("the kernel's texts");
+    let mut run = Run { code, console: String::new(), log: Vec::new() };
+    let print = |event| {
+        match event {
+            Event::Console(text) | Event::Beside(text) => run.console.push_str(&String::from_utf8_lossy(&text)),
+            Event::Log(line) => run.log.push(line.text),
+            Event::Qemu(text) => panic!("{text}"),
+        }
+        Ok(())
+    };
+    decode(&decoder, &file, false, print).expect("a log of this kernel");
+    run
 }
 
 /// Whether the machine has no PCI.
