@@ -2,11 +2,9 @@
 
 use crate::image;
 use slopos_q35::acpi::Tables;
-use slopos_q35::claims::{Claims, Extent};
-use slopos_q35::pci::{CONFIG_ADDRESS, CONFIG_PORTS, Configuration};
+use slopos_q35::claims::Claims;
+use slopos_q35::pci::{CONFIG_ADDRESS, CONFIG_PORTS};
 use slopos_q35::{debug_exit, ioapic, pic, pvpanic, rtc, uart};
-use slopos_registers::Hardware;
-use slopos_virtio::transport::Probe;
 use slopos_x86_64::cpuid::Features;
 use slopos_x86_64::paging::KernelSpace;
 use slopos_x86_64::start_info::{MemoryKind, StartInfo};
@@ -41,19 +39,6 @@ const PORTS: [(&str, u16, u16); 13] = [
     ("the firmware's configuration", 0x510, 12),
     ("PCI configuration space", CONFIG_ADDRESS, CONFIG_PORTS),
 ];
-
-/// Claims the addresses of each PCI function. A function whose registers overlap another's is switched off.
-pub fn devices(pci: &Configuration<Hardware>, claims: &mut Claims) {
-    // A bus that could not be visited is reported when the devices are started.
-    let _ = pci.enumerate(|device| {
-        let driven = matches!(Probe::new(&device), Ok(Some(_)));
-        let extent = if driven { Extent::All } else { Extent::Enabled };
-        if let Err(error) = claims.claim_device(&device, extent) {
-            defmt::error!("pci: {}", error);
-            device.switch_off();
-        }
-    });
-}
 
 /// Reserves what the loader, the ACPI tables and the processor name. The parts of the board that the kernel itself uses
 /// are claimed by [`map`], when they are mapped.

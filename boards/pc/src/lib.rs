@@ -22,6 +22,7 @@ mod loading;
 mod log;
 pub mod machine;
 mod panic;
+mod pci;
 mod power;
 mod progress;
 mod reports;

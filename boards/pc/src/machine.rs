@@ -2,12 +2,12 @@
 
 use crate::interrupts::Interrupts;
 use crate::log;
+use crate::pci::Pci;
 use crate::{claims, clocks, image, power};
 use slopos_kernel::time::{Duration, Instant};
 use slopos_q35::acpi::{self, Tables};
 use slopos_q35::claims::Claims;
 use slopos_q35::ioapic::{self, IoApic};
-use slopos_q35::pci::Configuration;
 use slopos_q35::pic::Pic;
 use slopos_q35::rtc::Rtc;
 use slopos_registers::Hardware;
@@ -35,8 +35,8 @@ pub struct Machine {
     pub space: KernelSpace,
     /// Who owns which memory and ports.
     pub claims: &'static mut Claims,
-    /// Access to PCI configuration space.
-    pub pci: Configuration<Hardware>,
+    /// PCI's segments.
+    pub pci: Pci,
     /// The interrupt lines.
     pub interrupts: Interrupts,
     /// What the firmware's tables say.
@@ -81,7 +81,7 @@ pub unsafe fn bring_up(kind: u32, start_info: u32, command_line: &mut CommandLin
     });
     let claims = claims::platform(&info, &tables, &features);
     // SAFETY: called once, with the tables just read.
-    unsafe { power::prepare(&tables, dsdt_length, &mut space) };
+    let dsdt = unsafe { power::prepare(&tables, dsdt_length, &mut space) };
     let local_apic = tables.local_apic.unwrap_or(LOCAL_APIC);
     let Some(base) = claims::map(claims, &mut space, "the local APIC", local_apic, apic::LENGTH) else {
         panic!("the local APIC cannot be mapped at {local_apic:#x}");
@@ -91,9 +91,9 @@ pub unsafe fn bring_up(kind: u32, start_info: u32, command_line: &mut CommandLin
         // SAFETY: just mapped, for ever.
         Some(unsafe { IoApic::new(Hardware, base, entry.first_gsi) })
     });
-    let pci = configuration_space(&tables, claims, &mut space);
+    let pci = Pci::find(&tables, dsdt, claims, &mut space);
     // Before anything else is touched: a device's BAR may overlap the registers that the kernel needs.
-    claims::devices(&pci, claims);
+    pci.claim_devices(dsdt, claims);
     // SAFETY: nobody else uses the controllers.
     unsafe { Pic::new(Hardware) }.disable(PIC_VECTOR);
     // SAFETY: just mapped, for ever.
@@ -102,6 +102,9 @@ pub unsafe fn bring_up(kind: u32, start_info: u32, command_line: &mut CommandLin
     clocks::set(&mut local_apic, &features, tables.power.timer);
 
     defmt::info!("boot: log={=bool} memory={=u64:#x} image_end={=u64:#x}", log_present, info.memory_end, need);
+    if tables.processors > 1 {
+        defmt::info!("boot: one processor is used, of {=u32}; the others stay asleep", tables.processors);
+    }
     if !missing.is_empty() {
         defmt::warn!("boot: the processor has no {}", missing.as_slice());
     }
@@ -125,19 +128,6 @@ fn gather(features: &Features, line: &CommandLine) -> Gathered {
         defmt::warn!("boot: the processor's RDRAND gives no chance");
     }
     gathered
-}
-
-/// The memory-mapped configuration space that ACPI names, or the ports.
-fn configuration_space(tables: &Tables, claims: &mut Claims, space: &mut KernelSpace) -> Configuration<Hardware> {
-    if let Some(ecam) = tables.ecam
-        && let Some(base) = claims::map(claims, space, "PCI configuration space", ecam.physical(), ecam.length())
-    {
-        // SAFETY: just mapped, for ever; this is the only one.
-        return unsafe { Configuration::ecam(Hardware, base.expose_provenance(), ecam.first_bus, ecam.last_bus) };
-    }
-    defmt::warn!("pci: no memory-mapped configuration space, using the ports");
-    // SAFETY: nobody else uses the ports.
-    unsafe { Configuration::ports(Hardware) }
 }
 
 /// Monotonic time since the clocks were set.

@@ -32,20 +32,25 @@ static POWER: StaticCell<Power> = StaticCell::new();
 static PREPARED: AtomicPtr<Power> = AtomicPtr::new(core::ptr::null_mut());
 
 /// Maps what it takes to switch off: the registers in memory, and the table with the values for them, of which
-/// `dsdt_length` bytes are believed to be there.
+/// `dsdt_length` bytes are believed to be there; gives that table.
 ///
 /// # Safety
 /// To be called once, with the firmware's tables.
-pub unsafe fn prepare(tables: &Tables, dsdt_length: Option<usize>, space: &mut KernelSpace) {
+pub unsafe fn prepare(
+    tables: &Tables,
+    dsdt_length: Option<usize>,
+    space: &mut KernelSpace,
+) -> Option<&'static [u8]> {
     let dsdt = tables.power.dsdt.zip(dsdt_length).and_then(|(address, length)| {
         let start = space.map_device(address, length as u64)?;
         // SAFETY: just mapped, for ever; the firmware's tables lie in memory that the loader keeps from everybody.
-        Some(unsafe { core::slice::from_raw_parts(start.cast_const(), length) })
+        Some::<&[u8]>(unsafe { core::slice::from_raw_parts(start.cast_const(), length) })
     });
     let map = |address| space.map_device(address, 1).map(|base| base.expose_provenance());
     // SAFETY: the tables say that the registers are power management's, and `claims` keeps devices away from them.
     let power = POWER.init(unsafe { Power::new(Hardware, &tables.power, dsdt.unwrap_or_default(), map) });
     PREPARED.store(power, Relaxed);
+    dsdt
 }
 
 /// Whether a code reaches the host: QEMU has its debug-exit device.

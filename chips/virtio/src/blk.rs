@@ -238,6 +238,11 @@ impl<B: Bus> Block<B> {
         self.is_running() && self.requests.iter().all(|request| matches!(request, Request::Free))
     }
 
+    /// How the device interrupts.
+    pub fn interrupts(&self) -> Interrupts {
+        self.transport.interrupts()
+    }
+
     /// The global system interrupt of the device's pin, level-triggered and shared, where it interrupts by that.
     pub fn interrupt_gsi(&self) -> Option<u32> {
         self.transport.interrupt_gsi()
