@@ -3,6 +3,7 @@
 use crate::interrupts::Interrupts;
 use crate::log;
 use crate::pci::Pci;
+use crate::power::Button;
 use crate::{claims, clocks, image, power};
 use slopos_kernel::time::{Duration, Instant};
 use slopos_q35::acpi::{self, Tables};
@@ -45,6 +46,8 @@ pub struct Machine {
     pub gathered: Gathered,
     /// The processor's interrupt controller and timer.
     pub alarm: Alarm,
+    /// The power button.
+    pub button: Button,
 }
 
 /// Brings it up.
@@ -81,7 +84,9 @@ pub unsafe fn bring_up(kind: u32, start_info: u32, command_line: &mut CommandLin
     });
     let claims = claims::platform(&info, &tables, &features);
     // SAFETY: called once, with the tables just read.
-    let dsdt = unsafe { power::prepare(&tables, dsdt_length, &mut space) };
+    let dsdt = unsafe { power::map_dsdt(&tables, dsdt_length, &mut space) };
+    // SAFETY: likewise.
+    let button = unsafe { power::prepare(&tables, dsdt, &mut space) };
     let local_apic = tables.local_apic.unwrap_or(LOCAL_APIC);
     let Some(base) = claims::map(claims, &mut space, "the local APIC", local_apic, apic::LENGTH) else {
         panic!("the local APIC cannot be mapped at {local_apic:#x}");
@@ -114,7 +119,7 @@ pub unsafe fn bring_up(kind: u32, start_info: u32, command_line: &mut CommandLin
     let interrupts = Interrupts::new(io_apic, local_apic.id());
     let alarm = Alarm { apic: local_apic, armed: None };
     let gathered = gather(&features, command_line);
-    Machine { space, claims, pci, interrupts, tables, gathered, alarm }
+    Machine { space, claims, pci, interrupts, tables, gathered, alarm, button }
 }
 
 /// Gathers entropy from the processor and from values that differ from one boot or board to the next.

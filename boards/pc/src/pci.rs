@@ -18,13 +18,13 @@ pub struct Pci {
 impl Pci {
     /// Finds the ways into configuration space: those that the MCFG table names, else the one that the DSDT names, else
     /// the ports, where anything answers there. A machine may have no PCI at all.
-    pub fn find(tables: &Tables, dsdt: Option<&[u8]>, claims: &mut Claims, space: &mut KernelSpace) -> Pci {
+    pub fn find(tables: &Tables, dsdt: &[u8], claims: &mut Claims, space: &mut KernelSpace) -> Pci {
         let mut pci = Pci::default();
         for ecam in &tables.ecams {
             pci.add(ecam, claims, space);
         }
         if pci.segments.is_empty()
-            && let Some(ecam) = dsdt.and_then(|dsdt| acpi::host_bridge(dsdt).ecam)
+            && let Some(ecam) = acpi::host_bridge(dsdt).ecam
         {
             pci.add(&ecam, claims, space);
         }
@@ -64,7 +64,7 @@ impl Pci {
 
     /// Claims the addresses of each function. A function whose registers overlap another's is switched off. One that is
     /// driven here and that the firmware has left without addresses is given some.
-    pub fn claim_devices(&self, dsdt: Option<&[u8]>, claims: &mut Claims) {
+    pub fn claim_devices(&self, dsdt: &[u8], claims: &mut Claims) {
         let mut unplaced = 0_u32;
         // A bus that could not be visited is reported when the devices are started.
         let _ = self.enumerate(|device| {
@@ -78,7 +78,7 @@ impl Pci {
             return;
         }
         // When all that has an address has claimed it.
-        let HostBridge { windows, .. } = dsdt.map(acpi::host_bridge).unwrap_or_default();
+        let HostBridge { windows, .. } = acpi::host_bridge(dsdt);
         let _ = self.enumerate(|device| {
             if Kind::of(&device).is_some() && placement::is_needed(&device) {
                 place(&device, &windows, claims);
@@ -96,7 +96,12 @@ fn claim(device: &Device, extent: Extent, claims: &mut Claims) {
 
 fn place(device: &Device, windows: &[acpi::Window], claims: &mut Claims) {
     let placed = placement::place(device, windows, claims, |placed| {
-        defmt::info!("pci: BAR {=u8} of device {} is placed at {=u64:#x}", placed.bar, device.address(), placed.address);
+        defmt::info!(
+            "pci: BAR {=u8} of device {} is placed at {=u64:#x}",
+            placed.bar,
+            device.address(),
+            placed.address
+        );
     });
     if let Err(error) = placed {
         defmt::error!("pci: a device is without addresses: {}", error);

@@ -1,10 +1,12 @@
-//! The ways out of the machine: QEMU's debug-exit device with a code, ACPI, a reset.
+//! The ways out of the machine: QEMU's debug-exit device with a code, ACPI, a reset; and the button that asks for it.
 
 use crate::statics::ON_PANIC;
 use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
+use slopos_kernel::time::{Duration, Instant};
 use slopos_q35::acpi::Tables;
 use slopos_q35::debug_exit::DebugExit;
 use slopos_q35::power::Power;
+use slopos_q35::power_button::PowerButton;
 use slopos_registers::Hardware;
 use slopos_x86_64::control::halt;
 use slopos_x86_64::paging::KernelSpace;
@@ -22,6 +24,28 @@ pub enum OnPanic {
     PowerOff,
 }
 
+/// How often to look at the power button: a look leaves a virtual machine. Less than the longest time between two
+/// interrupts of the timer, so that each of those that come when nothing happens looks.
+const LOOK: Duration = Duration::from_millis(900);
+
+/// The power button, where the machine has one that the kernel can read.
+pub struct Button {
+    button: Option<PowerButton>,
+    next_look: Instant,
+}
+
+impl Button {
+    /// Whether it was pressed. To be called when the timer has fired; most calls do not look.
+    pub fn is_pressed(&mut self, now: Instant) -> bool {
+        let Some(button) = &self.button else { return false };
+        if now < self.next_look {
+            return false;
+        }
+        self.next_look = now + LOOK;
+        button.take_press()
+    }
+}
+
 /// The code that a panic writes to the debug-exit device.
 const PANIC_CODE: u8 = 1;
 
@@ -31,26 +55,37 @@ static POWER: StaticCell<Power> = StaticCell::new();
 #[unsafe(link_section = ".owner.kernel")]
 static PREPARED: AtomicPtr<Power> = AtomicPtr::new(core::ptr::null_mut());
 
-/// Maps what it takes to switch off: the registers in memory, and the table with the values for them, of which
-/// `dsdt_length` bytes are believed to be there; gives that table.
+/// Maps the table with what is the board's own (ACPI's DSDT), of which `length` bytes are believed to be there. It is
+/// empty where there is none.
 ///
 /// # Safety
 /// To be called once, with the firmware's tables.
-pub unsafe fn prepare(
-    tables: &Tables,
-    dsdt_length: Option<usize>,
-    space: &mut KernelSpace,
-) -> Option<&'static [u8]> {
-    let dsdt = tables.power.dsdt.zip(dsdt_length).and_then(|(address, length)| {
+pub unsafe fn map_dsdt(tables: &Tables, length: Option<usize>, space: &mut KernelSpace) -> &'static [u8] {
+    let dsdt = tables.power.dsdt.zip(length).and_then(|(address, length)| {
         let start = space.map_device(address, length as u64)?;
         // SAFETY: just mapped, for ever; the firmware's tables lie in memory that the loader keeps from everybody.
         Some::<&[u8]>(unsafe { core::slice::from_raw_parts(start.cast_const(), length) })
     });
+    dsdt.unwrap_or_default()
+}
+
+/// Maps what it takes to switch off: the registers in memory. The values for them are in
+/// the firmware's `dsdt`. From now on the power button does nothing but what its reader does.
+///
+/// # Safety
+/// To be called once, with the firmware's tables.
+pub unsafe fn prepare(tables: &Tables, dsdt: &'static [u8], space: &mut KernelSpace) -> Button {
     let map = |address| space.map_device(address, 1).map(|base| base.expose_provenance());
     // SAFETY: the tables say that the registers are power management's, and `claims` keeps devices away from them.
-    let power = POWER.init(unsafe { Power::new(Hardware, &tables.power, dsdt.unwrap_or_default(), map) });
+    let power = POWER.init(unsafe { Power::new(Hardware, &tables.power, dsdt, map) });
     PREPARED.store(power, Relaxed);
-    dsdt
+    // SAFETY: as above.
+    let button = unsafe { PowerButton::new(Hardware, &tables.power) };
+    if let Some(button) = &button {
+        power.take_over();
+        button.listen();
+    }
+    Button { button, next_look: Instant::BOOT }
 }
 
 /// Whether a code reaches the host: QEMU has its debug-exit device.

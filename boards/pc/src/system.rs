@@ -91,6 +91,7 @@ pub unsafe fn run(mut machine: Machine, command_line: &'static CommandLine, devi
         process_console: ProcessConsole::new(commands, version::GREETING, PROCESS_CONSOLE.take(), &CONFIGURATIONS),
         network: devices.network,
         alarm: machine.alarm,
+        button: machine.button,
         interrupts: machine.interrupts,
         console_authority: authorities.console,
         frame_authority: authorities.frames,

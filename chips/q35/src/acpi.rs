@@ -20,7 +20,7 @@ mod sleep;
 mod table;
 
 pub use bridge::{HostBridge, WINDOWS_MAX, Window, host_bridge};
-pub use fadt::{Address, Fadt, POWER_PORTS_MAX};
+pub use fadt::{Address, EventBlock, Fadt, POWER_PORTS_MAX};
 #[cfg(test)]
 pub(crate) use sleep::dsdt_with;
 pub use sleep::off_types;

@@ -18,7 +18,7 @@ use slopos_registers::{Bus, Hardware};
 use crate::Physical;
 use crate::queue::{Queue, QueueFault, QueueMemory, Segment, Used};
 use crate::recovery::Recovery;
-use crate::transport::{Cause, Doorbell, Messages, Transport, TransportError};
+use crate::transport::{Cause, Doorbell, Interrupts, Messages, Transport, TransportError};
 pub use request::{BlockError, REQUEST_BYTES, REQUESTS, SECTOR_BYTES};
 use request::{Request, RequestId, Requests, kind, status};
 
