@@ -21,6 +21,7 @@ mod interrupts;
 mod loading;
 mod log;
 pub mod machine;
+mod modules;
 mod panic;
 mod pci;
 mod power;

@@ -2,6 +2,7 @@
 
 use crate::interrupts::Interrupts;
 use crate::log;
+use crate::modules::{self, Modules};
 use crate::pci::Pci;
 use crate::power::Button;
 use crate::{claims, clocks, image, power};
@@ -42,6 +43,8 @@ pub struct Machine {
     pub interrupts: Interrupts,
     /// What the firmware's tables say.
     pub tables: Tables,
+    /// The modules that the loader has put into memory.
+    pub modules: Modules,
     /// The entropy that was there at once, without waiting for a device.
     pub gathered: Gathered,
     /// The processor's interrupt controller and timer.
@@ -116,10 +119,11 @@ pub unsafe fn bring_up(kind: u32, start_info: u32, command_line: &mut CommandLin
     if info.command_line_broken {
         defmt::warn!("boot: the command line is too long or not UTF-8, and was cut");
     }
+    let modules = modules::map(&info, &mut space);
     let interrupts = Interrupts::new(io_apic, local_apic.id());
     let alarm = Alarm { apic: local_apic, armed: None };
     let gathered = gather(&features, command_line);
-    Machine { space, claims, pci, interrupts, tables, gathered, alarm, button }
+    Machine { space, claims, pci, interrupts, tables, modules, gathered, alarm, button }
 }
 
 /// Gathers entropy from the processor and from values that differ from one boot or board to the next.

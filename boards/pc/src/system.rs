@@ -64,7 +64,7 @@ pub unsafe fn run(mut machine: Machine, command_line: &'static CommandLine, devi
     // SAFETY: this is the board's composition, and runs once.
     let authorities = unsafe { Authorities::mint() };
     let serial = Serial::start(&mut machine.interrupts, &machine.tables);
-    let flash = Flash::new(devices.block, authorities.loader);
+    let flash = Flash::new(devices.block, machine.modules, authorities.loader);
     let mut entropy = Entropy::new(devices.entropy);
     let mut seed = Seed::new(&machine.gathered, entropy.has_device(), now());
     let stack = start_network(devices.network.as_ref(), flash, &mut entropy, &mut seed);
