@@ -59,7 +59,11 @@ impl Pci {
     /// # Errors
     /// The first of [`Configuration::enumerate`]; the rest has been visited nevertheless.
     pub fn enumerate(&self, mut visit: impl FnMut(Device)) -> Result<(), EnumerateError> {
-        self.segments.iter().fold(Ok(()), |outcome, segment| outcome.and(segment.enumerate(&mut visit).map(|_| ())))
+        let mut outcome = Ok(());
+        for segment in &self.segments {
+            outcome = outcome.and(segment.enumerate(&mut visit).map(|_| ()));
+        }
+        outcome
     }
 
     /// Claims the addresses of each function. A function whose registers overlap another's is switched off. One that is
