@@ -1,11 +1,11 @@
-//! The memory and the ports that no PCI device may claim, whatever its base address registers say.
+//! The memory and the ports that no device may claim, whatever its base address registers or the command line say.
 
 use crate::image::{self, FIRST_MIB};
 use crate::modules;
 use slopos_q35::acpi::Tables;
 use slopos_q35::claims::Claims;
 use slopos_q35::pci::{CONFIG_ADDRESS, CONFIG_PORTS};
-use slopos_q35::{debug_exit, ioapic, pic, pvpanic, rtc, uart};
+use slopos_q35::{debug_exit, pic, pvpanic, rtc, uart};
 use slopos_x86_64::cpuid::Features;
 use slopos_x86_64::paging::KernelSpace;
 use slopos_x86_64::start_info::{MemoryKind, StartInfo};
@@ -64,10 +64,7 @@ pub fn platform(info: &StartInfo, tables: &Tables, features: &Features) -> &'sta
         claims.reserve_ports(name, first, count);
     }
     claims.reserve_ports_for_platform("the chipset's ports", 0, PCI_PORTS);
-    // The kernel uses one I/O APIC and no HPET; devices must not overlap the others either.
-    for entry in tables.io_apics.iter().skip(1) {
-        claims.reserve_memory("another I/O APIC", entry.address, ioapic::MEMORY_BYTES);
-    }
+    // The kernel uses no HPET; devices must not overlap it either.
     if let Some(address) = tables.hpet {
         claims.reserve_memory("the high-precision timers", address, HPET_BYTES);
     }

@@ -1,13 +1,37 @@
-//! PCI on this machine: every way into configuration space that the firmware names, and whose addresses are whose.
+//! Virtio devices on PCI: every way into configuration space that the firmware names, and whose addresses are whose.
 
 use crate::claims;
+use crate::devices::{Devices, Found};
+use crate::machine::{Ground, Machine};
 use slopos_q35::acpi::{self, ECAMS_MAX, Ecam, HostBridge, Tables};
 use slopos_q35::claims::{Claims, Extent};
 use slopos_q35::pci::{Configuration, Device, EnumerateError, Routing};
 use slopos_q35::placement;
 use slopos_registers::Hardware;
-use slopos_virtio::transport::{Kind, Probe};
+use slopos_virtio::transport::{Kind, Probe, Transport};
 use slopos_x86_64::paging::KernelSpace;
+
+/// Access to PCI configuration space, with the addresses of each function claimed.
+pub fn find(ground: Ground<'_>) -> Pci {
+    let Ground { space, claims, tables, dsdt, .. } = ground;
+    let pci = Pci::find(tables, dsdt, claims, space);
+    pci.claim_devices(dsdt, claims);
+    pci
+}
+
+/// Looks at every PCI function, and starts the drivers.
+pub fn start(pci: &Pci, machine: &mut Machine) -> Devices {
+    let mut devices = Found::new();
+    let found = pci.enumerate(|device| match Probe::new(&device) {
+        Ok(Some(probe)) => devices.note("pci", probe.kind(), probe),
+        Ok(None) => {}
+        Err(error) => defmt::error!("pci: a virtio device cannot be used: {}", error),
+    });
+    if let Err(error) = found {
+        defmt::warn!("pci: {}", error);
+    }
+    devices.start(machine, attach)
+}
 
 /// PCI's segments.
 #[derive(Default)]
@@ -18,7 +42,7 @@ pub struct Pci {
 impl Pci {
     /// Finds the ways into configuration space: those that the MCFG table names, else the one that the DSDT names, else
     /// the ports, where anything answers there. A machine may have no PCI at all.
-    pub fn find(tables: &Tables, dsdt: &[u8], claims: &mut Claims, space: &mut KernelSpace) -> Pci {
+    fn find(tables: &Tables, dsdt: &[u8], claims: &mut Claims, space: &mut KernelSpace) -> Pci {
         let mut pci = Pci::default();
         for ecam in &tables.ecams {
             pci.add(ecam, claims, space);
@@ -58,7 +82,7 @@ impl Pci {
     ///
     /// # Errors
     /// The first of [`Configuration::enumerate`]; the rest has been visited nevertheless.
-    pub fn enumerate(&self, mut visit: impl FnMut(Device)) -> Result<(), EnumerateError> {
+    fn enumerate(&self, mut visit: impl FnMut(Device)) -> Result<(), EnumerateError> {
         let mut outcome = Ok(());
         for segment in &self.segments {
             outcome = outcome.and(segment.enumerate(&mut visit).map(|_| ()));
@@ -68,7 +92,7 @@ impl Pci {
 
     /// Claims the addresses of each function. A function whose registers overlap another's is switched off. One that is
     /// driven here and that the firmware has left without addresses is given some.
-    pub fn claim_devices(&self, dsdt: &[u8], claims: &mut Claims) {
+    fn claim_devices(&self, dsdt: &[u8], claims: &mut Claims) {
         let mut unplaced = 0_u32;
         // A bus that could not be visited is reported when the devices are started.
         let _ = self.enumerate(|device| {
@@ -89,6 +113,20 @@ impl Pci {
             }
         });
     }
+}
+
+/// Takes a device over if its registers overlap no other's; otherwise switches it off.
+fn attach(probe: Probe, machine: &mut Machine) -> Option<Transport> {
+    let device = probe.device();
+    if !machine.claims.holds(device.address()) {
+        device.switch_off();
+        defmt::error!("virtio: the {} device is not used, its registers are not its own", probe.kind());
+        return None;
+    }
+    // SAFETY: `map_device` maps for ever and keeps the offset. The device holds its claims, so what is mapped is its
+    // own and no RAM; each device is probed once.
+    let attached = unsafe { probe.attach(|physical, length| machine.space.map_device(physical, length)) };
+    attached.inspect_err(|error| defmt::error!("virtio: {}", error)).ok()
 }
 
 fn claim(device: &Device, extent: Extent, claims: &mut Claims) {

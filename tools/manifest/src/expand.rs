@@ -3,7 +3,9 @@
 //! The audit reads it from the ELF and compares it with the sections and symbols there, so each number has the line of
 //! the manifest that asked for it.
 
-use crate::{ConsoleAccess, Entropy, Manifest, Network, OnPanic, Process, Restart, Start, duration, size};
+use crate::{
+    ConsoleAccess, Entropy, Machine, Manifest, Mmio, Network, OnPanic, Process, Restart, Start, duration, size,
+};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -61,6 +63,12 @@ pub struct ExpandedBoard {
     /// What follows a kernel panic.
     #[serde(default)]
     pub on_panic: OnPanic,
+    /// The kind of machine.
+    #[serde(default)]
+    pub machine: Machine,
+    /// Where virtio devices are, on a machine without PCI, unless the command line says it.
+    #[serde(default)]
+    pub mmio: Option<Mmio>,
 }
 
 /// A process.
@@ -133,6 +141,8 @@ impl Expanded {
                 flash_size: board.flash_size,
                 selftest: board.selftest,
                 on_panic: board.on_panic,
+                machine: board.machine,
+                mmio: board.mmio,
             },
             processes: manifest.processes.iter().map(process).collect(),
         }
@@ -202,6 +212,14 @@ impl fmt::Display for Expanded {
         writeln!(out, "  {:<16}{}", "flash_size", bytes(board.flash_size))?;
         writeln!(out, "  {:<16}{}", "selftest", board.selftest)?;
         writeln!(out, "  {:<16}{}", "on_panic", board.on_panic.word())?;
+        writeln!(out, "  {:<16}{}", "machine", board.machine.word())?;
+        if let Some(Mmio { address, size, count, interrupt }) = board.mmio {
+            writeln!(
+                out,
+                "  {:<16}{count} windows of {size} bytes from {address:#x}, interrupts from {interrupt}",
+                "mmio"
+            )?;
+        }
         for process in &self.processes {
             writeln!(out, "\n{process}")?;
         }
