@@ -8,7 +8,7 @@ use slopos_q35::pci::Message;
 use slopos_virtio::blk::{Block, BlockMemory};
 use slopos_virtio::net::{Net, NetMemory, Options};
 use slopos_virtio::rng::{BYTES, Rng, RngMemory};
-use slopos_virtio::transport::{Kind, Messages, Transport};
+use slopos_virtio::transport::{Interrupts, Kind, Messages, Transport};
 use slopos_x86_64::paging::physical_address;
 use static_cell::ConstStaticCell;
 
@@ -97,7 +97,7 @@ fn start_network(transport: Transport, machine: &mut Machine) -> Net {
         fallback_mac: FALLBACK_MAC,
     };
     let network = Net::start(transport, NETWORK.take(), physical_address, options, now().as_micros());
-    route_pin(network.interrupt_gsi(), "virtio-net", machine);
+    attend(network.interrupts(), network.interrupt_gsi(), "virtio-net", machine);
     network
 }
 
@@ -110,14 +110,16 @@ fn start_entropy(mut transport: Transport, machine: &mut Machine) -> Rng {
     let now_us = now().as_micros();
     let mut entropy = Rng::start(transport, ENTROPY.take(), physical_address, now_us);
     entropy.ask(BYTES, now_us);
-    route_pin(entropy.interrupt_gsi(), "virtio-rng", machine);
+    if statics::ENTROPY {
+        attend(entropy.interrupts(), entropy.interrupt_gsi(), "virtio-rng", machine);
+    }
     entropy
 }
 
 fn start_block(transport: Transport, machine: &mut Machine) -> Block {
     let messages = Some(one_message(FLASH_VECTOR, machine));
     let block = Block::start(transport, BLOCK.take(), physical_address, messages, now().as_micros());
-    route_pin(block.interrupt_gsi(), "virtio-blk", machine);
+    attend(block.interrupts(), block.interrupt_gsi(), "virtio-blk", machine);
     block
 }
 
@@ -128,16 +130,22 @@ fn one_message(vector: u8, machine: &Machine) -> Messages {
     Messages { configuration: message, queues: message }
 }
 
-/// Routes the pin of a device, if it interrupts by that.
-fn route_pin(gsi: Option<u32>, device: &str, machine: &mut Machine) {
-    if let Some(gsi) = gsi {
-        route(gsi, Trigger::Level, device, machine);
+/// Routes the pin of a device that interrupts by that; one that cannot interrupt at all is polled.
+fn attend(interrupts: Interrupts, gsi: Option<u32>, device: &str, machine: &mut Machine) {
+    if interrupts == Interrupts::Messages {
+        return;
     }
+    if let Some(gsi) = gsi {
+        return route(gsi, Trigger::Level, device, machine);
+    }
+    defmt::warn!("{=str}: it has no messages and its pin leads to no known line, so it is polled", device);
+    machine.interrupts.poll();
 }
 
-/// Routes a device's line, unless it is routed.
+/// Routes a device's line, unless it is routed. Where that cannot be, the device is polled.
 pub(crate) fn route(gsi: u32, trigger: Trigger, device: &str, machine: &mut Machine) {
     if let Err(error) = machine.interrupts.route_pin(gsi, trigger) {
-        defmt::warn!("{=str}: interrupt {=u32} cannot be routed, the timer stands in: {}", device, gsi, error);
+        defmt::warn!("{=str}: interrupt {=u32} cannot be routed, so it is polled: {}", device, gsi, error);
+        machine.interrupts.poll();
     }
 }

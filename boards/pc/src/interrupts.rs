@@ -29,7 +29,7 @@ pub const FLASH_VECTOR: u8 = DEVICE_CLASS + 10;
 /// Vector of the entropy device, by message.
 pub const ENTROPY_VECTOR: u8 = DEVICE_CLASS + 11;
 
-/// How often devices are polled while their interrupts are cut off.
+/// How often devices are polled that do not interrupt, or whose interrupts are cut off.
 const POLL_INTERVAL: Duration = Duration::from_millis(1);
 /// Lines that pins can use: the sixteen devices of the root bus share at most eight.
 const PINS_MAX: usize = 8;
@@ -48,7 +48,9 @@ pub struct Interrupts {
     strangers: Storm,
     messages: Storm,
     lines: Storm,
-    /// When the devices whose interrupts are cut off are polled next.
+    /// A device does not interrupt.
+    polled: bool,
+    /// When the devices that do not interrupt are polled next.
     next_poll: Instant,
     /// Lines were masked, and what happened on them meanwhile has to be looked for.
     look_again: bool,
@@ -67,6 +69,7 @@ impl Interrupts {
             strangers: Storm::new(),
             messages: Storm::new(),
             lines: Storm::new(),
+            polled: false,
             next_poll: Instant::BOOT,
             look_again: false,
             log: LogBudget::new(),
@@ -96,7 +99,12 @@ impl Interrupts {
         self.pins.push(gsi).map_err(|gsi| NoSuchInput { gsi })
     }
 
-    /// Devices to poll because their interrupts are cut off, in the bits of [`pending_bit`].
+    /// Polls the devices by the clock from now on, because one of them does not interrupt.
+    pub fn poll(&mut self) {
+        self.polled = true;
+    }
+
+    /// Devices to poll because they do not interrupt, or their interrupts are cut off, in the bits of [`pending_bit`].
     pub fn due_for_polling(&mut self, now: Instant) -> u32 {
         let cut = self.cut();
         if cut == 0 {
@@ -122,7 +130,7 @@ impl Interrupts {
     }
 
     fn cut(&self) -> u32 {
-        if self.messages.cut_until().is_some() {
+        if self.polled || self.messages.cut_until().is_some() {
             DEVICE_BITS
         } else if self.lines.cut_until().is_some() {
             pending_bit(PIN_VECTOR)

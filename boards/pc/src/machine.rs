@@ -60,6 +60,8 @@ pub struct Ground<'a> {
     pub claims: &'a mut Claims,
     /// What the firmware's tables say.
     pub tables: &'a Tables,
+    /// The firmware's DSDT; empty where there is none.
+    pub dsdt: &'static [u8],
     /// The kernel's command line.
     pub command_line: &'a str,
 }
@@ -104,7 +106,9 @@ pub unsafe fn bring_up<P>(
     });
     let claims = claims::platform(&info, &tables, &features);
     // SAFETY: called once, with the tables just read.
-    let button = unsafe { power::prepare(&tables, dsdt_length, &mut space) };
+    let dsdt = unsafe { power::map_dsdt(&tables, dsdt_length, &mut space) };
+    // SAFETY: likewise.
+    let button = unsafe { power::prepare(&tables, dsdt, &mut space) };
     let local_apic = tables.local_apic.unwrap_or(LOCAL_APIC);
     let Some(base) = claims::map(claims, &mut space, "the local APIC", local_apic, apic::LENGTH) else {
         panic!("the local APIC cannot be mapped at {local_apic:#x}");
@@ -115,7 +119,7 @@ pub unsafe fn bring_up<P>(
         Some(unsafe { IoApic::new(Hardware, base, entry.first_gsi) })
     });
     let io_apics = io_apics.collect();
-    let places = find(Ground { space: &mut space, claims, tables: &tables, command_line });
+    let places = find(Ground { space: &mut space, claims, tables: &tables, dsdt, command_line });
     // SAFETY: nobody else uses the controllers.
     unsafe { Pic::new(Hardware) }.disable(PIC_VECTOR);
     // SAFETY: just mapped, for ever.
@@ -124,6 +128,9 @@ pub unsafe fn bring_up<P>(
     clocks::set(&mut local_apic, &features, tables.power.timer);
 
     defmt::info!("boot: log={=bool} memory={=u64:#x} image_end={=u64:#x}", log_present, info.memory_end, need);
+    if tables.processors > 1 {
+        defmt::info!("boot: one processor is used, of {=u32}; the others stay asleep", tables.processors);
+    }
     if !missing.is_empty() {
         defmt::warn!("boot: the processor has no {}", missing.as_slice());
     }

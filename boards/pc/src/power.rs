@@ -55,20 +55,29 @@ static POWER: StaticCell<Power> = StaticCell::new();
 #[unsafe(link_section = ".owner.kernel")]
 static PREPARED: AtomicPtr<Power> = AtomicPtr::new(core::ptr::null_mut());
 
-/// Maps what it takes to switch off: the registers in memory, and the table with the values for them, of which
-/// `dsdt_length` bytes are believed to be there. From now on the power button does nothing but what its reader does.
+/// Maps the table with what is the board's own (ACPI's DSDT), of which `length` bytes are believed to be there. It is
+/// empty where there is none.
 ///
 /// # Safety
 /// To be called once, with the firmware's tables.
-pub unsafe fn prepare(tables: &Tables, dsdt_length: Option<usize>, space: &mut KernelSpace) -> Button {
-    let dsdt = tables.power.dsdt.zip(dsdt_length).and_then(|(address, length)| {
+pub unsafe fn map_dsdt(tables: &Tables, length: Option<usize>, space: &mut KernelSpace) -> &'static [u8] {
+    let dsdt = tables.power.dsdt.zip(length).and_then(|(address, length)| {
         let start = space.map_device(address, length as u64)?;
         // SAFETY: just mapped, for ever; the firmware's tables lie in memory that the loader keeps from everybody.
-        Some(unsafe { core::slice::from_raw_parts(start.cast_const(), length) })
+        Some::<&[u8]>(unsafe { core::slice::from_raw_parts(start.cast_const(), length) })
     });
+    dsdt.unwrap_or_default()
+}
+
+/// Maps what it takes to switch off: the registers in memory. The values for them are in
+/// the firmware's `dsdt`. From now on the power button does nothing but what its reader does.
+///
+/// # Safety
+/// To be called once, with the firmware's tables.
+pub unsafe fn prepare(tables: &Tables, dsdt: &'static [u8], space: &mut KernelSpace) -> Button {
     let map = |address| space.map_device(address, 1).map(|base| base.expose_provenance());
     // SAFETY: the tables say that the registers are power management's, and `claims` keeps devices away from them.
-    let power = POWER.init(unsafe { Power::new(Hardware, &tables.power, dsdt.unwrap_or_default(), map) });
+    let power = POWER.init(unsafe { Power::new(Hardware, &tables.power, dsdt, map) });
     PREPARED.store(power, Relaxed);
     // SAFETY: as above.
     let button = unsafe { PowerButton::new(Hardware, &tables.power) };

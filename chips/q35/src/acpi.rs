@@ -13,11 +13,13 @@ use crate::ioapic::{Polarity, Trigger};
 use rsdp::root_table;
 use table::{HEADER_BYTES, table, u32_at, u64_at};
 
+mod bridge;
 mod fadt;
 mod rsdp;
 mod sleep;
 mod table;
 
+pub use bridge::{HostBridge, WINDOWS_MAX, Window, host_bridge};
 pub use fadt::{Address, EventBlock, Fadt, POWER_PORTS_MAX};
 #[cfg(test)]
 pub(crate) use sleep::dsdt_with;
@@ -28,17 +30,21 @@ pub use table::{AcpiError, TABLE_MAX};
 pub const DSDT_MAX: usize = 256 * 1024;
 /// Most I/O APICs that are kept.
 pub const IO_APICS_MAX: usize = 4;
+/// Most ranges of configuration space that are kept. QEMU has one, Cloud Hypervisor one for each segment.
+pub const ECAMS_MAX: usize = 8;
 /// Most interrupt overrides that are kept: ISA has sixteen lines.
 pub const OVERRIDES_MAX: usize = 16;
 
 /// Offset of the first MADT structure, and of the first MCFG allocation: both follow eight bytes after the header.
 const ENTRIES_OFFSET: usize = HEADER_BYTES + 8;
 
-/// The memory-mapped configuration space of PCI segment 0.
+/// The memory-mapped configuration space of a PCI segment, or of some of its buses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
 pub struct Ecam {
     /// Physical address of the configuration space of bus 0 of the segment, which need not be in the range.
     pub base: u64,
+    /// The segment: each has buses 0 to 255 of its own.
+    pub segment: u16,
     /// First bus that it covers.
     pub first_bus: u8,
     /// Last bus that it covers.
@@ -92,8 +98,10 @@ bitfield! {
 /// What the tables say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tables {
-    /// Memory-mapped configuration space; without it, PCI is reached through ports.
-    pub ecam: Option<Ecam>,
+    /// Memory-mapped configuration space; without it, PCI is reached through ports, if at all.
+    pub ecams: Vec<Ecam, ECAMS_MAX>,
+    /// Processors that may be used, where the firmware has a MADT.
+    pub processors: u32,
     /// Physical address of the local APICs, where the firmware has a MADT.
     pub local_apic: Option<u64>,
     /// The I/O APICs.
@@ -153,7 +161,7 @@ pub fn discover<'a>(rsdp: u64, memory: impl Fn(u64, usize) -> Option<&'a [u8]>) 
             }
             b"MCFG" if !mcfg_seen => {
                 mcfg_seen = true;
-                found.ecam = read_mcfg(table(address, *b"MCFG", &reach)?)?;
+                found.ecams = read_mcfg(table(address, *b"MCFG", &reach)?)?;
             }
             // Nothing depends on these two alone: where one is damaged the rest counts all the same.
             b"FACP" if !fadt_seen => {
@@ -175,21 +183,24 @@ pub fn dsdt_length<'a>(address: u64, memory: impl Fn(u64, usize) -> Option<&'a [
     Some(u32_at(header, 4) as usize).filter(|length| (HEADER_BYTES..=DSDT_MAX).contains(length))
 }
 
-fn read_mcfg(mcfg: &[u8]) -> Result<Option<Ecam>, AcpiError> {
+/// The ranges of an MCFG. One that goes backwards is passed over, and those that are too many.
+fn read_mcfg(mcfg: &[u8]) -> Result<Vec<Ecam, ECAMS_MAX>, AcpiError> {
     let signature = *b"MCFG";
-    let allocations = mcfg.get(ENTRIES_OFFSET..).ok_or(AcpiError::Length { signature })?;
-    for allocation in allocations.chunks_exact(16) {
-        let segment = u16::from_le_bytes([allocation[8], allocation[9]]);
-        if segment != 0 {
-            continue;
-        }
-        let ecam = Ecam { base: u64_at(allocation, 0), first_bus: allocation[10], last_bus: allocation[11] };
+    let mut found = Vec::new();
+    for allocation in mcfg.get(ENTRIES_OFFSET..).ok_or(AcpiError::Length { signature })?.chunks_exact(16) {
+        let ecam = Ecam {
+            base: u64_at(allocation, 0),
+            segment: u16::from_le_bytes([allocation[8], allocation[9]]),
+            first_bus: allocation[10],
+            last_bus: allocation[11],
+        };
         if ecam.last_bus < ecam.first_bus {
-            return Err(AcpiError::Length { signature });
+            defmt::warn!("pci: passed over, its last bus comes before its first: {}", ecam);
+        } else if found.push(ecam).is_err() {
+            defmt::warn!("pci: passed over, more ranges of configuration space than are used: {}", ecam);
         }
-        return Ok(Some(ecam));
     }
-    Ok(None)
+    Ok(found)
 }
 
 fn read_madt(madt: &[u8], found: &mut Tables) -> Result<(), AcpiError> {
@@ -200,6 +211,9 @@ fn read_madt(madt: &[u8], found: &mut Tables) -> Result<(), AcpiError> {
         let entry = rest.get(..usize::from(length)).filter(|_| length >= 2).ok_or(AcpiError::Length { signature })?;
         rest = &rest[usize::from(length)..];
         match (kind, entry.len()) {
+            // A local APIC, an x2APIC: the processor may be used (table 5.22).
+            (0, 8..) => found.processors = found.processors.saturating_add(u32_at(entry, 4) & 1),
+            (9, 16..) => found.processors = found.processors.saturating_add(u32_at(entry, 8) & 1),
             (1, 12..) => {
                 let io_apic = IoApicEntry { address: u32_at(entry, 4).into(), first_gsi: u32_at(entry, 8) };
                 found.io_apics.push(io_apic).map_err(|_| AcpiError::TooMany { signature })?;

@@ -33,14 +33,9 @@ impl defmt::Format for Owner {
     fn format(&self, formatter: defmt::Formatter<'_>) {
         match *self {
             Owner::Platform(name) => defmt::write!(formatter, "{=str}", name),
-            Owner::Device { address, bar } => defmt::write!(
-                formatter,
-                "BAR {=u8} of device {=u8:02x}:{=u8:02x}.{=u8}",
-                bar,
-                address.bus(),
-                address.slot(),
-                address.function()
-            ),
+            Owner::Device { address, bar } => {
+                defmt::write!(formatter, "BAR {=u8} of device {}", bar, address);
+            }
         }
     }
 }
@@ -247,6 +242,27 @@ impl Claims {
             self.each_of(device.address(), |range| range.hold = Hold::Disputed);
         }
         outcome
+    }
+
+    /// The first address in a window, from `first` to `last`, that is a multiple of `alignment`, a power of two, and where
+    /// nothing of `size` bytes is noted.
+    pub(crate) fn free_memory(&self, first: u64, last: u64, size: u64, alignment: u64) -> Option<u64> {
+        let ranges = &self.memory.ranges;
+        let mut start = first.checked_next_multiple_of(alignment)?;
+        // Each look that does not end goes beyond a range for good.
+        for _ in 0..=ranges.len() {
+            let end = start.checked_add(size.checked_sub(1)?).filter(|end| *end <= last)?;
+            match ranges.iter().find(|range| range.start <= end && start <= range.last) {
+                None => return Some(start).filter(|_| !self.memory.overflowed),
+                Some(range) => start = range.last.checked_add(1)?.checked_next_multiple_of(alignment)?,
+            }
+        }
+        None
+    }
+
+    /// Claims memory for a device's base address register that is to be placed there.
+    pub(crate) fn claim_placed(&mut self, owner: Owner, start: u64, size: u64) -> Result<(), ClaimError> {
+        self.memory.claim(owner, start, size, false)
     }
 
     /// Whether a device claimed something, and has all of it alone.

@@ -16,6 +16,7 @@
 //! | [`rtc`] | real-time clock | Intel ICH9 data sheet, section 13.6 |
 //! | [`acpi`] | firmware tables | ACPI 6.5, chapter 5; PCI Firmware 3.3, section 4.1.2 |
 //! | [`claims`] | who owns which memory and ports | |
+//! | [`placement`] | addresses for devices without | |
 //! | [`pci`] | configuration space | PCI Local Bus 3.0, chapter 6; PCI Express Base, chapter 7 |
 #![cfg_attr(not(test), no_std)]
 
@@ -29,6 +30,7 @@ pub mod ioapic;
 pub mod pci;
 pub mod pic;
 pub mod pit;
+pub mod placement;
 pub mod pm_timer;
 pub mod power;
 pub mod power_button;

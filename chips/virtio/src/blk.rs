@@ -23,7 +23,7 @@ use slopos_registers::{Bus, Hardware};
 use crate::Physical;
 use crate::queue::{Queue, QueueFault, QueueMemory, Segment, Used};
 use crate::recovery::Recovery;
-use crate::transport::{Cause, Doorbell, Messages, Transport, TransportError};
+use crate::transport::{Cause, Doorbell, Interrupts, Messages, Transport, TransportError};
 pub use request::{BLOCK_BYTES_MAX, BlockError, REQUEST_BYTES, REQUESTS, SECTOR_BYTES};
 use request::{BUFFER_BYTES, Back, Bytes, Partial, Request, RequestId, Requests, Write, kind, status};
 
@@ -278,6 +278,11 @@ impl<B: Bus> Block<B> {
     /// then.
     pub fn is_idle(&self) -> bool {
         self.is_running() && self.requests.iter().all(|request| matches!(request, Request::Free))
+    }
+
+    /// How the device interrupts.
+    pub fn interrupts(&self) -> Interrupts {
+        self.transport.interrupts()
     }
 
     /// The global system interrupt of the device's pin, level-triggered and shared, where it interrupts by that.

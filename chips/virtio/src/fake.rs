@@ -7,7 +7,7 @@ mod window;
 
 use std::cell::{RefCell, RefMut};
 
-use slopos_q35::pci::Configuration;
+use slopos_q35::pci::{Configuration, Routing};
 use slopos_registers::{Bus, Width};
 
 pub use lie::{LIES, Lie, Subject};
@@ -201,7 +201,7 @@ impl Fake {
     /// What a driver finds in the device's PCI function.
     pub fn probe(&'static self) -> Result<Option<Probe<&'static Fake>>, crate::transport::ProbeError> {
         // SAFETY: the bus is a model in this process's memory.
-        let configuration = unsafe { Configuration::ecam(self, ECAM, 0, 0) };
+        let configuration = unsafe { Configuration::ecam(self, ECAM, 0, 0, 0) }.with_routing(Routing::Q35);
         let mut found = None;
         assert_eq!(configuration.enumerate(|device| found = Some(device)), Ok(1));
         Probe::new(&found.unwrap())

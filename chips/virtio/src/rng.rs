@@ -188,6 +188,11 @@ impl<B: Bus> Rng<B> {
         self.asked_us.map(|asked_us| asked_us.saturating_add(ANSWER_US)).or(self.recovery.due_us())
     }
 
+    /// How the device interrupts.
+    pub fn interrupts(&self) -> Interrupts {
+        self.transport.interrupts()
+    }
+
     /// The global system interrupt of the device's pin, level-triggered and shared, where it interrupts by that.
     pub fn interrupt_gsi(&self) -> Option<u32> {
         self.transport.interrupt_gsi()

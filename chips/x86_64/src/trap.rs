@@ -358,6 +358,9 @@ mod hardware {
     extern "C" fn trap_in_kernel(frame: &mut Context) -> u32 {
         if let Some(vector) = interrupt_vector(frame.vector) {
             note(vector);
+            // The kernel lets interrupts in only where it takes none next. One at a time: a line that a device holds would
+            // come again and again, and the kernel never to ask the device.
+            frame.rflags &= !control::RFLAGS::IF::SET.value;
             return 0;
         }
         if frame.vector == exception::NMI {

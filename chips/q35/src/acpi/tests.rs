@@ -100,8 +100,8 @@ impl Memory {
 #[test]
 fn the_boards_tables_are_read() {
     let tables = Memory::usual().discover().unwrap();
-    let ecam = tables.ecam.unwrap();
-    assert_eq!(ecam, Ecam { base: 0xb000_0000, first_bus: 0, last_bus: 255 });
+    let [ecam] = tables.ecams[..] else { panic!("{:?}", tables.ecams) };
+    assert_eq!(ecam, Ecam { base: 0xb000_0000, segment: 0, first_bus: 0, last_bus: 255 });
     assert_eq!((ecam.physical(), ecam.length()), (0xb000_0000, 256 << 20));
     assert_eq!(tables.local_apic, Some(0xfee0_0000));
     assert_eq!(tables.io_apics, [IoApicEntry { address: 0xfec0_0000, first_gsi: 0 }]);
@@ -120,7 +120,7 @@ fn an_acpi_1_rsdp_leads_through_the_rsdt() {
         (MADT, table_of(b"APIC", &madt_body())),
     ]);
     let tables = memory.discover().unwrap();
-    assert_eq!(tables.ecam, None);
+    assert!(tables.ecams.is_empty());
     assert_eq!(tables.io_apics.len(), 1);
 }
 
@@ -168,7 +168,41 @@ fn lengths_that_cannot_be_are_refused() {
 
     let backwards =
         Memory::of(&[(RSDP, rsdp(2, 0, ROOT)), (ROOT, xsdt_of(&[MCFG])), (MCFG, table_of(b"MCFG", &mcfg_body(9, 3)))]);
-    assert_eq!(backwards.discover(), Err(AcpiError::Length { signature: *b"MCFG" }));
+    assert_eq!(backwards.discover(), Ok(Tables::default()), "passed over");
+}
+
+#[test]
+fn every_range_of_configuration_space_is_kept_up_to_a_bound() {
+    // As Cloud Hypervisor writes them: a bus for each segment.
+    let range = |segment: u8, last: u8| {
+        let mut bytes = (0xe800_0000 + (u64::from(segment) << 20)).to_le_bytes().to_vec();
+        bytes.extend([segment, 0, 0, last, 0, 0, 0, 0]);
+        bytes
+    };
+    let found = |ranges: &[Vec<u8>]| {
+        let body = [vec![0; 8], ranges.concat()].concat();
+        let memory =
+            Memory::of(&[(RSDP, rsdp(2, 0, ROOT)), (ROOT, xsdt_of(&[MCFG])), (MCFG, table_of(b"MCFG", &body))]);
+        memory.discover().unwrap().ecams
+    };
+    let ecams = found(&[range(0, 0), range(1, 0)]);
+    assert_eq!(
+        ecams.iter().map(|it| (it.physical(), it.length(), it.segment)).collect::<Vec<_>>(),
+        [(0xe800_0000, 1 << 20, 0), (0xe810_0000, 1 << 20, 1)]
+    );
+    assert_eq!(found(&(0..20).map(|segment| range(segment, 0)).collect::<Vec<_>>()).len(), ECAMS_MAX);
+}
+
+#[test]
+fn processors_that_may_be_used_are_counted() {
+    let mut body = madt_body();
+    let before = Memory::of(&[(RSDP, rsdp(2, 0, ROOT)), (ROOT, xsdt_of(&[MADT])), (MADT, table_of(b"APIC", &body))]);
+    let before = before.discover().unwrap().processors;
+    body.extend([0, 8, 1, 1, 1, 0, 0, 0]); // Enabled.
+    body.extend([0, 8, 2, 2, 0, 0, 0, 0]); // Not there yet.
+    body.extend([9, 16, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0]); // An x2APIC.
+    let memory = Memory::of(&[(RSDP, rsdp(2, 0, ROOT)), (ROOT, xsdt_of(&[MADT])), (MADT, table_of(b"APIC", &body))]);
+    assert_eq!(memory.discover().unwrap().processors, before + 2);
 }
 
 #[test]

@@ -51,10 +51,19 @@ pub enum BarError {
     NoSuchBar,
     /// The device does not use this one.
     Unused,
-    /// The firmware has given it no address. Nothing to be done: this system places no BARs.
+    /// The firmware has given it no address: see [`Device::unplaced`].
     Unassigned,
     /// A type, size or address that the specification does not know.
     Malformed,
+}
+
+/// A base address register in memory that has no address yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unplaced {
+    /// Size in bytes, a power of two; its address is to be a multiple of it.
+    pub size: u64,
+    /// Whether it takes an address of 64 bits.
+    pub wide: bool,
 }
 
 /// The contents of a function's base address registers.
@@ -105,6 +114,53 @@ impl<B: Bus> Device<B> {
         placed && index < self.bars() && command.is_set(if io { Command::IO_SPACE } else { Command::MEMORY_SPACE })
     }
 
+    /// Whether a base address register has an address, of those in memory and of those in I/O space.
+    pub(super) fn placed(&self) -> (bool, bool) {
+        let (mut memory, mut io, mut upper) = (false, false, false);
+        for index in 0..self.bars() {
+            let bits = self.bar_bits(index);
+            let upper_half = core::mem::take(&mut upper);
+            if upper_half {
+                memory |= bits.get() != 0;
+            } else if bits.is_set(BarBits::IO) {
+                io |= bits.get() & !IO_FLAGS != 0;
+            } else {
+                memory |= bits.get() & !MEMORY_FLAGS != 0;
+                upper = is_wide(bits);
+            }
+        }
+        (memory, io)
+    }
+
+    /// The base address register `index`, where it is one in memory that has no address.
+    pub fn unplaced(&self, index: u8) -> Option<Unplaced> {
+        match self.measured(index) {
+            Ok(Bar::Memory { address: 0, size, .. }) => Some(Unplaced { size, wide: self.is_wide_bar(index) }),
+            _ => None,
+        }
+    }
+
+    /// Gives base address register `index`, which has to be one that [`Device::unplaced`] gave, an address. The device does
+    /// not answer at any of its addresses until it is told to.
+    ///
+    /// # Errors
+    /// [`BarError::Malformed`] where the device does not keep it.
+    ///
+    /// # Safety
+    /// Nobody else answers there, in the size of the register.
+    pub unsafe fn place(&self, index: u8, address: u64) -> Result<(), BarError> {
+        let at = offset::BAR0 + 4 * u16::from(index);
+        self.command().modify(Command::IO_SPACE::CLEAR + Command::MEMORY_SPACE::CLEAR);
+        self.write(at, address as u32);
+        if self.is_wide_bar(index) {
+            self.write(at + 4, (address >> 32) as u32);
+        }
+        match self.bar(index)? {
+            Bar::Memory { address: kept, .. } if kept == address => Ok(()),
+            _ => Err(BarError::Malformed),
+        }
+    }
+
     fn bar_bits(&self, index: u8) -> LocalRegisterCopy<u32, BarBits::Register> {
         self.register::<u32, BarBits::Register>(offset::BAR0 + 4 * u16::from(index)).extract()
     }
@@ -115,6 +171,14 @@ impl<B: Bus> Device<B> {
     /// # Errors
     /// As [`BarError`] says.
     pub fn bar(&self, index: u8) -> Result<Bar, BarError> {
+        match self.measured(index)? {
+            Bar::Memory { address: 0, .. } | Bar::Io { port: 0, .. } => Err(BarError::Unassigned),
+            bar => Ok(bar),
+        }
+    }
+
+    /// The same, 0 standing for no address.
+    fn measured(&self, index: u8) -> Result<Bar, BarError> {
         if index >= self.bars() {
             return Err(BarError::NoSuchBar);
         }
@@ -164,9 +228,6 @@ impl<B: Bus> Device<B> {
         if !size.is_power_of_two() || !address.is_multiple_of(size) {
             return Err(BarError::Malformed);
         }
-        if address == 0 {
-            return Err(BarError::Unassigned);
-        }
         Ok(Bar::Memory { address, size, prefetchable: low.is_set(BarBits::PREFETCHABLE) })
     }
 }
@@ -183,5 +244,5 @@ fn io_bar(low: LocalRegisterCopy<u32, BarBits::Register>, mask: u32) -> Result<B
     if !size.is_power_of_two() || first + size > 0x1_0000 || !first.is_multiple_of(size) {
         return Err(BarError::Malformed);
     }
-    if port == 0 { Err(BarError::Unassigned) } else { Ok(Bar::Io { port, size }) }
+    Ok(Bar::Io { port, size })
 }

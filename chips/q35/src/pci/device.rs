@@ -116,10 +116,7 @@ impl<B: Bus> Device<B> {
 
     /// The bus that registers of this device are reached by.
     pub fn bus(&self) -> B {
-        match &self.configuration {
-            Configuration::Ecam(ecam) => ecam.bus(),
-            Configuration::Ports(ports) => ports.bus(),
-        }
+        self.configuration.bus()
     }
 
     /// Vendor identity.
@@ -167,9 +164,10 @@ impl<B: Bus> Device<B> {
         self.register(offset::COMMAND)
     }
 
-    /// Lets it answer in memory and I/O space.
+    /// Lets it answer in memory and I/O space, in each only where it has an address: without one it might answer at 0.
     pub fn enable_access(&self) {
-        self.command().modify(Command::IO_SPACE::SET + Command::MEMORY_SPACE::SET);
+        let (memory, io) = self.placed();
+        self.command().modify(Command::IO_SPACE.val(io.into()) + Command::MEMORY_SPACE.val(memory.into()));
     }
 
     /// Keeps it from answering in memory and I/O space, and from reaching memory.
@@ -220,27 +218,26 @@ impl<B: Bus> Device<B> {
         self.wiring
     }
 
-    /// The global system interrupt that its pin arrives on; `None` where it uses no pin.
+    /// Whether no bridge is in front of it, so that it answers at any address that the host bridge passes on.
+    pub fn is_on_root_bus(&self) -> bool {
+        self.wiring.root_slot.is_none()
+    }
+
+    /// The global system interrupt that its pin arrives on; `None` where it uses no pin, or nothing is known of the way
+    /// from it: see [`Routing`](super::Routing).
     ///
-    /// Each bridge swizzles the pin by the slot of the device behind it (PCI-to-PCI Bridge 1.2, section 9.1). On the
-    /// root bus, the chipset joins pins to the lines PIRQ A to H, which are global interrupts 16 to 23: slots 0 to 24
-    /// to E to H, swizzled by the slot; slot 30 to E to H, not swizzled; the chipset's own slots 25 to 29 and 31 to A
-    /// to D, not swizzled (Intel ICH9 data sheet, section 10.1, registers D25IR to D31IR, as QEMU resets them and its
-    /// ACPI tables agree).
+    /// Each bridge swizzles the pin by the slot of the device behind it (PCI-to-PCI Bridge 1.2, section 9.1).
     pub fn interrupt_gsi(&self) -> Option<u32> {
         let pin = match self.read::<u8>(offset::INTERRUPT_PIN) {
-            pin @ 1..=4 => u32::from(pin - 1),
+            pin @ 1..=4 => pin - 1,
             _ => return None,
         };
+        let slot = u32::from(self.address.slot());
         let (slot, pin) = match self.wiring.root_slot {
             None => (self.address.slot(), pin),
-            Some(slot) => (slot, (pin + u32::from(self.address.slot()) + u32::from(self.wiring.swizzle)) % 4),
+            Some(root) => (root, ((u32::from(pin) + slot + u32::from(self.wiring.swizzle)) % 4) as u8),
         };
-        Some(match slot {
-            0..=24 => 20 + (u32::from(slot) + pin) % 4,
-            30 => 20 + pin,
-            _ => 16 + pin,
-        })
+        self.configuration.routing().gsi(slot, pin)
     }
 }
 

@@ -64,8 +64,8 @@ impl<B: Bus> Configuration<B> {
                 if function >= functions {
                     break;
                 }
-                let device =
-                    Address::new(bus, slot, function).and_then(|address| Device::probe(*self, address, wiring));
+                let address = Address::new(bus, slot, function).map(|address| address.in_segment(self.segment()));
+                let device = address.and_then(|address| Device::probe(*self, address, wiring));
                 match device {
                     // A device without function 0 does not exist (section 3.2.2.3.4).
                     None if function == 0 => break,

@@ -48,6 +48,8 @@ impl Function {
 pub struct Machine {
     functions: RefCell<BTreeMap<(u8, u8, u8), Function>>,
     selected: RefCell<u32>,
+    /// Nothing answers at the ports.
+    pub deaf: RefCell<bool>,
     pub memory: RefCell<BTreeMap<usize, u32>>,
 }
 
@@ -81,6 +83,12 @@ impl Machine {
 
 impl Bus for &Machine {
     unsafe fn port_read<T: Width>(self, port: u16) -> T {
+        if *self.deaf.borrow() {
+            return T::ONES;
+        }
+        if port == 0xcf8 {
+            return T::from_u32(*self.selected.borrow());
+        }
         let (place, offset) = self.port_place(port);
         T::from_u32((0..T::BYTES).map(|index| u32::from(self.read_byte(place, offset + index)) << (8 * index)).sum())
     }
@@ -118,5 +126,5 @@ impl Bus for &Machine {
 
 pub fn ecam(machine: &Machine) -> Configuration<&Machine> {
     // SAFETY: the bus is a model in this process's memory.
-    unsafe { Configuration::ecam(machine, ECAM, 0, 255) }
+    unsafe { Configuration::ecam(machine, ECAM, 0, 0, 255) }
 }

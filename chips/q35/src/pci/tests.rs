@@ -60,19 +60,84 @@ fn enumerates_through_bridges_both_ways() {
 #[test]
 fn pins_reach_the_chipsets_lines() {
     let machine = board();
-    let lines: Vec<_> = found(&ecam(&machine)).iter().map(Device::interrupt_gsi).collect();
+    let lines: Vec<_> = found(&ecam(&machine).with_routing(Routing::Q35)).iter().map(Device::interrupt_gsi).collect();
     // Slot 2 pin A is 22. Slot 31 is the chipset's own: A is 16, B is 17. Bus 1 slot 0 pin A arrives at the port in
     // slot 3: 23. Bus 2 slot 5 pin B is turned by 5, then by 2, then joins slot 3: (3 + 1 + 5 + 2) mod 4 is 3.
     assert_eq!(lines, [None, Some(22), None, Some(16), Some(17), Some(23), None, Some(23)]);
     assert_eq!(
-        found(&ecam(&Machine::with([((0, 30, 0), {
-            let mut function = Function::new(1, 1);
-            function.put(0x3d, &[3]);
-            function
-        })])))[0]
-            .interrupt_gsi(),
+        found(
+            &ecam(&Machine::with([((0, 30, 0), {
+                let mut function = Function::new(1, 1);
+                function.put(0x3d, &[3]);
+                function
+            })]))
+            .with_routing(Routing::Q35)
+        )[0]
+        .interrupt_gsi(),
         Some(22)
     );
+}
+
+/// A device with a pin, on the root bus.
+fn with_pin(pin: u8) -> Function {
+    let mut function = Function::new(0x1af4, 0x1041);
+    function.put(0x3d, &[pin]);
+    function
+}
+
+/// The lines of a machine's devices, by what is found out of its chipset; ISA interrupt 10 is turned to 22.
+fn lines(functions: impl IntoIterator<Item = ((u8, u8, u8), Function)>) -> (Routing, Vec<Option<u32>>) {
+    let machine = Machine::with(functions);
+    let routing = Routing::find(&ecam(&machine), |isa| if isa == 10 { 22 } else { isa.into() });
+    let devices = found(&ecam(&machine).with_routing(routing));
+    (routing, devices.iter().filter(|it| it.vendor() == 0x1af4).map(Device::interrupt_gsi).collect())
+}
+
+#[test]
+fn the_older_chipset_joins_pins_as_its_isa_bridge_is_set() {
+    let mut isa = Function::new(0x8086, 0x7000);
+    // PIRQ A to 10, B to 11, C to none; D to 8, which is the clock's.
+    isa.put(0x60, &[10, 11, 0x80 | 5, 8]);
+    let bridge = ((0, 0, 0), Function::new(0x8086, 0x1237));
+    let slots = [1, 2, 3, 4].map(|slot| ((0, slot + 4, 0), with_pin(1)));
+    let behind = [((0, 9, 0), Function::bridge(1)), ((1, 1, 0), with_pin(1))];
+    let (routing, lines) = lines([bridge, ((0, 1, 0), isa)].into_iter().chain(slots).chain(behind));
+    assert_eq!(routing, Routing::I440fx([Some(22), Some(11), None, None]));
+    // Slot 5 is PIRQ A. The bridge is slot 9, so B is what pin A of its slot 1 comes to.
+    assert_eq!(lines, [Some(22), Some(11), None, None, Some(11)]);
+}
+
+#[test]
+fn nothing_is_guessed_about_the_pins_of_other_chipsets() {
+    for host in [(0x1b36, 0x0008), (0x8086, 0x0d57), (0x8086, 0x1237)] {
+        // The last of them has no PIIX3 in slot 1.
+        let (routing, lines) = lines([((0, 0, 0), Function::new(host.0, host.1)), ((0, 2, 0), with_pin(1))]);
+        assert_eq!((routing, &lines[..]), (Routing::Unknown, &[None][..]));
+    }
+    let (routing, lines) = lines([((0, 0, 0), Function::new(0x8086, 0x29c0)), ((0, 2, 0), with_pin(1))]);
+    assert_eq!((routing, &lines[..]), (Routing::Q35, &[Some(22)][..]));
+}
+
+#[test]
+fn a_segment_is_reached_by_its_number_alone() {
+    let machine = Machine::with([((0, 0, 0), Function::new(0x8086, 0x29c0)), ((0, 2, 0), with_pin(1))]);
+    // SAFETY: the bus is a model in this process's memory.
+    let second = unsafe { Configuration::ecam(&machine, ECAM, 3, 0, 255) };
+    let devices = found(&second);
+    assert!(devices.iter().all(|device| device.address().segment() == 3));
+    let same = Address::new(0, 2, 0).unwrap();
+    assert_eq!((second.read::<u16>(same, 0), second.read::<u16>(same.in_segment(3), 0)), (0xffff, 0x1af4));
+    assert_eq!(ports(&machine).read::<u16>(same.in_segment(3), 0), 0xffff);
+    // What is known of a chipset holds of its own root bus.
+    assert_eq!(Routing::find(&second, |isa| isa.into()), Routing::Unknown);
+}
+
+#[test]
+fn ports_that_keep_nothing_are_no_way() {
+    let machine = Machine::default();
+    assert!(ports(&machine).answers() && ecam(&machine).answers());
+    *machine.deaf.borrow_mut() = true;
+    assert!(!ports(&machine).answers());
 }
 
 #[test]
@@ -99,7 +164,7 @@ fn every_bus_number_may_be_in_use() {
 fn what_is_not_there_reads_as_ones() {
     let machine = board();
     // SAFETY: the bus is a model in this process's memory.
-    let narrow = unsafe { Configuration::ecam(&machine, ECAM, 0, 1) };
+    let narrow = unsafe { Configuration::ecam(&machine, ECAM, 0, 0, 1) };
     assert_eq!(narrow.read::<u16>(Address::new(2, 5, 0).unwrap(), 0), 0xffff);
     let first = Address::new(0, 0, 0).unwrap();
     assert_eq!(narrow.read::<u32>(first, 0x1000), u32::MAX);
@@ -201,7 +266,9 @@ fn an_msix_table_outside_its_bar_is_refused() {
 
 #[test]
 fn the_command_register_changes_by_bit() {
-    let machine = one(Function::new(1, 1));
+    let mut function = Function::new(1, 1);
+    function.bar(0, 0xc041, 0x40).bar(1, 0xfebd_1000, 0x1000);
+    let machine = one(function);
     let device = found(&ports(&machine))[0];
     device.enable_access();
     device.set_bus_master(true);

@@ -10,6 +10,8 @@ use super::{Attachment, Interrupts, Registers, Transport};
 
 /// Vendor identity of virtio devices.
 const VENDOR: u16 = 0x1af4;
+/// Device identities from here on are those of devices without the transitional interface (section 4.1.2.1).
+const MODERN_FIRST: u16 = 0x1040;
 
 /// Values of a virtio capability's `cfg_type` (section 4.1.4).
 mod cfg_type {
@@ -42,6 +44,19 @@ pub enum Kind {
     Block,
     /// An entropy device (section 5.4): [`crate::rng`].
     Entropy,
+}
+
+impl Kind {
+    /// The kind of a PCI function by its identity; `None` where it is not a virtio device that is driven here.
+    pub fn of<B: Bus>(device: &Device<B>) -> Option<Kind> {
+        // Section 4.1.2: 0x1040 and the device type, or one of the transitional identities.
+        match (device.vendor(), device.device()) {
+            (VENDOR, 0x1000 | 0x1041) => Some(Kind::Network),
+            (VENDOR, 0x1001 | 0x1042) => Some(Kind::Block),
+            (VENDOR, 0x1005 | 0x1044) => Some(Kind::Entropy),
+            _ => None,
+        }
+    }
 }
 
 /// Why a virtio device cannot be used.
@@ -91,19 +106,8 @@ impl<B: Bus> Probe<B> {
     /// # Errors
     /// As [`ProbeError`] says.
     pub fn new(device: &Device<B>) -> Result<Option<Self>, ProbeError> {
-        if device.vendor() != VENDOR {
-            return Ok(None);
-        }
-        // Section 4.1.2: 0x1040 and the device type, or one of the transitional identities.
-        let (kind, transitional) = match device.device() {
-            0x1000 => (Kind::Network, true),
-            0x1001 => (Kind::Block, true),
-            0x1005 => (Kind::Entropy, true),
-            0x1041 => (Kind::Network, false),
-            0x1042 => (Kind::Block, false),
-            0x1044 => (Kind::Entropy, false),
-            _ => return Ok(None),
-        };
+        let Some(kind) = Kind::of(device) else { return Ok(None) };
+        let transitional = device.device() < MODERN_FIRST;
         let location = match modern(device, kind) {
             Ok(location) => location,
             Err(_) if transitional && has_ports(device) => legacy(device)?,

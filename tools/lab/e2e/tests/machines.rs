@@ -23,7 +23,7 @@ fn boot(machine: &str, append: &str, more: &[&str]) -> Run {
     let log = folder.path().join("com2");
     let file = format!("file,id=com2,path={}", log.display());
     // Where the machine has one port of its own, the second is added.
-    let port = if is_without_pci(machine) {
+    let port = if machine.starts_with("microvm") {
         ["-device", "isa-serial,chardev=com2,index=1"]
     } else {
         ["-serial", "chardev:com2"]
@@ -115,6 +115,39 @@ fn the_older_pc_has_the_same_parts() {
     fetches("pc", &[]);
 }
 
+/// What the log says of interrupts of the network device.
+fn interrupts(run: &Run) -> Option<&str> {
+    run.log.iter().find(|line| line.starts_with("virtio-net: ready"))?.split_once("interrupts=").map(|(_, how)| how)
+}
+
+#[test]
+fn devices_that_the_firmware_has_not_placed_are_given_addresses_above_4_gib() {
+    // There is no table with configuration space, either: the DSDT has its address.
+    let run = fetches("microvm,pcie=on", &[]);
+    let placed: Vec<&String> = run.log.iter().filter(|line| line.starts_with("pci: BAR")).collect();
+    assert_eq!(placed.len(), 4, "{:#?}", run.log);
+    assert!(placed.iter().any(|line| line.ends_with("is placed at 0xc000000000")), "{placed:#?}");
+    assert_eq!(interrupts(&run), Some("msix"));
+}
+
+#[test]
+fn the_firmware_may_have_placed_devices_above_4_gib() {
+    // A device that fits nowhere below has SeaBIOS move all registers that can be above.
+    let run = fetches("q35", &["-device", "pci-testdev,membar=8G"]);
+    assert_eq!(interrupts(&run), Some("msix"));
+}
+
+#[test]
+fn pins_are_known_on_two_chipsets_and_elsewhere_devices_are_polled() {
+    for (machine, how, polled) in [("q35", "intx", 0), ("pc", "intx", 0), ("microvm,pcie=on", "none", 2)] {
+        let vectors = ["-global", "virtio-net-pci.vectors=0", "-global", "virtio-blk-pci.vectors=0"];
+        let run = fetches(machine, &vectors);
+        assert_eq!(interrupts(&run), Some(how), "{machine}");
+        let lines = run.log.iter().filter(|line| line.ends_with("so it is polled")).count();
+        assert_eq!(lines, polled, "{machine}: {:#?}", run.log);
+    }
+}
+
 /// Virtio devices in windows of memory have registers of version 1 unless QEMU is told otherwise.
 const VERSION_2: [&str; 2] = ["-global", "virtio-mmio.force-legacy=false"];
 
@@ -127,6 +160,15 @@ fn without_pci_devices_are_in_the_windows_of_the_manifest() {
             let line = run.log.iter().find(|line| line.starts_with(ready)).unwrap_or_else(|| panic!("{:#?}", run.log));
             assert!(line.contains(" transport=mmio "), "{line}");
         }
+    }
+}
+
+#[test]
+fn one_of_several_processors_is_used() {
+    for machine in ["q35", "pc", "microvm,pcie=on"] {
+        let run = fetches(machine, &["-smp", "4"]);
+        let said = "boot: one processor is used, of 4; the others stay asleep";
+        assert!(run.log.iter().any(|line| line == said), "{machine}: {:#?}", run.log);
     }
 }
 

@@ -93,7 +93,7 @@ fn a_device_whose_memory_was_switched_off_is_switched_on_again() {
     let (news, _) = pass(&mut net, fake, SECOND, 4 * SECOND);
     assert_eq!(news, [Tended::Lost, Tended::Back]);
     let command = fake.state().command();
-    assert_eq!(command & 7, 7);
+    assert_eq!(command & 7, 6);
     exchange(&mut net, fake, 12);
 }
 
