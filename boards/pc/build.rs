@@ -130,6 +130,7 @@ fn statics(manifest: &Manifest, name_in_tree: &str) -> String {
         .sum();
     let frame = manifest.board.max_frame;
     let on_panic = manifest.board.on_panic;
+    let watchdog = manifest.board.watchdog.map(|timeout| timeout.as_millis());
     let seed = manifest.seed().map(|region| region.name.as_str());
     let mut configurations = String::new();
     let mut spaces = String::new();
@@ -161,6 +162,8 @@ pub const MANIFEST_BYTES: usize = {bytes};
 pub const MAX_FRAME: u16 = {frame};
 /// What follows a panic.
 pub const ON_PANIC: OnPanic = OnPanic::{on_panic:?};
+/// After how many milliseconds without progress a watchdog resets the board.
+pub const WATCHDOG_MS: Option<u32> = {watchdog:?};
 /// The flash region in which a seed is kept.
 pub const SEED_REGION: Option<&str> = {seed:?};
 /// The manifest in full, for the audit. It is in the ELF and not in memory.

@@ -1,9 +1,11 @@
 //! The memory and the ports that no PCI device may claim, whatever its base address registers say.
 
 use crate::image;
+use crate::statics::WATCHDOG_MS;
 use slopos_q35::acpi::Tables;
 use slopos_q35::claims::{Claims, Extent};
 use slopos_q35::pci::{CONFIG_ADDRESS, CONFIG_PORTS, Configuration};
+use slopos_q35::watchdog::i6300esb;
 use slopos_q35::{debug_exit, ioapic, pic, pvpanic, rtc, uart};
 use slopos_registers::Hardware;
 use slopos_virtio::transport::Probe;
@@ -46,7 +48,8 @@ const PORTS: [(&str, u16, u16); 13] = [
 pub fn devices(pci: &Configuration<Hardware>, claims: &mut Claims) {
     // A bus that could not be visited is reported when the devices are started.
     let _ = pci.enumerate(|device| {
-        let driven = matches!(Probe::new(&device), Ok(Some(_)));
+        let watchdog = WATCHDOG_MS.is_some() && i6300esb::is(&device);
+        let driven = watchdog || matches!(Probe::new(&device), Ok(Some(_)));
         let extent = if driven { Extent::All } else { Extent::Enabled };
         if let Err(error) = claims.claim_device(&device, extent) {
             defmt::error!("pci: {}", error);

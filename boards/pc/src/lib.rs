@@ -13,7 +13,9 @@ mod capsules;
 mod claims;
 mod clocks;
 mod commands;
+mod copies;
 pub mod devices;
+mod ending;
 mod entropy;
 mod flash;
 mod image;
@@ -34,6 +36,7 @@ mod statics;
 pub mod system;
 mod tokens;
 mod version;
+mod watchdog;
 
 // Links memcpy and its like, which compiled code calls by name.
 use slopos_memory as _;

@@ -1,5 +1,6 @@
 //! Brings the machine up to the point where drivers can work: page tables, traps, interrupt controllers and clocks.
 
+use crate::copies::Generation;
 use crate::interrupts::Interrupts;
 use crate::log;
 use crate::{claims, clocks, image, power};
@@ -41,6 +42,8 @@ pub struct Machine {
     pub interrupts: Interrupts,
     /// What the firmware's tables say.
     pub tables: Tables,
+    /// The identifier of the machine's generation, where it has one.
+    pub generation: Option<Generation>,
     /// The entropy that was there at once, without waiting for a device.
     pub gathered: Gathered,
     /// The processor's interrupt controller and timer.
@@ -82,6 +85,7 @@ pub unsafe fn bring_up(kind: u32, start_info: u32, command_line: &mut CommandLin
     let claims = claims::platform(&info, &tables, &features);
     // SAFETY: called once, with the tables just read.
     unsafe { power::prepare(&tables, dsdt_length, &mut space) };
+    let generation = tables.generation.and_then(|address| Generation::find(address, &info, &mut space));
     let local_apic = tables.local_apic.unwrap_or(LOCAL_APIC);
     let Some(base) = claims::map(claims, &mut space, "the local APIC", local_apic, apic::LENGTH) else {
         panic!("the local APIC cannot be mapped at {local_apic:#x}");
@@ -111,7 +115,7 @@ pub unsafe fn bring_up(kind: u32, start_info: u32, command_line: &mut CommandLin
     let interrupts = Interrupts::new(io_apic, local_apic.id());
     let alarm = Alarm { apic: local_apic, armed: None };
     let gathered = gather(&features, command_line);
-    Machine { space, claims, pci, interrupts, tables, gathered, alarm }
+    Machine { space, claims, pci, interrupts, tables, generation, gathered, alarm }
 }
 
 /// Gathers entropy from the processor and from values that differ from one boot or board to the next.

@@ -1,10 +1,13 @@
 //! The ways out of the machine: QEMU's debug-exit device with a code, ACPI, a reset.
 
+use crate::ending;
 use crate::statics::ON_PANIC;
+use crate::watchdog;
 use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 use slopos_q35::acpi::Tables;
 use slopos_q35::debug_exit::DebugExit;
 use slopos_q35::power::Power;
+use slopos_q35::rtc::Note;
 use slopos_registers::Hardware;
 use slopos_x86_64::control::halt;
 use slopos_x86_64::paging::KernelSpace;
@@ -61,14 +64,26 @@ pub fn leave(code: u8) -> ! {
 
 /// Switches the machine off; where that cannot be done, starts it anew; else stops.
 pub fn power_off() -> ! {
-    if let Some(power) = prepared() {
-        power.off();
-    }
-    reboot()
+    ending::leave_note(Note::Exit);
+    off()
 }
 
 /// Starts the machine anew; where that cannot be done, stops.
 pub fn reboot() -> ! {
+    ending::leave_note(Note::Reboot);
+    reset()
+}
+
+fn off() -> ! {
+    if let Some(power) = prepared() {
+        power.off();
+    }
+    reset()
+}
+
+fn reset() -> ! {
+    // It may go on counting over the reset, and the firmware does not feed it.
+    watchdog::stop();
     if let Some(power) = prepared() {
         power.reset();
     }
@@ -78,10 +93,14 @@ pub fn reboot() -> ! {
 /// Ends QEMU with the code for a panic; without its debug-exit device, does as the manifest says.
 pub fn leave_panicking() -> ! {
     debug_exit().exit(PANIC_CODE);
+    ending::leave_note(Note::Panic);
     match ON_PANIC {
-        OnPanic::Halt => halt(),
-        OnPanic::Reboot => reboot(),
-        OnPanic::PowerOff => power_off(),
+        OnPanic::Halt => {
+            watchdog::stop();
+            halt()
+        }
+        OnPanic::Reboot => reset(),
+        OnPanic::PowerOff => off(),
     }
 }
 

@@ -1,9 +1,7 @@
 //! Watchdogs: timers that reset the machine unless they are fed.
 //!
 //! Each counts down twice and resets the machine at the end of the second time, so a stage is half of the timeout.
-//! Which one it was that ended the last boot is kept by the device over the reset.
-//!
-//! [`Feeder`] says when the board's loop is to feed it: only while the loop makes progress.
+//! Whether it has ended the last boot is kept by the device over the reset.
 
 pub mod i6300esb;
 pub mod tco;
@@ -66,49 +64,5 @@ impl<B: Bus> Watchdog<B> {
             Watchdog::Tco(tco) => tco.stop(),
             Watchdog::I6300esb(device) => device.stop(),
         }
-    }
-}
-
-/// When a watchdog is fed. Feeding leaves a virtual machine, so it is not done in each pass of the loop.
-pub struct Feeder {
-    every_us: u64,
-    next_us: u64,
-}
-
-impl Feeder {
-    /// For this timeout: it is fed four times in it, so that three lost passes do not matter.
-    pub const fn new(timeout_ms: u32, now_us: u64) -> Self {
-        let every_us = timeout_ms as u64 * 1_000 / 4;
-        Feeder { every_us, next_us: now_us.saturating_add(every_us) }
-    }
-
-    /// Whether to feed it now, at the end of a pass. `progress` says whether the pass did what it should: a process that
-    /// was ready had its turn, or none was.
-    pub fn is_due(&mut self, progress: bool, now_us: u64) -> bool {
-        if !progress || now_us < self.next_us {
-            return false;
-        }
-        self.next_us = now_us.saturating_add(self.every_us);
-        true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn it_is_fed_four_times_in_a_timeout() {
-        let mut feeder = Feeder::new(4_000, 0);
-        let fed = (0..4_000_u64).filter(|millis| feeder.is_due(true, (millis + 1) * 1_000)).count();
-        assert_eq!(fed, 4);
-    }
-
-    #[test]
-    fn passes_without_progress_starve_it_and_the_next_with_progress_feeds_it() {
-        let mut feeder = Feeder::new(4_000, 0);
-        assert!((0..10_000_u64).all(|millis| !feeder.is_due(false, millis * 1_000)));
-        assert!(feeder.is_due(true, 10_000_000));
-        assert!(!feeder.is_due(true, 10_000_001));
     }
 }

@@ -6,6 +6,7 @@
 use crate::{ConsoleAccess, Entropy, Manifest, Network, OnPanic, Process, Restart, Start, duration, size};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::time::Duration;
 
 /// The version of the embedded manifest's form.
 const VERSION: u32 = 1;
@@ -61,6 +62,9 @@ pub struct ExpandedBoard {
     /// What follows a kernel panic.
     #[serde(default)]
     pub on_panic: OnPanic,
+    /// After how long without progress a watchdog resets the board, in milliseconds, if one is to.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub watchdog_ms: Option<u64>,
 }
 
 /// A process.
@@ -133,6 +137,7 @@ impl Expanded {
                 flash_size: board.flash_size,
                 selftest: board.selftest,
                 on_panic: board.on_panic,
+                watchdog_ms: board.watchdog.map(millis),
             },
             processes: manifest.processes.iter().map(process).collect(),
         }
@@ -156,8 +161,11 @@ impl Expanded {
     }
 }
 
+fn millis(span: Duration) -> u64 {
+    span.as_millis() as u64
+}
+
 fn process(process: &Process) -> ExpandedProcess {
-    let millis = |span: std::time::Duration| span.as_millis() as u64;
     ExpandedProcess {
         name: process.name.clone(),
         app: process.app.clone(),
@@ -202,6 +210,9 @@ impl fmt::Display for Expanded {
         writeln!(out, "  {:<16}{}", "flash_size", bytes(board.flash_size))?;
         writeln!(out, "  {:<16}{}", "selftest", board.selftest)?;
         writeln!(out, "  {:<16}{}", "on_panic", board.on_panic.word())?;
+        if let Some(millis) = board.watchdog_ms {
+            writeln!(out, "  {:<16}{}", "watchdog", duration::show(Duration::from_millis(millis)))?;
+        }
         for process in &self.processes {
             writeln!(out, "\n{process}")?;
         }

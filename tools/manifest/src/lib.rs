@@ -11,6 +11,7 @@
 //! max_frame = 1514                # largest Ethernet frame in bytes, header included, frame check sequence not
 //! flash_size = "1 MiB"
 //! on_panic = "halt"               # or "reboot" or "poweroff", where QEMU's debug-exit is missing; "halt" by default
+//! watchdog = "5 s"                # resets a board that makes no progress for so long, 3 s to 20 min; none by default
 //! selftest = false                # builds the board's own tests in; false where it is missing
 //!
 //! [[process]]
@@ -58,7 +59,9 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use check::{BUFFER_MAX, BUFFER_MIN, DATA_UNIT, FRAME_MAX, FRAME_MIN, PAGE, PRIORITY_DEFAULT, RESTART_MAX};
+pub use check::{
+    BUFFER_MAX, BUFFER_MIN, DATA_UNIT, FRAME_MAX, FRAME_MIN, PAGE, PRIORITY_DEFAULT, RESTART_MAX, WATCHDOG,
+};
 pub use error::Error;
 pub use expand::{Expanded, ExpandedBoard, ExpandedEntropy, ExpandedNetwork, ExpandedProcess, Item, Product};
 pub use read::{load, parse};
@@ -98,6 +101,8 @@ pub struct Board {
     pub selftest: bool,
     /// What the board does after a kernel panic.
     pub on_panic: OnPanic,
+    /// After how long without progress a watchdog resets the board, if one is to.
+    pub watchdog: Option<Duration>,
     /// Bytes of the flash.
     pub flash_size: u64,
     /// The manifest's line of `flash_size`.
