@@ -162,7 +162,7 @@ impl Objects for Capsules {
         now: Instant,
     ) -> Result<(), Errno> {
         let Object::Socket(index) = object else { return Err(Errno::Invalid) };
-        if self.copies.is_other_generation() {
+        if self.copies.is_look_due(now) {
             self.renew_secrets_of_copy(now);
         }
         match self.stack.connect(SocketId { process, index: *index }, remote, deadline, now) {

@@ -3,11 +3,12 @@
 //!
 //! Where the hypervisor keeps an identifier of the machine's generation (VMGenID), it has changed then; it is compared in
 //! each pass of the loop and before each connection. Else, or where somebody has given two copies the same identifier, a jump of
-//! the time of day tells it, about once a second. A copy that goes on within [`JUMP_SECONDS`](slopos_q35::rtc::JUMP_SECONDS)
-//! of its snapshot, or whose time of day stood still meanwhile, is not noticed without the identifier.
+//! the time of day tells it, looked for once in a second and before a connection. A copy that goes on within
+//! [`JUMP_SECONDS`](slopos_q35::rtc::JUMP_SECONDS) of its snapshot, or whose time of day stood still meanwhile, is not noticed
+//! without the identifier.
 
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use slopos_kernel::time::Instant;
+use slopos_kernel::time::{Duration, Instant};
 use slopos_q35::acpi::GENERATION_BYTES;
 use slopos_q35::rtc::{Jump, Rtc};
 use slopos_registers::Hardware;
@@ -15,6 +16,9 @@ use slopos_x86_64::cpuid::Features;
 use slopos_x86_64::entropy::{Renewal, gather};
 use slopos_x86_64::paging::KernelSpace;
 use slopos_x86_64::start_info::StartInfo;
+
+/// How old the last look at the time of day may be when a connection is made. Each look takes some microseconds.
+const LOOK_BEFORE_CONNECTION: Duration = Duration::from_millis(10);
 
 /// The identifier of the machine's generation, as two words.
 type Identifier = [AtomicU64; 2];
@@ -55,6 +59,8 @@ fn read(place: &Identifier) -> [u64; 2] {
 pub struct Copies {
     generation: Option<Generation>,
     jump: Jump,
+    /// When the time of day was looked at.
+    looked: Instant,
     /// Draws new seeds, once there is a first one.
     renewal: Option<Renewal>,
 }
@@ -64,7 +70,7 @@ impl Copies {
     pub fn new(generation: Option<Generation>, now: Instant) -> Copies {
         let mut jump = Jump::default();
         jump.note(clock().seconds(), now.as_micros());
-        Copies { generation, jump, renewal: None }
+        Copies { generation, jump, looked: now, renewal: None }
     }
 
     /// The first seed is drawn. What has happened until then counts when [`Copies::renew`] is called next.
@@ -78,6 +84,11 @@ impl Copies {
         self.generation.as_ref().is_some_and(|generation| read(generation.place) != generation.seen)
     }
 
+    /// Whether [`Copies::renew`] is to be asked before a connection is made.
+    pub fn is_look_due(&self, now: Instant) -> bool {
+        self.is_other_generation() || now.since(self.looked) >= LOOK_BEFORE_CONNECTION
+    }
+
     /// Another seed, if this may be a copy.
     #[inline(never)]
     pub fn renew(&mut self, now: Instant) -> Option<[u8; 32]> {
@@ -88,6 +99,7 @@ impl Copies {
             identifier = read(generation.place);
             other = core::mem::replace(&mut generation.seen, identifier) != identifier;
         }
+        self.looked = now;
         let jumped = self.jump.note(clock().seconds(), now.as_micros());
         if !other && jumped.is_none() {
             return None;
