@@ -8,6 +8,7 @@ use crate::interrupts::LOG_VECTOR;
 use crate::interrupts::{Interrupts, NETWORK_CONFIGURATION_VECTOR, NETWORK_VECTOR, PIN_VECTOR, UART_VECTOR};
 use crate::log;
 use crate::machine::{Alarm, now};
+use crate::power::Button;
 use crate::progress::{Boot, Report, Shutdown};
 use crate::seed::Seed;
 use crate::serial::{Serial, Terminal};
@@ -19,7 +20,7 @@ use slopos_kernel::process::ProcessId;
 use slopos_kernel::scheduler::Step;
 use slopos_kernel::time::{Duration, Instant};
 use slopos_net::MacAddress;
-use slopos_process_console::{Input, ProcessConsole, ReportKind};
+use slopos_process_console::{Input, ProcessConsole, ReportKind, Way};
 use slopos_q35::uart::FIFO_BYTES;
 use slopos_q35::watchdog::TIMEOUT_MIN_MS;
 use slopos_virtio::net::{Net, Tended};
@@ -49,6 +50,8 @@ pub struct Board {
     pub network: Option<Net>,
     /// The timer.
     pub alarm: Alarm,
+    /// The power button: pressed, it switches the board off as the command `poweroff` does.
+    pub button: Button,
     /// The interrupt lines, and those that nobody expects.
     pub interrupts: Interrupts,
     /// What allows the console's commands and reports.
@@ -113,6 +116,10 @@ impl Board {
         let arrived = take_pending();
         let pending = arrived | self.interrupts.due_for_polling(now);
         self.serve_ports(pending);
+        if pending & pending_bit(TIMER_VECTOR) != 0 && self.button.is_pressed(now) && self.shutdown.is_none() {
+            defmt::info!("power: the button was pressed, switching off");
+            self.begin_shutdown(Way::PowerOff, now);
+        }
         if self.shutdown.is_some() {
             self.continue_shutdown(now);
             self.find_seldom_due();

@@ -101,6 +101,7 @@ impl Objects for Capsules {
                 count => Ok(count),
             },
             Object::Socket(index) => self.stack.write(SocketId { process, index: *index }, bytes, now).map_err(errno),
+            Object::Flash { .. } if self.flash.is_read_only() => Err(Errno::ReadOnly),
             Object::Flash { region, position } => {
                 let written = self.flash.storage.write(process, *region, *position, bytes.len(), now);
                 self.flash.submit_now(process, bytes, now);

@@ -1,6 +1,7 @@
 //! The memory and the ports that no PCI device may claim, whatever its base address registers say.
 
-use crate::image;
+use crate::image::{self, FIRST_MIB};
+use crate::modules;
 use crate::statics::WATCHDOG_MS;
 use slopos_q35::acpi::Tables;
 use slopos_q35::claims::{Claims, Extent};
@@ -17,8 +18,6 @@ use static_cell::ConstStaticCell;
 #[unsafe(link_section = ".owner.kernel")]
 static CLAIMS: ConstStaticCell<Claims> = ConstStaticCell::new(Claims::new());
 
-/// Where conventional memory ends and the image may begin.
-const FIRST_MIB: u64 = 1 << 20;
 /// From here to 4 GiB are the I/O APICs, timers, interrupt messages and the firmware's flash (Intel ICH9 data sheet,
 /// section 9.4); no BAR is placed there.
 const CHIPSET: u64 = 0xfec0_0000;
@@ -65,6 +64,9 @@ pub fn platform(info: &StartInfo, tables: &Tables, features: &Features) -> &'sta
     // The narrowest names come first, because the log names the first entry that is overlapped.
     claims.reserve_memory("the kernel's image", FIRST_MIB, image::physical_end().saturating_sub(FIRST_MIB));
     claims.reserve_memory("the first MiB", 0, FIRST_MIB);
+    for (start, length) in modules::usable(info) {
+        claims.reserve_memory("a module of the loader's", start, length);
+    }
     for range in &info.memory {
         match range.kind {
             MemoryKind::Ram => claims.reserve_memory("RAM", range.start, range.length),

@@ -9,6 +9,9 @@ use crate::statics::MANIFEST_BYTES;
 /// Bytes of the build id.
 pub const BUILD_ID_BYTES: usize = 20;
 
+/// Where conventional memory ends and the image begins.
+pub const FIRST_MIB: u64 = 1 << 20;
+
 /// Room for the parts whose size the manifest does not decide: code, constants, rings, stacks.
 const OTHER_BYTES: usize = 8 << 20;
 const TABLES: usize = tables_for(MANIFEST_BYTES + OTHER_BYTES);

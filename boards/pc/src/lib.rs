@@ -23,6 +23,7 @@ mod interrupts;
 mod loading;
 mod log;
 pub mod machine;
+mod modules;
 mod panic;
 mod power;
 mod progress;

@@ -3,6 +3,8 @@
 use crate::copies::Generation;
 use crate::interrupts::Interrupts;
 use crate::log;
+use crate::modules::{self, Modules};
+use crate::power::Button;
 use crate::{claims, clocks, image, power};
 use slopos_kernel::time::{Duration, Instant};
 use slopos_q35::acpi::{self, Tables};
@@ -44,10 +46,14 @@ pub struct Machine {
     pub tables: Tables,
     /// The identifier of the machine's generation, where it has one.
     pub generation: Option<Generation>,
+    /// The modules that the loader has put into memory.
+    pub modules: Modules,
     /// The entropy that was there at once, without waiting for a device.
     pub gathered: Gathered,
     /// The processor's interrupt controller and timer.
     pub alarm: Alarm,
+    /// The power button.
+    pub button: Button,
 }
 
 /// Brings it up.
@@ -84,7 +90,7 @@ pub unsafe fn bring_up(kind: u32, start_info: u32, command_line: &mut CommandLin
     });
     let claims = claims::platform(&info, &tables, &features);
     // SAFETY: called once, with the tables just read.
-    unsafe { power::prepare(&tables, dsdt_length, &mut space) };
+    let button = unsafe { power::prepare(&tables, dsdt_length, &mut space) };
     let generation = tables.generation.and_then(|address| Generation::find(address, &info, &mut space));
     let local_apic = tables.local_apic.unwrap_or(LOCAL_APIC);
     let Some(base) = claims::map(claims, &mut space, "the local APIC", local_apic, apic::LENGTH) else {
@@ -112,10 +118,11 @@ pub unsafe fn bring_up(kind: u32, start_info: u32, command_line: &mut CommandLin
     if info.command_line_broken {
         defmt::warn!("boot: the command line is too long or not UTF-8, and was cut");
     }
+    let modules = modules::map(&info, &mut space);
     let interrupts = Interrupts::new(io_apic, local_apic.id());
     let alarm = Alarm { apic: local_apic, armed: None };
     let gathered = gather(&features, command_line);
-    Machine { space, claims, pci, interrupts, tables, generation, gathered, alarm }
+    Machine { space, claims, pci, interrupts, tables, modules, generation, gathered, alarm, button }
 }
 
 /// Gathers entropy from the processor and from values that differ from one boot or board to the next.

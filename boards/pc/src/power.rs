@@ -1,12 +1,14 @@
-//! The ways out of the machine: QEMU's debug-exit device with a code, ACPI, a reset.
+//! The ways out of the machine: QEMU's debug-exit device with a code, ACPI, a reset; and the button that asks for it.
 
 use crate::ending;
 use crate::statics::ON_PANIC;
 use crate::watchdog;
 use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
+use slopos_kernel::time::{Duration, Instant};
 use slopos_q35::acpi::Tables;
 use slopos_q35::debug_exit::DebugExit;
 use slopos_q35::power::Power;
+use slopos_q35::power_button::PowerButton;
 use slopos_q35::rtc::Note;
 use slopos_registers::Hardware;
 use slopos_x86_64::control::halt;
@@ -25,6 +27,28 @@ pub enum OnPanic {
     PowerOff,
 }
 
+/// How often to look at the power button: a look leaves a virtual machine. Less than the longest time between two
+/// interrupts of the timer, so that each of those that come when nothing happens looks.
+const LOOK: Duration = Duration::from_millis(900);
+
+/// The power button, where the machine has one that the kernel can read.
+pub struct Button {
+    button: Option<PowerButton>,
+    next_look: Instant,
+}
+
+impl Button {
+    /// Whether it was pressed. To be called when the timer has fired; most calls do not look.
+    pub fn is_pressed(&mut self, now: Instant) -> bool {
+        let Some(button) = &self.button else { return false };
+        if now < self.next_look {
+            return false;
+        }
+        self.next_look = now + LOOK;
+        button.take_press()
+    }
+}
+
 /// The code that a panic writes to the debug-exit device.
 const PANIC_CODE: u8 = 1;
 
@@ -35,11 +59,11 @@ static POWER: StaticCell<Power> = StaticCell::new();
 static PREPARED: AtomicPtr<Power> = AtomicPtr::new(core::ptr::null_mut());
 
 /// Maps what it takes to switch off: the registers in memory, and the table with the values for them, of which
-/// `dsdt_length` bytes are believed to be there.
+/// `dsdt_length` bytes are believed to be there. From now on the power button does nothing but what its reader does.
 ///
 /// # Safety
 /// To be called once, with the firmware's tables.
-pub unsafe fn prepare(tables: &Tables, dsdt_length: Option<usize>, space: &mut KernelSpace) {
+pub unsafe fn prepare(tables: &Tables, dsdt_length: Option<usize>, space: &mut KernelSpace) -> Button {
     let dsdt = tables.power.dsdt.zip(dsdt_length).and_then(|(address, length)| {
         let start = space.map_device(address, length as u64)?;
         // SAFETY: just mapped, for ever; the firmware's tables lie in memory that the loader keeps from everybody.
@@ -49,6 +73,13 @@ pub unsafe fn prepare(tables: &Tables, dsdt_length: Option<usize>, space: &mut K
     // SAFETY: the tables say that the registers are power management's, and `claims` keeps devices away from them.
     let power = POWER.init(unsafe { Power::new(Hardware, &tables.power, dsdt.unwrap_or_default(), map) });
     PREPARED.store(power, Relaxed);
+    // SAFETY: as above.
+    let button = unsafe { PowerButton::new(Hardware, &tables.power) };
+    if let Some(button) = &button {
+        power.take_over();
+        button.listen();
+    }
+    Button { button, next_look: Instant::BOOT }
 }
 
 /// Whether a code reaches the host: QEMU has its debug-exit device.

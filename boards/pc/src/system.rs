@@ -67,7 +67,7 @@ pub unsafe fn run(mut machine: Machine, command_line: &'static CommandLine, devi
     let authorities = unsafe { Authorities::mint() };
     let watchdog = watchdog::start(&mut machine);
     let serial = Serial::start(&mut machine.interrupts, &machine.tables);
-    let flash = Flash::new(devices.block, authorities.loader);
+    let flash = Flash::new(devices.block, machine.modules, authorities.loader);
     let mut entropy = Entropy::new(devices.entropy);
     let mut seed = Seed::new(&machine.gathered, entropy.has_device(), now());
     let mut copies = Copies::new(machine.generation, now());
@@ -96,6 +96,7 @@ pub unsafe fn run(mut machine: Machine, command_line: &'static CommandLine, devi
         process_console: ProcessConsole::new(commands, version::GREETING, PROCESS_CONSOLE.take(), &CONFIGURATIONS),
         network: devices.network,
         alarm: machine.alarm,
+        button: machine.button,
         interrupts: machine.interrupts,
         console_authority: authorities.console,
         frame_authority: authorities.frames,

@@ -14,12 +14,17 @@
 use slopos_host_log as _;
 
 mod call;
+mod partitions;
+mod search;
 
 pub use call::{Call, Purpose};
+pub use search::{Medium, Place, Sources};
+
+use search::{Found, Search};
 
 use slopos_abi::Errno;
 use slopos_abi::flash::SECTOR;
-use slopos_kernel::loader::{FlashMap, MAP_BYTES};
+use slopos_kernel::loader::FlashMap;
 use slopos_kernel::objects::{AppSlot, Fetch};
 use slopos_kernel::process::{ProcessId, ProcessSet};
 use slopos_kernel::time::{Duration, Instant};
@@ -30,18 +35,20 @@ pub const CALL_LIMIT: Duration = Duration::from_secs(30);
 const MAP_PAUSE: Duration = Duration::from_millis(1_000);
 /// The longest such wait.
 const MAP_PAUSE_MAX: Duration = Duration::from_secs(60);
+/// When the disk is given up, where there is a module to turn to.
+const DISK_LIMIT: Instant = Instant::from_millis(5_000);
 
 /// How far the reading of the map has come.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "there is one of it, and no heap to put the map on")]
 enum Map {
-    /// It has to be read at this time.
+    /// It has to be looked for, at this time.
     Wanted(Instant),
-    /// It is being read, by the request with this ticket.
+    /// It is being looked for, by the request with this ticket.
     Asked(u32),
     /// It was read and is valid.
     Known(FlashMap),
-    /// There is no flash, or its map was rejected.
+    /// There is no flash.
     Unusable,
 }
 
@@ -50,6 +57,8 @@ enum Map {
 pub struct Request {
     /// Its number, which [`Storage::settle`] takes.
     pub ticket: u32,
+    /// What it goes to.
+    pub medium: Medium,
     /// Whose it is, and what it asks for.
     pub owner: Owner,
 }
@@ -57,8 +66,8 @@ pub struct Request {
 /// Whose a request is, and what it asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// The flash map: the first [`MAP_BYTES`].
-    Map,
+    /// The search for the flash's map, in this place.
+    Map(Place),
     /// A process, for its call.
     Process(ProcessId, Purpose),
 }
@@ -66,6 +75,8 @@ pub enum Owner {
 /// The flash.
 pub struct Storage<'a> {
     map: Map,
+    search: Option<Search>,
+    medium: Medium,
     map_pause: Duration,
     /// Most bytes of one request.
     request_bytes: usize,
@@ -79,11 +90,17 @@ pub struct Storage<'a> {
 }
 
 impl<'a> Storage<'a> {
-    /// A flash whose map is not read yet. A request has at most `request_bytes`, whole sectors. `calls` has a place for
-    /// each process.
-    pub fn new(calls: &'a mut [Call], request_bytes: usize) -> Storage<'a> {
+    /// A flash that has yet to be found, in one of the sources. A request has at most `request_bytes`, whole sectors.
+    /// `calls` has a place for each process.
+    pub fn new(calls: &'a mut [Call], request_bytes: usize, sources: Sources) -> Storage<'a> {
+        let search = Search::new(sources, request_bytes);
+        if search.is_none() {
+            defmt::error!("flash: no usable flash, so there are no apps");
+        }
         Storage {
-            map: Map::Wanted(Instant::BOOT),
+            map: if search.is_some() { Map::Wanted(Instant::BOOT) } else { Map::Unusable },
+            medium: search.as_ref().map_or(Medium::Disk, |search| search.place().medium),
+            search,
             map_pause: MAP_PAUSE,
             request_bytes,
             calls,
@@ -94,9 +111,9 @@ impl<'a> Storage<'a> {
         }
     }
 
-    /// There is no device: every call fails from now on.
-    pub fn fail_all(&mut self) {
-        self.map = Map::Unusable;
+    /// What the flash is on, or is looked for at present.
+    pub fn medium(&self) -> Medium {
+        self.medium
     }
 
     /// A data region's index, by its name.
@@ -206,16 +223,17 @@ impl<'a> Storage<'a> {
         if let Map::Wanted(at) = self.map
             && now >= at
         {
+            let place = self.search.as_ref()?.place();
             let ticket = self.ticket();
             self.map = Map::Asked(ticket);
-            return Some(Request { ticket, owner: Owner::Map });
+            return Some(Request { ticket, medium: place.medium, owner: Owner::Map(place) });
         }
         let process = self.next_process()?;
         let ticket = self.ticket();
         let call = self.calls.get_mut(process.index())?;
         let purpose = call.send(ticket)?;
         self.turn = process.index() + 1;
-        Some(Request { ticket, owner: Owner::Process(process, purpose) })
+        Some(Request { ticket, medium: self.medium, owner: Owner::Process(process, purpose) })
     }
 
     /// The process whose request [`Storage::next`] returns, if it is a process's.
@@ -227,7 +245,7 @@ impl<'a> Storage<'a> {
     /// The owner of the request with this ticket; `None` for an orphan.
     pub fn owner(&self, ticket: u32) -> Option<Owner> {
         if matches!(self.map, Map::Asked(asked) if asked == ticket) {
-            return Some(Owner::Map);
+            return self.search.as_ref().map(|search| Owner::Map(search.place()));
         }
         let mut processes = self.undecided.each_from(0);
         processes.find_map(|process| {
@@ -236,27 +254,39 @@ impl<'a> Storage<'a> {
         })
     }
 
-    /// The result of the map's request, on a flash of so many sectors; `None` if it could not be read. To be called for
-    /// [`Owner::Map`] instead of [`Storage::settle`].
-    pub fn settle_map(&mut self, bytes: Option<&[u8]>, flash_sectors: u64, now: Instant) {
-        let Some(bytes) = bytes.and_then(|bytes| bytes.get(..MAP_BYTES)) else {
-            self.map = Map::Wanted(now + self.map_pause);
-            self.map_pause = self.map_pause.times(2).min(MAP_PAUSE_MAX);
-            return;
-        };
-        self.map = match FlashMap::parse(bytes, flash_sectors) {
-            Ok(map) => Map::Known(map),
-            Err(error) => {
-                defmt::error!("flash: the map is rejected: {}", error);
-                defmt::error!("flash: no usable flash, so there are no apps");
-                Map::Unusable
+    /// The result of a request of the search, from a medium of so many sectors; `None` if it could not be read. To be
+    /// called for [`Owner::Map`] instead of [`Storage::settle`].
+    #[inline(never)]
+    pub fn settle_map(&mut self, bytes: Option<&[u8]>, medium_sectors: u64, now: Instant) {
+        let Some(search) = &mut self.search else { return };
+        self.map = match search.take(bytes, medium_sectors) {
+            Found::Map(medium, map) => {
+                self.medium = medium;
+                Map::Known(map)
             }
+            Found::GoOn => {
+                self.medium = search.place().medium;
+                self.map = Map::Wanted(now);
+                return;
+            }
+            Found::TryAgain => {
+                self.map = Map::Wanted(now + self.map_pause);
+                self.map_pause = self.map_pause.times(2).min(MAP_PAUSE_MAX);
+                return;
+            }
+            Found::Nothing => Map::Unusable,
         };
         for process in self.undecided.each_from(0) {
             if self.calls.get(process.index()).is_some_and(Call::waits_for_map) {
                 self.ready.insert(process);
             }
         }
+    }
+
+    /// When the disk is given up for a module.
+    fn disk_limit(&self) -> Option<Instant> {
+        let searching = matches!(self.map, Map::Wanted(_) | Map::Asked(_));
+        (searching && self.search.as_ref().is_some_and(Search::has_other_than_disk)).then_some(DISK_LIMIT)
     }
 
     /// The result of a request: so many bytes were moved, or it failed. That of an orphan is dropped.
@@ -271,8 +301,15 @@ impl<'a> Storage<'a> {
         }
     }
 
-    /// Ends the calls whose deadline has passed.
+    /// Ends the calls whose deadline has passed, and the search on a disk that does not answer.
     pub fn expire(&mut self, now: Instant) {
+        if self.disk_limit().is_some_and(|limit| now >= limit)
+            && let Some(search) = &mut self.search
+        {
+            search.give_disk_up();
+            self.medium = search.place().medium;
+            self.map = Map::Wanted(now);
+        }
         for process in self.undecided.each_from(0) {
             if self.calls.get_mut(process.index()).is_some_and(|call| call.expire(now)) {
                 self.undecided.remove(process);
@@ -281,14 +318,18 @@ impl<'a> Storage<'a> {
         }
     }
 
-    /// When there is work even if nothing happens. A map that has to be read waits for a device that works.
+    /// When there is work even if nothing happens. `device_runs`: what has to be read can be, now.
     pub fn next_deadline(&self, device_runs: bool) -> Option<Instant> {
         let calls = self.undecided.each_from(0);
         let map = match self.map {
             Map::Wanted(at) if device_runs => Some(at),
             _ => None,
         };
-        calls.filter_map(|process| self.calls.get(process.index())?.deadline()).chain(map).min()
+        calls
+            .filter_map(|process| self.calls.get(process.index())?.deadline())
+            .chain(map)
+            .chain(self.disk_limit())
+            .min()
     }
 
     /// Whether no call waits and the map is settled.

@@ -20,7 +20,7 @@ mod rsdp;
 mod sleep;
 mod table;
 
-pub use fadt::{Address, Fadt, POWER_PORTS_MAX};
+pub use fadt::{Address, EventBlock, Fadt, POWER_PORTS_MAX};
 pub use generation::GENERATION_BYTES;
 #[cfg(test)]
 pub(crate) use sleep::dsdt_with;

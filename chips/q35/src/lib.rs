@@ -10,6 +10,7 @@
 //! | [`pit`] | interval timer | Intel ICH9 data sheet, sections 13.3 and 13.7 |
 //! | [`pm_timer`] | ACPI's timer | ACPI 6.5, section 4.8.3.3 |
 //! | [`power`] | off and reset | ACPI 6.5, section 4.8.3 |
+//! | [`power_button`] | the power button | ACPI 6.4, section 4.8.3.1 |
 //! | [`pic`] | 8259 pair | Intel ICH9 data sheet, section 13.4 |
 //! | [`ioapic`] | I/O APIC | Intel ICH9 data sheet, section 13.5 |
 //! | [`rtc`] | real-time clock | Intel ICH9 data sheet, section 13.6 |
@@ -31,6 +32,7 @@ pub mod pic;
 pub mod pit;
 pub mod pm_timer;
 pub mod power;
+pub mod power_button;
 pub mod pvpanic;
 pub mod reference;
 pub mod rtc;

@@ -150,6 +150,14 @@ impl<B: Bus> Power<B> {
         }
     }
 
+    /// Takes power management from the firmware: what happens there is noted in registers from now on, and the firmware
+    /// does not act on it.
+    pub fn take_over(&self) {
+        if let [Some(port), _] = self.control {
+            self.enable_acpi(&self.pm1(port));
+        }
+    }
+
     /// Switches ACPI on where it is off: PM1 control may not listen before (ACPI 6.5, section 4.8.2.5).
     fn enable_acpi(&self, control: &Pm1Control<B>) {
         let Some((port, value)) = self.enable else { return };
@@ -221,6 +229,18 @@ mod tests {
         }
         power(&fake, &pc(), AML).off();
         assert_eq!(fake.port_log()[..2], [(0xb2, 1, 2), (0x604, 2, 1 | 3 << 10 | 1 << 13)]);
+    }
+
+    #[test]
+    fn the_firmware_is_told_once_that_power_management_is_ours() {
+        let fake = Fake::default();
+        fake.set_port(0x604, 0);
+        fake.set_port(0x605, 0);
+        power(&fake, &pc(), b"").take_over();
+        fake.set_port(0x604, 1);
+        power(&fake, &pc(), b"").take_over();
+        power(&fake, &Fadt { control: [None, None], ..pc() }, b"").take_over();
+        assert_eq!(fake.port_log(), [(0xb2, 1, 2)]);
     }
 
     #[test]

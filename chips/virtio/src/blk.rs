@@ -4,9 +4,14 @@
 //! reads and writes there and not in memory that its owner already uses otherwise, and the buffer is not used again
 //! before the device has been reset.
 //!
+//! A device may have blocks larger than a sector ([`Features`]: VIRTIO_BLK_F_BLK_SIZE) and refuse whatever is no whole
+//! blocks. What is asked for is widened then: a read brings more than is handed on, and a write that is not whole blocks is
+//! made so by what stands around it, which is read first, while the device has nothing else to do (`blk/partial.rs`).
+//!
 //! A device that answers nothing for [`STALL_US`], keeps one request for [`REQUEST_LIMIT_US`] or breaks the rules of
 //! the queue is reset and started again ([`Block::tend`]); what it had comes back as an error.
 
+mod partial;
 mod request;
 mod tend;
 
@@ -19,8 +24,8 @@ use crate::Physical;
 use crate::queue::{Queue, QueueFault, QueueMemory, Segment, Used};
 use crate::recovery::Recovery;
 use crate::transport::{Cause, Doorbell, Messages, Transport, TransportError};
-pub use request::{BlockError, REQUEST_BYTES, REQUESTS, SECTOR_BYTES};
-use request::{Request, RequestId, Requests, kind, status};
+pub use request::{BLOCK_BYTES_MAX, BlockError, REQUEST_BYTES, REQUESTS, SECTOR_BYTES};
+use request::{BUFFER_BYTES, Back, Bytes, Partial, Request, RequestId, Requests, Write, kind, status};
 
 /// How long the device may answer nothing while it has requests, in microseconds.
 pub const STALL_US: u64 = 10_000_000;
@@ -29,8 +34,11 @@ pub const REQUEST_LIMIT_US: u64 = 30_000_000;
 
 /// Descriptors of a request: header, data, status (section 5.2.6.4, the framing of a legacy device).
 const REQUEST_DESCRIPTORS: u16 = 3;
-/// The only queue.
+/// The only queue that is used, however many there are.
 const QUEUE: u16 = 0;
+/// Where the block's size and the number of queues stand in the device's configuration (section 5.2.4).
+const BLOCK_SIZE: usize = 20;
+const QUEUES: usize = 34;
 
 bitfield! {
     /// Feature bits of a block device (sections 5.2.3 and 6).
@@ -38,8 +46,12 @@ bitfield! {
     struct Features(u64);
     /// VIRTIO_BLK_F_RO: it cannot be written.
     read_only, set_read_only: 5;
+    /// VIRTIO_BLK_F_BLK_SIZE: it says how large its blocks are.
+    block_size, set_block_size: 6;
     /// VIRTIO_BLK_F_FLUSH: it has a cache, and a request to write it out.
     flush, set_flush: 9;
+    /// VIRTIO_BLK_F_MQ: it has several queues. Not accepted: there is one processor.
+    queues, _: 12;
     /// VIRTIO_F_VERSION_1.
     version_1, set_version_1: 32;
 }
@@ -75,6 +87,11 @@ pub enum StartError {
     QueueTooSmall {
         /// Its size.
         size: u16,
+    },
+    /// Its blocks are not 512, 1024, 2048 or 4096 bytes.
+    BlockSize {
+        /// How many it says.
+        bytes: u32,
     },
 }
 
@@ -128,6 +145,10 @@ pub struct Block<B: Bus = Hardware> {
     physical: u64,
     requests: [Request; REQUESTS],
     capacity: u64,
+    /// Sectors of a block.
+    block: u64,
+    /// A write of parts of blocks.
+    partial: Partial,
     features: Features,
     recovery: Recovery,
     /// The last line in the log about a device that is broken.
@@ -162,6 +183,8 @@ impl<B: Bus> Block<B> {
             memory,
             requests: [Request::Free; REQUESTS],
             capacity: 0,
+            block: 1,
+            partial: Partial::None,
             features: Features(0),
             recovery: Recovery::new(now_us, 0),
             logged: None,
@@ -184,6 +207,7 @@ impl<B: Bus> Block<B> {
         }
         features.set_read_only(offered.read_only());
         features.set_flush(offered.flush());
+        features.set_block_size(offered.block_size());
         self.transport.accept(features.0)?;
         self.features = features;
 
@@ -199,6 +223,23 @@ impl<B: Bus> Block<B> {
         self.capacity = self.transport.read_stable(|transport| {
             Ok(u64::from(transport.configuration::<u32>(0)?) | u64::from(transport.configuration::<u32>(4)?) << 32)
         })?;
+        let bytes = match features.block_size() {
+            true => self.transport.read_stable(|transport| transport.configuration::<u32>(BLOCK_SIZE))?,
+            false => SECTOR_BYTES as u32,
+        };
+        if !bytes.is_power_of_two() || !(SECTOR_BYTES..=BLOCK_BYTES_MAX).contains(&(bytes as usize)) {
+            return Err(StartError::BlockSize { bytes });
+        }
+        self.block = u64::from(bytes) / SECTOR_BYTES as u64;
+        // What is not a whole block cannot be reached.
+        self.capacity -= self.capacity % self.block;
+        if bytes as usize != SECTOR_BYTES {
+            defmt::info!("virtio-blk: blocks of {=u32} bytes", bytes);
+        }
+        if offered.queues() {
+            let queues = self.transport.read_stable(|transport| transport.configuration::<u16>(QUEUES))?;
+            defmt::info!("virtio-blk: one of {=u16} queues is used", queues);
+        }
         self.transport.run();
         defmt::info!(
             "virtio-blk: ready sectors={=u64} transport={=str} queue={=u16} read-only={=bool} interrupts={}",
@@ -248,14 +289,19 @@ impl<B: Bus> Block<B> {
         self.transport.acknowledge_interrupt()
     }
 
+    /// Bytes of a block: what the device reads and writes at least.
+    pub fn block_bytes(&self) -> usize {
+        self.block as usize * SECTOR_BYTES
+    }
+
     /// Requests that the device has.
     pub fn in_flight(&self) -> usize {
-        self.requests.iter().filter(|request| matches!(request, Request::Sent { .. })).count()
+        self.requests.iter().filter(|request| request.is_with_device()).count()
     }
 
     /// Whether [`Block::submit`] would take a request now.
     pub fn can_submit(&self) -> bool {
-        self.is_running() && self.free().is_some() && self.queue.free() >= REQUEST_DESCRIPTORS
+        self.is_running() && self.partial.is_none() && self.free().is_some() && self.queue.free() >= REQUEST_DESCRIPTORS
     }
 
     fn free(&self) -> Option<RequestId> {
@@ -281,15 +327,48 @@ impl<B: Bus> Block<B> {
         if kind != kind::FLUSH {
             self.check_range(sector, length)?;
         }
-        // SAFETY: the request is free, so the device does not have its memory.
-        let (head, data) = unsafe { self.memory_of(id) };
+        let lead = (sector % self.block) as usize * SECTOR_BYTES;
+        if let Operation::Write { bytes, .. } = operation {
+            // SAFETY: the request is free, so the device does not have its memory.
+            let (_, data) = unsafe { self.memory_of(id) };
+            data.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+            if lead != 0 || !length.is_multiple_of(self.block_bytes()) {
+                self.partial = Partial::Waiting(Write { held: id, sector, length });
+                self.requests[id.index()] = Request::Held { tag };
+                return self.begin_partial(now_us).inspect_err(|_| {
+                    self.partial = Partial::None;
+                    self.requests[id.index()] = Request::Free;
+                });
+            }
+        }
+        let whole = if kind == kind::IN { self.widened(lead, length) } else { length };
+        self.queue_request(id, kind, sector - (lead / SECTOR_BYTES) as u64, whole, now_us)?;
+        let bytes = if kind == kind::IN { lead..lead + length } else { 0..0 };
+        let whole = if kind == kind::IN { whole } else { 0 };
+        self.requests[id.index()] = Request::Sent { tag, bytes: Bytes::new(bytes), whole, since_us: now_us };
+        Ok(())
+    }
+
+    /// The bytes of the whole blocks that hold so many bytes behind so many others.
+    fn widened(&self, lead: usize, length: usize) -> usize {
+        (lead + length).next_multiple_of(self.block_bytes())
+    }
+
+    /// Puts a request of whole blocks into the queue; what is written is in its memory already.
+    fn queue_request(
+        &mut self,
+        id: RequestId,
+        kind: u32,
+        sector: u64,
+        length: usize,
+        now_us: u64,
+    ) -> Result<(), BlockError> {
+        // SAFETY: the request is free or held, so the device does not have its memory.
+        let (head, _) = unsafe { self.memory_of(id) };
         head.header[..4].copy_from_slice(&kind.to_le_bytes());
         head.header[4..8].fill(0);
         head.header[8..].copy_from_slice(&sector.to_le_bytes());
         head.status = status::NONE;
-        if let Operation::Write { bytes, .. } = operation {
-            data.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-        }
         let offsets = Requests::offsets(id);
         let at = |offset: usize, length: usize, writable| Segment {
             address: self.physical + offset as u64,
@@ -308,8 +387,6 @@ impl<B: Bus> Block<B> {
         if self.in_flight() == 0 {
             self.silent_since_us = now_us;
         }
-        let read = if kind == kind::IN { length } else { 0 };
-        self.requests[id.index()] = Request::Sent { tag, read, since_us: now_us };
         Ok(())
     }
 
@@ -334,42 +411,53 @@ impl<B: Bus> Block<B> {
     /// Hands the next request that came back to `take`, by its owner's name for it: what was read, nothing for a write
     /// or a flush, or what went wrong. `None` where none did.
     pub fn complete<R>(&mut self, now_us: u64, take: impl FnOnce(u32, Result<&[u8], BlockError>) -> R) -> Option<R> {
-        if self.is_running() {
-            match self.queue.pop() {
-                Some(Ok(used)) => match self.take_back(used) {
-                    Ok((id, tag, read)) => {
-                        self.silent_since_us = now_us;
-                        self.recovery.made_progress_at(now_us);
-                        let result = self.answer(id, used.length, read);
-                        return Some(take(tag, result));
-                    }
-                    Err(fault) => self.break_down(BlockError::Fault(fault), now_us),
-                },
-                Some(Err(fault)) => self.break_down(BlockError::Fault(fault), now_us),
-                None => {}
-            }
+        while self.is_running() {
+            let Some(used) = self.queue.pop() else { break };
+            let (id, back, written) = match used.and_then(|used| self.take_back(used)) {
+                Ok(back) => back,
+                Err(fault) => {
+                    self.break_down(BlockError::Fault(fault), now_us);
+                    break;
+                }
+            };
+            self.silent_since_us = now_us;
+            self.recovery.made_progress_at(now_us);
+            let outcome = self.outcome(id, written, back.whole);
+            // Most are no part of such a write, and never are where blocks are sectors.
+            let (tag, outcome) = if self.partial.is_none() {
+                (back.tag, outcome)
+            } else {
+                let Some(outcome) = self.step_of_partial(id, outcome, now_us) else { continue };
+                let tag = back.tag.or_else(|| self.end_partial(id));
+                match self.begin_partial(now_us) {
+                    Ok(()) => {}
+                    Err(error) => self.break_down(error, now_us),
+                }
+                (tag, outcome)
+            };
+            let Some(tag) = tag else { continue };
+            // SAFETY: the request came back from the used ring, which gives each back once, so the device no longer has
+            // it; a write that was begun above has another one's memory.
+            let (_, data) = unsafe { self.memory_of(id) };
+            let bytes = outcome.and_then(|()| data.get(back.bytes.range()).ok_or(BlockError::BadAnswer));
+            return Some(take(tag, bytes));
         }
         let (tag, error) = self.requests.iter_mut().find_map(Request::report)?;
         Some(take(tag, Err(error)))
     }
 
-    /// The request that came back is free again; gives its name and how many bytes it was to read.
-    fn take_back(&mut self, Used { token, .. }: Used) -> Result<(RequestId, u32, usize), QueueFault> {
+    /// The request that came back is free again.
+    fn take_back(&mut self, Used { token, length }: Used) -> Result<(RequestId, Back, u32), QueueFault> {
         let id = RequestId::named(token).ok_or(QueueFault::UnknownToken { token })?;
-        match core::mem::replace(&mut self.requests[id.index()], Request::Free) {
-            Request::Sent { tag, read, .. } => Ok((id, tag, read)),
-            other => {
-                self.requests[id.index()] = other;
-                Err(QueueFault::UnknownToken { token })
-            }
-        }
+        let back = self.requests[id.index()].take_back().ok_or(QueueFault::UnknownToken { token })?;
+        Ok((id, back, length))
     }
 
-    /// Checks what the device says of a request that came back, and gives what it read.
-    fn answer(&mut self, id: RequestId, written: u32, read: usize) -> Result<&[u8], BlockError> {
+    /// Checks what the device says of a request that came back, which was to bring so many bytes.
+    fn outcome(&mut self, id: RequestId, written: u32, whole: usize) -> Result<(), BlockError> {
         let strict = self.features.version_1();
         // SAFETY: the request came back from the used ring, which gives each back once, so the device no longer has it.
-        let (head, data) = unsafe { self.memory_of(id) };
+        let (head, _) = unsafe { self.memory_of(id) };
         match head.status {
             status::OK => {}
             status::IO_ERROR => return Err(BlockError::Medium),
@@ -377,17 +465,17 @@ impl<B: Bus> Block<B> {
             _ => return Err(BlockError::BadAnswer),
         }
         // Many legacy devices tell the length wrongly (section 2.7.8.1), so it is no sign there.
-        if strict && read > 0 && (written as usize) < read + 1 {
+        if strict && whole > 0 && (written as usize) < whole + 1 {
             return Err(BlockError::BadAnswer);
         }
-        data.get(..read).ok_or(BlockError::BadAnswer)
+        Ok(())
     }
 
     /// A request's memory.
     ///
     /// # Safety
     /// The device does not have the request, and no other reference to its memory lives.
-    unsafe fn memory_of<'a>(&mut self, id: RequestId) -> (&'a mut request::Head, &'a mut [u8; REQUEST_BYTES]) {
+    unsafe fn memory_of<'a>(&mut self, id: RequestId) -> (&'a mut request::Head, &'a mut [u8; BUFFER_BYTES]) {
         // SAFETY: the memory is static, and the index is within both arrays; the caller holds this part alone.
         unsafe { Requests::split(self.memory, id) }
     }

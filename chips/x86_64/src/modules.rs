@@ -14,34 +14,32 @@ pub enum ModuleError {
     OverlapsImage,
 }
 
-impl Module {
-    /// Checks that the module lies in RAM and beside the kernel's image, which has the addresses `image`.
-    ///
-    /// # Errors
-    /// What is wrong with it; it must not be touched then.
-    pub fn check(&self, memory: &[MemoryRange], image: core::ops::Range<u64>) -> Result<(), ModuleError> {
-        if self.length == 0 {
-            return Err(ModuleError::Empty);
-        }
-        let end = self.start.checked_add(self.length).ok_or(ModuleError::BeyondRam)?;
-        // RAM may be told in several ranges, in any order; what is reserved lies over it.
-        let end_of = |range: &MemoryRange| range.start.saturating_add(range.length);
-        let mut found = self.start;
-        while found < end {
-            let holds =
-                |range: &&MemoryRange| range.kind == MemoryKind::Ram && range.start <= found && found < end_of(range);
-            found = memory.iter().find(holds).map(end_of).ok_or(ModuleError::BeyondRam)?;
-        }
-        let reserved =
-            |range: &MemoryRange| range.kind == MemoryKind::Reserved && range.start < end && self.start < end_of(range);
-        if memory.iter().any(reserved) {
-            return Err(ModuleError::BeyondRam);
-        }
-        if self.start < image.end && image.start < end {
-            return Err(ModuleError::OverlapsImage);
-        }
-        Ok(())
+/// Checks that a module lies in RAM and beside the kernel's image, which has the addresses `image`.
+///
+/// # Errors
+/// What is wrong with it; it must not be touched then.
+pub fn check(module: &Module, memory: &[MemoryRange], image: core::ops::Range<u64>) -> Result<(), ModuleError> {
+    if module.length == 0 {
+        return Err(ModuleError::Empty);
     }
+    let end = module.start.checked_add(module.length).ok_or(ModuleError::BeyondRam)?;
+    // RAM may be told in several ranges, in any order; what is reserved lies over it.
+    let end_of = |range: &MemoryRange| range.start.saturating_add(range.length);
+    let mut found = module.start;
+    while found < end {
+        let holds =
+            |range: &&MemoryRange| range.kind == MemoryKind::Ram && range.start <= found && found < end_of(range);
+        found = memory.iter().find(holds).map(end_of).ok_or(ModuleError::BeyondRam)?;
+    }
+    let reserved =
+        |range: &MemoryRange| range.kind == MemoryKind::Reserved && range.start < end && module.start < end_of(range);
+    if memory.iter().any(reserved) {
+        return Err(ModuleError::BeyondRam);
+    }
+    if module.start < image.end && image.start < end {
+        return Err(ModuleError::OverlapsImage);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -57,7 +55,7 @@ mod tests {
             range(0xbf_0000, 0x1_0000, MemoryKind::Reserved),
             range(1 << 32, 1 << 30, MemoryKind::Ram),
         ];
-        let check = |start, length| Module { start, length }.check(&memory, 0x10_0000..0x20_0000);
+        let check = |start, length| super::check(&Module { start, length }, &memory, 0x10_0000..0x20_0000);
         assert_eq!(check(0x20_0000, 0x1000), Ok(()));
         assert_eq!(check(0x7f_f000, 0x2000), Ok(()), "over the seam of two ranges");
         assert_eq!(check(1 << 32, 1 << 30), Ok(()));
@@ -71,6 +69,6 @@ mod tests {
         // A map that lies cannot keep the search going.
         let lies = [range(0x20_0000, u64::MAX, MemoryKind::Ram), range(0, 0, MemoryKind::Ram)];
         let all = Module { start: 0x20_0000, length: u64::MAX - 0x20_0000 };
-        assert_eq!(all.check(&lies, 0..1), Ok(()));
+        assert_eq!(super::check(&all, &lies, 0..1), Ok(()));
     }
 }

@@ -20,6 +20,8 @@ pub enum Errno {
     Invalid = 22,
     /// The descriptor table or the process's grant is full. Close something and call again.
     TooManyOpen = 24,
+    /// The medium cannot be written. Nothing at run time changes that.
+    ReadOnly = 30,
     /// The write side is closed, by us or by a reset; nothing more can be sent.
     BrokenPipe = 32,
     /// No such system call.
@@ -53,6 +55,7 @@ impl Errno {
             13 => Errno::Access,
             14 => Errno::Fault,
             24 => Errno::TooManyOpen,
+            30 => Errno::ReadOnly,
             32 => Errno::BrokenPipe,
             38 => Errno::NoSuchCall,
             104 => Errno::ConnectionReset,
@@ -73,6 +76,7 @@ impl Errno {
             Errno::Fault => "EFAULT",
             Errno::Invalid => "EINVAL",
             Errno::TooManyOpen => "EMFILE",
+            Errno::ReadOnly => "EROFS",
             Errno::BrokenPipe => "EPIPE",
             Errno::NoSuchCall => "ENOSYS",
             Errno::ConnectionReset => "ECONNRESET",
@@ -97,6 +101,7 @@ mod tests {
             Errno::Fault,
             Errno::Invalid,
             Errno::TooManyOpen,
+            Errno::ReadOnly,
             Errno::BrokenPipe,
             Errno::NoSuchCall,
             Errno::ConnectionReset,

@@ -19,6 +19,10 @@ pub const MAP_SECTORS: usize = 4;
 pub const MAP_ENTRIES: usize = 62;
 /// First bytes of a flash map.
 pub const MAP_MAGIC: [u8; 8] = *b"SLOPFLSH";
+/// The type of the flash's partition, where a disk has partitions: d50db8ed-9ea1-422c-9109-ce6d01d67b46, as it stands in a
+/// partition table (UEFI 2.10, appendix A).
+pub const PARTITION_TYPE: [u8; 16] =
+    [0xed, 0xb8, 0x0d, 0xd5, 0xa1, 0x9e, 0x2c, 0x42, 0x91, 0x09, 0xce, 0x6d, 0x01, 0xd6, 0x7b, 0x46];
 /// First bytes of an app's record.
 pub const APP_MAGIC: [u8; 8] = *b"SLOPAPP\0";
 /// The version of both layouts.

@@ -28,6 +28,8 @@ pub struct FlashMap {
     entries: Vec<MapEntry, MAP_ENTRIES>,
     /// The valid entries, a bit for each.
     usable: u64,
+    /// Where the flash begins on its medium, in sectors.
+    base: u64,
 }
 
 impl FlashMap {
@@ -66,12 +68,22 @@ impl FlashMap {
             };
             defmt::error!("flash: {=str} {=str} rejected: {=str}", kind, name, fault.text());
         });
-        Ok(FlashMap { entries, usable })
+        Ok(FlashMap { entries, usable, base: 0 })
     }
 
-    /// The slot of an app.
+    /// The same map, of a flash that begins at this sector of its medium.
+    pub fn moved_to(self, base: u64) -> FlashMap {
+        FlashMap { base, ..self }
+    }
+
+    /// The sector after the last slot, by the map's own count from the beginning of the flash.
+    pub fn end(&self) -> u64 {
+        self.entries.iter().map(|entry| entry.range().end).max().unwrap_or(0)
+    }
+
+    /// The slot of an app, by the sectors of the medium.
     pub fn app(&self, name: &str) -> Option<Extent> {
-        self.find(name, KIND_APP).map(|(_, entry)| extent(entry))
+        self.find(name, KIND_APP).map(|(_, entry)| self.extent(entry))
     }
 
     /// A data region's index.
@@ -79,10 +91,10 @@ impl FlashMap {
         self.find(name, KIND_DATA).map(|(index, _)| index)
     }
 
-    /// The sectors of the data region at an index.
+    /// The sectors of the data region at an index, by those of the medium.
     pub fn region(&self, index: usize) -> Option<Extent> {
         let entry = self.entries.get(index).filter(|entry| entry.kind == KIND_DATA && self.is_usable(index))?;
-        Some(extent(entry))
+        Some(self.extent(entry))
     }
 
     fn is_usable(&self, index: usize) -> bool {
@@ -95,8 +107,8 @@ impl FlashMap {
         };
         self.entries.iter().enumerate().find(matches)
     }
-}
 
-fn extent(entry: &MapEntry) -> Extent {
-    Extent { sector: entry.start_sector.into(), sectors: entry.sectors.into() }
+    fn extent(&self, entry: &MapEntry) -> Extent {
+        Extent { sector: self.base.saturating_add(entry.start_sector.into()), sectors: entry.sectors.into() }
+    }
 }

@@ -29,8 +29,8 @@ pub fn main_or<A: Parser, T: Termination>(failure: u8, work: impl FnOnce(A) -> R
     let name = command.get_name().to_owned();
     progress::NAME.get_or_init(|| name.clone());
     pipe::watch(failure);
-    // A tool that wants a subcommand gives its completions without one.
-    if let Ok(matches) = command.clone().subcommand_required(false).try_get_matches()
+    // A tool gives its completions whatever else it wants or was given: a recipe has arguments of its own.
+    if let Ok(matches) = command.clone().ignore_errors(true).try_get_matches()
         && let Some(shell) = matches.get_one::<Shell>(COMPLETIONS)
     {
         let mut script = Vec::new();

@@ -16,6 +16,27 @@ pub enum Address {
     Memory(u64),
 }
 
+/// A block of PM1 registers for events: status in its first half, enable in its second (section 4.8.3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
+pub struct EventBlock {
+    /// First port.
+    pub port: u16,
+    /// Ports of the block, 4 or more.
+    pub length: u8,
+}
+
+impl EventBlock {
+    /// The port of the status register.
+    pub const fn status(self) -> u16 {
+        self.port
+    }
+
+    /// The port of the enable register.
+    pub const fn enable(self) -> u16 {
+        self.port.wrapping_add(self.length as u16 / 2)
+    }
+}
+
 /// The registers and values of the table. A register that is neither a port nor in memory counts as absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fadt {
@@ -23,6 +44,8 @@ pub struct Fadt {
     pub ports: Vec<(u16, u8), POWER_PORTS_MAX>,
     /// The power management timer (section 4.8.3.3).
     pub timer: Option<u16>,
+    /// PM1a and PM1b events, where the power button is among them: otherwise AML would have to be run for it.
+    pub events: [Option<EventBlock>; 2],
     /// PM1a and PM1b control (section 4.8.3.2.1).
     pub control: [Option<u16>; 2],
     /// The port that takes commands to the firmware, and the one that switches ACPI on (section 5.2.9).
@@ -35,6 +58,8 @@ pub struct Fadt {
     pub dsdt: Option<u64>,
 }
 
+/// Flag: there is no power button, or it is a device of the firmware's namespace.
+pub(super) const NO_FIXED_BUTTON: u32 = 1 << 4;
 /// Flag: the table's reset register works.
 pub(super) const RESET_SUPPORTED: u32 = 1 << 10;
 
@@ -52,7 +77,11 @@ pub(super) fn read(fadt: &[u8]) -> Fadt {
     found.control = [port_or_address(fadt, 64, 172), port_or_address(fadt, 68, 184)];
     found.enable = port(fadt, 48).zip(fadt.get(52).copied()).filter(|(_, value)| *value != 0);
     found.sleep = address(fadt, 244);
-    let flags = if fadt.len() >= 116 { u32_at(fadt, 112) } else { 0 };
+    let flags = fadt.get(112..116).map(|_| u32_at(fadt, 112));
+    if flags.is_some_and(|flags| flags & NO_FIXED_BUTTON == 0) {
+        found.events = [event_block(fadt, 56, 148), event_block(fadt, 60, 160)];
+    }
+    let flags = flags.unwrap_or(0);
     if flags & RESET_SUPPORTED != 0 {
         found.reset = address(fadt, 116).zip(fadt.get(128).copied());
     }
@@ -74,6 +103,12 @@ fn port_or_address(fadt: &[u8], at: usize, generic: usize) -> Option<u16> {
         Address::Port(port) => Some(port),
         Address::Memory(_) => None,
     })
+}
+
+/// The event block that a 32-bit field names, or the later field with a generic address. Both have one length.
+fn event_block(fadt: &[u8], at: usize, generic: usize) -> Option<EventBlock> {
+    let port = port_or_address(fadt, at, generic)?;
+    fadt.get(88).filter(|length| **length >= 4).map(|&length| EventBlock { port, length })
 }
 
 /// A generic address structure; all zeros is none.

@@ -1,6 +1,6 @@
 //! Tables as q35's firmware writes them, and as a hostile one might.
 
-use super::fadt::RESET_SUPPORTED;
+use super::fadt::{NO_FIXED_BUTTON, RESET_SUPPORTED};
 use super::*;
 
 /// Physical memory with tables in it.
@@ -291,6 +291,30 @@ fn the_ways_to_switch_off_are_found_where_the_hardware_is_reduced() {
     for length in HEADER_BYTES..276 {
         power(fadt_with(length, &[]));
     }
+}
+
+#[test]
+fn the_power_button_is_where_the_event_blocks_are() {
+    let pc: [(usize, &[u8]); 2] = [(56, &0x600_u32.to_le_bytes()), (88, &[4])];
+    let block = |port, length| Some(EventBlock { port, length });
+    assert_eq!(power(fadt_with(116, &pc)).events, [block(0x600, 4), None]);
+    let generic = [(148, generic(1, 0x700)), (160, generic(1, 0x710)), (88, vec![8])];
+    let generic = generic.each_ref().map(|(at, bytes)| (*at, &bytes[..]));
+    assert_eq!(power(fadt_with(276, &generic)).events, [block(0x700, 8), block(0x710, 8)]);
+    assert_eq!(block(0x700, 8).map(|block| (block.status(), block.enable())), Some((0x700, 0x704)));
+}
+
+#[test]
+fn a_button_that_only_the_firmwares_code_knows_is_none() {
+    let fields = |flags: u32| [(56, 0x600_u32.to_le_bytes()), (88, 4_u32.to_le_bytes()), (112, flags.to_le_bytes())];
+    for (flags, there) in [(0, true), (RESET_SUPPORTED, true), (NO_FIXED_BUTTON, false)] {
+        let fields = fields(flags);
+        let found = power(fadt_with(116, &fields.each_ref().map(|(at, bytes)| (*at, &bytes[..])))).events;
+        assert_eq!(found[0].is_some(), there, "{flags:#x}");
+    }
+    // A block too short for two registers has none either, nor has a table too short for the flags.
+    assert_eq!(power(fadt_with(116, &[(56, &0x600_u32.to_le_bytes()), (88, &[3])])).events, [None, None]);
+    assert_eq!(power(fadt_with(112, &[(56, &0x600_u32.to_le_bytes()), (88, &[4])])).events, [None, None]);
 }
 
 /// Conventional memory up to 1 MiB with parts in it.

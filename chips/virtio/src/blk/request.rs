@@ -11,6 +11,10 @@ pub const SECTOR_BYTES: usize = 512;
 pub const REQUESTS: usize = 4;
 /// Most bytes of data in one request.
 pub const REQUEST_BYTES: usize = 64 * SECTOR_BYTES;
+/// Most bytes of a block that a device has.
+pub const BLOCK_BYTES_MAX: usize = 4096;
+/// Bytes of a request's buffer: room for what stands before and behind its data in the same blocks.
+pub(super) const BUFFER_BYTES: usize = REQUEST_BYTES + 2 * BLOCK_BYTES_MAX;
 
 /// Why a request was not taken, or not carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
@@ -90,8 +94,22 @@ pub(super) enum Request {
     Sent {
         /// Its owner's name for it.
         tag: u32,
-        /// Bytes to be read.
-        read: usize,
+        /// What its owner is to have of its buffer.
+        bytes: Bytes,
+        /// How many bytes it brings.
+        whole: usize,
+        /// When it was submitted.
+        since_us: u64,
+    },
+    /// Its buffer holds what a partial write is to write, and another request carries that out.
+    Held {
+        /// Its owner's name for it.
+        tag: u32,
+    },
+    /// The device has it, for a partial write.
+    Helper {
+        /// How many bytes it brings.
+        whole: usize,
         /// When it was submitted.
         since_us: u64,
     },
@@ -104,11 +122,65 @@ pub(super) enum Request {
     },
 }
 
+/// A part of a request's buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bytes {
+    start: usize,
+    end: usize,
+}
+
+impl Bytes {
+    pub fn new(range: core::ops::Range<usize>) -> Self {
+        Bytes { start: range.start, end: range.end }
+    }
+
+    pub fn range(self) -> core::ops::Range<usize> {
+        self.start..self.end
+    }
+}
+
+/// What there is to know of a request that came back.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Back {
+    /// Its owner's name for it; none for a helper.
+    pub tag: Option<u32>,
+    /// What its owner is to have of its buffer.
+    pub bytes: Bytes,
+    /// How many bytes it was to bring.
+    pub whole: usize,
+}
+
 impl Request {
-    /// Gives a request up that the device has.
+    /// The device has given it back: it is free. `None` if the device did not have it.
+    pub fn take_back(&mut self) -> Option<Back> {
+        let back = match *self {
+            Request::Sent { tag, bytes, whole, .. } => Back { tag: Some(tag), bytes, whole },
+            Request::Helper { whole, .. } => Back { tag: None, bytes: Bytes::new(0..0), whole },
+            _ => return None,
+        };
+        *self = Request::Free;
+        Some(back)
+    }
+
+    /// Whether the device has it and is waited for.
+    pub fn is_with_device(&self) -> bool {
+        self.since_us().is_some()
+    }
+
+    /// When it was given to the device, which still has it and is waited for.
+    pub fn since_us(&self) -> Option<u64> {
+        match *self {
+            Request::Sent { since_us, .. } | Request::Helper { since_us, .. } => Some(since_us),
+            _ => None,
+        }
+    }
+
+    /// Gives a request up that the device has, or that waits for one which it has.
     pub fn lose(&mut self, error: BlockError) {
-        if let Request::Sent { tag, .. } = *self {
-            *self = Request::Lost { tag: Some(tag), error };
+        match *self {
+            Request::Sent { tag, .. } | Request::Held { tag } => *self = Request::Lost { tag: Some(tag), error },
+            Request::Helper { .. } => *self = Request::Lost { tag: None, error },
+            Request::Free | Request::Lost { .. } => {}
         }
     }
 
@@ -133,6 +205,36 @@ impl Request {
     }
 }
 
+/// How far a write has come that is not whole blocks (`partial.rs`).
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Partial {
+    /// There is none.
+    None,
+    /// It waits until the device has nothing else.
+    Waiting(Write),
+    /// The blocks are being read, into the memory of this request.
+    Reading(Write, RequestId),
+    /// They are being written.
+    Writing(Write, RequestId),
+}
+
+/// What is to be written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Write {
+    /// The request that holds the bytes.
+    pub held: RequestId,
+    /// The first sector.
+    pub sector: u64,
+    /// How many bytes.
+    pub length: usize,
+}
+
+impl Partial {
+    pub fn is_none(&self) -> bool {
+        matches!(self, Partial::None)
+    }
+}
+
 /// A request's header and status.
 #[repr(C)]
 pub(super) struct Head {
@@ -143,7 +245,7 @@ pub(super) struct Head {
 /// The memory of all requests.
 #[repr(C, align(4096))]
 pub(super) struct Requests {
-    data: [[u8; REQUEST_BYTES]; REQUESTS],
+    data: [[u8; BUFFER_BYTES]; REQUESTS],
     heads: [Head; REQUESTS],
 }
 
@@ -157,7 +259,7 @@ pub(super) struct Offsets {
 impl Requests {
     pub const fn new() -> Self {
         Requests {
-            data: [[0; REQUEST_BYTES]; REQUESTS],
+            data: [[0; BUFFER_BYTES]; REQUESTS],
             heads: [const { Head { header: [0; 16], status: 0 } }; REQUESTS],
         }
     }
@@ -166,7 +268,7 @@ impl Requests {
         let head = offset_of!(Requests, heads) + id.index() * size_of::<Head>();
         Offsets {
             header: head + offset_of!(Head, header),
-            data: id.index() * REQUEST_BYTES,
+            data: id.index() * BUFFER_BYTES,
             status: head + offset_of!(Head, status),
         }
     }
@@ -175,13 +277,13 @@ impl Requests {
     ///
     /// # Safety
     /// `memory` is static, and no other reference to this request's part of it lives.
-    pub unsafe fn split<'a>(memory: NonNull<Requests>, id: RequestId) -> (&'a mut Head, &'a mut [u8; REQUEST_BYTES]) {
+    pub unsafe fn split<'a>(memory: NonNull<Requests>, id: RequestId) -> (&'a mut Head, &'a mut [u8; BUFFER_BYTES]) {
         let memory = memory.as_ptr();
         // SAFETY: both parts are within the arrays, because the index is below REQUESTS; the caller holds them alone.
         // Raw pointers lead there, so that no reference touches another request, which the device may be writing.
         unsafe {
             let head = (&raw mut (*memory).heads).cast::<Head>().add(id.index());
-            let data = (&raw mut (*memory).data).cast::<[u8; REQUEST_BYTES]>().add(id.index());
+            let data = (&raw mut (*memory).data).cast::<[u8; BUFFER_BYTES]>().add(id.index());
             (&mut *head, &mut *data)
         }
     }

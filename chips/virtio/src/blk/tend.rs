@@ -6,7 +6,7 @@
 
 use slopos_registers::Bus;
 
-use super::{Block, BlockError, Broken, REQUEST_LIMIT_US, Request, STALL_US};
+use super::{Block, BlockError, Broken, Partial, REQUEST_LIMIT_US, Request, STALL_US};
 use crate::transport::{Recovered, ResetProgress};
 
 impl<B: Bus> Block<B> {
@@ -38,11 +38,7 @@ impl<B: Bus> Block<B> {
 
     /// When the device has kept its requests for too long.
     fn limit_us(&self) -> Option<u64> {
-        let since = self.requests.iter().filter_map(|request| match request {
-            Request::Sent { since_us, .. } => Some(*since_us),
-            _ => None,
-        });
-        let oldest = since.min()?;
+        let oldest = self.requests.iter().filter_map(Request::since_us).min()?;
         Some(oldest.saturating_add(REQUEST_LIMIT_US).min(self.silent_since_us.saturating_add(STALL_US)))
     }
 
@@ -50,6 +46,7 @@ impl<B: Bus> Block<B> {
     pub(super) fn break_down(&mut self, error: BlockError, now_us: u64) {
         self.log_once(Broken::Request(error));
         self.requests.iter_mut().for_each(|request| request.lose(error));
+        self.partial = Partial::None;
         self.transport.start_reset();
         self.recovery.reset_now(now_us);
         // A device that is gone is not waited for.

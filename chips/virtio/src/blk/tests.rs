@@ -1,5 +1,6 @@
 //! The block driver against a model of a disk, on both transports.
 
+mod blocks;
 mod hostile;
 
 use std::cell::Cell;
@@ -9,7 +10,9 @@ use crate::fake::{Event, Fake, State, VERSION_1, physical};
 use crate::recovery::{PAUSE_MIN_US, PROBATION_US, RESET_US};
 
 const READ_ONLY: u64 = 1 << 5;
+const BLOCK_SIZE_OFFERED: u64 = 1 << 6;
 const FLUSH: u64 = 1 << 9;
+const SEVERAL_QUEUES: u64 = 1 << 12;
 const CAPACITY: u64 = 1000;
 
 thread_local! {
@@ -55,6 +58,7 @@ fn device(modern: bool, features: u64) -> &'static Fake {
     let mut state = fake.state();
     state.offered = features | 0x1ff & !READ_ONLY | 1 << 29 | if modern { VERSION_1 } else { 0 };
     state.configuration[..8].copy_from_slice(&CAPACITY.to_le_bytes());
+    state.configuration[20..24].copy_from_slice(&(SECTOR_BYTES as u32).to_le_bytes());
     state.on_notify = Some(disk);
     drop(state);
     fake
@@ -174,10 +178,13 @@ fn sectors(from: usize, count: usize) -> std::vec::Vec<u8> {
 #[test]
 fn only_what_the_driver_can_do_is_accepted() {
     let (bench, fake) = start(true, FLUSH);
-    assert_eq!(fake.state().accepted, VERSION_1 | FLUSH);
+    assert_eq!(fake.state().accepted, VERSION_1 | FLUSH | BLOCK_SIZE_OFFERED);
     assert_eq!((bench.block.capacity(), bench.block.is_read_only(), bench.block.has_cache()), (CAPACITY, false, true));
     let (bench, fake) = start(false, READ_ONLY);
-    assert_eq!((fake.state().accepted, bench.block.is_read_only(), bench.block.has_cache()), (READ_ONLY, true, false));
+    assert_eq!(
+        (fake.state().accepted, bench.block.is_read_only(), bench.block.has_cache()),
+        (READ_ONLY | BLOCK_SIZE_OFFERED, true, false)
+    );
 }
 
 #[test]

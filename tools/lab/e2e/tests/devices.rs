@@ -1,6 +1,6 @@
-//! Network devices that are not the usual one.
+//! Network and block devices that are not the usual one.
 
-use slopos_e2e::{board, fetch};
+use slopos_e2e::{Report, board, built, fetch, run, test_board};
 use slopos_lab::servers::programs::Python;
 use slopos_run::{Builder, Transport};
 
@@ -127,4 +127,33 @@ fn segment_size(frame: &[u8]) -> Option<u16> {
             _ => return None,
         }
     }
+}
+
+/// Has a board's block device tested by the board's own tests, which read and write parts of its regions.
+#[track_caller]
+fn passes_its_tests_with(properties: &[&str]) -> Report {
+    let global = |property: &&str| ["-global".to_owned(), format!("virtio-blk-pci.{property}")];
+    let report = run(test_board().arguments(properties.iter().flat_map(global)).append("test; exit"));
+    report.exits(0).logs("Interrupt tests passed.");
+    report
+}
+
+#[test]
+fn a_disk_with_blocks_of_4096_bytes_is_read_and_written_a_sector_at_a_time() {
+    let report = passes_its_tests_with(&["logical_block_size=4096", "physical_block_size=4096"]);
+    report.logs("virtio-blk: blocks of 4096 bytes");
+}
+
+#[test]
+fn of_a_disk_with_several_queues_one_is_used() {
+    passes_its_tests_with(&["num-queues=4"]).logs("virtio-blk: one of 4 queues is used");
+}
+
+#[test]
+fn a_disk_that_is_read_only_is_read_and_a_write_is_refused_by_name() {
+    let image = built("qemu_q35-test.img");
+    let drive = format!("if=none,id=ro,format=raw,readonly=on,file.locking=off,file={}", image.display());
+    let disk = ["-drive", &drive, "-device", "virtio-blk-pci,drive=ro"];
+    let report = run(test_board().disk(Transport::None).arguments(disk).append("syscalls; exit"));
+    report.logs("flash: the whole disk").shows("EROFS");
 }

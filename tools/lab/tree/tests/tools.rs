@@ -82,6 +82,10 @@ fn shells_get_completions_that_they_can_read() {
             good(ended) && ended.stdout.contains(name) && ended.stdout.contains("completions")
         });
     }
+    // A recipe gives some tools arguments of its own.
+    let run = TOOLS.iter().find(|tool| tool.ends_with("run")).expect("the tool is built");
+    let asked = ended(run, &["--interactive", "--keep-flash=if-free", "--completions", "fish"], Stdio::piped());
+    assert!(good(&asked) && asked.stdout.contains("complete -c run"), "{}", asked.stderr);
     for tool in TOOLS.iter() {
         let script = ended(tool, &["--completions", "bash"], Stdio::piped()).stdout;
         let read = Command::new("bash").args(["-n", "-c", &script]).output().expect("bash");

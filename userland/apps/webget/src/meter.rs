@@ -35,6 +35,11 @@ impl Meter {
         }
         self.next = now + EVERY;
         self.shown = true;
+        self.write(now);
+    }
+
+    /// Writes the line over the one before.
+    fn write(&self, now: Duration) {
         let rate = rate(self.done, now - self.start);
         match self.total.filter(|&total| total >= self.done && total > 0) {
             None => eprint!("\rwebget: {} bytes, {rate} B/s ", self.done),
@@ -47,9 +52,10 @@ impl Meter {
 }
 
 impl Drop for Meter {
-    /// Ends the line.
+    /// Writes how far the transfer came, and ends the line.
     fn drop(&mut self) {
         if self.shown {
+            self.write(now());
             libslop::eprintln!();
         }
     }

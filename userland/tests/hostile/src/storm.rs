@@ -49,7 +49,7 @@ const CALLS: [Syscall; 13] = [
 const NONBLOCK: u64 = SocketFlags { nonblock: true, nodelay: false, keepalive: false }.bits();
 
 /// Every errno there is: the only negative answers.
-const ERRNOS: [Errno; 13] = [
+const ERRNOS: [Errno; 14] = [
     Errno::NotFound,
     Errno::Io,
     Errno::BadDescriptor,
@@ -58,6 +58,7 @@ const ERRNOS: [Errno; 13] = [
     Errno::Fault,
     Errno::Invalid,
     Errno::TooManyOpen,
+    Errno::ReadOnly,
     Errno::BrokenPipe,
     Errno::NoSuchCall,
     Errno::ConnectionReset,
