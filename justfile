@@ -7,6 +7,7 @@ board := "boards/qemu_q35/board.toml"
 test_board := "boards/qemu_q35/test.toml"
 attack_board := "boards/qemu_q35/attack.toml"
 scale_board := "boards/qemu_q35/scale.toml"
+microvms := "boards/microvm/board.toml boards/microvm/test.toml"
 kernel := "build/qemu_q35.elf"
 image := "build/qemu_q35.img"
 apps := env_var_or_default("CARGO_TARGET_DIR", "target") / "bare-apps/x86_64-unknown-none/release"
@@ -63,17 +64,24 @@ clean:
     @cargo clean --quiet
     @rm -rf build/*.elf build/*.qmp build/*.img build/*.img.new build/*.log build/*.tar.gz build/screens
 
-# Boots the board with the terminal as its serial line; Ctrl-A x quits.
+# Boots the board with the terminal as its serial line: [--board NAME]
 [group('run')]
 [no-exit-message]
 run *OPTIONS:
     @tools/setup/tool.sh run {{ board }} -- --interactive --keep-flash=if-free "$@"
 
-# Boots the board and fetches by HTTP: ADDRESS, or a page of its own.
+# Boots the board and fetches by HTTP: [--board NAME] [ADDRESS]
 [group('run')]
 [no-exit-message]
 webget *ARGUMENTS:
-    @tools/setup/tool.sh fetch {{ board }} -- -- "$@"
+    #!/bin/sh
+    set -eu
+    name=qemu_q35
+    if [ "${1:-}" = --board ]; then
+        name=${2:?--board needs the name of a board}
+        shift 2
+    fi
+    exec tools/setup/tool.sh fetch {{ board }} -- --board "$name" -- "$@"
 
 # Fetches a page and keeps build/boot.log: [BOOT_LOG_TIMEOUT=30]
 [group('run')]
@@ -128,7 +136,7 @@ panics elf=kernel:
 [group('check')]
 [no-exit-message]
 test:
-    @tools/setup/build.sh {{ board }} {{ test_board }} {{ attack_board }} {{ scale_board }}
+    @tools/setup/build.sh {{ board }} {{ test_board }} {{ attack_board }} {{ scale_board }} {{ microvms }}
     @tools/setup/test.sh
 
 # Checks format, lints, licences and sources.

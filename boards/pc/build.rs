@@ -3,7 +3,7 @@
 //! `SLOPOS_MANIFEST` names the manifest. `./just build` always does; the default is for linters.
 
 use slopos_abi::ENTROPY_NAME;
-use slopos_manifest::{Expanded, Manifest, Process, Restart, Start};
+use slopos_manifest::{Expanded, Manifest, Mmio, Process, Restart, Start};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -33,6 +33,7 @@ fn main() {
     // For link.rs, the build script of the boards. A layout that changes has the boards linked again.
     println!("cargo:rerun-if-changed=layout.ld");
     println!("cargo::metadata=sections={}", out.display());
+    println!("cargo::metadata=board={}", manifest.board.machine.folder());
     println!("cargo::metadata=layout={}", folder.join("layout.ld").display());
 }
 
@@ -131,6 +132,10 @@ fn statics(manifest: &Manifest, name_in_tree: &str) -> String {
     let frame = manifest.board.max_frame;
     let on_panic = manifest.board.on_panic;
     let watchdog = manifest.board.watchdog.map(|timeout| timeout.as_millis());
+    let windows = manifest.board.mmio.map(|Mmio { address, size, count, interrupt }| {
+        format!("Windows {{ address: {address}, length: {size}, count: {count}, gsi: {interrupt} }}")
+    });
+    let windows = windows.map_or("None".to_owned(), |windows| format!("Some({windows})"));
     let seed = manifest.seed().map(|region| region.name.as_str());
     let mut configurations = String::new();
     let mut spaces = String::new();
@@ -164,6 +169,8 @@ pub const MAX_FRAME: u16 = {frame};
 pub const ON_PANIC: OnPanic = OnPanic::{on_panic:?};
 /// After how many milliseconds without progress a watchdog resets the board.
 pub const WATCHDOG_MS: Option<u32> = {watchdog:?};
+/// Where virtio devices may be, unless the command line says it.
+pub const WINDOWS: Option<Windows> = {windows};
 /// The flash region in which a seed is kept.
 pub const SEED_REGION: Option<&str> = {seed:?};
 /// The manifest in full, for the audit. It is in the ELF and not in memory.

@@ -11,6 +11,9 @@ fn main() {
     }
     // What boards/pc's build script says as `metadata`.
     let said = |key| env::var(format!("DEP_SLOPOS_BOARD_PC_{key}")).expect("boards/pc says it");
+    // The package is named after its folder.
+    let package = env::var("CARGO_PKG_NAME").expect("cargo sets it").replace('-', "_");
+    assert_eq!(package, format!("slopos_board_{}", said("BOARD")), "the manifest is for another board");
     println!("cargo:rustc-link-search={}", said("SECTIONS"));
     for argument in ["--no-pie", "--build-id=sha1", "--orphan-handling=error", "-Tdefmt.x"] {
         println!("cargo:rustc-link-arg-bins={argument}");

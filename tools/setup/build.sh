@@ -32,8 +32,9 @@ for manifest; do
         "$output/debug/flash" build --manifest "$manifest" --apps "$apps" --output "$new.img" >&2
     fi
     # One folder for each board: the kernels differ, and each build would overwrite the other's.
-    SLOPOS_MANIFEST=$manifest DEFMT_LOG=${DEFMT_LOG:-info} build_bare "$name" -p slopos-board-qemu-q35
-    cp "$output/bare-$name/$bare_target/release/qemu_q35" "$new.elf"
+    board=$("$output/debug/manifest" --board "$manifest")
+    SLOPOS_MANIFEST=$manifest DEFMT_LOG=${DEFMT_LOG:-info} build_bare "$name" -p "slopos-board-$(echo "$board" | tr _ -)"
+    cp "$output/bare-$name/$bare_target/release/$board" "$new.elf"
     # The audit checks sizes that only the linker knows: the control blocks and the shared memory.
     if ! "$output/debug/audit" --image "$new" --quiet; then
         echo "build: the kernel of $manifest does not pass the audit" >&2

@@ -1,15 +1,11 @@
-//! The memory and the ports that no PCI device may claim, whatever its base address registers say.
+//! The memory and the ports that no device may claim, whatever its base address registers or the command line say.
 
 use crate::image::{self, FIRST_MIB};
 use crate::modules;
-use crate::statics::WATCHDOG_MS;
 use slopos_q35::acpi::Tables;
-use slopos_q35::claims::{Claims, Extent};
-use slopos_q35::pci::{CONFIG_ADDRESS, CONFIG_PORTS, Configuration};
-use slopos_q35::watchdog::i6300esb;
-use slopos_q35::{debug_exit, ioapic, pic, pvpanic, rtc, uart};
-use slopos_registers::Hardware;
-use slopos_virtio::transport::Probe;
+use slopos_q35::claims::Claims;
+use slopos_q35::pci::{CONFIG_ADDRESS, CONFIG_PORTS};
+use slopos_q35::{debug_exit, pic, pvpanic, rtc, uart};
 use slopos_x86_64::cpuid::Features;
 use slopos_x86_64::paging::KernelSpace;
 use slopos_x86_64::start_info::{MemoryKind, StartInfo};
@@ -43,20 +39,6 @@ const PORTS: [(&str, u16, u16); 13] = [
     ("PCI configuration space", CONFIG_ADDRESS, CONFIG_PORTS),
 ];
 
-/// Claims the addresses of each PCI function. A function whose registers overlap another's is switched off.
-pub fn devices(pci: &Configuration<Hardware>, claims: &mut Claims) {
-    // A bus that could not be visited is reported when the devices are started.
-    let _ = pci.enumerate(|device| {
-        let watchdog = WATCHDOG_MS.is_some() && i6300esb::is(&device);
-        let driven = watchdog || matches!(Probe::new(&device), Ok(Some(_)));
-        let extent = if driven { Extent::All } else { Extent::Enabled };
-        if let Err(error) = claims.claim_device(&device, extent) {
-            defmt::error!("pci: {}", error);
-            device.switch_off();
-        }
-    });
-}
-
 /// Reserves what the loader, the ACPI tables and the processor name. The parts of the board that the kernel itself uses
 /// are claimed by [`map`], when they are mapped.
 pub fn platform(info: &StartInfo, tables: &Tables, features: &Features) -> &'static mut Claims {
@@ -82,10 +64,7 @@ pub fn platform(info: &StartInfo, tables: &Tables, features: &Features) -> &'sta
         claims.reserve_ports(name, first, count);
     }
     claims.reserve_ports_for_platform("the chipset's ports", 0, PCI_PORTS);
-    // The kernel uses one I/O APIC and no HPET; devices must not overlap the others either.
-    for entry in tables.io_apics.iter().skip(1) {
-        claims.reserve_memory("another I/O APIC", entry.address, ioapic::MEMORY_BYTES);
-    }
+    // The kernel uses no HPET; devices must not overlap it either.
     if let Some(address) = tables.hpet {
         claims.reserve_memory("the high-precision timers", address, HPET_BYTES);
     }

@@ -1,13 +1,15 @@
-//! Finds the virtio devices on PCI and starts their drivers. What is missing or broken is logged; the rest works.
+//! Starts the drivers of the virtio devices, wherever they were found. What is missing or broken is logged; the rest works.
 
 use crate::interrupts::{ENTROPY_VECTOR, FLASH_VECTOR, NETWORK_CONFIGURATION_VECTOR, NETWORK_VECTOR};
 use crate::machine::{Machine, now};
 use crate::statics::{self, MAX_FRAME};
+use slopos_q35::ioapic::Trigger;
 use slopos_q35::pci::Message;
+use slopos_q35::watchdog::Watchdog;
 use slopos_virtio::blk::{Block, BlockMemory};
 use slopos_virtio::net::{Net, NetMemory, Options};
 use slopos_virtio::rng::{BYTES, Rng, RngMemory};
-use slopos_virtio::transport::{Kind, Messages, Probe, Transport};
+use slopos_virtio::transport::{Kind, Messages, Transport};
 use slopos_x86_64::paging::physical_address;
 use static_cell::ConstStaticCell;
 
@@ -40,53 +42,49 @@ pub struct Devices {
     pub block: Option<Block>,
     /// The entropy device.
     pub entropy: Option<Rng>,
+    /// The watchdog that the manifest wants.
+    pub watchdog: Option<Watchdog>,
 }
 
-/// Looks at every PCI function. The first of each kind of device is used.
-pub fn start(machine: &mut Machine) -> Devices {
-    let (mut network, mut block, mut entropy) = (None, None, None);
-    let found = machine.pci.enumerate(|device| match Probe::new(&device) {
-        Ok(Some(probe)) => {
-            let place = match probe.kind() {
-                Kind::Network => &mut network,
-                Kind::Block => &mut block,
-                Kind::Entropy => &mut entropy,
-            };
-            if place.is_some() {
-                defmt::warn!("pci: more than one {} device, the first is used", probe.kind());
-            } else {
-                *place = Some(probe);
-            }
+/// The devices that are used: the first of each kind.
+pub(crate) struct Found<P> {
+    network: Option<P>,
+    block: Option<P>,
+    entropy: Option<P>,
+}
+
+impl<P> Found<P> {
+    /// None yet.
+    pub fn new() -> Found<P> {
+        Found { network: None, block: None, entropy: None }
+    }
+
+    /// Notes a device, found on `bus`, unless there is one of its kind.
+    pub fn note(&mut self, bus: &str, kind: Kind, probe: P) {
+        let place = match kind {
+            Kind::Network => &mut self.network,
+            Kind::Block => &mut self.block,
+            Kind::Entropy => &mut self.entropy,
+        };
+        if place.is_some() {
+            defmt::warn!("{=str}: more than one {} device, the first is used", bus, kind);
+        } else {
+            *place = Some(probe);
         }
-        Ok(None) => {}
-        Err(error) => defmt::error!("pci: a virtio device cannot be used: {}", error),
-    });
-    if let Err(error) = found {
-        defmt::warn!("pci: {}", error);
     }
-    // The entropy device comes first, so that it answers while the others are started.
-    let entropy = entropy.and_then(|probe| attach(probe, machine));
-    let entropy = entropy.map(|transport| start_entropy(transport, machine));
-    let network = network.and_then(|probe| attach(probe, machine)).map(|it| start_network(it, machine));
-    let block = block.and_then(|probe| attach(probe, machine)).map(|it| start_block(it, machine));
-    if network.is_none() {
-        defmt::error!("net: no usable network device");
-    }
-    Devices { network, block, entropy }
-}
 
-/// Takes a device over if its registers overlap no other's; otherwise switches it off.
-fn attach(probe: Probe, machine: &mut Machine) -> Option<Transport> {
-    let device = probe.device();
-    if !machine.claims.holds(device.address()) {
-        device.switch_off();
-        defmt::error!("virtio: the {} device is not used, its registers are not its own", probe.kind());
-        return None;
+    /// Starts the drivers. `attach` takes a device over, or says why not.
+    pub fn start(self, machine: &mut Machine, mut attach: impl FnMut(P, &mut Machine) -> Option<Transport>) -> Devices {
+        // The entropy device comes first, so that it answers while the others are started.
+        let entropy = self.entropy.and_then(|probe| attach(probe, machine));
+        let entropy = entropy.map(|transport| start_entropy(transport, machine));
+        let network = self.network.and_then(|probe| attach(probe, machine)).map(|it| start_network(it, machine));
+        let block = self.block.and_then(|probe| attach(probe, machine)).map(|it| start_block(it, machine));
+        if network.is_none() {
+            defmt::error!("net: no usable network device");
+        }
+        Devices { network, block, entropy, watchdog: None }
     }
-    // SAFETY: `map_device` maps for ever and keeps the offset. The device holds its claims, so what is mapped is its
-    // own and no RAM; each device is probed once.
-    let attached = unsafe { probe.attach(|physical, length| machine.space.map_device(physical, length)) };
-    attached.inspect_err(|error| defmt::error!("virtio: {}", error)).ok()
 }
 
 fn start_network(transport: Transport, machine: &mut Machine) -> Net {
@@ -135,9 +133,14 @@ fn one_message(vector: u8, machine: &Machine) -> Messages {
 
 /// Routes the pin of a device, if it interrupts by that.
 fn route_pin(gsi: Option<u32>, device: &str, machine: &mut Machine) {
-    if let Some(gsi) = gsi
-        && let Err(error) = machine.interrupts.route_pin(gsi)
-    {
+    if let Some(gsi) = gsi {
+        route(gsi, Trigger::Level, device, machine);
+    }
+}
+
+/// Routes a device's line, unless it is routed.
+pub(crate) fn route(gsi: u32, trigger: Trigger, device: &str, machine: &mut Machine) {
+    if let Err(error) = machine.interrupts.route_pin(gsi, trigger) {
         defmt::warn!("{=str}: interrupt {=u32} cannot be routed, the timer stands in: {}", device, gsi, error);
     }
 }

@@ -8,6 +8,7 @@
 use slopos_kernel::log_budget::LogBudget;
 use slopos_kernel::storm::Storm;
 use slopos_kernel::time::{Duration, Instant};
+use slopos_q35::acpi::IO_APICS_MAX;
 use slopos_q35::ioapic::{IoApic, NoSuchInput, Polarity, Route, Trigger};
 use slopos_registers::Hardware;
 use slopos_x86_64::apic::{Admission, LocalApic};
@@ -33,9 +34,12 @@ const POLL_INTERVAL: Duration = Duration::from_millis(1);
 /// Lines that pins can use: the sixteen devices of the root bus share at most eight.
 const PINS_MAX: usize = 8;
 
-/// The I/O APIC, and the counts of interrupts that had no reason.
+/// The I/O APICs: each has lines of its own.
+pub type IoApics = heapless::Vec<IoApic<Hardware>, IO_APICS_MAX>;
+
+/// The I/O APICs, and the counts of interrupts that had no reason.
 pub struct Interrupts {
-    io_apic: Option<IoApic<Hardware>>,
+    io_apics: IoApics,
     destination: u8,
     /// Lines on which devices interrupt.
     pins: heapless::Vec<u32, PINS_MAX>,
@@ -46,15 +50,17 @@ pub struct Interrupts {
     lines: Storm,
     /// When the devices whose interrupts are cut off are polled next.
     next_poll: Instant,
+    /// Lines were masked, and what happened on them meanwhile has to be looked for.
+    look_again: bool,
     log: LogBudget,
     nmi_log: LogBudget,
 }
 
 impl Interrupts {
     /// No line is routed yet. `destination` is the id of the processor's local APIC.
-    pub fn new(io_apic: Option<IoApic<Hardware>>, destination: u8) -> Interrupts {
+    pub fn new(io_apics: IoApics, destination: u8) -> Interrupts {
         Interrupts {
-            io_apic,
+            io_apics,
             destination,
             pins: heapless::Vec::new(),
             reported: Unexpected::default(),
@@ -62,6 +68,7 @@ impl Interrupts {
             messages: Storm::new(),
             lines: Storm::new(),
             next_poll: Instant::BOOT,
+            look_again: false,
             log: LogBudget::new(),
             nmi_log: LogBudget::new(),
         }
@@ -70,29 +77,32 @@ impl Interrupts {
     /// Routes the line of an ISA device to a vector, and expects interrupts by that vector from now on.
     ///
     /// # Errors
-    /// The I/O APIC, where there is one, has no such line.
+    /// No I/O APIC has such a line.
     pub fn route(&self, gsi: u32, vector: u8, trigger: Trigger, polarity: Polarity) -> Result<(), NoSuchInput> {
         trap::expect(vector);
         let route = Route { vector, destination: self.destination, trigger, polarity, masked: false };
-        self.io_apic.as_ref().ok_or(NoSuchInput { gsi })?.route(gsi, route)
+        self.io_apics.iter().find_map(|io_apic| io_apic.route(gsi, route).ok()).ok_or(NoSuchInput { gsi })
     }
 
     /// Routes the line of a device's pin to [`PIN_VECTOR`].
     ///
     /// # Errors
     /// As [`Interrupts::route`].
-    pub fn route_pin(&mut self, gsi: u32) -> Result<(), NoSuchInput> {
+    pub fn route_pin(&mut self, gsi: u32, trigger: Trigger) -> Result<(), NoSuchInput> {
         if self.pins.contains(&gsi) {
             return Ok(());
         }
-        self.route(gsi, PIN_VECTOR, Trigger::Level, Polarity::ActiveHigh)?;
+        self.route(gsi, PIN_VECTOR, trigger, Polarity::ActiveHigh)?;
         self.pins.push(gsi).map_err(|gsi| NoSuchInput { gsi })
     }
 
     /// Devices to poll because their interrupts are cut off, in the bits of [`pending_bit`].
     pub fn due_for_polling(&mut self, now: Instant) -> u32 {
         let cut = self.cut();
-        if cut == 0 || now < self.next_poll {
+        if cut == 0 {
+            return if core::mem::take(&mut self.look_again) { pending_bit(PIN_VECTOR) } else { 0 };
+        }
+        if now < self.next_poll {
             return 0;
         }
         self.next_poll = now + POLL_INTERVAL;
@@ -147,6 +157,8 @@ impl Interrupts {
         }
         if self.lines.pause_ends(now) {
             self.mask_lines(false);
+            // An I/O APIC forgets the edges of a line that is masked.
+            self.look_again = true;
         }
     }
 
@@ -183,10 +195,9 @@ impl Interrupts {
     }
 
     fn mask_lines(&self, masked: bool) {
-        let Some(io_apic) = &self.io_apic else { return };
         for &gsi in &self.pins {
-            if let Err(error) = io_apic.set_masked(gsi, masked) {
-                defmt::error!("interrupt: a line that was routed is gone: {}", error);
+            if !self.io_apics.iter().any(|io_apic| io_apic.set_masked(gsi, masked).is_ok()) {
+                defmt::error!("interrupt: line {=u32}, which was routed, is gone", gsi);
             }
         }
     }

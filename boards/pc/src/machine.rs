@@ -7,10 +7,9 @@ use crate::modules::{self, Modules};
 use crate::power::Button;
 use crate::{claims, clocks, image, power};
 use slopos_kernel::time::{Duration, Instant};
-use slopos_q35::acpi::{self, Tables};
+use slopos_q35::acpi::{self, IoApicEntry, Tables};
 use slopos_q35::claims::Claims;
 use slopos_q35::ioapic::{self, IoApic};
-use slopos_q35::pci::Configuration;
 use slopos_q35::pic::Pic;
 use slopos_q35::rtc::Rtc;
 use slopos_registers::Hardware;
@@ -29,6 +28,8 @@ const PIC_VECTOR: u8 = 48;
 
 /// Where the local APIC is unless ACPI says otherwise (Intel SDM volume 3, section 11.4.1).
 const LOCAL_APIC: u64 = 0xfee0_0000;
+/// Where the I/O APIC is unless ACPI says otherwise (82093AA data sheet, section 3.0).
+const IO_APIC: IoApicEntry = IoApicEntry { address: 0xfec0_0000, first_gsi: 0 };
 /// The longest time between two looks at the devices, in case an interrupt is lost.
 const ALARM_LIMIT: Duration = Duration::from_millis(1_000);
 
@@ -38,8 +39,6 @@ pub struct Machine {
     pub space: KernelSpace,
     /// Who owns which memory and ports.
     pub claims: &'static mut Claims,
-    /// Access to PCI configuration space.
-    pub pci: Configuration<Hardware>,
     /// The interrupt lines.
     pub interrupts: Interrupts,
     /// What the firmware's tables say.
@@ -56,12 +55,30 @@ pub struct Machine {
     pub button: Button,
 }
 
-/// Brings it up.
+/// What is known of the machine before anything of it is touched.
+pub struct Ground<'a> {
+    /// The kernel's page tables.
+    pub space: &'a mut KernelSpace,
+    /// Who owns which memory and ports.
+    pub claims: &'a mut Claims,
+    /// What the firmware's tables say.
+    pub tables: &'a Tables,
+    /// The kernel's command line.
+    pub command_line: &'a str,
+}
+
+/// Brings it up. `find` says where the devices may be, and claims their registers: before anything else is touched, for
+/// theirs may overlap those that the kernel needs.
 ///
 /// # Safety
 /// To be called once, first of all, with what the boot code passed and the boot page tables in use.
 /// The command line is copied to where it is to stay.
-pub unsafe fn bring_up(kind: u32, start_info: u32, command_line: &mut CommandLine) -> Machine {
+pub unsafe fn bring_up<P>(
+    kind: u32,
+    start_info: u32,
+    command_line: &mut CommandLine,
+    find: impl FnOnce(Ground<'_>) -> P,
+) -> (Machine, P) {
     let log_present = log::initialise();
     // SAFETY: the boot page tables map the first 4 GiB at their own addresses, and nothing else runs.
     let info = match unsafe { loader::read(kind, start_info.into(), command_line) } {
@@ -86,7 +103,7 @@ pub unsafe fn bring_up(kind: u32, start_info: u32, command_line: &mut CommandLin
     unsafe { trap::initialise(image::interrupt_stacks()) };
     let tables = tables.unwrap_or_else(|| {
         defmt::warn!("boot: no ACPI tables");
-        Tables::default()
+        Tables { io_apics: heapless::Vec::from_iter([IO_APIC]), ..Tables::default() }
     });
     let claims = claims::platform(&info, &tables, &features);
     // SAFETY: called once, with the tables just read.
@@ -96,14 +113,13 @@ pub unsafe fn bring_up(kind: u32, start_info: u32, command_line: &mut CommandLin
     let Some(base) = claims::map(claims, &mut space, "the local APIC", local_apic, apic::LENGTH) else {
         panic!("the local APIC cannot be mapped at {local_apic:#x}");
     };
-    let io_apic = tables.io_apics.first().and_then(|entry| {
-        let base = claims::map(claims, &mut space, "the I/O APIC", entry.address, ioapic::MEMORY_BYTES)?;
+    let io_apics = tables.io_apics.iter().filter_map(|entry| {
+        let base = claims::map(claims, &mut space, "an I/O APIC", entry.address, ioapic::MEMORY_BYTES)?;
         // SAFETY: just mapped, for ever.
         Some(unsafe { IoApic::new(Hardware, base, entry.first_gsi) })
     });
-    let pci = configuration_space(&tables, claims, &mut space);
-    // Before anything else is touched: a device's BAR may overlap the registers that the kernel needs.
-    claims::devices(&pci, claims);
+    let io_apics = io_apics.collect();
+    let places = find(Ground { space: &mut space, claims, tables: &tables, command_line });
     // SAFETY: nobody else uses the controllers.
     unsafe { Pic::new(Hardware) }.disable(PIC_VECTOR);
     // SAFETY: just mapped, for ever.
@@ -119,10 +135,10 @@ pub unsafe fn bring_up(kind: u32, start_info: u32, command_line: &mut CommandLin
         defmt::warn!("boot: the command line is too long or not UTF-8, and was cut");
     }
     let modules = modules::map(&info, &mut space);
-    let interrupts = Interrupts::new(io_apic, local_apic.id());
+    let interrupts = Interrupts::new(io_apics, local_apic.id());
     let alarm = Alarm { apic: local_apic, armed: None };
     let gathered = gather(&features, command_line);
-    Machine { space, claims, pci, interrupts, tables, modules, generation, gathered, alarm, button }
+    (Machine { space, claims, interrupts, tables, modules, generation, gathered, alarm, button }, places)
 }
 
 /// Gathers entropy from the processor and from values that differ from one boot or board to the next.
@@ -136,19 +152,6 @@ fn gather(features: &Features, line: &CommandLine) -> Gathered {
         defmt::warn!("boot: the processor's RDRAND gives no chance");
     }
     gathered
-}
-
-/// The memory-mapped configuration space that ACPI names, or the ports.
-fn configuration_space(tables: &Tables, claims: &mut Claims, space: &mut KernelSpace) -> Configuration<Hardware> {
-    if let Some(ecam) = tables.ecam
-        && let Some(base) = claims::map(claims, space, "PCI configuration space", ecam.physical(), ecam.length())
-    {
-        // SAFETY: just mapped, for ever; this is the only one.
-        return unsafe { Configuration::ecam(Hardware, base.expose_provenance(), ecam.first_bus, ecam.last_bus) };
-    }
-    defmt::warn!("pci: no memory-mapped configuration space, using the ports");
-    // SAFETY: nobody else uses the ports.
-    unsafe { Configuration::ports(Hardware) }
 }
 
 /// Monotonic time since the clocks were set.

@@ -11,7 +11,7 @@ use slopos_q35::power::Power;
 use slopos_q35::power_button::PowerButton;
 use slopos_q35::rtc::Note;
 use slopos_registers::Hardware;
-use slopos_x86_64::control::halt;
+use slopos_x86_64::control::{halt, triple_fault};
 use slopos_x86_64::paging::KernelSpace;
 use static_cell::StaticCell;
 
@@ -93,13 +93,13 @@ pub fn leave(code: u8) -> ! {
     power_off()
 }
 
-/// Switches the machine off; where that cannot be done, starts it anew; else stops.
+/// Switches the machine off; where that cannot be done, starts it anew.
 pub fn power_off() -> ! {
     ending::leave_note(Note::Exit);
     off()
 }
 
-/// Starts the machine anew; where that cannot be done, stops.
+/// Starts the machine anew: by the reset register, by the keyboard controller, else by a fault.
 pub fn reboot() -> ! {
     ending::leave_note(Note::Reboot);
     reset()
@@ -118,7 +118,7 @@ fn reset() -> ! {
     if let Some(power) = prepared() {
         power.reset();
     }
-    halt()
+    triple_fault()
 }
 
 /// Ends QEMU with the code for a panic; without its debug-exit device, does as the manifest says.

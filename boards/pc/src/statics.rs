@@ -59,4 +59,16 @@ pub fn fill<T, const N: usize>(array: &mut MaybeUninit<[T; N]>, mut make: impl F
     unsafe { array.assume_init_mut() }
 }
 
+/// Windows of memory in which virtio devices may be, one behind the other.
+pub struct Windows {
+    /// Physical address of the first.
+    pub address: u64,
+    /// Bytes of each.
+    pub length: u64,
+    /// How many there are.
+    pub count: u32,
+    /// Global system interrupt of the first; the others have those after it.
+    pub gsi: u32,
+}
+
 include!(concat!(env!("OUT_DIR"), "/processes.rs"));

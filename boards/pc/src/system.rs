@@ -65,7 +65,7 @@ pub fn command_line() -> &'static mut CommandLine {
 pub unsafe fn run(mut machine: Machine, command_line: &'static CommandLine, devices: Devices) -> ! {
     // SAFETY: this is the board's composition, and runs once.
     let authorities = unsafe { Authorities::mint() };
-    let watchdog = watchdog::start(&mut machine);
+    let watchdog = watchdog::start(devices.watchdog);
     let serial = Serial::start(&mut machine.interrupts, &machine.tables);
     let flash = Flash::new(devices.block, machine.modules, authorities.loader);
     let mut entropy = Entropy::new(devices.entropy);

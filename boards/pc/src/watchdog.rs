@@ -6,7 +6,7 @@ use crate::machine::Machine;
 use crate::statics::WATCHDOG_MS;
 use crate::{claims, ending};
 use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
-use slopos_q35::pci::{Bar, Device};
+use slopos_q35::pci::{Bar, Configuration, Device};
 use slopos_q35::watchdog::i6300esb::{self, I6300esb};
 use slopos_q35::watchdog::tco::{self, Tco};
 use slopos_q35::watchdog::{TIMEOUT_MAX_MS, TIMEOUT_MIN_MS, Watchdog};
@@ -34,14 +34,10 @@ impl Keeper {
     }
 }
 
-/// Starts the machine's watchdog, if the manifest wants one, and tells why the last boot ended. To be called once.
-pub fn start(machine: &mut Machine) -> Option<Keeper> {
-    let Some(timeout_ms) = WATCHDOG_MS else {
-        ending::report(None);
-        return None;
-    };
-    let found = find(machine);
+/// Starts the watchdog, if the manifest wants one, and tells why the last boot ended. To be called once.
+pub fn start(found: Option<Watchdog>) -> Option<Keeper> {
     ending::report(found.as_ref().filter(|watchdog| watchdog.take_fired()).map(Watchdog::name));
+    let timeout_ms = WATCHDOG_MS?;
     let Some(watchdog) = found else {
         defmt::error!("watchdog: the manifest wants one, and the machine has none that can be used");
         return None;
@@ -61,11 +57,18 @@ pub fn stop() {
     }
 }
 
-fn find(machine: &mut Machine) -> Option<Watchdog> {
+/// Whether a PCI function is a watchdog that the manifest wants.
+pub fn is_driven(device: &Device) -> bool {
+    WATCHDOG_MS.is_some() && i6300esb::is(device)
+}
+
+/// The machine's watchdog on PCI, if the manifest wants one.
+pub fn find(pci: &Configuration<Hardware>, machine: &mut Machine) -> Option<Watchdog> {
+    WATCHDOG_MS?;
     let (mut device, mut timer) = (None, None);
     // A bus that cannot be visited is reported when the devices are started.
-    let _ = machine.pci.enumerate(|found| {
-        if i6300esb::is(&found) {
+    let _ = pci.enumerate(|found| {
+        if is_driven(&found) {
             device = Some(found);
         }
         match tco::find(&found) {

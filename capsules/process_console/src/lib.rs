@@ -40,7 +40,7 @@ mod window;
 
 pub use command::{Command, How, ParseError, ReportKind, Way, Words};
 pub use line::{Key, LINE_MAX};
-pub use loader_words::leave_out;
+pub use loader_words::{leave_out, left_out};
 pub use script::split_script;
 pub use window::{LINE_ROOM, Window};
 

@@ -117,6 +117,18 @@ pub fn leave_out(line: &str) -> (&str, usize) {
     (ours, count)
 }
 
+/// The words that [`leave_out`] leaves out, for whoever has a use for one of them.
+pub fn left_out(line: &str) -> impl Iterator<Item = &str> {
+    let (ours, _) = leave_out(line);
+    // Ours is a part of the line, but for an empty one.
+    let start = ours.as_ptr().addr().wrapping_sub(line.as_ptr().addr());
+    let (before, behind) = match (line.get(..start), line.get(start.saturating_add(ours.len())..)) {
+        (Some(before), Some(behind)) if !ours.is_empty() => (before, behind),
+        _ => (line, ""),
+    };
+    before.split_whitespace().chain(behind.split_whitespace())
+}
+
 /// The first word and what follows it. A word may hold quotes, but ends at white space all the same: no loader quotes it.
 fn first_word(line: &str) -> Option<(&str, &str)> {
     if line.is_empty() {
@@ -128,7 +140,7 @@ fn first_word(line: &str) -> Option<(&str, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::leave_out;
+    use super::{leave_out, left_out};
 
     #[test]
     fn words_before_and_behind_are_left_out() {
@@ -138,6 +150,18 @@ mod tests {
         assert_eq!(leave_out("console=ttyS0 root=/dev/vda rw"), ("", 3));
         assert_eq!(leave_out("  quiet\t i8042.noaux  "), ("", 2));
         assert_eq!(leave_out(""), ("", 0));
+    }
+
+    #[test]
+    fn the_words_left_out_can_be_read_and_ours_are_not_among_them() {
+        let words = |line| left_out(line).collect::<Vec<_>>();
+        let line =
+            "quiet virtio_mmio.device=4K@0xd0000000:5 echo virtio_mmio.device=1@1:1 ; exit  ro virtio_mmio.device=a";
+        assert_eq!(words(line), ["quiet", "virtio_mmio.device=4K@0xd0000000:5", "ro", "virtio_mmio.device=a"]);
+        assert_eq!(words("quiet -- exit ro"), ["quiet", "--"]);
+        assert_eq!(words("exit"), Vec::<&str>::new());
+        assert_eq!(words(" rw  virtio_mmio.device=a "), ["rw", "virtio_mmio.device=a"]);
+        assert_eq!(words(""), Vec::<&str>::new());
     }
 
     #[test]

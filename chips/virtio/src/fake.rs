@@ -1,8 +1,9 @@
-//! A virtio device for the host tests: its PCI configuration space, its registers on either transport, and the
+//! A virtio device for the host tests: its PCI configuration space, its registers on each transport, and the
 //! device's side of its rings. It does what the specification says unless a test tells it to misbehave.
 
 mod lie;
 mod side;
+mod window;
 
 use std::cell::{RefCell, RefMut};
 
@@ -11,8 +12,9 @@ use slopos_registers::{Bus, Width};
 
 pub use lie::{LIES, Lie, Subject};
 pub use side::{Chain, Side, physical, virtual_address};
+use window::WINDOW;
 
-use crate::transport::{Probe, Transport};
+use crate::transport::{Kind, Probe, Transport};
 
 const ECAM: usize = 0xb000_0000_0000;
 const SLOT: usize = 4;
@@ -31,6 +33,33 @@ pub const fn capability(cfg_type: usize) -> usize {
 
 /// Feature bit VIRTIO_F_VERSION_1 (section 6).
 pub const VERSION_1: u64 = 1 << 32;
+
+/// By which registers a device is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Those of version 1 on PCI.
+    Modern,
+    /// Those from before it, in ports.
+    Legacy,
+    /// Those of version 1 in a window of memory.
+    Window,
+}
+
+impl Way {
+    /// Each of them.
+    pub const ALL: [Way; 3] = [Way::Modern, Way::Legacy, Way::Window];
+
+    /// Whether the device follows version 1 of the specification.
+    pub fn is_modern(self) -> bool {
+        self != Way::Legacy
+    }
+}
+
+impl From<bool> for Way {
+    fn from(modern: bool) -> Way {
+        if modern { Way::Modern } else { Way::Legacy }
+    }
+}
 
 /// What the driver did, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +114,8 @@ pub struct State {
     pub restless: u32,
     /// What it does when notified of a queue.
     pub on_notify: Option<fn(&mut State, u16)>,
+    /// What a window says of itself: magic word, version, device type.
+    pub window: Option<[u32; 3]>,
 }
 
 pub struct Fake(RefCell<State>);
@@ -117,6 +148,7 @@ impl Fake {
             silent: false,
             restless: 0,
             on_notify: None,
+            window: None,
         };
         state.put(0, &[0xf4, 0x1a]);
         state.put(2, &device.to_le_bytes());
@@ -148,6 +180,20 @@ impl Fake {
         Box::leak(Box::new(Fake(RefCell::new(state))))
     }
 
+    /// A device of this kind that is reached this way.
+    pub fn of(kind: Kind, way: Way) -> &'static Fake {
+        let (modern, transitional, number) = match kind {
+            Kind::Network => (0x1041, 0x1000, 1),
+            Kind::Block => (0x1042, 0x1001, 2),
+            Kind::Entropy => (0x1044, 0x1005, 4),
+        };
+        match way {
+            Way::Modern => Fake::new(modern, true, false),
+            Way::Legacy => Fake::new(transitional, false, true),
+            Way::Window => Fake::window(number),
+        }
+    }
+
     pub fn state(&self) -> RefMut<'_, State> {
         self.0.borrow_mut()
     }
@@ -163,6 +209,9 @@ impl Fake {
 
     /// The device, probed and attached.
     pub fn transport(&'static self) -> Transport<&'static Fake> {
+        if self.state().window.is_some() {
+            return self.probe_window().unwrap().unwrap().attach();
+        }
         let probe = self.probe().unwrap().unwrap();
         // SAFETY: the bus is a model in this process's memory, whose addresses are physical ones.
         unsafe { probe.attach(|address, _| Some(address as usize as *mut u8)) }.unwrap()
@@ -186,6 +235,11 @@ impl State {
 
     /// All registers are as they were before the firmware saw the device.
     pub fn power_on(&mut self) {
+        if self.window.is_some() {
+            self.reset();
+            self.status = 0;
+            return self.events.clear();
+        }
         self.put(4, &[0, 0]);
         for offset in 0x10..0x28 {
             self.space[offset] &= !self.writable[offset];
@@ -200,7 +254,7 @@ impl State {
 
     /// Whether registers in memory (`true`) or in ports answer.
     fn answers(&self, memory: bool) -> bool {
-        !self.gone && !self.silent && self.command() & if memory { 2 } else { 1 } != 0
+        !self.gone && !self.silent && (self.window.is_some() || self.command() & if memory { 2 } else { 1 } != 0)
     }
 
     /// The command register.
@@ -259,23 +313,32 @@ impl State {
         (0..width).map(|index| u32::from(self.configuration[offset + index]) << (8 * index)).sum()
     }
 
+    /// The selected queue.
+    fn queue(&self) -> Option<QueueRegisters> {
+        self.queues.get(usize::from(self.selected)).copied()
+    }
+
+    fn read_status(&mut self) -> u32 {
+        self.status_reads += 1;
+        self.status.into()
+    }
+
+    fn read_generation(&mut self) -> u32 {
+        if self.restless > 0 {
+            self.restless -= 1;
+            self.generation = self.generation.wrapping_add(1);
+        }
+        self.generation.into()
+    }
+
     fn read_common(&mut self, offset: usize) -> u32 {
-        let queue = self.queues.get(usize::from(self.selected)).copied();
+        let queue = self.queue();
         match offset {
             0x04 => (self.offered >> (32 * self.selects[0])) as u32,
             0x10 => self.configuration_vector.into(),
             0x12 => self.queues.len() as u32,
-            0x14 => {
-                self.status_reads += 1;
-                self.status.into()
-            }
-            0x15 => {
-                if self.restless > 0 {
-                    self.restless -= 1;
-                    self.generation = self.generation.wrapping_add(1);
-                }
-                self.generation.into()
-            }
+            0x14 => self.read_status(),
+            0x15 => self.read_generation(),
             0x18 => queue.map_or(0, |queue| queue.max.into()),
             0x1a => queue.map_or(0, |queue| queue.vector.into()),
             0x1e => self.selected.into(),
@@ -314,15 +377,12 @@ impl State {
     }
 
     fn read_port(&mut self, offset: usize, width: usize) -> u32 {
-        let queue = self.queues.get(usize::from(self.selected)).copied();
+        let queue = self.queue();
         let vectors = self.msix_enabled();
         match offset {
             0x00 => self.offered as u32,
             0x0c => queue.map_or(0, |queue| queue.max.into()),
-            0x12 => {
-                self.status_reads += 1;
-                self.status.into()
-            }
+            0x12 => self.read_status(),
             0x13 => std::mem::take(&mut self.isr).into(),
             0x14 if vectors => self.configuration_vector.into(),
             0x16 if vectors => queue.map_or(0, |queue| queue.vector.into()),
@@ -385,6 +445,7 @@ impl Bus for &'static Fake {
                 (0..T::BYTES).map(|index| u32::from(state.space[offset + index]) << (8 * index)).sum()
             }
             MSIX..0xfebd_2000 => state.messages[(address - MSIX) / 4],
+            WINDOW.. => state.read_window(address - WINDOW, T::BYTES),
             NOTIFY.. => panic!("read of the notification region"),
             DEVICE.. => state.read_configuration(address - DEVICE, T::BYTES),
             ISR => std::mem::take(&mut state.isr).into(),
@@ -409,6 +470,7 @@ impl Bus for &'static Fake {
                 }
             }
             MSIX..0xfebd_2000 => state.messages[(address - MSIX) / 4] = value,
+            WINDOW.. => state.write_window(address - WINDOW, T::BYTES, value),
             NOTIFY.. => {
                 assert_eq!((address - NOTIFY) / 4, value as usize, "notification at another queue's register");
                 state.notified(value as u16);

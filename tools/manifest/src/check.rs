@@ -1,6 +1,7 @@
 //! From the text of a manifest to a [`Manifest`] that can be built.
 
 use crate::error::{Fault, line_of};
+use crate::machine::{machine, mmio};
 use crate::table::{Located, Table, suggest};
 use crate::{
     Board, Connect, ConsoleAccess, Data, Entropy, Manifest, Network, OnPanic, Process, Purpose, Restart, Start,
@@ -110,7 +111,8 @@ pub(crate) fn manifest(text: &str, folder: &Path) -> Result<Manifest, Fault> {
 
 /// The table `[board]`.
 fn board(value: &Spanned<DeValue<'_>>, text: &str) -> Result<Board, Fault> {
-    let known = ["name", "network_budget", "max_frame", "on_panic", "watchdog", "selftest", "flash_size"];
+    let known =
+        ["name", "network_budget", "max_frame", "on_panic", "watchdog", "machine", "mmio", "selftest", "flash_size"];
     let table = Table::new("[board]", value, &known)?;
     let flash_size = table.size("flash_size")?;
     let least = (flash::MAP_SECTORS * flash::SECTOR) as u64;
@@ -133,6 +135,7 @@ fn board(value: &Spanned<DeValue<'_>>, text: &str) -> Result<Board, Fault> {
     }
     let max_frame = table.number("max_frame", FRAME_MIN, FRAME_MAX)?;
     let network_budget = table.size("network_budget")?;
+    let machine = machine(&table)?;
     Ok(Board {
         name: name(&table.text("name")?)?,
         network_budget: network_budget.value,
@@ -141,6 +144,8 @@ fn board(value: &Spanned<DeValue<'_>>, text: &str) -> Result<Board, Fault> {
         max_frame_line: line_of(text, max_frame.at),
         on_panic: on_panic(&table)?,
         watchdog: watchdog(&table)?,
+        machine,
+        mmio: table.get("mmio").map(|value| mmio(value, machine)).transpose()?,
         selftest: table.flag("selftest", false)?,
         flash_size: flash_size.value,
         flash_size_line: line_of(text, flash_size.at),

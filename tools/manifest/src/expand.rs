@@ -3,7 +3,9 @@
 //! The audit reads it from the ELF and compares it with the sections and symbols there, so each number has the line of
 //! the manifest that asked for it.
 
-use crate::{ConsoleAccess, Entropy, Manifest, Network, OnPanic, Process, Restart, Start, duration, size};
+use crate::{
+    ConsoleAccess, Entropy, Machine, Manifest, Mmio, Network, OnPanic, Process, Restart, Start, duration, size,
+};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
@@ -65,6 +67,12 @@ pub struct ExpandedBoard {
     /// After how long without progress a watchdog resets the board, in milliseconds, if one is to.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub watchdog_ms: Option<u64>,
+    /// The kind of machine.
+    #[serde(default)]
+    pub machine: Machine,
+    /// Where virtio devices are, on a machine without PCI, unless the command line says it.
+    #[serde(default)]
+    pub mmio: Option<Mmio>,
 }
 
 /// A process.
@@ -138,6 +146,8 @@ impl Expanded {
                 selftest: board.selftest,
                 on_panic: board.on_panic,
                 watchdog_ms: board.watchdog.map(millis),
+                machine: board.machine,
+                mmio: board.mmio,
             },
             processes: manifest.processes.iter().map(process).collect(),
         }
@@ -212,6 +222,14 @@ impl fmt::Display for Expanded {
         writeln!(out, "  {:<16}{}", "on_panic", board.on_panic.word())?;
         if let Some(millis) = board.watchdog_ms {
             writeln!(out, "  {:<16}{}", "watchdog", duration::show(Duration::from_millis(millis)))?;
+        }
+        writeln!(out, "  {:<16}{}", "machine", board.machine.word())?;
+        if let Some(Mmio { address, size, count, interrupt }) = board.mmio {
+            writeln!(
+                out,
+                "  {:<16}{count} windows of {size} bytes from {address:#x}, interrupts from {interrupt}",
+                "mmio"
+            )?;
         }
         for process in &self.processes {
             writeln!(out, "\n{process}")?;

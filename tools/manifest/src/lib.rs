@@ -12,7 +12,14 @@
 //! flash_size = "1 MiB"
 //! on_panic = "halt"               # or "reboot" or "poweroff", where QEMU's debug-exit is missing; "halt" by default
 //! watchdog = "5 s"                # resets a board that makes no progress for so long, 3 s to 20 min; none by default
+//! machine = "q35"                 # or "microvm": virtio over MMIO, without PCI; "q35" where it is missing
 //! selftest = false                # builds the board's own tests in; false where it is missing
+//!
+//! [board.mmio]                    # windows of virtio devices, where the command line names none; for "microvm" alone
+//! address = 0xfeb00000            # of the first window
+//! size = "512 B"                  # of each; the next one follows it
+//! count = 24
+//! interrupt = 24                  # global system interrupt of the first window; the next one has the next
 //!
 //! [[process]]
 //! name = "webget"
@@ -52,6 +59,7 @@ mod check;
 pub mod duration;
 mod error;
 mod expand;
+mod machine;
 mod read;
 mod remote;
 pub mod size;
@@ -103,10 +111,59 @@ pub struct Board {
     pub on_panic: OnPanic,
     /// After how long without progress a watchdog resets the board, if one is to.
     pub watchdog: Option<Duration>,
+    /// The kind of machine that the kernel is for.
+    pub machine: Machine,
+    /// Where virtio devices are, on a machine without PCI, unless the command line says it.
+    pub mmio: Option<Mmio>,
     /// Bytes of the flash.
     pub flash_size: u64,
     /// The manifest's line of `flash_size`.
     pub flash_size_line: usize,
+}
+
+/// A kind of machine: which of the folders in boards/ composes the kernel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Machine {
+    /// One with PCI, as QEMU's q35.
+    #[default]
+    Q35,
+    /// One without: QEMU's microvm, Firecracker.
+    MicroVm,
+}
+
+impl Machine {
+    /// Each of them.
+    pub const ALL: [Machine; 2] = [Machine::Q35, Machine::MicroVm];
+
+    /// The word in the manifest.
+    pub fn word(self) -> &'static str {
+        match self {
+            Machine::Q35 => "q35",
+            Machine::MicroVm => "microvm",
+        }
+    }
+
+    /// The folder in boards/.
+    pub fn folder(self) -> &'static str {
+        match self {
+            Machine::Q35 => "qemu_q35",
+            Machine::MicroVm => "microvm",
+        }
+    }
+}
+
+/// Windows of memory in which virtio devices may be, one behind the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mmio {
+    /// Physical address of the first.
+    pub address: u64,
+    /// Bytes of each.
+    pub size: u64,
+    /// How many there are.
+    pub count: u64,
+    /// Global system interrupt of the first; each has the one after that of the window before it.
+    pub interrupt: u64,
 }
 
 /// What the board does after a kernel panic, where it cannot end QEMU.

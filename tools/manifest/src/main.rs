@@ -21,6 +21,9 @@ struct Arguments {
     /// Prints the folders of the programs that are built outside of the tree, one a line; a missing one is an error.
     #[arg(long, conflicts_with = "expand")]
     outside: bool,
+    /// Prints the folder in boards/ that the manifest is for.
+    #[arg(long, conflicts_with_all = ["expand", "outside"])]
+    board: bool,
     /// Checks that a folder in one of these has each app's program; may be given more than once.
     #[arg(long, value_name = "FOLDER")]
     programs: Vec<PathBuf>,
@@ -38,13 +41,15 @@ Exit status:
   2  the command line is wrong";
 
 fn main() -> ExitCode {
-    slopos_cli::main(|Arguments { file, expand, outside, programs }| -> Result<()> {
+    slopos_cli::main(|Arguments { file, expand, outside, board, programs }| -> Result<()> {
         let manifest = slopos_manifest::load(&file)?;
         if !programs.is_empty() {
             manifest.check_programs(&file, &names(&programs)?)?;
         }
         if expand {
             print!("{}", Expanded::new(&manifest, &file.to_string_lossy()));
+        } else if board {
+            println!("{}", manifest.board.machine.folder());
         } else if outside {
             print!("{}", folders(&manifest, &file)?);
         } else {

@@ -75,6 +75,8 @@ fn a_right_manifest_is_read_in_full() {
             selftest: false,
             on_panic: OnPanic::Halt,
             watchdog: None,
+            machine: Machine::Q35,
+            mmio: None,
             flash_size: 1 << 20,
             flash_size_line: 6
         }
@@ -371,6 +373,12 @@ fn the_boards_of_this_tree_are_right() {
         assert_eq!(Expanded::from_json(&expanded.to_json()), Ok(expanded));
     }
     assert_ne!(board.board.name, test.board.name, "one image would overwrite the other");
+    for name in ["board.toml", "test.toml"] {
+        let microvm = load(folder.join("../microvm").join(name)).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!((microvm.board.machine, microvm.board.machine.folder()), (Machine::MicroVm, "microvm"));
+        let expanded = Expanded::new(&microvm, name);
+        assert_eq!(Expanded::from_json(&expanded.to_json()), Ok(expanded));
+    }
 }
 
 #[test]
@@ -404,6 +412,35 @@ fn a_watchdog_has_a_timeout_that_the_hardware_can_count() {
     }
     let error = with("soon").expect_err("no span").to_string();
     assert!(error.contains("`watchdog`: \"soon\" is not a span of time"), "{error}");
+}
+
+#[test]
+fn windows_are_for_a_machine_without_pci_and_have_room() {
+    let with = |machine: &str, table: &str| {
+        let machine = format!("max_frame = 1514\nmachine = \"{machine}\"");
+        let text =
+            RIGHT.replace("max_frame = 1514", &machine).replacen("\n[[", &format!("\n[board.mmio]\n{table}\n[["), 1);
+        parse_text(&text).map(|manifest| manifest.board)
+    };
+    let right = "address = 0xfeb00000\nsize = \"512 B\"\ncount = 24\ninterrupt = 24";
+    let board = with("microvm", right).expect("right");
+    assert_eq!(board.machine, Machine::MicroVm);
+    assert_eq!(board.mmio, Some(Mmio { address: 0xfeb0_0000, size: 512, count: 24, interrupt: 24 }));
+    let wrong = |machine: &str, old: &str, new: &str, reason: &str| {
+        let error = with(machine, &right.replace(old, new)).expect_err("a wrong manifest was taken").to_string();
+        assert!(error.contains(reason), "{error}");
+    };
+    wrong("q35", "", "", "elsewhere devices are on PCI");
+    wrong("micro", "", "", "not \"micro\"");
+    wrong("microvn", "", "", "did you mean `microvm`?");
+    wrong("microvm", "512 B", "128 B", "256 at least");
+    wrong("microvm", "512 B", "510 B", "a multiple of 4");
+    wrong("microvm", "0xfeb00000", "0xfeb00001", "a multiple of 4");
+    wrong("microvm", "0xfeb00000", "0xfffffffffffff000", "room for all windows");
+    wrong("microvm", "count = 24", "count = 0", "1 to 32");
+    wrong("microvm", "count = 24", "count = 33", "1 to 32");
+    wrong("microvm", "interrupt = 24", "irq = 24", "has no key `irq`");
+    wrong("microvm", "interrupt = 24", "", "lacks the key `interrupt`");
 }
 
 #[test]

@@ -23,9 +23,13 @@ pub const NO_WORD: i32 = 125;
 /// Options that describe the board.
 #[derive(clap::Args)]
 pub struct Options {
-    /// The board's files without their endings: IMAGE.elf is the kernel, IMAGE.img the flash.
-    #[arg(long, value_name = "IMAGE", default_value = "build/qemu_q35")]
-    pub image: PathBuf,
+    /// The board's files without their endings: IMAGE.elf is the kernel, IMAGE.img the flash; build/BOARD unless given.
+    #[arg(long, value_name = "IMAGE", conflicts_with = "board")]
+    image: Option<PathBuf>,
+    /// The board: a folder of boards/, whose kernel and flash are in build/ by its name. The machine is what the kernel's
+    /// manifest says.
+    #[arg(long, value_name = "BOARD", default_value = "qemu_q35")]
+    board: String,
     /// How the network device is reached.
     #[arg(long, value_enum, default_value = "modern")]
     net: Transport,
@@ -76,17 +80,21 @@ pub type Body<'b> = &'b mut dyn FnMut(&[u8]) -> Result<()>;
 impl Options {
     /// The kernel's ELF.
     pub fn kernel(&self) -> PathBuf {
-        self.image.with_added_extension("elf")
+        self.image().with_added_extension("elf")
     }
 
     /// The flash's image.
     pub fn flash(&self) -> PathBuf {
-        self.image.with_added_extension("img")
+        self.image().with_added_extension("img")
+    }
+
+    fn image(&self) -> PathBuf {
+        self.image.clone().unwrap_or_else(|| PathBuf::from("build").join(&self.board))
     }
 
     /// The board that the options describe.
     pub fn machine(&self) -> Builder {
-        let mut machine = Machine::image(&self.image)
+        let mut machine = Machine::image(&self.image())
             .network(self.net)
             .disk(self.disk)
             .network_properties(&self.device_args)
@@ -110,7 +118,7 @@ impl Options {
 
     /// Gives an interactive board a monitor of its own, where none was named and no other board has it.
     pub fn monitor_by_default(&mut self) {
-        let socket = self.image.with_added_extension("qmp");
+        let socket = self.image().with_added_extension("qmp");
         if self.qmp.is_none() && UnixStream::connect(&socket).is_err() {
             self.qmp = Some(socket);
         }

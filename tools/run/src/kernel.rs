@@ -1,9 +1,10 @@
 //! What has to be known of a kernel before it boots: that QEMU finds its entry, how much memory it takes, its build id.
 
+use crate::shape::Shape;
 use anyhow::{Context, Result, bail};
 use object::elf::{PT_LOAD, PT_NOTE};
 use object::read::elf::{ElfFile64, FileHeader as _, ProgramHeader as _};
-use object::{LittleEndian, Object as _};
+use object::{LittleEndian, Object as _, ObjectSection as _};
 
 /// Owner and type of the note that holds the 32-bit entry (XEN_ELFNOTE_PHYS32_ENTRY in Xen's elfnote.h). QEMU looks for
 /// it in segments alone.
@@ -22,6 +23,8 @@ pub struct Kernel {
     pub memory_end: u64,
     /// In hexadecimal digits; `None` where it was linked without one.
     pub build_id: Option<String>,
+    /// The machine that it is for, as its manifest says; one with PCI where it says nothing.
+    pub shape: Shape,
 }
 
 impl Kernel {
@@ -50,7 +53,11 @@ impl Kernel {
         }
         let build_id = file.build_id().context("the build id")?;
         let build_id = build_id.map(|id| id.iter().map(|byte| format!("{byte:02x}")).collect());
-        Ok(Kernel { has_entry_note, memory_end, build_id })
+        let shape = match file.section_by_name(".manifest") {
+            None => Shape::default(),
+            Some(section) => shape(section.data().context("the manifest")?)?,
+        };
+        Ok(Kernel { has_entry_note, memory_end, build_id, shape })
     }
 
     /// Checks that QEMU can boot it with so much memory, in bytes, where that is known.
@@ -75,6 +82,16 @@ impl Kernel {
     /// How much memory the board must have.
     pub fn memory_mebibytes(&self) -> u64 {
         self.memory_end.saturating_add(FIRMWARE_TABLES).div_ceil(1 << 20)
+    }
+}
+
+/// The machine that a kernel's manifest names.
+fn shape(manifest: &[u8]) -> Result<Shape> {
+    let manifest: serde_json::Value = serde_json::from_slice(manifest).context("the manifest")?;
+    match manifest["board"]["machine"].as_str() {
+        None | Some("q35") => Ok(Shape::Q35),
+        Some("microvm") => Ok(Shape::MicroVm),
+        Some(other) => bail!("its manifest is for the machine {other:?}, which is not known here"),
     }
 }
 
@@ -119,13 +136,17 @@ mod tests {
 
     #[test]
     fn a_kernel_says_what_it_needs() {
-        let kernel = Kernel { has_entry_note: true, memory_end: 0x69_f000, build_id: None };
+        let kernel = Kernel { has_entry_note: true, memory_end: 0x69_f000, build_id: None, shape: Shape::Q35 };
         kernel.check(Some(7 << 20)).expect("enough");
         kernel.check(None).expect("not known");
         let refusal = kernel.check(Some(4 << 20)).expect_err("too little").to_string();
         assert_eq!(refusal, "it needs 7 MiB of memory, for its image ends at 0x69f000, and the board would have 4 MiB");
         let refusal = Kernel { has_entry_note: false, ..kernel }.check(None).expect_err("no entry").to_string();
         assert!(refusal.contains("the PVH note"), "{refusal}");
+        assert_eq!(shape(br#"{"board":{"name":"x"}}"#).expect("an older one"), Shape::Q35);
+        assert_eq!(shape(br#"{"board":{"machine":"microvm"}}"#).expect("known"), Shape::MicroVm);
+        assert!(shape(br#"{"board":{"machine":"vax"}}"#).expect_err("unknown").to_string().contains("vax"));
+        assert!(shape(b"").is_err());
         assert!(Kernel::parse(b"#!/bin/sh").expect_err("no ELF").to_string().contains("64-bit ELF"));
     }
 }

@@ -27,6 +27,7 @@ pub mod remarks;
 mod row;
 mod saved;
 mod session;
+mod shape;
 mod signals;
 mod status;
 pub mod terminal;

@@ -1,16 +1,18 @@
 //! A board as it will be booted, and QEMU's command line for it.
 
 use crate::accelerator::Accelerator;
-use crate::kernel::memory_bytes;
+use crate::kernel::{Kernel, memory_bytes};
 use crate::ports::{Ends, escape};
+use crate::shape::Shape;
 use crate::signals::Signals;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Which of its PCI transports a virtio device offers (VIRTIO 1.2 section 4.1).
+/// Which of its PCI transports a virtio device offers (VIRTIO 1.2 section 4.1). On a machine without PCI, only whether
+/// there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Transport {
     /// VIRTIO 1.0 and later alone.
@@ -25,12 +27,14 @@ pub enum Transport {
 
 impl Transport {
     /// The device's properties, each with a comma in front; `None` where there is to be no device.
-    fn properties(self) -> Option<&'static str> {
+    fn properties(self, shape: Shape) -> Option<&'static str> {
         match self {
+            Transport::None => None,
+            // A window has its transport by the machine's version.
+            _ if shape == Shape::MicroVm => Some(""),
             Transport::Modern => Some(",disable-legacy=on,disable-modern=off"),
             Transport::Legacy => Some(",disable-legacy=off,disable-modern=on"),
             Transport::Transitional => Some(",disable-legacy=off,disable-modern=off"),
-            Transport::None => None,
         }
     }
 }
@@ -237,10 +241,16 @@ impl Builder {
         self
     }
 
+    /// The machine that the kernel is for.
+    fn shape(&self) -> Result<Shape> {
+        let elf = std::fs::read(&self.kernel).with_context(|| format!("cannot read {}", self.kernel.display()))?;
+        Ok(Kernel::parse(&elf).with_context(|| format!("{} is no kernel", self.kernel.display()))?.shape)
+    }
+
     /// QEMU's arguments.
     ///
     /// # Errors
-    /// The command line is too long, or a file is missing.
+    /// The command line is too long, or a file is missing or no kernel.
     pub(crate) fn command_line(&self, ports: &Ends) -> Result<Vec<OsString>> {
         let length = self.append.len();
         if length > COMMAND_LINE_MAX {
@@ -249,15 +259,17 @@ impl Builder {
                  command can be typed at the prompt"
             );
         }
+        let shape = self.shape()?;
         let mut line: Vec<OsString> = Vec::new();
         let mut add = |words: &[&str]| line.extend(words.iter().map(OsString::from));
-        add(&["-M", "q35", "-accel", self.accelerator.qemu_name(), "-cpu", "max", "-m", &self.memory]);
+        add(shape.arguments());
+        add(&["-accel", self.accelerator.qemu_name(), "-cpu", "max", "-m", &self.memory]);
         add(&["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
         if self.debug_exit {
             add(&["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"]);
         }
         add(&["-kernel", &self.kernel.to_string_lossy(), "-append", &self.append]);
-        if let (Some(flash), Some(transport)) = (&self.flash, self.disk.properties()) {
+        if let (Some(flash), Some(transport)) = (&self.flash, self.disk.properties(shape)) {
             if !flash.is_file() {
                 bail!("there is no flash image {}; run ./just build", flash.display());
             }
@@ -265,12 +277,15 @@ impl Builder {
             // Only a board that keeps what it writes locks the image: then it is the only one that does.
             let sharing = if self.keep_flash { "snapshot=off" } else { "snapshot=on,file.locking=off" };
             add(&["-drive", &format!("if=none,id=flash,format=raw,{sharing},file={file}")]);
-            add(&["-device", &format!("virtio-blk-pci,drive=flash{transport}")]);
+            add(&["-device", &format!("{},drive=flash{transport}", shape.device("blk"))]);
         }
-        if let Some(transport) = self.network.properties() {
+        if let Some(transport) = self.network.properties(shape) {
             add(&["-netdev", &format!("{},id=net0", self.netdev)]);
-            // Without an option ROM the firmware has nothing to boot from the network, and starts faster.
-            let mut device = "virtio-net-pci,netdev=net0,romfile=".to_owned();
+            let mut device = format!("{},netdev=net0", shape.device("net"));
+            if shape == Shape::Q35 {
+                // Without an option ROM the firmware has nothing to boot from the network, and starts faster.
+                device.push_str(",romfile=");
+            }
             if self.root_port {
                 add(&["-device", "pcie-root-port,id=port0,slot=1"]);
                 device.push_str(",bus=port0");
@@ -294,7 +309,7 @@ impl Builder {
         if self.dump_on_panic.is_some() {
             add(&["-device", "pvpanic", "-action", "panic=pause"]);
         }
-        line.extend(ports.arguments().into_iter().map(OsString::from));
+        line.extend(ports.arguments(shape).into_iter().map(OsString::from));
         line.extend(self.arguments.iter().cloned());
         Ok(line)
     }

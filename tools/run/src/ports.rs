@@ -1,6 +1,7 @@
 //! The serial ports: pairs of connected sockets. QEMU inherits one end of each, so that there is no file that could be
 //! left behind.
 
+use crate::shape::Shape;
 use anyhow::{Context, Result};
 use command_fds::{CommandFdExt, FdMapping};
 use std::os::fd::OwnedFd;
@@ -40,12 +41,15 @@ impl Ports {
 
 impl Ends {
     /// QEMU's arguments for COM1 and COM2, and for the watch where there is one.
-    pub fn arguments(&self) -> Vec<String> {
+    pub fn arguments(&self, shape: Shape) -> Vec<String> {
         let device = |(descriptor, name): (usize, &str)| {
-            let user = if name == "watch" {
-                ["-mon".to_owned(), format!("chardev={name},mode=control")]
-            } else {
-                ["-serial".to_owned(), format!("chardev:{name}")]
+            let user = match name {
+                "watch" => ["-mon".to_owned(), format!("chardev={name},mode=control")],
+                // This machine has one port of its own.
+                "com2" if shape == Shape::MicroVm => {
+                    ["-device".to_owned(), format!("isa-serial,chardev={name},index=1")]
+                }
+                _ => ["-serial".to_owned(), format!("chardev:{name}")],
             };
             ["-chardev".to_owned(), format!("socket,id={name},fd={descriptor}")].into_iter().chain(user)
         };

@@ -6,8 +6,9 @@ mod hostile;
 use std::cell::Cell;
 
 use super::*;
-use crate::fake::{Event, Fake, State, VERSION_1, physical};
+use crate::fake::{Event, Fake, State, VERSION_1, Way, physical};
 use crate::recovery::{PAUSE_MIN_US, PROBATION_US, RESET_US};
+use crate::transport::Kind;
 
 const READ_ONLY: u64 = 1 << 5;
 const BLOCK_SIZE_OFFERED: u64 = 1 << 6;
@@ -53,10 +54,12 @@ fn disk(state: &mut State, queue: u16) {
     }
 }
 
-fn device(modern: bool, features: u64) -> &'static Fake {
-    let fake = if modern { Fake::new(0x1042, true, false) } else { Fake::new(0x1001, false, true) };
+/// A device that is reached this way, by `true` a modern one on PCI.
+fn device(way: impl Into<Way>, features: u64) -> &'static Fake {
+    let way = way.into();
+    let fake = Fake::of(Kind::Block, way);
     let mut state = fake.state();
-    state.offered = features | 0x1ff & !READ_ONLY | 1 << 29 | if modern { VERSION_1 } else { 0 };
+    state.offered = features | 0x1ff & !READ_ONLY | 1 << 29 | if way.is_modern() { VERSION_1 } else { 0 };
     state.configuration[..8].copy_from_slice(&CAPACITY.to_le_bytes());
     state.configuration[20..24].copy_from_slice(&(SECTOR_BYTES as u32).to_le_bytes());
     state.on_notify = Some(disk);
@@ -164,8 +167,8 @@ impl Bench {
     }
 }
 
-fn start(modern: bool, features: u64) -> (Bench, &'static Fake) {
-    let fake = device(modern, features);
+fn start(way: impl Into<Way>, features: u64) -> (Bench, &'static Fake) {
+    let fake = device(way, features);
     let bench = Bench::new(fake);
     assert!(bench.block.is_running());
     (bench, fake)
@@ -189,8 +192,8 @@ fn only_what_the_driver_can_do_is_accepted() {
 
 #[test]
 fn long_reads_keep_several_requests_in_flight() {
-    for modern in [true, false] {
-        let (mut bench, fake) = start(modern, 0);
+    for way in Way::ALL {
+        let (mut bench, fake) = start(way, 0);
         for (from, count) in [(0, 1), (3, 64), (5, 65), (100, 800), (999, 1), (0, 0)] {
             let mut into = vec![0; count * SECTOR_BYTES];
             assert_eq!(bench.read(from as u64, &mut into), Ok(()));
@@ -204,8 +207,8 @@ fn long_reads_keep_several_requests_in_flight() {
 
 #[test]
 fn what_is_written_is_read_back() {
-    for modern in [true, false] {
-        let (mut bench, _) = start(modern, FLUSH);
+    for way in Way::ALL {
+        let (mut bench, _) = start(way, FLUSH);
         let bytes: std::vec::Vec<u8> = (0..200 * SECTOR_BYTES).map(|index| (index * 31 / 7) as u8).collect();
         assert_eq!(bench.write(50, &bytes), Ok(()));
         assert!(sectors(50, 200) == bytes);

@@ -7,8 +7,9 @@ mod sizes;
 use slopos_q35::pci::Message;
 
 use super::*;
-use crate::fake::{Event, Fake, VERSION_1, physical};
+use crate::fake::{Event, Fake, VERSION_1, Way, physical};
 use crate::queue::SIZE_MAX;
+use crate::transport::Kind;
 
 const MTU: u64 = 1 << 3;
 const MAC: u64 = 1 << 5;
@@ -28,11 +29,12 @@ fn options() -> Options {
     Options { messages: None, fallback_mac: FALLBACK }
 }
 
-/// A modern device (`true`) or a legacy one that offers these features beside its own.
-fn device(modern: bool, features: u64) -> &'static Fake {
-    let fake = if modern { Fake::new(0x1041, true, false) } else { Fake::new(0x1000, false, true) };
+/// A device that is reached this way, by `true` a modern one on PCI, and offers these features beside its own.
+fn device(way: impl Into<Way>, features: u64) -> &'static Fake {
+    let way = way.into();
+    let fake = Fake::of(Kind::Network, way);
     let mut state = fake.state();
-    state.offered = features | UNWANTED | if modern { VERSION_1 } else { 0 };
+    state.offered = features | UNWANTED | if way.is_modern() { VERSION_1 } else { 0 };
     state.configuration[..6].copy_from_slice(&ADDRESS);
     state.configuration[6] = 1;
     state.configuration[10..12].copy_from_slice(&1400_u16.to_le_bytes());
@@ -80,8 +82,8 @@ impl Net<&'static Fake> {
     }
 }
 
-fn start(modern: bool, features: u64) -> (Net<&'static Fake>, &'static Fake) {
-    let fake = device(modern, features);
+fn start(way: impl Into<Way>, features: u64) -> (Net<&'static Fake>, &'static Fake) {
+    let fake = device(way, features);
     (try_start(fake).unwrap(), fake)
 }
 
@@ -171,12 +173,12 @@ fn start_refuses_devices_that_contradict_themselves() {
 
 #[test]
 fn receive_buffers_are_in_the_ring_before_the_device_runs() {
-    for modern in [true, false] {
-        let (_, fake) = start(modern, ANY_LAYOUT);
+    for way in Way::ALL {
+        let (_, fake) = start(way, ANY_LAYOUT);
         let state = fake.state();
         assert_eq!(state.queues[0].side.available_index(), RX as u16);
         let place = |event| state.events.iter().position(|entry| *entry == event).expect("an event");
-        let run = place(Event::Status(if modern { 0xf } else { 7 }));
+        let run = place(Event::Status(if way.is_modern() { 0xf } else { 7 }));
         assert!(place(Event::Queue(0)) < run && place(Event::Queue(1)) < run);
         assert!(place(Event::Notified(0)) > run, "no notification before the device runs");
         assert_eq!(state.notifications(0), 1);
@@ -185,10 +187,13 @@ fn receive_buffers_are_in_the_ring_before_the_device_runs() {
 
 #[test]
 fn frames_arrive_with_the_header_of_each_transport() {
-    for (modern, features, header, pieces) in
-        [(true, 0, 12, vec![1526]), (false, ANY_LAYOUT, 10, vec![1524]), (false, 0, 10, vec![10, 1514])]
-    {
-        let (mut net, fake) = start(modern, features);
+    for (way, features, header, pieces) in [
+        (Way::Modern, 0, 12, vec![1526]),
+        (Way::Legacy, ANY_LAYOUT, 10, vec![1524]),
+        (Way::Legacy, 0, 10, vec![10, 1514]),
+        (Way::Window, 0, 12, vec![1526]),
+    ] {
+        let (mut net, fake) = start(way, features);
         let side = fake.state().queues[0].side;
         let lengths: Vec<u32> = { side }.take().unwrap().writable.iter().map(|(_, length)| *length).collect();
         assert_eq!(lengths, pieces);
@@ -231,8 +236,10 @@ fn short_and_offloaded_frames_are_dropped_and_counted() {
 
 #[test]
 fn frames_leave_with_the_header_of_each_transport() {
-    for (modern, features, header) in [(true, 0, 12), (false, ANY_LAYOUT, 10), (false, 0, 10)] {
-        let (mut net, fake) = start(modern, features);
+    for (way, features, header) in
+        [(Way::Modern, 0, 12), (Way::Legacy, ANY_LAYOUT, 10), (Way::Legacy, 0, 10), (Way::Window, 0, 12)]
+    {
+        let (mut net, fake) = start(way, features);
         for seed in 0..2 {
             assert!(net.transmit_with(|buffer| {
                 assert_eq!(buffer.len(), 1514);
@@ -247,7 +254,7 @@ fn frames_leave_with_the_header_of_each_transport() {
         for seed in 0..2 {
             let mut state = fake.state();
             let chain = state.side(1).take().unwrap();
-            assert_eq!(chain.readable.len(), if modern || features != 0 { 1 } else { 2 });
+            assert_eq!(chain.readable.len(), if way.is_modern() || features != 0 { 1 } else { 2 });
             assert_eq!(chain.read(), [vec![0; header], frame(300, seed)].concat());
             state.side(1).complete(chain.head.into(), 0, false);
         }
@@ -341,17 +348,23 @@ fn interrupts_are_asked_for_only_when_they_help() {
 
 #[test]
 fn a_queue_of_one_works_or_is_refused() {
-    let with_queues_of_one = |modern, features| {
-        let fake = device(modern, features);
+    let with_queues_of_one = |way: Way, features| {
+        let fake = device(way, features);
         fake.state().queues[0].max = 1;
         fake.state().queues[1].max = 1;
         (try_start(fake), fake)
     };
-    for (modern, features) in [(true, 0), (true, EVENT_IDX), (false, ANY_LAYOUT)] {
-        let (net, fake) = with_queues_of_one(modern, features);
+    for (way, features) in [
+        (Way::Modern, 0),
+        (Way::Modern, EVENT_IDX),
+        (Way::Legacy, ANY_LAYOUT),
+        (Way::Window, 0),
+        (Way::Window, EVENT_IDX),
+    ] {
+        let (net, fake) = with_queues_of_one(way, features);
         let mut net = net.unwrap();
         for seed in 0..3 {
-            deliver(fake, &vec![0; if modern { 12 } else { 10 }], &frame(99, seed));
+            deliver(fake, &vec![0; if way.is_modern() { 12 } else { 10 }], &frame(99, seed));
             assert_eq!(received(&mut net), [frame(99, seed)]);
             assert!(net.transmit_with(|_| Some(60)));
             assert!(!net.transmit_with(|_| Some(60)));
@@ -360,7 +373,7 @@ fn a_queue_of_one_works_or_is_refused() {
             fake.state().side(1).complete(head.into(), 0, features & EVENT_IDX != 0);
         }
     }
-    let (net, _) = with_queues_of_one(false, 0);
+    let (net, _) = with_queues_of_one(Way::Legacy, 0);
     assert_eq!(net.err(), Some(StartError::QueueTooSmall { queue: 0, size: 1 }));
 }
 

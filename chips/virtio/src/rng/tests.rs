@@ -1,13 +1,15 @@
 //! The entropy driver against a model of a device, on both transports.
 
 use super::*;
-use crate::fake::{Fake, LIES, Subject, VERSION_1, physical, virtual_address};
+use crate::fake::{Fake, LIES, Subject, VERSION_1, Way, physical, virtual_address};
 use crate::recovery::{PAUSE_MIN_US, PROBATION_US, RESET_US};
 use crate::transport::Kind;
 
-fn device(modern: bool) -> &'static Fake {
-    let fake = if modern { Fake::new(0x1044, true, false) } else { Fake::new(0x1005, false, true) };
-    fake.state().offered = if modern { VERSION_1 | 0xf } else { 0xf };
+/// A device that is reached this way, by `true` a modern one on PCI.
+fn device(way: impl Into<Way>) -> &'static Fake {
+    let way = way.into();
+    let fake = Fake::of(Kind::Entropy, way);
+    fake.state().offered = if way.is_modern() { VERSION_1 | 0xf } else { 0xf };
     fake
 }
 
@@ -37,16 +39,21 @@ fn poll(rng: &mut Rng<&'static Fake>, now_us: u64) -> (Drawn, [u8; BYTES]) {
 
 fn is_off(fake: &Fake) -> bool {
     let state = fake.state();
-    (state.command() & 4, state.status) == (0, 0)
+    // Behind a window nothing else keeps it from memory.
+    (state.window.is_some() || state.command() & 4 == 0) && state.status == 0
 }
 
 #[test]
 fn either_kind_of_device_is_found_and_asked_as_often_as_wanted() {
-    for modern in [true, false] {
-        let fake = device(modern);
-        assert_eq!(fake.probe().unwrap().unwrap().kind(), Kind::Entropy);
+    for way in Way::ALL {
+        let fake = device(way);
+        let kind = match way {
+            Way::Window => fake.probe_window().unwrap().unwrap().kind(),
+            Way::Modern | Way::Legacy => fake.probe().unwrap().unwrap().kind(),
+        };
+        assert_eq!(kind, Kind::Entropy);
         let mut rng = start(fake);
-        assert_eq!(fake.state().accepted, if modern { VERSION_1 } else { 0 });
+        assert_eq!(fake.state().accepted, if way.is_modern() { VERSION_1 } else { 0 });
         assert!(rng.can_ask() && rng.due_us().is_none());
         // More times than the ring's indices have values.
         for round in 1..=70_000_usize {
@@ -221,8 +228,8 @@ fn a_device_that_is_gone_or_contradicts_itself_is_told_of_and_used_when_it_is_so
 
 #[test]
 fn a_device_that_lies_is_reset_and_used_again() {
-    for lie in LIES {
-        let fake = device(true);
+    for (way, lie) in Way::ALL.into_iter().flat_map(|way| LIES.map(|lie| (way, lie))) {
+        let fake = device(way);
         let mut rng = start(fake);
         rng.ask(BYTES, 0);
         let mut state = fake.state();
@@ -231,7 +238,7 @@ fn a_device_that_lies_is_reset_and_used_again() {
         lie.tell(side, &Subject { chain: &chain, honest: 64, other: 1, outstanding: 1 });
         drop(state);
         let (drawn, bytes) = poll(&mut rng, 0);
-        assert!(matches!(drawn, Drawn::Failed(RngError::Fault(fault)) if lie.is_found_as(fault)), "{lie:?}");
+        assert!(matches!(drawn, Drawn::Failed(RngError::Fault(fault)) if lie.is_found_as(fault)), "{lie:?}, {way:?}");
         assert_eq!(bytes, [0; BYTES], "what it wrote does not count");
         assert_eq!(poll(&mut rng, 0).0, Drawn::Pending);
         rng.ask(BYTES, 0);

@@ -26,6 +26,11 @@ pub enum TransportError {
         /// The device's size.
         size: u16,
     },
+    /// The device uses the queue already, after a reset.
+    QueueInUse {
+        /// The queue.
+        queue: u16,
+    },
     /// The device does not take the MSI-X vectors that its table has room for.
     VectorRefused,
     /// The notification register of a queue is outside its region.

@@ -1,4 +1,5 @@
-//! The two PCI transports behind one type: what a driver asks of either (section 4.1).
+//! The two PCI transports (section 4.1) and the one by a window of memory (section 4.2) behind one type: what a driver
+//! asks of any.
 //!
 //! A driver follows section 3.1.1: [`Transport::start_reset`], [`Transport::reset_progress`] until it is done,
 //! [`Transport::announce_driver`], read features, [`Transport::accept`], set up the queues,
@@ -7,10 +8,12 @@
 mod doorbell;
 mod error;
 mod legacy;
+mod mapped;
 mod modern;
 mod probe;
 mod reset;
 mod status;
+mod window;
 
 use slopos_q35::pci::{Bars, Device, Message, Msix, MsixTable};
 use slopos_registers::{Bus, Hardware, Width};
@@ -18,11 +21,13 @@ use slopos_registers::{Bus, Hardware, Width};
 pub use doorbell::Doorbell;
 pub use error::TransportError;
 use legacy::Legacy;
+use mapped::Mapped;
 use modern::Modern;
 pub use probe::{Kind, Probe, ProbeError};
 pub(crate) use reset::Recovered;
 pub use reset::ResetProgress;
 use status::{DeviceStatus, IsrStatus};
+pub use window::{Window, WindowError, WindowProbe, WindowProbeError};
 
 use crate::queue::{Addresses, SIZE_MAX};
 
@@ -85,13 +90,10 @@ pub enum Health {
 /// Status that is read where no device answers.
 const ONES: u8 = u8::MAX;
 
-/// A virtio device on PCI.
+/// A virtio device.
 pub struct Transport<B: Bus = Hardware> {
     registers: Registers<B>,
-    device: Device<B>,
-    /// Where it answers: what it is told again where it has forgotten.
-    bars: Bars,
-    msix: Option<(Msix, MsixTable<B>)>,
+    attachment: Attachment<B>,
     messages: Option<Messages>,
     interrupts: Interrupts,
 }
@@ -99,12 +101,26 @@ pub struct Transport<B: Bus = Hardware> {
 enum Registers<B: Bus> {
     Modern(Modern<B>),
     Legacy(Legacy<B>),
+    Mapped(Mapped<B>),
+}
+
+/// What the device is attached to.
+enum Attachment<B: Bus> {
+    /// PCI.
+    Pci {
+        device: Device<B>,
+        /// Where it answers: what it is told again where it has forgotten.
+        bars: Bars,
+        msix: Option<(Msix, MsixTable<B>)>,
+    },
+    /// Nothing: it is where it is, has a line of its own, and always reaches memory.
+    Window { gsi: u32 },
 }
 
 impl<B: Bus> Transport<B> {
     /// Whether the device follows version 1 of the specification.
     pub fn is_modern(&self) -> bool {
-        matches!(self.registers, Registers::Modern(_))
+        !matches!(self.registers, Registers::Legacy(_))
     }
 
     /// The transport's name, for the log.
@@ -112,6 +128,7 @@ impl<B: Bus> Transport<B> {
         match self.registers {
             Registers::Modern(_) => "modern",
             Registers::Legacy(_) => "legacy",
+            Registers::Mapped(_) => "mmio",
         }
     }
 
@@ -122,7 +139,22 @@ impl<B: Bus> Transport<B> {
 
     /// The global system interrupt of the device's pin, where it interrupts by that.
     pub fn interrupt_gsi(&self) -> Option<u32> {
-        if self.interrupts == Interrupts::Pin { self.device.interrupt_gsi() } else { None }
+        if self.interrupts == Interrupts::Pin { self.pin() } else { None }
+    }
+
+    /// The global system interrupt of the device's pin, where it has one.
+    fn pin(&self) -> Option<u32> {
+        match &self.attachment {
+            Attachment::Pci { device, .. } => device.interrupt_gsi(),
+            Attachment::Window { gsi } => Some(*gsi),
+        }
+    }
+
+    /// Whether the device may raise its pin. The line of a window cannot be switched off.
+    fn set_pin_enabled(&self, enabled: bool) {
+        if let Attachment::Pci { device, .. } = &self.attachment {
+            device.set_interrupt_pin_enabled(enabled);
+        }
     }
 
     /// Lets the device interrupt: by messages where they are given and it has vectors enough, by its pin where it has
@@ -132,19 +164,20 @@ impl<B: Bus> Transport<B> {
         self.messages = messages;
         if self.set_messages() {
             self.interrupts = Interrupts::Messages;
-        } else if self.device.interrupt_gsi().is_some() {
-            self.device.set_interrupt_pin_enabled(true);
+        } else if self.pin().is_some() {
+            self.set_pin_enabled(true);
             self.interrupts = Interrupts::Pin;
         }
     }
 
     /// Makes the device interrupt by messages, where that is possible.
     fn set_messages(&self) -> bool {
-        let (Some(messages), Some((msix, table))) = (self.messages, &self.msix) else { return false };
+        let Attachment::Pci { device, msix: Some((msix, table)), .. } = &self.attachment else { return false };
+        let Some(messages) = self.messages else { return false };
         let set = table.set(CONFIGURATION_VECTOR, messages.configuration);
         let set = set.and_then(|()| table.set(QUEUE_VECTOR, messages.queues)).is_ok();
         if set {
-            self.device.set_msix_enabled(msix, true);
+            device.set_msix_enabled(msix, true);
         }
         set
     }
@@ -154,6 +187,7 @@ impl<B: Bus> Transport<B> {
         match &self.registers {
             Registers::Modern(modern) => modern.features(),
             Registers::Legacy(legacy) => legacy.features(),
+            Registers::Mapped(mapped) => mapped.features(),
         }
     }
 
@@ -163,15 +197,15 @@ impl<B: Bus> Transport<B> {
     /// # Errors
     /// [`TransportError::FeaturesRefused`].
     pub fn accept(&self, features: u64) -> Result<(), TransportError> {
+        let platform = |offered: u64| features | offered & PLATFORM_FEATURES;
         match &self.registers {
-            Registers::Modern(modern) => {
-                modern.accept(features | modern.features() & PLATFORM_FEATURES);
-                let agreed = u8::from(DeviceStatus::FEATURES_OK::SET);
-                self.add_status(agreed);
-                if self.status() & agreed == 0 { Err(TransportError::FeaturesRefused) } else { Ok(()) }
-            }
-            Registers::Legacy(legacy) => legacy.accept(features),
+            Registers::Modern(modern) => modern.accept(platform(modern.features())),
+            Registers::Mapped(mapped) => mapped.accept(platform(mapped.features())),
+            Registers::Legacy(legacy) => return legacy.accept(features),
         }
+        let agreed = u8::from(DeviceStatus::FEATURES_OK::SET);
+        self.add_status(agreed);
+        if self.status() & agreed == 0 { Err(TransportError::FeaturesRefused) } else { Ok(()) }
     }
 
     /// The size to give a queue: what the device offers, but at most [`SIZE_MAX`] on a modern device, which takes any
@@ -183,6 +217,7 @@ impl<B: Bus> Transport<B> {
         let size = match &self.registers {
             Registers::Modern(modern) => modern.queue_size(queue).min(SIZE_MAX),
             Registers::Legacy(legacy) => legacy.queue_size(queue),
+            Registers::Mapped(mapped) => mapped.queue_size(queue).min(SIZE_MAX),
         };
         if size == 0 { Err(TransportError::NoSuchQueue { queue }) } else { Ok(size) }
     }
@@ -197,6 +232,7 @@ impl<B: Bus> Transport<B> {
         match &self.registers {
             Registers::Modern(modern) => modern.set_queue(queue, size, addresses, vector),
             Registers::Legacy(legacy) => legacy.set_queue(queue, addresses, vector),
+            Registers::Mapped(mapped) => mapped.set_queue(queue, size, addresses),
         }
     }
 
@@ -224,7 +260,7 @@ impl<B: Bus> Transport<B> {
         }
     }
 
-    /// Reads a field of the device's configuration with the width that it has (section 4.1.3.1).
+    /// Reads a field of the device's configuration with the width that it has (sections 4.1.3.1 and 4.2.2.2).
     ///
     /// # Errors
     /// [`TransportError::BadConfiguration`] where the device has no such field.
@@ -235,6 +271,7 @@ impl<B: Bus> Transport<B> {
                 // Section 4.1.4.8: with MSI-X on, two vector registers stand before the configuration.
                 legacy.configuration(offset, self.interrupts == Interrupts::Messages)
             }
+            Registers::Mapped(mapped) => mapped.configuration(offset),
         }
         .ok_or(TransportError::BadConfiguration)
     }
@@ -254,6 +291,11 @@ impl<B: Bus> Transport<B> {
                     let before = modern.generation();
                     let value = read(self)?;
                     (modern.generation() == before, value)
+                }
+                Registers::Mapped(mapped) => {
+                    let before = mapped.generation();
+                    let value = read(self)?;
+                    (mapped.generation() == before, value)
                 }
                 Registers::Legacy(_) => {
                     let first = read(self)?;
@@ -277,6 +319,7 @@ impl<B: Bus> Transport<B> {
         let status = match &self.registers {
             Registers::Modern(modern) => modern.interrupt_status(),
             Registers::Legacy(legacy) => legacy.interrupt_status(),
+            Registers::Mapped(mapped) => mapped.interrupt_status(),
         };
         Cause { queues: status.is_set(IsrStatus::QUEUE), configuration: status.is_set(IsrStatus::CONFIGURATION) }
     }
@@ -285,6 +328,7 @@ impl<B: Bus> Transport<B> {
         match &self.registers {
             Registers::Modern(modern) => modern.status(),
             Registers::Legacy(legacy) => legacy.status(),
+            Registers::Mapped(mapped) => mapped.status(),
         }
     }
 
@@ -292,6 +336,7 @@ impl<B: Bus> Transport<B> {
         match &self.registers {
             Registers::Modern(modern) => modern.set_status(status),
             Registers::Legacy(legacy) => legacy.set_status(status),
+            Registers::Mapped(mapped) => mapped.set_status(status),
         }
     }
 
@@ -302,3 +347,5 @@ impl<B: Bus> Transport<B> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod window_tests;

@@ -6,7 +6,7 @@ use slopos_registers::{Bus, Hardware};
 
 use super::legacy::{Legacy, PORTS_MIN};
 use super::modern::{COMMON_BYTES, Modern, Window};
-use super::{Interrupts, Registers, Transport};
+use super::{Attachment, Interrupts, Registers, Transport};
 
 /// Vendor identity of virtio devices.
 const VENDOR: u16 = 0x1af4;
@@ -175,7 +175,8 @@ impl<B: Bus> Probe<B> {
             (msix, table)
         });
         let bars = self.device.save_bars();
-        Ok(Transport { registers, device: self.device, bars, msix, messages: None, interrupts: Interrupts::Off })
+        let attachment = Attachment::Pci { device: self.device, bars, msix };
+        Ok(Transport { registers, attachment, messages: None, interrupts: Interrupts::Off })
     }
 }
 

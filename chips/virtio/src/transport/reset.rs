@@ -3,7 +3,7 @@
 use slopos_registers::Bus;
 
 use super::status::DeviceStatus;
-use super::{CONFIGURATION_VECTOR, Interrupts, ONES, Registers, Transport, TransportError};
+use super::{Attachment, CONFIGURATION_VECTOR, Interrupts, ONES, Registers, Transport, TransportError};
 use crate::recovery::{Recovery, Step};
 
 /// How a reset stands that [`Transport::start_reset`] began.
@@ -56,9 +56,20 @@ impl<B: Bus> Transport<B> {
     /// Tells the device to reset itself (section 4.1.4.3.2); [`Transport::reset_progress`] says when it has. One that
     /// was pulled out and put back, or was reset by something else, is told first where it answers.
     pub fn start_reset(&self) {
-        if self.device.is_present() {
-            self.device.restore_bars(&self.bars);
+        if self.is_present() {
+            if let Attachment::Pci { device, bars, .. } = &self.attachment {
+                device.restore_bars(bars);
+            }
             self.set_status(0);
+        }
+    }
+
+    /// Whether anything answers where the device was.
+    fn is_present(&self) -> bool {
+        match (&self.attachment, &self.registers) {
+            (Attachment::Pci { device, .. }, _) => device.is_present(),
+            (Attachment::Window { .. }, Registers::Mapped(mapped)) => mapped.is_present(),
+            (Attachment::Window { .. }, Registers::Modern(_) | Registers::Legacy(_)) => false,
         }
     }
 
@@ -66,16 +77,22 @@ impl<B: Bus> Transport<B> {
     /// given.
     pub fn reset_progress(&self) -> ResetProgress {
         match self.status() {
-            0 if self.device.is_present() => ResetProgress::Done,
+            0 if self.is_present() => ResetProgress::Done,
             0 | ONES => ResetProgress::Gone,
             _ => ResetProgress::Pending,
         }
     }
 
-    /// Keeps the device from memory and from interrupting, until [`Transport::announce_driver`].
+    /// Keeps the device from memory and from interrupting, until [`Transport::announce_driver`]. Behind a window nothing
+    /// but the device itself can do that, so it is told to reset itself.
     pub fn cut_off(&self) {
-        self.device.set_bus_master(false);
-        self.device.set_interrupt_pin_enabled(false);
+        match &self.attachment {
+            Attachment::Pci { device, .. } => {
+                device.set_bus_master(false);
+                device.set_interrupt_pin_enabled(false);
+            }
+            Attachment::Window { .. } => self.set_status(0),
+        }
     }
 
     /// Tells a device that has been reset that there is a driver, and lets it interrupt and reach memory.
@@ -85,16 +102,19 @@ impl<B: Bus> Transport<B> {
     pub fn announce_driver(&self) -> Result<(), TransportError> {
         match self.interrupts {
             Interrupts::Messages if !self.set_messages() => return Err(TransportError::VectorRefused),
-            Interrupts::Pin => self.device.set_interrupt_pin_enabled(true),
+            Interrupts::Pin => self.set_pin_enabled(true),
             Interrupts::Messages | Interrupts::Off => {}
         }
-        self.device.set_bus_master(true);
+        if let Attachment::Pci { device, .. } = &self.attachment {
+            device.set_bus_master(true);
+        }
         self.add_status(u8::from(DeviceStatus::ACKNOWLEDGE::SET));
         self.add_status(u8::from(DeviceStatus::DRIVER::SET));
         if self.interrupts == Interrupts::Messages {
             let taken = match &self.registers {
                 Registers::Modern(modern) => modern.set_configuration_vector(CONFIGURATION_VECTOR),
                 Registers::Legacy(legacy) => legacy.set_configuration_vector(CONFIGURATION_VECTOR),
+                Registers::Mapped(_) => return Err(TransportError::VectorRefused),
             };
             if taken != CONFIGURATION_VECTOR {
                 return Err(TransportError::VectorRefused);

@@ -1,4 +1,4 @@
-//! The fields that both kinds of registers share.
+//! The fields that all kinds of registers share.
 
 use tock_registers::register_bitfields;
 

@@ -1,4 +1,4 @@
-//! Probing, negotiation and registers of both transports against the model of a device.
+//! Probing, negotiation and registers of both PCI transports against the model of a device.
 
 use super::*;
 use crate::fake::{Event, Fake, NOTIFY, VERSION_1, capability, physical};

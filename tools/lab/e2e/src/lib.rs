@@ -24,14 +24,35 @@ pub fn built(name: &str) -> PathBuf {
     path
 }
 
+/// The board that is tested: a folder of boards/, which the variable `SLOPOS_BOARD` names. Tests of what only one machine has
+/// name that board themselves.
+pub fn name() -> String {
+    std::env::var("SLOPOS_BOARD").unwrap_or_else(|_| "qemu_q35".to_owned())
+}
+
+/// Whether the board that is tested has PCI.
+pub fn has_pci() -> bool {
+    name() != "microvm"
+}
+
+/// QEMU's name of a virtio device, `blk` for instance, for the machine of the board that is tested.
+pub fn device(kind: &str) -> String {
+    format!("virtio-{kind}-{}", if has_pci() { "pci" } else { "device" })
+}
+
+/// The flash of the board of test.toml, as it was built.
+pub fn test_flash() -> PathBuf {
+    built(&format!("{}-test.img", name()))
+}
+
 /// The board of board.toml.
 pub fn board() -> Builder {
-    machine("qemu_q35")
+    machine(&name())
 }
 
 /// The board of test.toml: with its own tests built in, and with the programs `syscalls`, `faults` and `calls`.
 pub fn test_board() -> Builder {
-    machine("qemu_q35-test")
+    machine(&format!("{}-test", name()))
 }
 
 /// The board of attack.toml: with programs that attack it.

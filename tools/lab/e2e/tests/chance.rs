@@ -1,7 +1,7 @@
 //! What the network's secrets are drawn from: boots that are the same in all that the kernel can measure differ all the
 //! same where there is a source of chance.
 
-use slopos_e2e::{Report, board, built, run, sent, test_board};
+use slopos_e2e::{Report, board, device, has_pci, run, sent, test_board, test_flash};
 use slopos_lab::servers::{Answer, answering, response};
 use slopos_run::{Builder, Transport};
 use std::path::Path;
@@ -46,7 +46,7 @@ fn drawn(board: Builder, url: &str) -> (Drawn, Report) {
 fn with_flash(folder: &Path) -> Builder {
     let image = folder.join("flash.img");
     if !image.exists() {
-        std::fs::copy(built("qemu_q35-test.img"), &image).expect("a copy of the flash");
+        std::fs::copy(test_flash(), &image).expect("a copy of the flash");
     }
     without_chance(test_board().flash(image).keep_flash(true))
 }
@@ -79,8 +79,8 @@ fn the_same_boots_differ_by_the_seed_that_the_flash_keeps() {
 #[test]
 fn the_same_boots_differ_by_what_an_entropy_device_gives() {
     let url = page();
-    for legacy in ["", ",disable-modern=on,disable-legacy=off"] {
-        let device = format!("virtio-rng-pci{legacy}");
+    for properties in if has_pci() { &["", ",disable-modern=on,disable-legacy=off"][..] } else { &[""] } {
+        let device = device("rng") + properties;
         let [first, second] = [(); 2].map(|()| {
             let (drawn, report) = drawn(without_chance(board()).arguments(["-device", &device]), &url);
             report.logs("boot: secrets are drawn from processor=false virtio-rng=true flash=false");
@@ -111,8 +111,8 @@ fn an_entropy_device_that_never_answers_costs_a_moment() {
     let silent = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
     let chardev = format!("socket,id=egd,path={}", socket.display());
     let source = ["-chardev", &chardev, "-object", "rng-egd,id=silent,chardev=egd"];
-    let device = ["-device", "virtio-rng-pci,rng=silent"];
-    let (_, report) = drawn(board().arguments(source).arguments(device), &page());
+    let device = device("rng") + ",rng=silent";
+    let (_, report) = drawn(board().arguments(source).arguments(["-device", &device]), &page());
     report.logs("virtio-rng: no answer").logs("boot: secrets are drawn from processor=true virtio-rng=false");
     drop(silent);
 }
@@ -133,10 +133,10 @@ fn read_by(report: &Report, process: &str, name: &str) -> u64 {
 
 #[test]
 fn a_process_reads_random_bytes_as_many_at_a_time_as_its_grant_holds() {
-    for device in ["virtio-rng-pci", "virtio-rng-pci,disable-modern=on,disable-legacy=off", "virtio-rng-pci,vectors=0"]
-    {
-        let report =
-            run(with_entropy(&["-device", device]).append("random 65536; other 1024; random poll; grants; exit"));
+    let ways = ["", ",disable-modern=on,disable-legacy=off", ",vectors=0"];
+    for properties in if has_pci() { &ways[..] } else { &ways[..1] } {
+        let report = run(with_entropy(&["-device", &(device("rng") + properties)])
+            .append("random 65536; other 1024; random poll; grants; exit"));
         report.exits(0).lacks("virtio-rng: ");
         assert_eq!((read_by(&report, "random", "bytes"), read_by(&report, "random", "reads")), (65_536, 1_024));
         assert_eq!((read_by(&report, "other", "bytes"), read_by(&report, "other", "reads")), (1_024, 32));
@@ -152,10 +152,10 @@ fn a_process_reads_random_bytes_as_many_at_a_time_as_its_grant_holds() {
 #[test]
 fn a_process_that_reads_for_ever_does_not_keep_another_from_its_random_bytes() {
     // The device gives 32 bytes in 20 ms, so that is what a round brings whoever has it, and both always want more.
-    let device = ["-object", "rng-random,id=slow,filename=/dev/urandom", "-device"];
-    let limited = "virtio-rng-pci,rng=slow,max-bytes=32,period=20";
-    let report = run(with_entropy(&device)
-        .arguments([limited])
+    let source = ["-object", "rng-random,id=slow,filename=/dev/urandom"];
+    let limited = device("rng") + ",rng=slow,max-bytes=32,period=20";
+    let report = run(with_entropy(&source)
+        .arguments(["-device", &limited])
         .append("start random ever; sleep 1; grants; other 1024; grants; kill random; exit"));
     report.exits(0);
     assert_eq!((read_by(&report, "other", "bytes"), read_by(&report, "other", "reads")), (1_024, 32));
@@ -180,7 +180,7 @@ fn without_an_entropy_device_or_a_grant_a_process_is_told_so() {
     let report = run(with_entropy(&[]).append("random 1; exit"));
     report.exits(1).shows("random: the device failed or is not there");
     // `syscalls` tries to open it without a grant, and is told what it is told of any name.
-    run(with_entropy(&["-device", "virtio-rng-pci"]).append("syscalls; exit")).exits(0);
+    run(with_entropy(&["-device", &device("rng")]).append("syscalls; exit")).exits(0);
 }
 
 #[test]
@@ -189,9 +189,9 @@ fn a_process_waits_for_a_device_that_fell_silent_no_longer_than_half_a_minute() 
     let socket = folder.path().join("egd");
     let silent = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
     let chardev = format!("socket,id=egd,path={}", socket.display());
-    let source =
-        ["-chardev", &chardev, "-object", "rng-egd,id=silent,chardev=egd", "-device", "virtio-rng-pci,rng=silent"];
-    let report = run(with_entropy(&source).append("random 1; grants; exit"));
+    let source = ["-chardev", &chardev, "-object", "rng-egd,id=silent,chardev=egd"];
+    let silent_device = device("rng") + ",rng=silent";
+    let report = run(with_entropy(&source).arguments(["-device", &silent_device]).append("random 1; grants; exit"));
     report.exits(0).logs("virtio-rng: no answer").logs("virtio-rng: Timeout");
     report.shows("random: the device failed or is not there");
     report.shows("entropy bytes=64 held=0 delivered=0 failures=1");

@@ -21,10 +21,16 @@ struct Run {
 fn boot(machine: &str, append: &str, more: &[&str]) -> Run {
     let folder = tempfile::tempdir().expect("a folder");
     let log = folder.path().join("com2");
-    let serial = format!("file:{}", log.display());
-    let arguments = ["-serial", &serial];
+    let file = format!("file,id=com2,path={}", log.display());
+    // Where the machine has one port of its own, the second is added.
+    let port = if is_without_pci(machine) {
+        ["-device", "isa-serial,chardev=com2,index=1"]
+    } else {
+        ["-serial", "chardev:com2"]
+    };
+    let arguments = [&["-chardev", &file], &port[..]].concat();
     let (code, console) = boot_bare(machine, append, &[&arguments[..], more].concat());
-    let decoder = Decoder::from_elf(&built("qemu_q35.elf")).expect("the kernel's texts");
+    let decoder = Decoder::from_elf(&built(&format!("{}.elf", board(machine)))).expect("the kernel's texts");
     let decoded = decoder.stream().push(&std::fs::read(&log).expect("the log"));
     let line = |decoded| match decoded {
         Decoded::Line(line) => Some(line.text),
@@ -33,15 +39,29 @@ fn boot(machine: &str, append: &str, more: &[&str]) -> Run {
     Run { code, console, log: decoded.into_iter().filter_map(line).collect() }
 }
 
+/// Whether the machine has no PCI.
+fn is_without_pci(machine: &str) -> bool {
+    machine.starts_with("microvm") && !machine.contains("pcie=on")
+}
+
+/// The board for a machine.
+fn board(machine: &str) -> &'static str {
+    if is_without_pci(machine) { "microvm" } else { "qemu_q35" }
+}
+
 /// Boots the kernel with its console alone; returns QEMU's code and what the console said.
 fn boot_bare(machine: &str, append: &str, more: &[&str]) -> (Option<i32>, String) {
-    let image = format!("if=none,id=flash,format=raw,snapshot=on,file={}", built("qemu_q35.img").display());
+    let name = board(machine);
+    let devices = match is_without_pci(machine) {
+        true => ["virtio-blk-device,drive=flash", "virtio-net-device,netdev=net0"],
+        false => ["virtio-blk-pci,drive=flash", "virtio-net-pci,netdev=net0,romfile="],
+    };
+    let image = format!("if=none,id=flash,format=raw,snapshot=on,file={}", built(&format!("{name}.img")).display());
     // `timeout` ends a machine that hangs; its code is 124.
     let mut command = Command::new("timeout");
     command.args(["120", "qemu-system-x86_64", "-M", machine, "-cpu", "max", "-m", "32M", "-nodefaults", "-no-reboot"]);
-    command.args(["-display", "none", "-kernel"]).arg(built("qemu_q35.elf")).args(["-append", append]);
-    command.args(["-drive", &image, "-device", "virtio-blk-pci,drive=flash"]);
-    command.args(["-netdev", "user,id=net0", "-device", "virtio-net-pci,netdev=net0,romfile="]);
+    command.args(["-display", "none", "-kernel"]).arg(built(&format!("{name}.elf"))).args(["-append", append]);
+    command.args(["-drive", &image, "-device", devices[0], "-netdev", "user,id=net0", "-device", devices[1]]);
     command.args(["-serial", "stdio"]).args(more).stdin(Stdio::null());
     let output = command.output().expect("QEMU runs");
     (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
@@ -72,6 +92,74 @@ fn without_an_interval_timer_the_clocks_are_set_all_the_same() {
 #[test]
 fn the_older_pc_has_the_same_parts() {
     fetches("pc", &[]);
+}
+
+/// Virtio devices in windows of memory have registers of version 1 unless QEMU is told otherwise.
+const VERSION_2: [&str; 2] = ["-global", "virtio-mmio.force-legacy=false"];
+
+#[test]
+fn without_pci_devices_are_in_the_windows_of_the_manifest() {
+    // With ACPI QEMU names the windows in the DSDT alone, and their interrupts are the second I/O APIC's.
+    for firmware in [&[][..], &["-bios", "qboot.rom"]] {
+        let run = fetches("microvm", &[&VERSION_2, firmware].concat());
+        for ready in ["virtio-net: ready ", "virtio-blk: ready "] {
+            let line = run.log.iter().find(|line| line.starts_with(ready)).unwrap_or_else(|| panic!("{:#?}", run.log));
+            assert!(line.contains(" transport=mmio "), "{line}");
+        }
+    }
+}
+
+#[test]
+fn without_acpi_and_clocks_devices_are_in_the_windows_of_the_command_line() {
+    let run = fetches("microvm,acpi=off,pit=off,rtc=off", &VERSION_2);
+    assert!(run.log.iter().any(|line| line == "boot: no ACPI tables"), "{:#?}", run.log);
+    assert!(run.log.iter().any(|line| line == "console: left 2 words of the loader's out of the command line"));
+}
+
+#[test]
+fn without_pci_the_machine_is_switched_off_or_reset() {
+    for (machine, log) in [("microvm", ""), ("microvm,acpi=off", "boot: no ACPI tables")] {
+        let run = boot(machine, "exit", &VERSION_2);
+        assert_eq!((run.code, run.console.as_str()), (Some(0), "exit: status 0\n"), "{machine}: {:#?}", run.log);
+        assert!(log.is_empty() || run.log.iter().any(|line| line == log));
+    }
+}
+
+#[test]
+fn devices_of_version_1_are_refused_by_name() {
+    let run = boot("microvm", "exit", &DEBUG_EXIT);
+    assert_eq!(run.code, Some(SUCCESS), "{}", run.console);
+    let refused = |line: &&String| line.contains(" has registers of version 1, and version 2 is needed ");
+    assert_eq!(run.log.iter().filter(refused).count(), 2, "{:#?}", run.log);
+}
+
+#[test]
+fn windows_that_cannot_be_are_passed_over_and_the_others_used() {
+    let windows = [
+        // Over RAM, the local APIC, the kernel, beyond what can be addressed; no window; of no use.
+        ("4K@0x10000:5", "a virtio window (0x10000 to 0x10fff) overlaps "),
+        ("4K@0xfee00000:5", "a virtio window (0xfee00000 to 0xfee00fff) overlaps the local APIC"),
+        ("1M@1M:5", "a virtio window (0x100000 to 0x1fffff) overlaps the kernel's image"),
+        ("4K@0xffffffffff000:5", "overlaps what the processor cannot address"),
+        ("18446744073709551612@0:5", "a virtio window (0x0 to 0xfffffffffffffffb) overlaps "),
+        ("128@0xd0000000:5", "128@0xd0000000:5 names no window: Place"),
+        ("4K@banana:5", "4K@banana:5 names no window: Form"),
+        // The two of the flash and of the network, and one that overlaps both.
+        ("512@0xfeb00e00:12", ""),
+        ("512@0xfeb00c00:11", ""),
+        ("512@0xfeb00d00:11", "a virtio window (0xfeb00d00 to 0xfeb00eff) overlaps a virtio window"),
+        // One without a device.
+        ("4K@0xd0000000:5", "the window at 0xd0000000 cannot be used: NoMagic"),
+    ];
+    let words: Vec<String> = windows.iter().map(|(window, _)| format!("virtio_mmio.device={window}")).collect();
+    let append = format!("{} webget {}; exit", words.join(" "), page());
+    let run = boot("microvm,acpi=off,auto-kernel-cmdline=off", &append, &[DEBUG_EXIT, VERSION_2].concat());
+    assert_eq!(run.code, Some(SUCCESS), "{}{:#?}", run.console, run.log);
+    for (window, reason) in windows {
+        let said = |line: &String| line.starts_with("mmio: ") && line.contains(reason);
+        assert!(reason.is_empty() || run.log.iter().any(said), "{window}: {:#?}", run.log);
+    }
+    assert_eq!(run.log.iter().filter(|line| line.starts_with("mmio: ")).count(), 9, "{:#?}", run.log);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What processes may do and what they may not, and what is in their flash.
 
-use slopos_e2e::{Report, built, run, test_board};
+use slopos_e2e::{Report, run, test_board, test_flash};
 use slopos_flash::Image;
 use slopos_run::Transport;
 use std::path::{Path, PathBuf};
@@ -77,7 +77,7 @@ fn an_exit_status_that_cannot_be_reported_counts_as_111() {
 
 /// The test board's flash with one byte changed in the middle of an app's record.
 fn damaged(app: &str, folder: &Path) -> PathBuf {
-    let mut bytes = std::fs::read(built("qemu_q35-test.img")).expect("an image");
+    let mut bytes = std::fs::read(test_flash()).expect("an image");
     let image = Image::from_bytes(bytes.clone()).expect("a flash map");
     let slot = image.slots().iter().find(|slot| slot.name == app).expect("a slot");
     // Behind the header's sector, so in the program itself.
@@ -106,7 +106,7 @@ fn a_damaged_record_is_rejected_and_the_rest_boots() {
 fn what_is_written_to_a_region_is_there_after_the_next_boot() {
     let folder = tempfile::tempdir().expect("a folder");
     let flash = folder.path().join("kept.img");
-    std::fs::copy(built("qemu_q35-test.img"), &flash).expect("copied");
+    std::fs::copy(test_flash(), &flash).expect("copied");
     let before = std::fs::read(&flash).expect("an image");
     run(test_board().flash(&flash).keep_flash(true).network(Transport::None).append("syscalls; exit")).exits(0);
     let after = std::fs::read(&flash).expect("an image");

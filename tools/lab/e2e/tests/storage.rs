@@ -1,7 +1,7 @@
 //! Flashes that are slow, dead, damaged or forged: who waits for them waits, and nobody else.
 
 use sha2::{Digest, Sha256};
-use slopos_e2e::{Report, built, run, test_board};
+use slopos_e2e::{Report, device, run, test_board, test_flash};
 use slopos_flash::Image;
 use slopos_lab::servers::programs::Python;
 use slopos_run::{Builder, Event, Transport};
@@ -17,14 +17,14 @@ const MAP_DIGEST: Range<usize> = 16..48;
 
 /// The test board with a block device of its own making; `drive` is what QEMU is told of it.
 fn board_with(drive: &str) -> Builder {
-    let device = ["-drive".to_owned(), format!("if=none,id=own,{drive}")];
-    let board = test_board().disk(Transport::None).arguments(device);
-    board.arguments(["-device", "virtio-blk-pci,drive=own"])
+    let file = ["-drive".to_owned(), format!("if=none,id=own,{drive}")];
+    let board = test_board().disk(Transport::None).arguments(file);
+    board.arguments(["-device".to_owned(), format!("{},drive=own", device("blk"))])
 }
 
 /// The test board's flash behind QEMU's throttle.
 fn throttled(limit: &str) -> Builder {
-    let image = built("qemu_q35-test.img");
+    let image = test_flash();
     board_with(&format!("format=raw,snapshot=on,file={},throttling.{limit}", image.display()))
 }
 
@@ -32,7 +32,7 @@ fn throttled(limit: &str) -> Builder {
 fn failing(folder: &Path, rule: &str) -> Builder {
     let (rules, image) = (folder.join("rules"), folder.join("copy.img"));
     std::fs::write(&rules, format!("[inject-error]\nevent = \"none\"\nerrno = \"5\"\n{rule}\n")).expect("written");
-    std::fs::copy(built("qemu_q35-test.img"), &image).expect("copied");
+    std::fs::copy(test_flash(), &image).expect("copied");
     let (rules, image) = (rules.display(), image.display());
     board_with(&format!("driver=raw,file.driver=blkdebug,file.config={rules},file.image.filename={image}"))
         .network(Transport::None)
@@ -46,7 +46,7 @@ struct Forged {
 
 impl Forged {
     fn new() -> Forged {
-        let bytes = std::fs::read(built("qemu_q35-test.img")).expect("an image");
+        let bytes = std::fs::read(test_flash()).expect("an image");
         Forged { bytes, folder: tempfile::tempdir().expect("a folder") }
     }
 

@@ -55,8 +55,8 @@ struct Guard {
 }
 
 impl Guard {
-    fn new(modern: bool, size: u16) -> Self {
-        let fake = device(modern, FLUSH);
+    fn new(way: Way, size: u16) -> Self {
+        let fake = device(way, FLUSH);
         fake.state().queues[0].max = size;
         fake.state().on_notify = Some(liar);
         let guarded = Guarded { before: [GUARD; 4096], memory: BlockMemory::new(), after: [GUARD; 4096] };
@@ -87,10 +87,10 @@ impl Guard {
     }
 }
 
-fn each(mut work: impl FnMut(bool, u16, Guard)) {
-    for modern in [true, false] {
+fn each(mut work: impl FnMut(Way, u16, Guard)) {
+    for way in Way::ALL {
         for size in SIZES {
-            work(modern, size, Guard::new(modern, size));
+            work(way, size, Guard::new(way, size));
         }
     }
 }
@@ -110,8 +110,8 @@ fn the_disk_is_read_over_queues_of_every_size() {
 
 #[test]
 fn queues_of_the_least_and_the_largest_size_go_through_the_wrap_at_65536() {
-    for (modern, size) in [(true, 4), (false, 4), (true, 1024), (false, 1024)] {
-        let mut guard = Guard::new(modern, size);
+    for (way, size) in Way::ALL.into_iter().flat_map(|way| [(way, 4), (way, 1024)]) {
+        let mut guard = Guard::new(way, size);
         for _ in 0..66_000 {
             assert_eq!(guard.bench.flush(), Ok(()));
         }
@@ -122,7 +122,7 @@ fn queues_of_the_least_and_the_largest_size_go_through_the_wrap_at_65536() {
 
 #[test]
 fn each_lie_about_a_request_is_a_fault_and_the_device_comes_back() {
-    each(|modern, size, mut guard| {
+    each(|way, size, mut guard| {
         assert_eq!(guard.read(), Ok(()));
         // The last is a device that says nothing at all.
         for lie in LIES.map(Some).into_iter().chain([None]) {
@@ -134,14 +134,14 @@ fn each_lie_about_a_request_is_a_fault_and_the_device_comes_back() {
                 (None, outcome) => outcome == Err(BlockError::Timeout),
                 _ => false,
             };
-            assert!(is_found, "{lie:?} with {size}, modern {modern}: {outcome:?}");
+            assert!(is_found, "{lie:?} with {size}, {way:?}: {outcome:?}");
             assert!(!guard.bench.block.is_running());
             assert_eq!(guard.fake.state().status, 0, "the device no longer has the buffers");
             assert_eq!(guard.read(), Err(BlockError::NotReady));
             guard.check();
             guard.fake.state().on_notify = Some(liar);
             guard.bench.recover();
-            assert_eq!(guard.read(), Ok(()), "after {lie:?} with {size}, modern {modern}");
+            assert_eq!(guard.read(), Ok(()), "after {lie:?} with {size}, {way:?}");
         }
     });
 }

@@ -44,8 +44,8 @@ fn exchange(net: &mut Net<&'static Fake>, fake: &Fake, header: usize) {
 
 #[test]
 fn a_device_that_is_gone_is_noticed_in_two_seconds_and_comes_back_in_a_minute() {
-    for (modern, header) in [(true, 12), (false, 10)] {
-        let (mut net, fake) = start(modern, MAC | STATUS | ANY_LAYOUT);
+    for (way, header) in [(Way::Modern, 12), (Way::Legacy, 10), (Way::Window, 12)] {
+        let (mut net, fake) = start(way, MAC | STATUS | ANY_LAYOUT);
         exchange(&mut net, fake, header);
         fake.state().gone = true;
         let (news, _) = pass(&mut net, fake, SECOND, 3 * SECOND);
@@ -73,15 +73,17 @@ fn a_device_that_is_gone_is_noticed_in_two_seconds_and_comes_back_in_a_minute() 
 
 #[test]
 fn registers_that_are_silent_are_a_device_that_is_gone() {
-    let (mut net, fake) = start(true, MAC);
-    fake.state().silent = true;
-    let (news, tries) = pass(&mut net, fake, SECOND, 100 * SECOND);
-    assert_eq!((news, net.is_broken()), (vec![Tended::Lost], Some(Broken::Gone)));
-    assert_eq!(tries, [], "what does not answer is not reset");
-    fake.state().silent = false;
-    let (news, _) = pass(&mut net, fake, 100 * SECOND, 161 * SECOND);
-    assert_eq!(news, [Tended::Back]);
-    exchange(&mut net, fake, 12);
+    for way in [Way::Modern, Way::Window] {
+        let (mut net, fake) = start(way, MAC);
+        fake.state().silent = true;
+        let (news, tries) = pass(&mut net, fake, SECOND, 100 * SECOND);
+        assert_eq!((news, net.is_broken()), (vec![Tended::Lost], Some(Broken::Gone)));
+        assert_eq!(tries, [], "what does not answer is not reset");
+        fake.state().silent = false;
+        let (news, _) = pass(&mut net, fake, 100 * SECOND, 161 * SECOND);
+        assert_eq!(news, [Tended::Back]);
+        exchange(&mut net, fake, 12);
+    }
 }
 
 #[test]

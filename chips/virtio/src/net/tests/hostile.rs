@@ -3,7 +3,7 @@
 
 use super::sizes::{Bench, each};
 use super::*;
-use crate::fake::{LIES, Lie, Subject};
+use crate::fake::{LIES, Lie, Subject, Way};
 
 /// Whether the lie can be told: that a chain is one which does not begin there needs a second descriptor.
 fn can_be_told(lie: Lie, bench: &Bench) -> bool {
@@ -210,7 +210,7 @@ fn a_transmit_queue_that_stalls_is_reset() {
 
 #[test]
 fn a_slow_device_is_not_a_stalled_one() {
-    let mut bench = Bench::new(4, (true, EVENT_IDX)).unwrap();
+    let mut bench = Bench::new(4, (Way::Modern, EVENT_IDX)).unwrap();
     for round in 0..20 {
         while bench.net.transmit_with(|_| Some(60)) {}
         bench.net.flush();
@@ -226,7 +226,7 @@ fn a_slow_device_is_not_a_stalled_one() {
 
 #[test]
 fn time_in_which_nobody_looked_is_not_held_against_the_device() {
-    let mut bench = Bench::new(4, (true, EVENT_IDX)).unwrap();
+    let mut bench = Bench::new(4, (Way::Modern, EVENT_IDX)).unwrap();
     assert!(bench.net.transmit_with(|_| Some(60)));
     bench.net.flush();
     bench.net.watch_transmission(1_000);
@@ -264,7 +264,7 @@ fn numbers(mut seed: u64) -> impl FnMut() -> u64 {
 #[test]
 fn a_device_that_writes_anything_into_its_rings_leads_nowhere() {
     each(|size, kind, mut bench| {
-        let mut draw = numbers(u64::from(size) << 8 | u64::from(kind.0));
+        let mut draw = numbers(u64::from(size) << 8 | kind.0 as u64);
         let mut faults = 0;
         for _ in 0..12 {
             for queue in [0, 1] {

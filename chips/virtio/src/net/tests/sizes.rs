@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use super::*;
-use crate::fake::{Chain, Side, virtual_address};
+use crate::fake::{Chain, Side, Way, virtual_address};
 
 const RX: usize = 64;
 const TX: usize = 16;
@@ -12,9 +12,16 @@ const GUARD: u8 = 0xa5;
 /// Every size that a queue can have.
 pub const SIZES: [u16; 11] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
 
-/// Modern or legacy, and the features that it offers.
-pub const KINDS: [(bool, u64); 5] =
-    [(true, 0), (true, EVENT_IDX), (false, ANY_LAYOUT), (false, ANY_LAYOUT | EVENT_IDX), (false, 0)];
+/// How the device is reached, and the features that it offers.
+pub const KINDS: [(Way, u64); 7] = [
+    (Way::Modern, 0),
+    (Way::Modern, EVENT_IDX),
+    (Way::Legacy, ANY_LAYOUT),
+    (Way::Legacy, ANY_LAYOUT | EVENT_IDX),
+    (Way::Legacy, 0),
+    (Way::Window, 0),
+    (Way::Window, EVENT_IDX),
+];
 
 /// The driver's memory with something of somebody else's on both sides.
 #[repr(C)]
@@ -41,8 +48,8 @@ pub struct Bench {
 
 impl Bench {
     /// A device that has come up; `None` where the queue is too small for a frame, and then the driver says so.
-    pub fn new(size: u16, (modern, features): (bool, u64)) -> Option<Self> {
-        let fake = device(modern, features);
+    pub fn new(size: u16, (way, features): (Way, u64)) -> Option<Self> {
+        let fake = device(way, features);
         fake.state().queues[0].max = size;
         fake.state().queues[1].max = size;
         let guarded = Guarded { before: [GUARD; 4096], memory: NetMemory::new(), after: [GUARD; 4096] };
@@ -50,14 +57,14 @@ impl Bench {
         let start = core::ptr::from_ref(memory).addr();
         let extent = start..start + size_of_val(memory);
         let net = outcome(Net::start(fake.transport(), memory, physical, options(), 0));
-        if !modern && features & ANY_LAYOUT == 0 && size < 2 {
+        if !way.is_modern() && features & ANY_LAYOUT == 0 && size < 2 {
             assert_eq!(net.err(), Some(StartError::QueueTooSmall { queue: 0, size }));
             return None;
         }
         let bench = Bench {
             net: net.unwrap(),
             fake,
-            header: if modern { 12 } else { 10 },
+            header: if way.is_modern() { 12 } else { 10 },
             event_index: features & EVENT_IDX != 0,
             memory: extent,
             guards: [before, after],
@@ -76,7 +83,8 @@ impl Bench {
     /// Nothing outside the driver's memory was written, and the queues lie inside.
     pub fn check(&self) {
         assert!(self.guards.iter().all(|guard| guard.iter().all(|byte| *byte == GUARD)), "written outside");
-        for queue in &self.fake.state().queues[..2] {
+        // A device that was reset has no queues.
+        for queue in self.fake.state().queues[..2].iter().filter(|queue| queue.enabled) {
             let Side { size, descriptors, used, .. } = queue.side;
             self.check_inside(descriptors, 16 * u32::from(size));
             self.check_inside(used, 6 + 8 * u32::from(size));
@@ -161,7 +169,7 @@ impl Bench {
 }
 
 /// All kinds with all sizes.
-pub fn each(mut work: impl FnMut(u16, (bool, u64), Bench)) {
+pub fn each(mut work: impl FnMut(u16, (Way, u64), Bench)) {
     for kind in KINDS {
         for size in SIZES {
             if let Some(bench) = Bench::new(size, kind) {
@@ -189,8 +197,8 @@ fn traffic_flows_over_queues_of_every_size() {
 
 #[test]
 fn queues_of_the_least_and_the_largest_size_go_through_the_wrap_at_65536() {
-    for kind in [(true, EVENT_IDX), (false, ANY_LAYOUT), (false, 0)] {
-        for size in [if kind == (false, 0) { 2 } else { 1 }, 1024] {
+    for kind in [(Way::Modern, EVENT_IDX), (Way::Legacy, ANY_LAYOUT), (Way::Legacy, 0)] {
+        for size in [if kind == (Way::Legacy, 0) { 2 } else { 1 }, 1024] {
             let mut bench = Bench::new(size, kind).unwrap();
             bench.longest = 40;
             let batch = usize::from(size).min(TX);
@@ -204,8 +212,8 @@ fn queues_of_the_least_and_the_largest_size_go_through_the_wrap_at_65536() {
 
 #[test]
 fn all_buffers_are_used_as_far_as_the_queue_has_room() {
-    each(|_, (modern, features), mut bench| {
-        let each = if modern || features & ANY_LAYOUT != 0 { 1 } else { 2 };
+    each(|_, (way, features), mut bench| {
+        let each = if way.is_modern() || features & ANY_LAYOUT != 0 { 1 } else { 2 };
         let room = usize::from(bench.usable()) / each;
         assert_eq!(std::iter::from_fn(|| bench.take(0)).count(), room.min(RX));
         let mut sent = 0;
