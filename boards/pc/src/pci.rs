@@ -30,7 +30,8 @@ pub fn start(pci: &Configuration<Hardware>, machine: &mut Machine) -> Devices {
     if let Err(error) = found {
         defmt::warn!("pci: {}", error);
     }
-    Devices { watchdog: watchdog::find(pci, machine), ..devices.start(machine, attach) }
+    let watchdog = watchdog::find(pci, machine.claims, &mut machine.space);
+    Devices { watchdog, ..devices.start(machine, attach) }
 }
 
 /// Claims the addresses of each PCI function. A function whose registers overlap another's is switched off.

@@ -2,15 +2,16 @@
 //!
 //! A device that somebody has added on purpose, i6300esb, comes before the chipset's own timer.
 
-use crate::machine::Machine;
 use crate::statics::WATCHDOG_MS;
 use crate::{claims, ending};
 use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
+use slopos_q35::claims::Claims;
 use slopos_q35::pci::{Bar, Configuration, Device};
 use slopos_q35::watchdog::i6300esb::{self, I6300esb};
 use slopos_q35::watchdog::tco::{self, Tco};
 use slopos_q35::watchdog::{TIMEOUT_MAX_MS, TIMEOUT_MIN_MS, Watchdog};
 use slopos_registers::Hardware;
+use slopos_x86_64::paging::KernelSpace;
 use static_cell::StaticCell;
 
 const _: () = assert!(match WATCHDOG_MS {
@@ -63,7 +64,7 @@ pub fn is_driven(device: &Device) -> bool {
 }
 
 /// The machine's watchdog on PCI, if the manifest wants one.
-pub fn find(pci: &Configuration<Hardware>, machine: &mut Machine) -> Option<Watchdog> {
+pub fn find(pci: &Configuration<Hardware>, claims: &mut Claims, space: &mut KernelSpace) -> Option<Watchdog> {
     WATCHDOG_MS?;
     let (mut device, mut timer) = (None, None);
     // A bus that cannot be visited is reported when the devices are started.
@@ -76,28 +77,28 @@ pub fn find(pci: &Configuration<Hardware>, machine: &mut Machine) -> Option<Watc
             Err(error) => defmt::warn!("watchdog: the chipset's cannot be used: {}", error),
         }
     });
-    device.and_then(|device| attach(device, machine)).or_else(|| start_timer(timer?, machine))
+    device.and_then(|device| attach(device, claims, space)).or_else(|| start_timer(timer?, claims, space))
 }
 
-fn attach(device: Device, machine: &mut Machine) -> Option<Watchdog> {
+fn attach(device: Device, claims: &mut Claims, space: &mut KernelSpace) -> Option<Watchdog> {
     let Ok(Bar::Memory { address, size: i6300esb::MEMORY_BYTES.., .. }) = device.bar(0) else {
         defmt::warn!("watchdog: the i6300esb's registers have no place");
         return None;
     };
-    if !machine.claims.holds(device.address()) {
+    if !claims.holds(device.address()) {
         device.switch_off();
         defmt::error!("watchdog: the i6300esb is not used, its registers are not its own");
         return None;
     }
-    let base = machine.space.map_device(address, i6300esb::MEMORY_BYTES)?;
+    let base = space.map_device(address, i6300esb::MEMORY_BYTES)?;
     device.enable_access();
     // SAFETY: just mapped, for ever; the device holds its claims, and is used by nobody else.
     Some(Watchdog::I6300esb(unsafe { I6300esb::new(device, base.expose_provenance()) }))
 }
 
-fn start_timer(place: tco::Place, machine: &mut Machine) -> Option<Watchdog> {
+fn start_timer(place: tco::Place, claims: &mut Claims, space: &mut KernelSpace) -> Option<Watchdog> {
     let name = "the chipset's control register";
-    let general = claims::map(machine.claims, &mut machine.space, name, place.general, tco::GCS_BYTES)?;
+    let general = claims::map(claims, space, name, place.general, tco::GCS_BYTES)?;
     // SAFETY: just mapped, for ever; the ports are among those of power management, which nobody else uses.
     let timer = unsafe { Tco::new(Hardware, place.port, general.expose_provenance()) };
     let timer = timer.inspect_err(|error| defmt::warn!("watchdog: the chipset's cannot be used: {}", error));
