@@ -46,6 +46,12 @@ new-app *ARGUMENTS:
 dist *ARGUMENTS:
     @tools/setup/tool.sh dist "${1:-{{ board }}}" -- --apps "{{ apps }}" "$@"
 
+# Makes a disk that boots the board by itself: [--format FORM]
+[group('build')]
+[no-exit-message]
+disk *ARGUMENTS:
+    @tools/setup/tool.sh disk disk.sh {{ board }} -- "$@"
+
 # Lists what is in the board's flash, or in another image.
 [group('build')]
 [no-exit-message]
@@ -62,7 +68,7 @@ manifest file=board:
 [group('build')]
 clean:
     @cargo clean --quiet
-    @rm -rf build/*.elf build/*.qmp build/*.img build/*.img.new build/*.log build/*.tar.gz build/screens
+    @rm -rf build/*.elf build/*.qmp build/*.img build/*.img.new build/*.log build/*.tar.gz build/*.disk.* build/screens
 
 # Boots the board with the terminal as its serial line: [--board NAME]
 [group('run')]

@@ -15,6 +15,7 @@ stage() {
 
 stage browser tools/setup/browser.sh
 stage servers tools/setup/servers.sh
+stage "disks and firmware" tools/setup/disk.sh --firmware
 # All that defmt could log is compiled in, so that a log line which does not link is found here.
 export DEFMT_LOG=trace
 # The board's crate is tested by booting it.

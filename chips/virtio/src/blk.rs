@@ -145,8 +145,8 @@ pub struct Block<B: Bus = Hardware> {
     physical: u64,
     requests: [Request; REQUESTS],
     capacity: u64,
-    /// Sectors of a block.
-    block: u64,
+    /// Sectors of a block, less one: the bits of a sector's number that say where it is in its block.
+    block_mask: u8,
     /// A write of parts of blocks.
     partial: Partial,
     features: Features,
@@ -183,7 +183,7 @@ impl<B: Bus> Block<B> {
             memory,
             requests: [Request::Free; REQUESTS],
             capacity: 0,
-            block: 1,
+            block_mask: 0,
             partial: Partial::None,
             features: Features(0),
             recovery: Recovery::new(now_us, 0),
@@ -230,9 +230,10 @@ impl<B: Bus> Block<B> {
         if !bytes.is_power_of_two() || !(SECTOR_BYTES..=BLOCK_BYTES_MAX).contains(&(bytes as usize)) {
             return Err(StartError::BlockSize { bytes });
         }
-        self.block = u64::from(bytes) / SECTOR_BYTES as u64;
+        // At most seven.
+        self.block_mask = (bytes / SECTOR_BYTES as u32 - 1) as u8;
         // What is not a whole block cannot be reached.
-        self.capacity -= self.capacity % self.block;
+        self.capacity &= !u64::from(self.block_mask);
         if bytes as usize != SECTOR_BYTES {
             defmt::info!("virtio-blk: blocks of {=u32} bytes", bytes);
         }
@@ -291,7 +292,7 @@ impl<B: Bus> Block<B> {
 
     /// Bytes of a block: what the device reads and writes at least.
     pub fn block_bytes(&self) -> usize {
-        self.block as usize * SECTOR_BYTES
+        (usize::from(self.block_mask) + 1) * SECTOR_BYTES
     }
 
     /// Requests that the device has.
@@ -327,12 +328,12 @@ impl<B: Bus> Block<B> {
         if kind != kind::FLUSH {
             self.check_range(sector, length)?;
         }
-        let lead = (sector % self.block) as usize * SECTOR_BYTES;
+        let lead = self.lead(sector);
         if let Operation::Write { bytes, .. } = operation {
             // SAFETY: the request is free, so the device does not have its memory.
             let (_, data) = unsafe { self.memory_of(id) };
             data.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-            if lead != 0 || !length.is_multiple_of(self.block_bytes()) {
+            if lead != 0 || length & (self.block_bytes() - 1) != 0 {
                 self.partial = Partial::Waiting(Write { held: id, sector, length });
                 self.requests[id.index()] = Request::Held { tag };
                 return self.begin_partial(now_us).inspect_err(|_| {
@@ -351,7 +352,13 @@ impl<B: Bus> Block<B> {
 
     /// The bytes of the whole blocks that hold so many bytes behind so many others.
     fn widened(&self, lead: usize, length: usize) -> usize {
-        (lead + length).next_multiple_of(self.block_bytes())
+        let most = self.block_bytes() - 1;
+        (lead + length + most) & !most
+    }
+
+    /// The bytes of a sector's block that come before it.
+    fn lead(&self, sector: u64) -> usize {
+        (sector as usize & usize::from(self.block_mask)) * SECTOR_BYTES
     }
 
     /// Puts a request of whole blocks into the queue; what is written is in its memory already.

@@ -1,7 +1,8 @@
-//! `flash`: builds, shows, checks and changes the image of the board's flash.
+//! `flash`: builds, shows, checks and changes the image of the board's flash, alone or on a disk that boots by itself.
 
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
+use slopos_disk::Container;
 use slopos_flash::{Contents, Image, Program};
 use slopos_manifest::size;
 use std::path::{Path, PathBuf};
@@ -55,6 +56,9 @@ Examples:
   flash list build/qemu_q35.img
   flash replace build/qemu_q35.img webget target/bare-apps/x86_64-unknown-none/release/webget
   flash verify build/qemu_q35.img
+  flash list build/qemu_q35.disk.qcow2
+
+An image is a flash, or what ./just disk makes with a flash on it: raw, qcow2, iso, oci.tar.
 
 Exit status:
   0  done, and every record that was looked at is good
@@ -75,20 +79,21 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             write(&output, &image)?;
         }
         Command::List { image } => {
-            print(&load(&image)?);
+            print(&load(&image)?.1);
         }
         Command::Verify { image } => {
-            let bad = print(&load(&image)?);
+            let bad = print(&load(&image)?.1);
             if bad > 0 {
                 eprintln!("flash: {bad} bad slots in {}", image.display());
                 return Ok(ExitCode::FAILURE);
             }
         }
         Command::Replace { image: path, app, elf } => {
-            let mut image = load(&path)?;
+            let (container, mut image) = load(&path)?;
             let program = Program::from_elf(&read(&elf)?).with_context(|| elf.display().to_string())?;
             image.replace(&app, &program)?;
-            write(&path, &image)?;
+            print(&image);
+            container.replace(image.bytes())?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -99,20 +104,20 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// An image whose map is right.
-fn load(path: &Path) -> Result<Image> {
-    Image::from_bytes(read(path)?).with_context(|| path.display().to_string())
+/// A file with a flash in it whose map is right, and the flash.
+fn load(path: &Path) -> Result<(Container, Image)> {
+    let container = Container::open(path)?;
+    let image = Image::from_bytes(container.flash().to_vec()).with_context(|| path.display().to_string())?;
+    Ok((container, image))
 }
 
 /// Writes an image beside its place, reads it back, checks it, and only then puts it there.
 ///
 /// A bad record elsewhere in the image is no reason to refuse: it was there before, and the kernel boots the rest.
 fn write(path: &Path, image: &Image) -> Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    let beside = PathBuf::from(beside);
+    let beside = path.with_added_extension("new");
     std::fs::write(&beside, image.bytes()).with_context(|| format!("cannot write {}", beside.display()))?;
-    let written = load(&beside)?;
+    let (_, written) = load(&beside)?;
     ensure!(written == *image, "{} does not read back as it was written", beside.display());
     print(&written);
     std::fs::rename(&beside, path).with_context(|| format!("cannot write {}", path.display()))

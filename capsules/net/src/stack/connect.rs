@@ -8,7 +8,7 @@ use slopos_kernel::time::Instant;
 use super::Stack;
 use crate::sockets::{ConnectState, Progress};
 use crate::tcp::{self, ConnectParameters};
-use crate::wire::ipv4::{self, is_host};
+use crate::wire::ipv4::{self, LINK_LOCAL, is_host};
 use crate::wire::tcp::{HEADER_BYTES, SequenceNumber};
 
 /// Why a connect was not even begun.
@@ -106,7 +106,8 @@ impl Stack<'_> {
     /// Where a connection to `remote` would start from now.
     fn prospect(&mut self, remote: Endpoint, deadline: Instant, now: Instant) -> Prospect {
         let Some(lease) = self.network else { return Prospect::Later };
-        let is_nobody = remote.address == lease.address || lease.subnet().reserves(remote.address);
+        let is_reserved = lease.subnet().reserves(remote.address) || LINK_LOCAL.reserves(remote.address);
+        let is_nobody = remote.address == lease.address || is_reserved;
         if is_nobody || Self::next_hop(&lease, remote.address).is_none() {
             return Prospect::None;
         }

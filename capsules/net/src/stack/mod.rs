@@ -47,6 +47,7 @@ use crate::neighbour::conflict::Watch;
 use crate::random::Random;
 pub use crate::sockets::Progress;
 use crate::sockets::{ConnectionTable, SocketSet};
+use crate::wire::ipv4::LINK_LOCAL;
 use crate::wire::{self, ethernet, ipv4, udp};
 
 /// Smallest MTU that the stack can live with: it carries one DHCP message.
@@ -314,9 +315,11 @@ impl<'a> Stack<'a> {
         first
     }
 
-    /// The host on the link that a packet to `destination` is handed to.
+    /// The host on the link that a packet to `destination` is handed to. A link-local address is on the link, whatever
+    /// the lease says, and never the gateway's business (RFC 3927 section 2.6.2).
     fn next_hop(lease: &Lease, destination: Ipv4Addr) -> Option<Ipv4Addr> {
-        if lease.subnet().contains(destination) { Some(destination) } else { lease.gateway }
+        let is_near = lease.subnet().contains(destination) || LINK_LOCAL.contains(destination);
+        if is_near { Some(destination) } else { lease.gateway }
     }
 
     /// The host on the link that a message to the DHCP server is handed to.

@@ -18,7 +18,7 @@ use crate::tcp;
 use crate::wire::arp::{Operation, Packet};
 use crate::wire::dhcp::{CLIENT_PORT, ServerMessage};
 use crate::wire::ethernet::{EtherType, Header};
-use crate::wire::ipv4::{Protocol, is_host};
+use crate::wire::ipv4::{LINK_LOCAL, Protocol, is_host};
 use crate::wire::tcp::Unverified;
 use crate::wire::{ipv4, udp};
 
@@ -112,9 +112,11 @@ impl Stack<'_> {
         }
     }
 
-    /// Whether a host on our link may have this address: one of our network's, the gateway's, or the DHCP server's.
+    /// Whether a host on our link may have this address: one of our network's, a link-local one, the gateway's, or the
+    /// DHCP server's.
     fn is_neighbour(&self, address: Ipv4Addr, lease: &Lease) -> bool {
         lease.subnet().contains(address)
+            || LINK_LOCAL.contains(address)
             || lease.gateway == Some(address)
             || lease.server == address && self.message_hop(lease, address) == Some(address)
     }

@@ -50,6 +50,10 @@ impl Subnet {
     }
 }
 
+/// The addresses that are on every link, and on none but it (RFC 3927): no router passes on what comes from them or goes
+/// to them.
+pub const LINK_LOCAL: Subnet = Subnet { address: Ipv4Addr::new(169, 254, 0, 0), prefix: 16 };
+
 /// The network mask of `prefix` bits (0 to 32; more count as 32), as a number in host order.
 pub const fn mask(prefix: u8) -> u32 {
     match prefix {

@@ -63,15 +63,10 @@ impl<B: Bus> Block<B> {
         }
     }
 
-    /// How many sectors of the first block come before the write, and the bytes of all its blocks.
-    fn span(&self, write: Write) -> (u64, usize) {
-        let lead = write.sector % self.block;
-        (lead, self.widened(lead as usize * SECTOR_BYTES, write.length))
-    }
-
     fn queue_helper(&mut self, kind: u32, write: Write, helper: RequestId, now_us: u64) -> Result<(), BlockError> {
-        let (lead, whole) = self.span(write);
-        self.queue_request(helper, kind, write.sector - lead, whole, now_us)?;
+        let lead = self.lead(write.sector);
+        let whole = self.widened(lead, write.length);
+        self.queue_request(helper, kind, write.sector - (lead / SECTOR_BYTES) as u64, whole, now_us)?;
         let whole = if kind == kind::IN { whole } else { 0 };
         self.requests[helper.index()] = Request::Helper { whole, since_us: now_us };
         Ok(())
@@ -79,11 +74,11 @@ impl<B: Bus> Block<B> {
 
     /// Copies what is to be written over what was read.
     fn lay_over(&mut self, write: Write, helper: RequestId) {
-        let (lead, _) = self.span(write);
+        let lead = self.lead(write.sector);
         // SAFETY: the device has neither of the two: one came back, the other is held. They are different requests, for
         // the helper was free when the other was held.
         let ((_, to), (_, from)) = unsafe { (self.memory_of(helper), self.memory_of(write.held)) };
-        let to = to.iter_mut().skip(lead as usize * SECTOR_BYTES);
+        let to = to.iter_mut().skip(lead);
         to.zip(from.iter()).take(write.length).for_each(|(to, from)| *to = *from);
     }
 }

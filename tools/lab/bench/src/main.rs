@@ -14,7 +14,7 @@ use slopos_bench::series;
 use slopos_cli::{Progress, note};
 use slopos_lab::report::write;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Measures the board and a Linux guest in turns, and prints a table of medians.
@@ -48,9 +48,12 @@ struct Arguments {
     /// Shows disturbed figures too, and says so. For development: the exit status stays 1.
     #[arg(long)]
     disturbed_too: bool,
-    /// The board's files without their endings: IMAGE.elf is the kernel, IMAGE.img the flash.
-    #[arg(long, value_name = "IMAGE", default_value = "build/qemu_q35")]
-    image: PathBuf,
+    /// The board: a folder of boards/, whose kernel and flash are in build/ by its name.
+    #[arg(long, value_name = "BOARD", default_value = "qemu_q35")]
+    board: String,
+    /// The board's files without their endings: IMAGE.elf is the kernel, IMAGE.img the flash; build/BOARD unless given.
+    #[arg(long, value_name = "IMAGE", conflicts_with = "board")]
+    image: Option<PathBuf>,
     /// The Linux guest's folder.
     #[arg(long, value_name = "FOLDER", default_value = "build/linux")]
     linux: PathBuf,
@@ -66,6 +69,7 @@ const HELP: &str = "\
 Examples:
   bench --list
   bench boot tap-bulk --runs 10 --json figures.json
+  bench boot --board microvm
   bench scale sockets --apps target/bare-apps/x86_64-unknown-none/release
 
 Exit status:
@@ -94,8 +98,9 @@ fn bench(arguments: &Arguments) -> Result<bool> {
     }
     let names = &arguments.names;
     let measures = MEASURES.iter().filter(|measure| names.is_empty() || names.iter().any(|name| name == measure.name));
+    let image = arguments.image.clone().unwrap_or_else(|| Path::new("build").join(&arguments.board));
     let settings = Settings {
-        images: Images { board: arguments.image.clone(), linux: arguments.linux.clone() },
+        images: Images { board: image, linux: arguments.linux.clone() },
         runs: arguments.runs,
         retries: arguments.retries,
         disturbed_too: arguments.disturbed_too,

@@ -45,12 +45,15 @@ const PAGE: usize = 1024;
 #[derive(Parser)]
 #[command(name = "count", after_help = HELP)]
 struct Arguments {
-    /// The board's files without their endings: IMAGE.elf is the kernel, IMAGE.img the flash.
-    #[arg(long, value_name = "IMAGE", default_value = "build/qemu_q35")]
-    image: PathBuf,
-    /// The same for the board with the processes `calls` and `partner`.
-    #[arg(long, value_name = "IMAGE", default_value = "build/qemu_q35-test")]
-    test_image: PathBuf,
+    /// The board: a folder of boards/, whose kernels and flashes are in build/ by its name.
+    #[arg(long, value_name = "BOARD", default_value = "qemu_q35")]
+    board: String,
+    /// The board's files without their endings: IMAGE.elf is the kernel, IMAGE.img the flash; build/BOARD unless given.
+    #[arg(long, value_name = "IMAGE")]
+    image: Option<PathBuf>,
+    /// The same for the board with the processes `calls` and `partner`; build/BOARD-test unless given.
+    #[arg(long, value_name = "IMAGE")]
+    test_image: Option<PathBuf>,
     /// The folder with the ELF files of the apps.
     #[arg(long, value_name = "FOLDER")]
     apps: PathBuf,
@@ -71,12 +74,19 @@ struct Arguments {
     #[arg(long, value_name = "REQUESTS", conflicts_with_all = ["check", "output"],
         value_parser = clap::value_parser!(u32).range(200..))]
     endurance: Option<u32>,
-    /// The figures that are kept.
-    #[arg(long, value_name = "FILE", default_value = "boards/qemu_q35/COUNTS.json")]
-    kept: PathBuf,
+    /// The figures that are kept; boards/BOARD/COUNTS.json unless given.
+    #[arg(long, value_name = "FILE")]
+    kept: Option<PathBuf>,
     /// Figures of an earlier board, for the table of before and now.
     #[arg(long, value_name = "FILE", default_value = "boards/qemu_q35/COUNTS_BEFORE.json")]
     before: PathBuf,
+}
+
+impl Arguments {
+    /// The file with the figures that are kept.
+    fn kept(&self) -> PathBuf {
+        self.kept.clone().unwrap_or_else(|| Path::new("boards").join(&self.board).join("COUNTS.json"))
+    }
 }
 
 const HELP: &str = "\
@@ -104,11 +114,13 @@ const VARYING: u64 = 5;
 
 /// Compares what repeats with the file.
 fn check(arguments: &Arguments) -> Result<()> {
+    let file = arguments.kept();
     let accept = format!(
-        "if that is meant, accept it with: SLOPOS_TOOLCHAIN=debian ./just count --output {}",
-        arguments.kept.with_extension("md").display()
+        "if that is meant, accept it with: SLOPOS_TOOLCHAIN=debian ./just count --board {} --output {}",
+        arguments.board,
+        file.with_extension("md").display()
     );
-    let kept = read(&arguments.kept).context(accept.clone())?;
+    let kept = read(&file).context(accept.clone())?;
     let counter = Counter::open(arguments, REPEATING)?;
     let compiler = counter.board.1.compiler()?;
     if compiler != kept.compiler {
@@ -123,7 +135,7 @@ fn check(arguments: &Arguments) -> Result<()> {
     let comparison = kept.compare(&Kept::of(compiler, &counter.repeating()?.figures));
     print!("{}", comparison.text);
     if comparison.failed {
-        bail!("more instructions than are kept in {}; {accept}", arguments.kept.display());
+        bail!("more instructions than are kept in {}; {accept}", file.display());
     }
     Ok(())
 }
@@ -236,7 +248,11 @@ impl Counter {
             let symbols = Symbols::open(&board.kernel(), &arguments.apps.join(app))?;
             Ok((board, symbols))
         };
-        let (board, calls) = (open(&arguments.image, "webget")?, open(&arguments.test_image, "calls")?);
+        let built = |given: &Option<PathBuf>, ending: &str| {
+            given.clone().unwrap_or_else(|| PathBuf::from(format!("build/{}{ending}", arguments.board)))
+        };
+        let board = open(&built(&arguments.image, ""), "webget")?;
+        let calls = open(&built(&arguments.test_image, "-test"), "calls")?;
         Ok(Counter { progress: Progress::new(runs, "runs"), board, calls })
     }
 

@@ -9,7 +9,7 @@ pub mod gdb;
 pub mod qtest;
 pub mod typist;
 
-use slopos_run::{Builder, Event, Machine, Outcome, Verdict, verdict};
+use slopos_run::{Builder, Decoded, Decoder, Event, Machine, Outcome, Verdict, verdict};
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,6 +22,19 @@ pub fn built(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../build").join(name);
     assert!(path.is_file(), "{} is missing; run ./just build first, for each manifest of the board", path.display());
     path
+}
+
+/// The lines in a log that this kernel in build/ wrote to a serial port.
+///
+/// # Panics
+/// There is no such kernel.
+pub fn log_lines(kernel: &str, log: &[u8]) -> Vec<String> {
+    let decoder = Decoder::from_elf(&built(kernel)).expect("the kernel's texts");
+    let line = |decoded| match decoded {
+        Decoded::Line(line) => Some(line.text),
+        Decoded::Text(_) => None,
+    };
+    decoder.stream().push(log).into_iter().filter_map(line).collect()
 }
 
 /// The board that is tested: a folder of boards/, which the variable `SLOPOS_BOARD` names. Tests of what only one machine has

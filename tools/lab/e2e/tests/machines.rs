@@ -1,9 +1,8 @@
 //! The same kernel on machines of other shapes: without an interval timer, with one serial port only, without a way to
 //! give QEMU a code, and with what other engines put on the command line.
 
-use slopos_e2e::built;
+use slopos_e2e::{built, log_lines};
 use slopos_lab::servers::{Answer, answering, response};
-use slopos_run::{Decoded, Decoder};
 use std::process::{Command, Stdio};
 
 /// QEMU's code for the status 0 of `exit`.
@@ -30,13 +29,8 @@ fn boot(machine: &str, append: &str, more: &[&str]) -> Run {
     };
     let arguments = [&["-chardev", &file], &port[..]].concat();
     let (code, console) = boot_bare(machine, append, &[&arguments[..], more].concat());
-    let decoder = Decoder::from_elf(&built(&format!("{}.elf", board(machine)))).expect("the kernel's texts");
-    let decoded = decoder.stream().push(&std::fs::read(&log).expect("the log"));
-    let line = |decoded| match decoded {
-        Decoded::Line(line) => Some(line.text),
-        Decoded::Text(_) => None,
-    };
-    Run { code, console, log: decoded.into_iter().filter_map(line).collect() }
+    let lines = log_lines(&format!("{}.elf", board(machine)), &std::fs::read(&log).expect("the log"));
+    Run { code, console, log: lines }
 }
 
 /// Whether the machine has no PCI.

@@ -74,6 +74,59 @@ fn what_is_far_goes_to_the_gateway_and_what_is_near_goes_there_directly() {
     assert!(syn, "{:?}", network.sent);
 }
 
+/// A host that has given itself an address, and its station.
+const LINK_LOCAL_HOST: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
+const LINK_LOCAL_MAC: MacAddress = MacAddress([2, 0, 0, 0, 0, 0x99]);
+
+#[test]
+fn a_link_local_host_is_asked_for_on_the_link_and_reached_there_directly() {
+    // RFC 3927 section 2.6.2: never by way of a router, though our own address is of another network.
+    let mut network = Network::up();
+    network.router.server = Server::Silent;
+    network.sent.clear();
+    network.begin(APP, Endpoint { address: LINK_LOCAL_HOST, ..FAR }, 10);
+    let asked =
+        matches!(network.sent[..], [(_, MacAddress::BROADCAST, Sent::Arp(packet))] if packet.target == LINK_LOCAL_HOST);
+    assert!(asked, "{:?}", network.sent);
+    let reply = Packet {
+        operation: Operation::Reply,
+        sender_mac: LINK_LOCAL_MAC,
+        sender: LINK_LOCAL_HOST,
+        target_mac: MAC,
+        target: ADDRESS,
+    };
+    network.sent.clear();
+    network.deliver(&arp_frame(MAC, LINK_LOCAL_MAC, &reply));
+    let syn = matches!(&network.sent[..], [(_, LINK_LOCAL_MAC, Sent::Tcp { flags, .. })] if flags.syn());
+    assert!(syn, "{:?}", network.sent);
+}
+
+#[test]
+fn a_link_local_host_that_is_not_there_is_not_asked_for_at_the_gateway() {
+    let mut network = Network::up();
+    network.sent.clear();
+    let socket = network.begin(APP, Endpoint { address: LINK_LOCAL_HOST, ..FAR }, 10);
+    network.run(network.now + Duration::from_secs(11));
+    let end = network.progress(socket, Endpoint { address: LINK_LOCAL_HOST, ..FAR });
+    assert_eq!(end, Ok(Progress::Done(Err(tcp::Error::TimedOut))));
+    let strays = network.sent.iter().filter(|(_, _, sent)| matches!(sent, Sent::Tcp { .. })).count();
+    assert_eq!(strays, 0, "{:?}", network.sent);
+}
+
+#[test]
+fn the_addresses_of_the_whole_link_are_nobodys() {
+    for address in [Ipv4Addr::new(169, 254, 0, 0), Ipv4Addr::new(169, 254, 255, 255)] {
+        let mut network = Network::up();
+        network.sent.clear();
+        let socket = network.stack.socket(APP, SocketFlags::default()).unwrap();
+        assert_eq!(
+            network.progress(socket, Endpoint { address, ..FAR }),
+            Ok(Progress::Done(Err(tcp::Error::TimedOut)))
+        );
+        assert!(network.sent.is_empty(), "{:?}", network.sent);
+    }
+}
+
 #[test]
 fn what_a_process_sends_again_is_counted_for_its_socket() {
     let mut network = Network::up();

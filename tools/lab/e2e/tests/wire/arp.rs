@@ -52,10 +52,19 @@ fn a_late_answer_is_waited_for_with_one_request_a_second() {
 
 #[test]
 fn a_neighbour_is_spoken_to_directly() {
-    let address = Ipv4Addr::new(10, 0, 2, 77);
+    is_spoken_to_directly(Ipv4Addr::new(10, 0, 2, 77), "");
+}
+
+#[test]
+fn a_clouds_metadata_server_is_asked_for_on_the_link_and_not_at_the_router() {
+    is_spoken_to_directly(Ipv4Addr::new(169, 254, 169, 254), "latest/user-data");
+}
+
+#[track_caller]
+fn is_spoken_to_directly(address: Ipv4Addr, path: &str) {
     let mut lab = Lab::new();
     lab.stations.push((address, OTHER_MAC));
-    let mut scene = Scene::with(lab, &format!("webget --sha256 http://{address}/; exit"));
+    let mut scene = Scene::with(lab, &format!("webget --sha256 http://{address}/{path}; exit"));
     let destination = scene.lab.wait("a SYN", SOON, |seen| seen.frame.tcp().map(|_| seen.frame.destination));
     assert_eq!(destination, OTHER_MAC);
     let server = scene.accept(Offer::default());
