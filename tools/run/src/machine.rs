@@ -64,6 +64,7 @@ impl Machine {
             netdev: "user".to_owned(),
             network_properties: String::new(),
             root_port: false,
+            debug_exit: true,
             memory: "16M".to_owned(),
             accelerator: Accelerator::Auto,
             capture: None,
@@ -91,6 +92,7 @@ pub struct Builder {
     netdev: String,
     network_properties: String,
     root_port: bool,
+    debug_exit: bool,
     memory: String,
     accelerator: Accelerator,
     capture: Option<PathBuf>,
@@ -154,6 +156,12 @@ impl Builder {
     /// Whether the network device sits behind a PCI Express root port instead of on the root bus.
     pub fn root_port(mut self, behind: bool) -> Self {
         self.root_port = behind;
+        self
+    }
+
+    /// Whether the board can end QEMU with a code. Without, it switches the machine off.
+    pub fn debug_exit(mut self, present: bool) -> Self {
+        self.debug_exit = present;
         self
     }
 
@@ -265,7 +273,9 @@ impl Builder {
         add(shape.arguments());
         add(&["-accel", self.accelerator.qemu_name(), "-cpu", "max", "-m", &self.memory]);
         add(&["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
-        add(&["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"]);
+        if self.debug_exit {
+            add(&["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"]);
+        }
         add(&["-kernel", &self.kernel.to_string_lossy(), "-append", &self.append]);
         if let (Some(flash), Some(transport)) = (&self.flash, self.disk.properties(shape)) {
             if !flash.is_file() {
