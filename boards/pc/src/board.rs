@@ -149,8 +149,8 @@ impl Board {
         self.watch_foreground();
         self.run_process_console(now);
         self.continue_report();
-        self.serial.send(&mut self.capsules.console);
         log::send();
+        self.serial.send(&mut self.capsules.console);
         if ran.is_some() || self.capsules.stack.take_output() {
             sent += self.send_frames(ran.unwrap_or(now));
             self.pacing.note_frames(sent, now);

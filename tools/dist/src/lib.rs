@@ -20,8 +20,6 @@ use std::path::{Path, PathBuf};
 
 /// What kernel and apps are built for.
 const TARGET: &str = "x86_64-unknown-none";
-/// The kernel's package.
-const KERNEL: &str = "slopos-board-qemu-q35";
 /// The first page, with words in braces to be replaced.
 const README: &str = include_str!("../template/README.in");
 /// What stands there where the sources differ from their revision.
@@ -106,7 +104,9 @@ fn linked(board: &Board, manifest: &Manifest) -> Result<(Linked, Vec<Id>)> {
         apps.insert((process.app.clone(), place));
     }
     let mut linked = Linked::default();
-    let mut programs = vec![linked.add(&Program { manifest: workspace, package: KERNEL.to_owned() }, TARGET)?];
+    // The package is named after its folder.
+    let kernel = format!("slopos-board-{}", manifest.board.machine.folder().replace('_', "-"));
+    let mut programs = vec![linked.add(&Program { manifest: workspace, package: kernel }, TARGET)?];
     for (package, manifest) in apps {
         programs.push(linked.add(&Program { manifest, package }, TARGET)?);
     }

@@ -71,6 +71,7 @@ impl Machine {
             timeout: None,
             typing: VecDeque::new(),
             line_rates: [None; 2],
+            one_port: false,
             interactive: false,
             monitor: None,
             dump_on_panic: None,
@@ -98,6 +99,7 @@ pub struct Builder {
     pub(crate) timeout: Option<Duration>,
     pub(crate) typing: VecDeque<(String, String)>,
     pub(crate) line_rates: [Option<u32>; 2],
+    pub(crate) one_port: bool,
     pub(crate) interactive: bool,
     pub(crate) monitor: Option<PathBuf>,
     pub(crate) dump_on_panic: Option<PathBuf>,
@@ -190,6 +192,12 @@ impl Builder {
     /// Types `keys` on COM1 once the console has said `prompt` after what was typed before.
     pub fn when(mut self, prompt: impl Into<String>, keys: impl Into<String>) -> Self {
         self.typing.push_back((prompt.into(), keys.into()));
+        self
+    }
+
+    /// Leaves COM2 out: the log then comes between the console's text.
+    pub fn one_port(mut self, one_port: bool) -> Self {
+        self.one_port = one_port;
         self
     }
 
