@@ -131,6 +131,7 @@ fn statics(manifest: &Manifest, name_in_tree: &str) -> String {
         .sum();
     let frame = manifest.board.max_frame;
     let on_panic = manifest.board.on_panic;
+    let watchdog = manifest.board.watchdog.map(|timeout| timeout.as_millis());
     let windows = manifest.board.mmio.map(|Mmio { address, size, count, interrupt }| {
         format!("Windows {{ address: {address}, length: {size}, count: {count}, gsi: {interrupt} }}")
     });
@@ -166,6 +167,8 @@ pub const MANIFEST_BYTES: usize = {bytes};
 pub const MAX_FRAME: u16 = {frame};
 /// What follows a panic.
 pub const ON_PANIC: OnPanic = OnPanic::{on_panic:?};
+/// After how many milliseconds without progress a watchdog resets the board.
+pub const WATCHDOG_MS: Option<u32> = {watchdog:?};
 /// Where virtio devices may be, unless the command line says it.
 pub const WINDOWS: Option<Windows> = {windows};
 /// The flash region in which a seed is kept.

@@ -13,14 +13,16 @@ use crate::progress::{Boot, Report, Shutdown};
 use crate::seed::Seed;
 use crate::serial::{Serial, Terminal};
 use crate::tokens::{ConsoleAuthority, FrameAuthority};
+use crate::watchdog::Keeper;
 use slopos_kernel::kernel::Kernel;
 use slopos_kernel::pacing::{FRAMES_PER_PASS, Pacing};
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::scheduler::Step;
-use slopos_kernel::time::Instant;
+use slopos_kernel::time::{Duration, Instant};
 use slopos_net::MacAddress;
 use slopos_process_console::{Input, ProcessConsole, ReportKind, Way};
 use slopos_q35::uart::FIFO_BYTES;
+use slopos_q35::watchdog::TIMEOUT_MIN_MS;
 use slopos_virtio::net::{Net, Tended};
 use slopos_x86_64::control::{let_interrupts_in, wait_for_interrupt};
 use slopos_x86_64::processor::Cpu;
@@ -28,6 +30,10 @@ use slopos_x86_64::trap::{TIMER_VECTOR, has_pending, pending_bit, take_pending};
 
 /// Bytes taken from the console's port in one pass.
 const KEYS_PER_PASS: usize = 2 * FIFO_BYTES;
+/// How often the loop looks after the watchdog and the time of day: a little less than its longest sleep, so that each one
+/// ends with a look, and a third of the watchdog's shortest timeout.
+const LOOK: Duration = Duration::from_millis(950);
+const _: () = assert!(3 * LOOK.as_millis() < TIMEOUT_MIN_MS as u64);
 /// All parts of the running system.
 pub struct Board {
     /// Processes and system calls.
@@ -58,6 +64,10 @@ pub struct Board {
     pub shutdown: Option<Shutdown>,
     /// The sources of the seed for the network's secrets.
     pub seed: Seed,
+    /// The watchdog, where the manifest wants one.
+    pub watchdog: Option<Keeper>,
+    /// When to look after it and the time of day next.
+    pub look_at: Instant,
     /// Whether the boot is still underway: apps are loaded, secrets drawn.
     pub booting: bool,
     /// How far the loading of apps has come.
@@ -100,6 +110,9 @@ impl Board {
             let_interrupts_in();
         }
         let now = now();
+        if self.capsules.copies.is_other_generation() {
+            self.capsules.renew_secrets_of_copy(now);
+        }
         let arrived = take_pending();
         let pending = arrived | self.interrupts.due_for_polling(now);
         self.serve_ports(pending);
@@ -110,6 +123,7 @@ impl Board {
         if self.shutdown.is_some() {
             self.continue_shutdown(now);
             self.find_seldom_due();
+            self.look_around(now);
             return false;
         }
         self.take_keys(now);
@@ -135,8 +149,8 @@ impl Board {
         self.watch_foreground();
         self.run_process_console(now);
         self.continue_report();
-        self.serial.send(&mut self.capsules.console);
         log::send();
+        self.serial.send(&mut self.capsules.console);
         if ran.is_some() || self.capsules.stack.take_output() {
             sent += self.send_frames(ran.unwrap_or(now));
             self.pacing.note_frames(sent, now);
@@ -147,11 +161,29 @@ impl Board {
             self.booting = !self.boot.is_done() || !self.seed.is_settled();
         }
         self.find_seldom_due();
+        // What was ready had its turn; a pass that does not come to this place, or did not let it, is no progress.
+        if now >= self.look_at && (ran.is_some() || self.kernel.runnable() == 0) {
+            self.look_around(now);
+        }
         let goes_on = ran.is_some()
             || self.kernel.runnable() > 0
             || self.capsules.console.has_ready(log::text_room)
             || self.report_can_go_on();
         goes_on || received == FRAMES_PER_PASS || sent >= FRAMES_PER_PASS || self.process_console.has_more()
+    }
+
+    /// What is done once in a second or so: the watchdog learns that the loop makes progress, and the time of day tells
+    /// whether this is a copy of a machine.
+    #[inline(never)]
+    fn look_around(&mut self, now: Instant) {
+        if now < self.look_at {
+            return;
+        }
+        self.look_at = now + LOOK;
+        if let Some(watchdog) = &self.watchdog {
+            watchdog.feed();
+        }
+        self.capsules.renew_secrets_of_copy(now);
     }
 
     /// Serves the serial ports that interrupted, and all of them when the timer fires, in case an interrupt was lost.

@@ -1,5 +1,6 @@
 //! The seam between the kernel and the capsules: a match on the kind of object.
 
+use crate::copies::Copies;
 use crate::entropy::Entropy;
 use crate::flash::Flash;
 use crate::log;
@@ -24,10 +25,22 @@ pub struct Capsules {
     pub flash: &'static mut Flash,
     /// Random bytes.
     pub entropy: Entropy,
+    /// Tells whether this machine is a copy of one that had the same secrets.
+    pub copies: Copies,
     /// Whether there is a network device. Without one, connecting fails at once.
     pub has_network_device: bool,
     /// The authority to report to a process what its own grants hold.
     pub call_authority: CallAuthority,
+}
+
+impl Capsules {
+    /// Draws the secrets anew where this machine may be one of several copies that have the same ones.
+    pub fn renew_secrets_of_copy(&mut self, now: Instant) {
+        if let Some(seed) = self.copies.renew(now) {
+            self.stack.set_seed(seed);
+            self.entropy.capsule.discard();
+        }
+    }
 }
 
 /// The errno for how a TCP call failed.
@@ -150,6 +163,9 @@ impl Objects for Capsules {
         now: Instant,
     ) -> Result<(), Errno> {
         let Object::Socket(index) = object else { return Err(Errno::Invalid) };
+        if self.copies.is_look_due(now) {
+            self.renew_secrets_of_copy(now);
+        }
         match self.stack.connect(SocketId { process, index: *index }, remote, deadline, now) {
             Err(ConnectError::Denied) => Err(Errno::Access),
             Err(ConnectError::Invalid) => Err(Errno::Invalid),

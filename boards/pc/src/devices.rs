@@ -5,6 +5,7 @@ use crate::machine::{Machine, now};
 use crate::statics::{self, MAX_FRAME};
 use slopos_q35::ioapic::Trigger;
 use slopos_q35::pci::Message;
+use slopos_q35::watchdog::Watchdog;
 use slopos_virtio::blk::{Block, BlockMemory};
 use slopos_virtio::net::{Net, NetMemory, Options};
 use slopos_virtio::rng::{BYTES, Rng, RngMemory};
@@ -41,6 +42,8 @@ pub struct Devices {
     pub block: Option<Block>,
     /// The entropy device.
     pub entropy: Option<Rng>,
+    /// The watchdog that the manifest wants.
+    pub watchdog: Option<Watchdog>,
 }
 
 /// The devices that are used: the first of each kind.
@@ -80,7 +83,7 @@ impl<P> Found<P> {
         if network.is_none() {
             defmt::error!("net: no usable network device");
         }
-        Devices { network, block, entropy }
+        Devices { network, block, entropy, watchdog: None }
     }
 }
 

@@ -13,7 +13,9 @@ mod capsules;
 mod claims;
 mod clocks;
 mod commands;
+mod copies;
 mod devices;
+mod ending;
 mod entropy;
 mod flash;
 mod image;
@@ -37,6 +39,7 @@ mod statics;
 pub mod system;
 mod tokens;
 mod version;
+mod watchdog;
 
 // Links memcpy and its like, which compiled code calls by name.
 use slopos_memory as _;

@@ -88,6 +88,9 @@ impl Board {
         let Capsules { entropy, flash, .. } = &mut self.capsules;
         if let Some(seed) = self.seed.draw(entropy, flash, now) {
             self.capsules.stack.set_seed(seed);
+            self.capsules.copies.begin(&seed);
+            // It may be a copy of a machine that was still drawing.
+            self.capsules.renew_secrets_of_copy(now);
             let up = self.network.as_ref().is_some_and(Net::link_up);
             self.capsules.stack.set_link(up, now);
         }

@@ -1,8 +1,10 @@
-//! The kernel's log: `defmt` frames on COM2.
+//! The kernel's log: `defmt` frames on COM2, or on COM1, between the console's text, where there is no other port.
 //!
 //! Writing a line puts its frame into a ring and never waits. The board's loop moves frames from the ring to the port
 //! when the port interrupts because it has room. Only a panic waits for the port. Lines below the level that the console
 //! has set are dropped.
+//!
+//! On COM1 the log goes in pieces that a terminal leaves out ([`Piece`]), and `serial.rs` says when.
 //!
 //! Where the kernel's command line asks for it, text of processes and of the process console travels in frames of its
 //! own, which the host tells apart by their format. It takes no more than a half of the ring, so the kernel's lines
@@ -11,8 +13,8 @@
 use core::cell::UnsafeCell;
 use core::ops::Range;
 use slopos_kernel::log_level::LogLevel;
-use slopos_log::LogRing;
-use slopos_q35::uart::{COM2, Uart};
+use slopos_log::{LogRing, Piece};
+use slopos_q35::uart::{COM1, COM2, Uart};
 use slopos_registers::Hardware;
 
 /// Bytes of frames that wait for the port: at 115,200 baud it takes most of a second to send them.
@@ -42,7 +44,9 @@ struct State {
     ring: LogRing<RING>,
     /// A frame is being written.
     open: bool,
-    present: bool,
+    way: Way,
+    /// On its way over the console's port.
+    piece: Piece,
     /// The port interrupts when it has room.
     sending: bool,
     /// The port may have room. Remembered, because asking the port costs an exit from the virtual machine.
@@ -51,6 +55,17 @@ struct State {
     waits: bool,
     /// Text travels here too.
     carries_text: bool,
+}
+
+/// Where the log goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// Nowhere: there is no port.
+    Nowhere,
+    /// To a port of its own, COM2.
+    Own,
+    /// To COM1, which the console has too.
+    Shared,
 }
 
 /// How far a frame has come.
@@ -75,7 +90,8 @@ static SINK: Sink = Sink(UnsafeCell::new(State {
     encoder: defmt::Encoder::new(),
     ring: LogRing::new(),
     open: false,
-    present: false,
+    way: Way::Nowhere,
+    piece: Piece::new(),
     sending: false,
     has_room: false,
     waits: false,
@@ -95,23 +111,53 @@ fn port() -> Uart<Hardware> {
     unsafe { Uart::new(Hardware, COM2) }
 }
 
-/// Sets the port up, and begins the log with the kernel's build id. Without a port, log lines are dropped.
+/// Sets the log's own port up, and begins the log with the kernel's build id. Returns whether there is such a port;
+/// without it, the log waits for the console's, which is set up later.
 pub fn initialise() -> bool {
     let present = port().initialise().is_ok();
     with(|state| {
-        state.present = present;
-        if present {
-            state.ring.announce(crate::image::build_id());
-        }
+        state.way = if present { Way::Own } else { Way::Shared };
+        state.ring.announce(crate::image::build_id());
     });
     present
+}
+
+/// There is no port for the console: lines of a log that would go there are dropped.
+pub fn lose_console() {
+    with(|state| {
+        if state.way == Way::Shared {
+            state.way = Way::Nowhere;
+            state.ring = LogRing::new();
+        }
+    });
+}
+
+/// Whether the log goes over the console's port.
+pub fn is_shared() -> bool {
+    with(|state| state.way == Way::Shared)
+}
+
+/// Whether a piece of the log is on its way over the console's port. Nothing else may go there until it is sent.
+pub fn piece_is_open() -> bool {
+    with(|state| !state.piece.is_sent())
+}
+
+/// Gives the console's port the next bytes of the log, at most `most`; returns how many it took.
+pub fn send_shared(port: &Uart<Hardware>, most: usize) -> usize {
+    with(|state| {
+        state.piece.begin(&mut state.ring);
+        let rest = state.piece.rest();
+        let taken = port.write(rest.get(..most).unwrap_or(rest));
+        state.piece.remove(taken);
+        taken
+    })
 }
 
 /// Acknowledges what the port interrupted for; also called where its interrupt may have been lost.
 pub fn acknowledge() {
     with(|state| {
         state.has_room = true;
-        if state.present {
+        if state.way == Way::Own {
             port().clear_interrupts();
         }
     });
@@ -135,6 +181,9 @@ fn send_waiting() {
         with(|state| state.ring.loss_reported(lost));
     }
     with(|state| {
+        if state.way != Way::Own {
+            return;
+        }
         if state.ring.is_empty() && !state.sending || state.sending && !core::mem::take(&mut state.has_room) {
             return;
         }
@@ -203,10 +252,11 @@ fn is_below(index: usize, least: LogLevel) -> bool {
     LogLevel::ALL.into_iter().take_while(|level| *level < least).any(|level| indices(level).contains(&index))
 }
 
-/// Has text travel here from now on, if there is a port. Answers whether it does.
+/// Has text travel here from now on, if the log has a port of its own. Answers whether it does: where it has not, nobody
+/// could read that text without our tools.
 pub fn carry_text() -> bool {
     with(|state| {
-        state.carries_text = state.present;
+        state.carries_text = state.way == Way::Own;
         state.carries_text
     })
 }
@@ -236,12 +286,22 @@ pub fn text(bytes: &[u8]) {
 
 /// Bytes that wait for the port.
 pub fn waiting_bytes() -> usize {
-    with(|state| state.ring.len())
+    with(|state| state.ring.len() + state.piece.rest().len())
 }
 
-/// Whether the port has sent all that it was given.
+/// Whether the port has sent all that it was given. The console's knows that itself.
 pub fn is_sent() -> bool {
-    with(|state| !state.present || state.ring.is_empty() && port().is_idle())
+    with(|state| match state.way {
+        Way::Nowhere => true,
+        Way::Own => state.ring.is_empty() && port().is_idle(),
+        Way::Shared => state.ring.is_empty() && state.piece.is_sent(),
+    })
+}
+
+/// To be called in a panic, before anything else goes to the console's port: ends the piece of the log that is on its way
+/// there.
+pub fn end_piece() {
+    with(State::end_piece);
 }
 
 /// To be called in a panic: lines that wait, and all that follow, go to the port at once.
@@ -282,7 +342,7 @@ impl State {
         let State { encoder, ring, .. } = self;
         encoder.end_frame(|bytes| ring.push(bytes));
         self.open = false;
-        if !self.present || self.part == Part::Dropped {
+        if self.way == Way::Nowhere || self.part == Part::Dropped {
             ring.discard();
             return;
         }
@@ -295,12 +355,33 @@ impl State {
     /// Waits for the port, but not for ever: see [`Uart::write_all`].
     fn drain(&mut self) {
         while !self.ring.is_empty() {
+            if self.way == Way::Shared {
+                self.piece.begin(&mut self.ring);
+                if !self.end_piece() {
+                    return;
+                }
+                continue;
+            }
             let count = self.ring.front().len();
             if port().write_all(self.ring.front()).is_err() {
                 return;
             }
             self.ring.remove(count);
         }
+    }
+
+    /// Waits for the console's port to take the rest of the piece. Returns whether it did.
+    fn end_piece(&mut self) -> bool {
+        let rest = self.piece.rest();
+        if rest.is_empty() {
+            return true;
+        }
+        // SAFETY: in a panic, the console's driver never runs again.
+        let taken = unsafe { Uart::new(Hardware, COM1) }.write_all(rest).is_ok();
+        if taken {
+            self.piece.remove(rest.len());
+        }
+        taken
     }
 }
 

@@ -1,5 +1,6 @@
 //! Brings the machine up to the point where drivers can work: page tables, traps, interrupt controllers and clocks.
 
+use crate::copies::Generation;
 use crate::interrupts::Interrupts;
 use crate::log;
 use crate::modules::{self, Modules};
@@ -42,6 +43,8 @@ pub struct Machine {
     pub interrupts: Interrupts,
     /// What the firmware's tables say.
     pub tables: Tables,
+    /// The identifier of the machine's generation, where it has one.
+    pub generation: Option<Generation>,
     /// The modules that the loader has put into memory.
     pub modules: Modules,
     /// The entropy that was there at once, without waiting for a device.
@@ -109,6 +112,7 @@ pub unsafe fn bring_up<P>(
     let dsdt = unsafe { power::map_dsdt(&tables, dsdt_length, &mut space) };
     // SAFETY: likewise.
     let button = unsafe { power::prepare(&tables, dsdt, &mut space) };
+    let generation = tables.generation.and_then(|address| Generation::find(address, &info, &mut space));
     let local_apic = tables.local_apic.unwrap_or(LOCAL_APIC);
     let Some(base) = claims::map(claims, &mut space, "the local APIC", local_apic, apic::LENGTH) else {
         panic!("the local APIC cannot be mapped at {local_apic:#x}");
@@ -141,7 +145,7 @@ pub unsafe fn bring_up<P>(
     let interrupts = Interrupts::new(io_apics, local_apic.id());
     let alarm = Alarm { apic: local_apic, armed: None };
     let gathered = gather(&features, command_line);
-    (Machine { space, claims, interrupts, tables, modules, gathered, alarm, button }, places)
+    (Machine { space, claims, interrupts, tables, modules, generation, gathered, alarm, button }, places)
 }
 
 /// Gathers entropy from the processor and from values that differ from one boot or board to the next.

@@ -35,6 +35,7 @@ fn tell(info: &PanicInfo<'_>) -> core::fmt::Result {
 #[cfg_attr(target_os = "none", panic_handler)]
 fn panic(info: &PanicInfo) -> ! {
     if !PANICKING.swap(true, Relaxed) {
+        crate::log::end_piece();
         // If the line is stuck, there is nowhere else to report it; the kernel leaves QEMU next in any case.
         let _ = if crate::log::carries_text() { Ok(()) } else { tell(info) };
         crate::log::write_through();

@@ -3,6 +3,7 @@
 use crate::claims;
 use crate::devices::{Devices, Found};
 use crate::machine::{Ground, Machine};
+use crate::watchdog;
 use slopos_q35::acpi::{self, ECAMS_MAX, Ecam, HostBridge, Tables};
 use slopos_q35::claims::{Claims, Extent};
 use slopos_q35::pci::{Configuration, Device, EnumerateError};
@@ -30,7 +31,8 @@ pub fn start(pci: &Pci, machine: &mut Machine) -> Devices {
     if let Err(error) = found {
         defmt::warn!("pci: {}", error);
     }
-    devices.start(machine, attach)
+    let watchdog = watchdog::find(pci, machine.claims, &mut machine.space);
+    Devices { watchdog, ..devices.start(machine, attach) }
 }
 
 /// PCI's segments.
@@ -82,7 +84,7 @@ impl Pci {
     ///
     /// # Errors
     /// The first of [`Configuration::enumerate`]; the rest has been visited nevertheless.
-    fn enumerate(&self, mut visit: impl FnMut(Device)) -> Result<(), EnumerateError> {
+    pub(crate) fn enumerate(&self, mut visit: impl FnMut(Device)) -> Result<(), EnumerateError> {
         let mut outcome = Ok(());
         for segment in &self.segments {
             outcome = outcome.and(segment.enumerate(&mut visit).map(|_| ()));
@@ -99,7 +101,8 @@ impl Pci {
             let probed = Probe::new(&device);
             let bare = probed.is_err() && Kind::of(&device).is_some() && placement::is_needed(&device);
             unplaced += u32::from(bare);
-            let extent = if bare || matches!(probed, Ok(Some(_))) { Extent::All } else { Extent::Enabled };
+            let driven = bare || watchdog::is_driven(&device) || matches!(probed, Ok(Some(_)));
+            let extent = if driven { Extent::All } else { Extent::Enabled };
             claim(&device, extent, claims);
         });
         if unplaced == 0 {

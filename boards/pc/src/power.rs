@@ -1,12 +1,15 @@
 //! The ways out of the machine: QEMU's debug-exit device with a code, ACPI, a reset; and the button that asks for it.
 
+use crate::ending;
 use crate::statics::ON_PANIC;
+use crate::watchdog;
 use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 use slopos_kernel::time::{Duration, Instant};
 use slopos_q35::acpi::Tables;
 use slopos_q35::debug_exit::DebugExit;
 use slopos_q35::power::Power;
 use slopos_q35::power_button::PowerButton;
+use slopos_q35::rtc::Note;
 use slopos_registers::Hardware;
 use slopos_x86_64::control::{halt, triple_fault};
 use slopos_x86_64::paging::KernelSpace;
@@ -101,14 +104,26 @@ pub fn leave(code: u8) -> ! {
 
 /// Switches the machine off; where that cannot be done, starts it anew.
 pub fn power_off() -> ! {
-    if let Some(power) = prepared() {
-        power.off();
-    }
-    reboot()
+    ending::leave_note(Note::Exit);
+    off()
 }
 
 /// Starts the machine anew: by the reset register, by the keyboard controller, else by a fault.
 pub fn reboot() -> ! {
+    ending::leave_note(Note::Reboot);
+    reset()
+}
+
+fn off() -> ! {
+    if let Some(power) = prepared() {
+        power.off();
+    }
+    reset()
+}
+
+fn reset() -> ! {
+    // It may go on counting over the reset, and the firmware does not feed it.
+    watchdog::stop();
     if let Some(power) = prepared() {
         power.reset();
     }
@@ -118,10 +133,14 @@ pub fn reboot() -> ! {
 /// Ends QEMU with the code for a panic; without its debug-exit device, does as the manifest says.
 pub fn leave_panicking() -> ! {
     debug_exit().exit(PANIC_CODE);
+    ending::leave_note(Note::Panic);
     match ON_PANIC {
-        OnPanic::Halt => halt(),
-        OnPanic::Reboot => reboot(),
-        OnPanic::PowerOff => power_off(),
+        OnPanic::Halt => {
+            watchdog::stop();
+            halt()
+        }
+        OnPanic::Reboot => reset(),
+        OnPanic::PowerOff => off(),
     }
 }
 

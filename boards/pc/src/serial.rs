@@ -1,8 +1,12 @@
 //! Moves bytes between the console's port and the console capsule. Nothing here waits for the port.
+//!
+//! Where the log has no port of its own, pieces of it go between the console's text, and text and log take turns.
 
 use crate::interrupts::{Interrupts, LOG_VECTOR, UART_VECTOR};
 use crate::log;
+use slopos_abi::{LOG_PIECE_BEGIN, LOG_PIECE_END};
 use slopos_console::Console;
+use slopos_log::Text;
 use slopos_q35::acpi::Tables;
 use slopos_q35::uart::{COM1, COM1_ISA_INTERRUPT, COM2_ISA_INTERRUPT, FIFO_BYTES, Uart};
 use slopos_registers::Hardware;
@@ -10,11 +14,20 @@ use slopos_registers::Hardware;
 /// Most bytes that one pass of the loop gives to the port.
 const BYTES_PER_PASS: usize = 512;
 
+/// Room for text that was pulled from the console, and for what keeps each byte of it from being taken for the log.
+const HELD: usize = FIFO_BYTES + FIFO_BYTES / 2 * (LOG_PIECE_BEGIN.len() + LOG_PIECE_END.len());
+
 /// The console's port, and the bytes that it has not yet taken.
 pub struct Serial {
     port: Uart<Hardware>,
     present: bool,
-    held: heapless::Vec<u8, FIFO_BYTES>,
+    /// The log goes over this port too.
+    carries_log: bool,
+    /// The text that was pulled from the console, where it has to be known.
+    text: Text,
+    /// The log had its turn, and the text is next.
+    text_is_next: bool,
+    held: heapless::Vec<u8, HELD>,
     /// The port interrupts when it has room.
     sending: bool,
     /// The port may have room. Remembered, because asking the port costs an exit from the virtual machine.
@@ -40,9 +53,19 @@ impl Serial {
             port.interrupts(true, false);
         } else {
             defmt::warn!("console: no serial port");
+            log::lose_console();
         }
-        let held = heapless::Vec::new();
-        Serial { port, present, held, sending: false, has_room: true, input_waits: present }
+        Serial {
+            port,
+            present,
+            carries_log: log::is_shared(),
+            text: Text::default(),
+            text_is_next: false,
+            held: heapless::Vec::new(),
+            sending: false,
+            has_room: true,
+            input_waits: present,
+        }
     }
 
     /// Acknowledges the port's interrupt; also called in case an interrupt was lost.
@@ -75,15 +98,22 @@ impl Serial {
         self.has_room = false;
         let mut budget = BYTES_PER_PASS;
         loop {
-            if self.held.is_empty() {
-                let mut piece = [0; FIFO_BYTES];
-                let count = console.pull(&mut piece);
-                // The piece is no longer than the queue.
-                let _ = self.held.extend_from_slice(piece.get(..count).unwrap_or_default());
+            if self.held.is_empty() && !(self.carries_log && self.is_logs_turn()) {
+                self.pull(console);
             }
             if self.held.is_empty() {
-                self.set_sending(false);
-                return;
+                if !self.carries_log || log::waiting_bytes() == 0 {
+                    self.set_sending(false);
+                    return;
+                }
+                let taken = log::send_shared(&self.port, budget);
+                self.text_is_next = true;
+                budget = budget.saturating_sub(taken);
+                if taken == 0 || budget == 0 {
+                    self.set_sending(true);
+                    return;
+                }
+                continue;
             }
             if !self.present {
                 self.held.clear();
@@ -95,6 +125,36 @@ impl Serial {
             budget = budget.saturating_sub(taken);
             if !self.held.is_empty() || budget == 0 {
                 self.set_sending(true);
+                return;
+            }
+        }
+    }
+
+    /// Whether a piece of the log comes before the next text: one that is on its way, or the next where the text admits
+    /// it and has had its turn.
+    fn is_logs_turn(&mut self) -> bool {
+        log::piece_is_open()
+            || self.text.admits_piece() && !core::mem::take(&mut self.text_is_next) && log::waiting_bytes() > 0
+    }
+
+    /// Takes the next text from the console: as much as the port takes at once, and where the log waits, no more than up to
+    /// the place where its turn is.
+    fn pull(&mut self, console: &mut Console<'_>) {
+        // What is pulled fits into the queue, which is empty.
+        if !self.carries_log {
+            let mut piece = [0; FIFO_BYTES];
+            let count = console.pull(&mut piece);
+            let _ = self.held.extend_from_slice(piece.get(..count).unwrap_or_default());
+            return;
+        }
+        let log_waits = log::waiting_bytes() > 0;
+        for _ in 0..FIFO_BYTES {
+            let Some(byte) = console.pull_byte() else { return };
+            for before in self.text.pass(byte) {
+                let _ = self.held.extend_from_slice(before.as_bytes());
+            }
+            let _ = self.held.push(byte);
+            if log_waits && self.text.admits_piece() {
                 return;
             }
         }

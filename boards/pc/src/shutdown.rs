@@ -30,8 +30,8 @@ impl Board {
 
     /// One step of the shutdown, in each pass. Does not return once everything is sent or given up.
     pub fn continue_shutdown(&mut self, now: Instant) {
-        self.serial.send(&mut self.capsules.console);
         log::send();
+        self.serial.send(&mut self.capsules.console);
         // Frames that still arrive are taken: the loop does not sleep while any wait.
         self.receive_frames(now);
         let frames_gone = self.last_frames(now);

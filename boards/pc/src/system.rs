@@ -2,6 +2,7 @@
 
 use crate::board::Board;
 use crate::capsules::Capsules;
+use crate::copies::Copies;
 use crate::devices::Devices;
 use crate::entropy::Entropy;
 use crate::flash::Flash;
@@ -13,6 +14,7 @@ use crate::serial::Serial;
 use crate::statics::{self, CONFIGURATIONS, MAX_FRAME, PROCESSES};
 use crate::tokens::Authorities;
 use crate::version;
+use crate::watchdog;
 use heapless::Deque;
 use slopos_console::Console;
 use slopos_kernel::grant::Grant;
@@ -63,11 +65,13 @@ pub fn command_line() -> &'static mut CommandLine {
 pub unsafe fn run(mut machine: Machine, command_line: &'static CommandLine, devices: Devices) -> ! {
     // SAFETY: this is the board's composition, and runs once.
     let authorities = unsafe { Authorities::mint() };
+    let watchdog = watchdog::start(devices.watchdog);
     let serial = Serial::start(&mut machine.interrupts, &machine.tables);
     let flash = Flash::new(devices.block, machine.modules, authorities.loader);
     let mut entropy = Entropy::new(devices.entropy);
     let mut seed = Seed::new(&machine.gathered, entropy.has_device(), now());
-    let stack = start_network(devices.network.as_ref(), flash, &mut entropy, &mut seed);
+    let mut copies = Copies::new(machine.generation, now());
+    let stack = start_network(devices.network.as_ref(), flash, &mut entropy, &mut seed, &mut copies);
     let kernel = Kernel::new(process_table());
     let cpu = Cpu::new(&machine.space, SPACES.init_with(statics::user_spaces));
     let mut console = Console::new(OUTPUT.take().as_mut_view(), INPUT.take().as_mut_view());
@@ -80,6 +84,7 @@ pub unsafe fn run(mut machine: Machine, command_line: &'static CommandLine, devi
         stack,
         flash,
         entropy,
+        copies,
         has_network_device: devices.network.as_ref().is_some_and(|device| !device.is_hopeless()),
         call_authority: authorities.calls,
     };
@@ -98,6 +103,8 @@ pub unsafe fn run(mut machine: Machine, command_line: &'static CommandLine, devi
         report: None,
         shutdown: None,
         seed,
+        watchdog,
+        look_at: now(),
         pacing: Pacing::default(),
         seldom_due: None,
         booting: true,
@@ -113,6 +120,7 @@ fn start_network(
     flash: &mut Flash,
     entropy: &mut Entropy,
     seed: &mut Seed,
+    copies: &mut Copies,
 ) -> &'static mut Stack<'static> {
     let (mac, link_up, mtu) = device.map_or(([0; 6], false, MAX_FRAME - HEADER_BYTES as u16), |device| {
         (device.mac(), device.link_up(), device.mtu())
@@ -123,6 +131,7 @@ fn start_network(
     stack.set_mtu(mtu);
     if let Some(drawn) = seed.draw(entropy, flash, now()) {
         stack.set_seed(drawn);
+        copies.begin(&drawn);
     }
     stack.set_link(link_up && seed.is_settled(), now());
     stack

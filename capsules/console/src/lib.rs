@@ -184,6 +184,11 @@ impl<'a> Console<'a> {
         take(self.transmit, out)
     }
 
+    /// Takes the next byte of the output.
+    pub fn pull_byte(&mut self) -> Option<u8> {
+        self.transmit.pop_front()
+    }
+
     /// Takes a byte from the line. If the queue is full, the byte is lost and counted.
     pub fn input(&mut self, byte: u8, now: Instant) {
         if self.receive.push_back(byte).is_ok() {

@@ -93,6 +93,11 @@ impl<'a> Entropy<'a> {
         self.waiting.remove(process);
     }
 
+    /// Throws away what the processes have not read yet: others may have the same bytes. A read that waits goes on.
+    pub fn discard(&mut self) {
+        self.grant.each().for_each(|(_, region)| region.discard());
+    }
+
     // book: turns
     /// The process whose buffer is filled next.
     fn next(&self) -> Option<ProcessId> {

@@ -121,9 +121,14 @@ impl<'a> Region<'a> {
 
     /// Wipes the buffer, and waits no longer.
     pub(crate) fn wipe(&mut self) {
+        self.discard();
+        self.wait = Wait::None;
+    }
+
+    /// Wipes the buffer.
+    pub(crate) fn discard(&mut self) {
         self.buffer.fill(0);
         self.held = 0;
-        self.wait = Wait::None;
     }
 
     pub(crate) fn figures(&self) -> Figures {

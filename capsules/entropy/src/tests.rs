@@ -96,6 +96,23 @@ fn each_byte_is_read_once_and_wiped_where_it_was() {
 }
 
 #[test]
+fn what_is_thrown_away_is_read_by_nobody_and_a_read_that_waits_goes_on() {
+    let mut entropy = capsule(true);
+    for process in [ONE, THREE] {
+        assert_eq!(read(&mut entropy, process, 16), Err(Errno::Again));
+    }
+    assert_eq!(give(&mut entropy, 7, 64), 16);
+    entropy.discard();
+    assert!(entropy.grant.view(ONE).unwrap().contents().iter().all(|byte| *byte == 0));
+    // The process that was told of its bytes tries again, and waits.
+    assert_eq!(read(&mut entropy, ONE, 16), Err(Errno::Again));
+    assert_eq!(give(&mut entropy, 8, 64), 16);
+    assert_eq!(read(&mut entropy, THREE, 16), Ok(vec![8; 16]));
+    assert_eq!(give(&mut entropy, 9, 64), 16);
+    assert_eq!(read(&mut entropy, ONE, 16), Ok(vec![9; 16]));
+}
+
+#[test]
 fn a_process_that_reads_for_ever_gets_one_buffer_in_each_round() {
     let mut entropy = capsule(true);
     let mut rounds = [0; 4];

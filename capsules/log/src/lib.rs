@@ -7,9 +7,17 @@
 //! The first frame of a log is not one of `defmt`'s: it is [`LOG_BEGINNING`] and the kernel's build id as text, ended by a
 //! zero byte like any other. So who reads a log knows which kernel's texts belong to it.
 //!
+//! Where the log has no port of its own, it goes in pieces ([`Piece`]) between the console's text ([`Text`]).
+//!
 //! All bytes zero is an empty ring, so it may lie in memory that starts as zeros.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
+
+mod piece;
+mod text;
+
+pub use piece::Piece;
+pub use text::Text;
 
 use heapless::Deque;
 use slopos_abi::LOG_BEGINNING;

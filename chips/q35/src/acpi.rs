@@ -13,14 +13,17 @@ use crate::ioapic::{Polarity, Trigger};
 use rsdp::root_table;
 use table::{HEADER_BYTES, table, u32_at, u64_at};
 
+mod aml;
 mod bridge;
 mod fadt;
+mod generation;
 mod rsdp;
 mod sleep;
 mod table;
 
 pub use bridge::{HostBridge, WINDOWS_MAX, Window, host_bridge};
 pub use fadt::{Address, EventBlock, Fadt, POWER_PORTS_MAX};
+pub use generation::GENERATION_BYTES;
 #[cfg(test)]
 pub(crate) use sleep::dsdt_with;
 pub use sleep::off_types;
@@ -112,6 +115,8 @@ pub struct Tables {
     pub power: Fadt,
     /// Physical address of the high-precision timers, where there are any in memory.
     pub hpet: Option<u64>,
+    /// Physical address of the identifier of the machine's generation, of [`GENERATION_BYTES`], where it has one.
+    pub generation: Option<u64>,
 }
 
 impl Tables {
@@ -168,11 +173,18 @@ pub fn discover<'a>(rsdp: u64, memory: impl Fn(u64, usize) -> Option<&'a [u8]>) 
                 fadt_seen = true;
                 found.power = table(address, *b"FACP", &reach).map(fadt::read).unwrap_or_default();
             }
+            b"SSDT" if found.generation.is_none() => {
+                found.generation = table(address, *b"SSDT", &reach).ok().and_then(generation::address);
+            }
             b"HPET" if found.hpet.is_none() => {
                 found.hpet = table(address, *b"HPET", &reach).ok().and_then(read_hpet);
             }
             _ => {}
         }
+    }
+    if found.generation.is_none() {
+        let dsdt = found.power.dsdt.and_then(|address| memory(address, dsdt_length(address, &memory)?));
+        found.generation = dsdt.and_then(generation::address);
     }
     Ok(found)
 }

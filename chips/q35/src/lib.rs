@@ -14,6 +14,7 @@
 //! | [`pic`] | 8259 pair | Intel ICH9 data sheet, section 13.4 |
 //! | [`ioapic`] | I/O APIC | Intel ICH9 data sheet, section 13.5 |
 //! | [`rtc`] | real-time clock | Intel ICH9 data sheet, section 13.6 |
+//! | [`watchdog`] | timers that reset the machine | Intel ICH9 data sheet, section 13.9; Intel 6300ESB data sheet |
 //! | [`acpi`] | firmware tables | ACPI 6.5, chapter 5; PCI Firmware 3.3, section 4.1.2 |
 //! | [`claims`] | who owns which memory and ports | |
 //! | [`placement`] | addresses for devices without | |
@@ -38,6 +39,7 @@ pub mod pvpanic;
 pub mod reference;
 pub mod rtc;
 pub mod uart;
+pub mod watchdog;
 
 #[cfg(test)]
 mod fake;

@@ -1,6 +1,14 @@
-//! The real-time clock's registers, as something that differs from one boot to the next.
+//! The real-time clock: the time of day, its registers as something that differs from one boot to the next, and a note
+//! that outlives a reset in its memory.
 //!
 //! Intel ICH9 data sheet, section 13.6: an index in port 0x70, the register in 0x71.
+
+mod jump;
+mod note;
+mod time;
+
+pub use jump::{JUMP_SECONDS, Jump};
+pub use note::{Found, Note};
 
 use slopos_registers::{Bus, Hardware, registers};
 use tock_registers::interfaces::{Readable, Writeable};
@@ -14,7 +22,7 @@ registers! {
         /// Which register `data` is; its highest bit keeps NMIs off.
         (0x0 => index: WriteOnly<u8>),
         /// The register.
-        (0x1 => data: ReadOnly<u8>),
+        (0x1 => data: ReadWrite<u8>),
     }
 }
 
@@ -39,10 +47,17 @@ impl<B: Bus> Rtc<B> {
     /// What the time registers hold at this moment: not a time, because the clock may move on between two of them.
     /// Without a clock all are ones.
     pub fn registers(&self) -> [u8; REGISTERS.len()] {
-        REGISTERS.map(|register| {
-            self.ports.index.set(register);
-            self.ports.data.get()
-        })
+        REGISTERS.map(|register| self.read(register))
+    }
+
+    fn read(&self, register: u8) -> u8 {
+        self.ports.index.set(register);
+        self.ports.data.get()
+    }
+
+    fn write(&self, register: u8, value: u8) {
+        self.ports.index.set(register);
+        self.ports.data.set(value);
     }
 }
 

@@ -7,7 +7,10 @@
 //! tables that map the first 4 GiB twice: where they are, so that the start info and the ACPI tables can be read,
 //! and at [`KERNEL_BASE`](crate::paging::KERNEL_BASE). [`crate::paging`] replaces them by the real ones.
 //!
-//! The linker script defines `__kernel_stack_top`, places `.boot` at its physical address and `.multiboot2` within the
+//! Statics that begin as zeros are in no file, and a loader clears them. A reset does not: QEMU then puts back what is in
+//! the file and no more. A word tells that the kernel has run since it was loaded, and it clears them itself.
+//!
+//! The linker script defines `__kernel_stack_top`, `__zeros_start` and `__zeros_end` (physical addresses), places `.boot` at its physical address and `.multiboot2` within the
 //! first 32 KiB of the file; the board defines `kernel_main`, which takes the information's address and the number that
 //! tells which kind it is: 0 for PVH, or `eax`.
 
@@ -55,6 +58,19 @@ pvh_start:
 1:  cli
     cld
     mov esi, ebx
+
+    // "RUN!"; a loader leaves a zero there.
+    mov eax, 0x214e5552
+    cmp [boot_has_run], eax
+    mov [boot_has_run], eax
+    jne 3f
+    mov edi, offset __zeros_start
+    mov ecx, offset __zeros_end
+    sub ecx, edi
+    shr ecx, 2
+    xor eax, eax
+    rep stosd
+3:
 
     // The first 4 GiB in pages of 2 MiB: present, writable, large.
     mov edi, offset boot_directories
@@ -134,6 +150,8 @@ boot_pointers_high:
     .skip 4096
 boot_directories:
     .skip 4 * 4096
+boot_has_run:
+    .skip 4
 
     .text
     "#

@@ -65,6 +65,15 @@ pub const STATUS_MAX: i32 = 111;
 /// then the zero byte that ends each frame.
 pub const LOG_BEGINNING: &str = "SlopOS log, build ";
 
+/// What begins a piece of the kernel's log on a serial port that the console has too: an application program command
+/// (ECMA-48 section 8.3.2, APC), which terminals leave out, and the name of what follows. The piece itself is in base64
+/// (RFC 4648 section 4), and [`LOG_PIECE_END`] follows it.
+pub const LOG_PIECE_BEGIN: &str = "\x1b_SlopOS;";
+/// What ends a piece of the log: a string terminator (ECMA-48 section 8.3.143, ST).
+pub const LOG_PIECE_END: &str = "\x1b\\";
+/// Most bytes of the log in one piece.
+pub const LOG_PIECE_MAX: usize = 96;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,6 +10,7 @@ use crate::{
 use slopos_abi::limits::{ENTROPY_BUFFER, NAME_MAX, PRIORITIES, PROCESSES_MAX, SOCKETS_MAX};
 use slopos_abi::{CommandName, ENTROPY_NAME, USER_BASE, USER_END, arguments_max, flash};
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 use toml::Spanned;
@@ -28,6 +29,8 @@ pub const BUFFER_MIN: u64 = 1 << 10;
 /// Largest socket buffer, in bytes: what a scaled window can express (RFC 7323 section 2.3).
 pub const BUFFER_MAX: u64 = 1 << 30;
 
+/// The timeouts that a watchdog can have: what both that the kernel drives can count, the chipset's in ticks of 0.6 seconds.
+pub const WATCHDOG: RangeInclusive<Duration> = Duration::from_secs(3)..=Duration::from_secs(20 * 60);
 /// The default priority, in the middle, so that there is room on both sides.
 pub const PRIORITY_DEFAULT: u8 = 3;
 /// Longest wait before a restart: with a longer one, restarting would be of no use.
@@ -108,7 +111,8 @@ pub(crate) fn manifest(text: &str, folder: &Path) -> Result<Manifest, Fault> {
 
 /// The table `[board]`.
 fn board(value: &Spanned<DeValue<'_>>, text: &str) -> Result<Board, Fault> {
-    let known = ["name", "network_budget", "max_frame", "on_panic", "machine", "mmio", "selftest", "flash_size"];
+    let known =
+        ["name", "network_budget", "max_frame", "on_panic", "watchdog", "machine", "mmio", "selftest", "flash_size"];
     let table = Table::new("[board]", value, &known)?;
     let flash_size = table.size("flash_size")?;
     let least = (flash::MAP_SECTORS * flash::SECTOR) as u64;
@@ -139,6 +143,7 @@ fn board(value: &Spanned<DeValue<'_>>, text: &str) -> Result<Board, Fault> {
         max_frame: max_frame.value as u16,
         max_frame_line: line_of(text, max_frame.at),
         on_panic: on_panic(&table)?,
+        watchdog: watchdog(&table)?,
         machine,
         mmio: table.get("mmio").map(|value| mmio(value, machine)).transpose()?,
         selftest: table.flag("selftest", false)?,
@@ -291,6 +296,22 @@ fn on_panic(table: &Table<'_>) -> Result<OnPanic, Fault> {
     })
 }
 
+/// After how long a watchdog resets the board.
+fn watchdog(table: &Table<'_>) -> Result<Option<Duration>, Fault> {
+    table.get("watchdog").map(|_| Ok(span(table, "watchdog", WATCHDOG)?.value)).transpose()
+}
+
+/// A span of time within these bounds.
+fn span(table: &Table<'_>, key: &str, bounds: RangeInclusive<Duration>) -> Result<Located<Duration>, Fault> {
+    let text = table.text(key)?;
+    let span = duration::parse(text.value).map_err(|why| Fault::new(text.at, format!("`{key}`: {why}")))?;
+    if !bounds.contains(&span) {
+        let [found, least, most] = [span, *bounds.start(), *bounds.end()].map(duration::show);
+        return Err(Fault::new(text.at, format!("`{key}` is {found}; it has to be {least} to {most}")));
+    }
+    Ok(Located { at: text.at, value: span })
+}
+
 /// What the process may do with the console.
 fn console(table: &Table<'_>) -> Result<ConsoleAccess, Fault> {
     if table.get("console").is_none() {
@@ -312,21 +333,7 @@ fn restart(table: &Table<'_>) -> Result<Restart, Fault> {
         DeValue::String(word) if word == "never" => Ok(Restart::Never),
         DeValue::Table(_) => {
             let table = Table::new("`restart`", value, &["backoff", "maximum"])?;
-            let wait = |key: &str| -> Result<Located<Duration>, Fault> {
-                let text = table.text(key)?;
-                let wait = duration::parse(text.value).map_err(|why| Fault::new(text.at, format!("`{key}`: {why}")))?;
-                if wait.is_zero() || wait > RESTART_MAX {
-                    return Err(Fault::new(
-                        text.at,
-                        format!(
-                            "`{key}` is {}; it has to be 1 ms to {}",
-                            duration::show(wait),
-                            duration::show(RESTART_MAX)
-                        ),
-                    ));
-                }
-                Ok(Located { at: text.at, value: wait })
-            };
+            let wait = |key| span(&table, key, Duration::from_millis(1)..=RESTART_MAX);
             let (first, maximum) = (wait("backoff")?, wait("maximum")?);
             if maximum.value < first.value {
                 return Err(Fault::new(

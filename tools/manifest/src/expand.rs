@@ -8,6 +8,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::time::Duration;
 
 /// The version of the embedded manifest's form.
 const VERSION: u32 = 1;
@@ -63,6 +64,9 @@ pub struct ExpandedBoard {
     /// What follows a kernel panic.
     #[serde(default)]
     pub on_panic: OnPanic,
+    /// After how long without progress a watchdog resets the board, in milliseconds, if one is to.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub watchdog_ms: Option<u64>,
     /// The kind of machine.
     #[serde(default)]
     pub machine: Machine,
@@ -141,6 +145,7 @@ impl Expanded {
                 flash_size: board.flash_size,
                 selftest: board.selftest,
                 on_panic: board.on_panic,
+                watchdog_ms: board.watchdog.map(millis),
                 machine: board.machine,
                 mmio: board.mmio,
             },
@@ -166,8 +171,11 @@ impl Expanded {
     }
 }
 
+fn millis(span: Duration) -> u64 {
+    span.as_millis() as u64
+}
+
 fn process(process: &Process) -> ExpandedProcess {
-    let millis = |span: std::time::Duration| span.as_millis() as u64;
     ExpandedProcess {
         name: process.name.clone(),
         app: process.app.clone(),
@@ -212,6 +220,9 @@ impl fmt::Display for Expanded {
         writeln!(out, "  {:<16}{}", "flash_size", bytes(board.flash_size))?;
         writeln!(out, "  {:<16}{}", "selftest", board.selftest)?;
         writeln!(out, "  {:<16}{}", "on_panic", board.on_panic.word())?;
+        if let Some(millis) = board.watchdog_ms {
+            writeln!(out, "  {:<16}{}", "watchdog", duration::show(Duration::from_millis(millis)))?;
+        }
         writeln!(out, "  {:<16}{}", "machine", board.machine.word())?;
         if let Some(Mmio { address, size, count, interrupt }) = board.mmio {
             writeln!(

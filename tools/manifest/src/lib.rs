@@ -11,6 +11,7 @@
 //! max_frame = 1514                # largest Ethernet frame in bytes, header included, frame check sequence not
 //! flash_size = "1 MiB"
 //! on_panic = "halt"               # or "reboot" or "poweroff", where QEMU's debug-exit is missing; "halt" by default
+//! watchdog = "5 s"                # resets a board that makes no progress for so long, 3 s to 20 min; none by default
 //! machine = "q35"                 # or "microvm": virtio over MMIO, without PCI; "q35" where it is missing
 //! selftest = false                # builds the board's own tests in; false where it is missing
 //!
@@ -66,7 +67,9 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use check::{BUFFER_MAX, BUFFER_MIN, DATA_UNIT, FRAME_MAX, FRAME_MIN, PAGE, PRIORITY_DEFAULT, RESTART_MAX};
+pub use check::{
+    BUFFER_MAX, BUFFER_MIN, DATA_UNIT, FRAME_MAX, FRAME_MIN, PAGE, PRIORITY_DEFAULT, RESTART_MAX, WATCHDOG,
+};
 pub use error::Error;
 pub use expand::{Expanded, ExpandedBoard, ExpandedEntropy, ExpandedNetwork, ExpandedProcess, Item, Product};
 pub use read::{load, parse};
@@ -106,6 +109,8 @@ pub struct Board {
     pub selftest: bool,
     /// What the board does after a kernel panic.
     pub on_panic: OnPanic,
+    /// After how long without progress a watchdog resets the board, if one is to.
+    pub watchdog: Option<Duration>,
     /// The kind of machine that the kernel is for.
     pub machine: Machine,
     /// Where virtio devices are, on a machine without PCI, unless the command line says it.

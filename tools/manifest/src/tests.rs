@@ -74,6 +74,7 @@ fn a_right_manifest_is_read_in_full() {
             max_frame_line: 5,
             selftest: false,
             on_panic: OnPanic::Halt,
+            watchdog: None,
             machine: Machine::Q35,
             mmio: None,
             flash_size: 1 << 20,
@@ -390,6 +391,27 @@ fn what_follows_a_panic_is_one_of_three_words() {
     assert_eq!(with("poweroff").expect("right").board.on_panic, OnPanic::PowerOff);
     let error = with("rebot").expect_err("no such word").to_string();
     assert!(error.contains("not \"rebot\"") && error.contains("`reboot`?"), "{error}");
+}
+
+#[test]
+fn a_watchdog_has_a_timeout_that_the_hardware_can_count() {
+    let with = |span: &str| {
+        parse_text(&RIGHT.replace("max_frame = 1514", &format!("max_frame = 1514\nwatchdog = \"{span}\"")))
+    };
+    for (text, seconds) in [("3 s", 3), ("5000 ms", 5), ("20 min", 1_200)] {
+        let manifest = with(text).expect("right");
+        assert_eq!(manifest.board.watchdog, Some(Duration::from_secs(seconds)));
+        let expanded = Expanded::new(&manifest, "board.toml");
+        assert_eq!(expanded.board.watchdog_ms, Some(seconds * 1_000));
+        assert_eq!(Expanded::from_json(&expanded.to_json()).as_ref(), Ok(&expanded));
+        assert!(expanded.to_string().contains("watchdog"));
+    }
+    for text in ["2999 ms", "0 s", "21 min"] {
+        let error = with(text).expect_err("out of bounds").to_string();
+        assert!(error.contains("it has to be 3 s to 20 min"), "{error}");
+    }
+    let error = with("soon").expect_err("no span").to_string();
+    assert!(error.contains("`watchdog`: \"soon\" is not a span of time"), "{error}");
 }
 
 #[test]

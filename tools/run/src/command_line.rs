@@ -42,6 +42,9 @@ pub struct Options {
     /// Puts the network device behind a PCI Express root port.
     #[arg(long)]
     root_port: bool,
+    /// Leaves the second serial port out: the log then comes over the first.
+    #[arg(long)]
+    one_port: bool,
     /// The board's memory.
     #[arg(long, value_name = "SIZE", default_value = "16M")]
     memory: String,
@@ -99,6 +102,7 @@ impl Options {
             .disk(self.disk)
             .network_properties(&self.device_args)
             .root_port(self.root_port)
+            .one_port(self.one_port)
             .memory(&self.memory)
             .accelerator(self.accelerator);
         if let Some(file) = &self.pcap {

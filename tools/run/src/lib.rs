@@ -1,6 +1,7 @@
 //! Boots the board in QEMU and listens to both of its serial ports.
 //!
-//! COM1 carries text, COM2 carries `defmt` frames that [`Decoder`] turns into lines with the help of the kernel's ELF.
+//! COM1 carries text, COM2 carries `defmt` frames that [`Decoder`] turns into lines with the help of the kernel's ELF. Where
+//! there is no COM2, the frames are in pieces between COM1's text.
 //! [`Machine`] starts QEMU and collects both; [`Printer`] writes them as one log. The `run` and `fetch` commands and
 //! the end-to-end tests are built on these.
 #![forbid(unsafe_code)]
@@ -18,6 +19,7 @@ mod likeness;
 mod machine;
 mod outcome;
 mod paced;
+mod pieces;
 mod ports;
 mod printer;
 mod qemu;

@@ -64,12 +64,14 @@ impl Machine {
             netdev: "user".to_owned(),
             network_properties: String::new(),
             root_port: false,
+            debug_exit: true,
             memory: "16M".to_owned(),
             accelerator: Accelerator::Auto,
             capture: None,
             timeout: None,
             typing: VecDeque::new(),
             line_rates: [None; 2],
+            one_port: false,
             interactive: false,
             monitor: None,
             dump_on_panic: None,
@@ -90,12 +92,14 @@ pub struct Builder {
     netdev: String,
     network_properties: String,
     root_port: bool,
+    debug_exit: bool,
     memory: String,
     accelerator: Accelerator,
     capture: Option<PathBuf>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) typing: VecDeque<(String, String)>,
     pub(crate) line_rates: [Option<u32>; 2],
+    pub(crate) one_port: bool,
     pub(crate) interactive: bool,
     pub(crate) monitor: Option<PathBuf>,
     pub(crate) dump_on_panic: Option<PathBuf>,
@@ -155,6 +159,12 @@ impl Builder {
         self
     }
 
+    /// Whether the board can end QEMU with a code. Without, it switches the machine off.
+    pub fn debug_exit(mut self, present: bool) -> Self {
+        self.debug_exit = present;
+        self
+    }
+
     /// The board's memory, as QEMU writes it: `16M`.
     pub fn memory(mut self, size: impl Into<String>) -> Self {
         self.memory = size.into();
@@ -182,6 +192,12 @@ impl Builder {
     /// Types `keys` on COM1 once the console has said `prompt` after what was typed before.
     pub fn when(mut self, prompt: impl Into<String>, keys: impl Into<String>) -> Self {
         self.typing.push_back((prompt.into(), keys.into()));
+        self
+    }
+
+    /// Leaves COM2 out: the log then comes between the console's text.
+    pub fn one_port(mut self, one_port: bool) -> Self {
+        self.one_port = one_port;
         self
     }
 
@@ -257,7 +273,9 @@ impl Builder {
         add(shape.arguments());
         add(&["-accel", self.accelerator.qemu_name(), "-cpu", "max", "-m", &self.memory]);
         add(&["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
-        add(&["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"]);
+        if self.debug_exit {
+            add(&["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"]);
+        }
         add(&["-kernel", &self.kernel.to_string_lossy(), "-append", &self.append]);
         if let (Some(flash), Some(transport)) = (&self.flash, self.disk.properties(shape)) {
             if !flash.is_file() {

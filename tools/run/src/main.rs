@@ -36,7 +36,7 @@ struct Arguments {
     /// Exits with the status of the last command instead of QEMU's code; so does an interactive run.
     #[arg(long)]
     status: bool,
-    /// Boots nothing: decodes a saved COM2, with the kernel that wrote it.
+    /// Boots nothing: decodes a saved COM2, or the COM1 of a board without another port, with the kernel that wrote it.
     #[arg(long, value_name = "FILE")]
     decode: Option<PathBuf>,
     /// Decodes a log whose beginning is missing, in the belief that this kernel wrote it.
@@ -113,11 +113,11 @@ fn keeps(when: Keep, flash: &Path) -> bool {
     when != Keep::Never && holder.is_none()
 }
 
-/// Prints the log in a saved COM2.
+/// Prints the log in what was saved of a port.
 fn print_saved(kernel: &Path, file: &Path, partial: bool, times: bool) -> Result<()> {
     let decoder = Decoder::from_elf(kernel)?;
     let mut printer = Printer::new(stdout(), Style::Lines, times).likeness(decoder.likeness());
-    let decoded = decode(&decoder, file, partial, |decoded| Ok(printer.event(&decoded.into())?));
+    let decoded = decode(&decoder, file, partial, |event| Ok(printer.event(&event)?));
     printer.finish()?;
     decoded
 }

@@ -13,8 +13,8 @@ use std::process::Command;
 pub struct Ports {
     /// COM1.
     pub console: UnixStream,
-    /// COM2.
-    pub log: UnixStream,
+    /// COM2, where there is one.
+    pub log: Option<UnixStream>,
     /// A monitor, where the board is watched for a panic.
     pub watch: Option<UnixStream>,
 }
@@ -23,11 +23,11 @@ pub struct Ports {
 pub struct Ends(Vec<(&'static str, OwnedFd)>);
 
 impl Ports {
-    /// The ports of one board.
+    /// The ports of one board, which may have the first one alone.
     ///
     /// # Errors
     /// The system has no more sockets.
-    pub fn new(watched: bool) -> Result<(Ports, Ends)> {
+    pub fn new(watched: bool, one_port: bool) -> Result<(Ports, Ends)> {
         let mut ends = Vec::new();
         let mut pair = |name| -> Result<UnixStream> {
             let (ours, qemus) = UnixStream::pair().context("cannot make a pair of sockets")?;
@@ -35,7 +35,9 @@ impl Ports {
             Ok(ours)
         };
         let watch = if watched { Some(pair("watch")?) } else { None };
-        Ok((Ports { console: pair("com1")?, log: pair("com2")?, watch }, Ends(ends)))
+        let console = pair("com1")?;
+        let log = if one_port { None } else { Some(pair("com2")?) };
+        Ok((Ports { console, log, watch }, Ends(ends)))
     }
 }
 

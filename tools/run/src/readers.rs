@@ -1,8 +1,9 @@
 //! Threads that read QEMU's streams while the board runs, one for each, and send events.
 
-use crate::decoder::{Decoded, Decoder, said};
+use crate::decoder::{Decoded, Decoder, Stream, said};
 use crate::outcome::Event;
 use crate::paced::Paced;
+use crate::pieces::{Part, Pieces};
 use std::io::{BufRead, BufReader, Read};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
@@ -47,13 +48,21 @@ fn read_some(stream: &mut impl Read, bytes: &mut [u8], port: &str) -> usize {
     }
 }
 
-/// Sends the bytes of COM1 until QEMU ends.
-pub fn read_console(mut stream: Paced<UnixStream>, events: &SyncSender<Event>) {
+/// Sends the bytes of COM1 until QEMU ends; with a `log`, what of them is the kernel's log goes there.
+pub fn read_console(mut stream: Paced<UnixStream>, mut log: Option<Log<'_>>, events: &SyncSender<Event>) {
     let mut bytes = [0; 65_536];
     while let count @ 1.. = read_some(&mut stream, &mut bytes, "COM1") {
-        if events.send(Event::Console(bytes[..count].to_vec())).is_err() {
+        let sent = match &mut log {
+            None => events.send(Event::Console(bytes[..count].to_vec())).is_ok(),
+            Some(log) => log.take_shared(&bytes[..count]).into_iter().all(|event| events.send(event).is_ok()),
+        };
+        if !sent {
             break;
         }
+    }
+    for event in log.into_iter().flat_map(Log::finish) {
+        // Nobody listens any more only where the run has failed already.
+        let _told = events.send(event);
     }
     // A thread may still copy the keyboard to the other end of this connection; this ends its writing. That the
     // connection is gone already is what is wanted.
@@ -65,25 +74,65 @@ pub fn read_console(mut stream: Paced<UnixStream>, events: &SyncSender<Event>) {
 }
 
 /// Sends the lines of COM2 until QEMU ends.
-pub fn read_log(mut stream: Paced<UnixStream>, decoder: &Decoder, events: SyncSender<Event>) {
-    let mut frames = decoder.stream();
+pub fn read_log(mut stream: Paced<UnixStream>, mut log: Log<'_>, events: SyncSender<Event>) {
     let mut bytes = [0; 4096];
-    let mut refused = false;
     while let count @ 1.. = read_some(&mut stream, &mut bytes, "COM2") {
-        let mut all = frames.push(&bytes[..count]);
-        if let Some(why) = frames.refusal()
-            && !std::mem::replace(&mut refused, true)
-        {
-            all.push(Decoded::Line(said(format!("run: {why}"))));
-        }
-        for decoded in all {
-            if events.send(decoded.into()).is_err() {
+        for event in log.take(&bytes[..count]) {
+            if events.send(event).is_err() {
                 return;
             }
         }
     }
-    if let Some(rest) = frames.finish() {
+    for event in log.finish() {
         // Nobody listens any more only where the run has failed already.
-        let _told = events.send(Event::Log(rest));
+        let _told = events.send(event);
+    }
+}
+
+/// The log of a board that runs, on a port of its own or on the console's.
+pub struct Log<'d> {
+    frames: Stream<'d>,
+    refused: bool,
+    pieces: Pieces,
+}
+
+impl<'d> Log<'d> {
+    /// That of a board with this kernel.
+    pub fn new(decoder: &'d Decoder) -> Self {
+        Log { frames: decoder.stream(), refused: false, pieces: Pieces::default() }
+    }
+
+    /// Takes bytes of the log.
+    fn take(&mut self, bytes: &[u8]) -> Vec<Event> {
+        let mut all = self.frames.push(bytes);
+        if let Some(why) = self.frames.refusal()
+            && !std::mem::replace(&mut self.refused, true)
+        {
+            all.push(Decoded::Line(said(format!("run: {why}"))));
+        }
+        all.into_iter().map(Event::from).collect()
+    }
+
+    /// Takes bytes of a port that has the console's text too.
+    fn take_shared(&mut self, bytes: &[u8]) -> Vec<Event> {
+        let parts = self.pieces.push(bytes);
+        parts.into_iter().flat_map(|part| self.take_part(part)).collect()
+    }
+
+    fn take_part(&mut self, part: Part) -> Vec<Event> {
+        match part {
+            Part::Text(text) => vec![Event::Console(text)],
+            Part::Log(bytes) => self.take(&bytes),
+            Part::Damaged(count) => {
+                vec![Event::Log(said(format!("run: a piece of the log of {count} bytes is damaged")))]
+            }
+        }
+    }
+
+    /// What is left over at the end.
+    fn finish(mut self) -> Vec<Event> {
+        let mut events = std::mem::take(&mut self.pieces).finish().map(|part| self.take_part(part)).unwrap_or_default();
+        events.extend(self.frames.finish().map(Event::Log));
+        events
     }
 }

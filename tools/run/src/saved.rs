@@ -1,51 +1,57 @@
-//! A log that was saved: all of COM2 in a file.
+//! A log that was saved: all of COM2 in a file, or all of COM1 of a board that has no other port.
 
-use crate::decoder::{Decoded, Decoder};
+use crate::decoder::Decoder;
+use crate::outcome::Event;
+use crate::pieces::{self, Part, Pieces};
 use anyhow::{Context, Result, bail};
-use std::fs::File;
-use std::io::Read;
+use slopos_abi::LOG_BEGINNING;
 use std::path::Path;
 
-/// Gives each line of the log in `file` to `print`, and each text of processes. A `partial` log lacks its beginning, and is taken to be this kernel's.
+/// Gives each line of the log in `file` to `print`, and each text. A `partial` log lacks its beginning, and is taken to be
+/// this kernel's.
 ///
 /// # Errors
 /// The file cannot be read, holds no log or that of another kernel, or a part of it is missing or damaged; what could be
 /// decoded has been printed then. What `print` returns.
-pub fn decode(
-    decoder: &Decoder,
-    file: &Path,
-    partial: bool,
-    mut print: impl FnMut(Decoded) -> Result<()>,
-) -> Result<()> {
+pub fn decode(decoder: &Decoder, file: &Path, partial: bool, mut print: impl FnMut(Event) -> Result<()>) -> Result<()> {
     let name = file.display();
-    let mut input = File::open(file).with_context(|| format!("cannot read {name}"))?;
+    let bytes = std::fs::read(file).with_context(|| format!("cannot read {name}"))?;
     if !decoder.has_texts() {
         bail!("the kernel has no defmt data to decode {name} with");
     }
+    if bytes.is_empty() {
+        bail!("{name} is empty: no kernel has written to it");
+    }
     let mut stream = decoder.saved(partial);
-    let mut bytes = [0; 65_536];
-    loop {
-        let count = input.read(&mut bytes).with_context(|| format!("cannot read {name}"))?;
-        if count == 0 {
-            break;
-        }
-        for line in stream.push(&bytes[..count]) {
-            print(line)?;
+    let mut damaged = 0;
+    for part in parts(&bytes) {
+        match part {
+            Part::Text(text) => print(Event::Console(text))?,
+            Part::Log(log) => stream.push(&log).into_iter().try_for_each(|decoded| print(decoded.into()))?,
+            Part::Damaged(_) => damaged += 1,
         }
         if let Some(why) = stream.refusal() {
             bail!("{name}: {why}");
         }
     }
-    if stream.is_empty() {
-        bail!("{name} is empty: no kernel has written to it");
-    }
     let malformed = stream.malformed();
     if let Some(rest) = stream.finish() {
-        print(Decoded::Line(rest))?;
+        print(Event::Log(rest))?;
         bail!("{name} ends within a frame: the end of the log is missing");
     }
-    if malformed > 0 {
-        bail!("{name} is damaged: {malformed} of its frames could not be decoded");
+    if malformed + damaged > 0 {
+        bail!("{name} is damaged: {} of its frames could not be decoded", malformed + damaged);
     }
     Ok(())
+}
+
+/// What is in the file: a log from its first byte on, or pieces of one between the text of a console.
+fn parts(bytes: &[u8]) -> Vec<Part> {
+    if bytes.starts_with(LOG_BEGINNING.as_bytes()) || !pieces::any(bytes) {
+        return vec![Part::Log(bytes.to_vec())];
+    }
+    let mut pieces = Pieces::default();
+    let mut parts = pieces.push(bytes);
+    parts.extend(pieces.finish());
+    parts
 }

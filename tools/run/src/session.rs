@@ -9,7 +9,7 @@ use crate::outcome::{Event, Outcome, Stop};
 use crate::paced::Paced;
 use crate::ports::Ports;
 use crate::qemu::Qemu;
-use crate::readers::{read_console, read_lines, read_log};
+use crate::readers::{Log, read_console, read_lines, read_log};
 use crate::status::{KILLED, TIMED_OUT};
 use anyhow::{Context, Result, bail};
 use std::collections::VecDeque;
@@ -43,7 +43,8 @@ impl Builder {
     pub fn run_with(self, mut listener: impl FnMut(&Event) -> Result<()>) -> Result<Outcome> {
         let decoder = &Decoder::from_elf(&self.kernel)?;
         self.claim_flash()?;
-        let (Ports { console: com1, log: com2, watch }, ends) = Ports::new(self.dump_on_panic.is_some())?;
+        let (Ports { console: com1, log: com2, watch }, ends) =
+            Ports::new(self.dump_on_panic.is_some(), self.one_port)?;
         let mut command = Qemu::command()?;
         command.args(self.command_line(&ends)?);
         ends.give(&mut command)?;
@@ -66,8 +67,14 @@ impl Builder {
                 drop(from_watch);
             }
             let [rate1, rate2] = self.line_rates;
-            scope.spawn(move || read_console(Paced::new(com1, rate1), &from_com1));
-            scope.spawn(move || read_log(Paced::new(com2, rate2), decoder, sender));
+            let mut log = Some(Log::new(decoder));
+            if let Some(com2) = com2 {
+                let log = log.take();
+                scope.spawn(move || log.map(|log| read_log(Paced::new(com2, rate2), log, sender)));
+            } else {
+                drop(sender);
+            }
+            scope.spawn(move || read_console(Paced::new(com1, rate1), log, &from_com1));
             // From here on only the readers hold senders, so the events end when QEMU does.
             let mut stopped = None;
             loop {

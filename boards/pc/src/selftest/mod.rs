@@ -1,7 +1,8 @@
 //! The board's own tests, built in where the manifest says `selftest = true`.
 //!
 //! The command `test` runs them: first what concerns the kernel alone, then whole processes. Each check is a line of
-//! the log; `Interrupt tests passed.` is the last one if all held. The command `panic` panics.
+//! the log; `Interrupt tests passed.` is the last one if all held. The command `panic` panics, and `hang` hangs the
+//! loop.
 
 mod console;
 mod devices;
@@ -21,6 +22,9 @@ pub fn command(board: &mut Board, name: &str) -> Option<i32> {
     match name {
         "test" => Some(run(board)),
         "panic" => panic!("as asked on the console"),
+        "hang" => loop {
+            core::hint::spin_loop();
+        },
         _ => None,
     }
 }

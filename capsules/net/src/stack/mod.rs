@@ -163,8 +163,8 @@ impl<'a> Stack<'a> {
         }
     }
 
-    /// Draws sequence numbers, ports and transactions from another seed, which must be unguessable, from now on. To be
-    /// called before the link is up for the first time.
+    /// Draws sequence numbers, ports and transactions from another seed, which must be unguessable, from now on. What exists
+    /// stays as it was drawn: connections and a transaction under way go on.
     pub fn set_seed(&mut self, seed: [u8; 32]) {
         self.random = Random::new(seed);
     }

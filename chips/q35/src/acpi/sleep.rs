@@ -3,18 +3,11 @@
 //! Firmware writes the object as a name and a package of constants (section 20.2). It is looked for by its name; what
 //! follows has to be a package that begins with one or two small constants, or the next place counts.
 
+use super::aml::{named, package};
 use super::table::{HEADER_BYTES, check_sum};
 
 /// The object's name as AML writes it.
 const NAME: &[u8; 4] = b"_S5_";
-/// AML's name of an object to come, and of the root.
-const NAME_OP: u8 = 0x08;
-const ROOT: u8 = b'\\';
-/// AML's package, and its constants: zero, one, a byte.
-const PACKAGE_OP: u8 = 0x12;
-const ZERO_OP: u8 = 0x00;
-const ONE_OP: u8 = 0x01;
-const BYTE_PREFIX: u8 = 0x0a;
 /// A sleep type has three bits (section 4.8.3.2.1).
 const TYPE_MAX: u8 = 7;
 
@@ -25,34 +18,11 @@ pub fn off_types(dsdt: &[u8]) -> Option<[u8; 2]> {
 }
 
 fn in_aml(aml: &[u8]) -> Option<[u8; 2]> {
-    (1..aml.len().saturating_sub(NAME.len())).find_map(|at| {
-        let named = aml[at..].starts_with(NAME) && (aml[at - 1] == NAME_OP || aml[..at].ends_with(&[NAME_OP, ROOT]));
-        if named { package(&aml[at + NAME.len()..]) } else { None }
+    named(aml, NAME).find_map(|object| {
+        let [first, second] = package(object)?;
+        let kind = |value| u8::try_from(value).ok().filter(|kind| *kind <= TYPE_MAX);
+        Some([kind(first)?, kind(second)?])
     })
-}
-
-/// The first two constants of a package; the second is the first where there is only one.
-fn package(aml: &[u8]) -> Option<[u8; 2]> {
-    let (&op, aml) = aml.split_first()?;
-    // The two highest bits of a package's length say how many bytes of it follow (section 20.2.4).
-    let length_bytes = 1 + usize::from(aml.first()? >> 6);
-    let (&count, elements) = aml.get(length_bytes..)?.split_first()?;
-    if op != PACKAGE_OP || count == 0 {
-        return None;
-    }
-    let (first, rest) = constant(elements)?;
-    let second = if count == 1 { first } else { constant(rest)?.0 };
-    Some([first, second])
-}
-
-fn constant(aml: &[u8]) -> Option<(u8, &[u8])> {
-    let (value, rest) = match aml {
-        [ZERO_OP, rest @ ..] => (0, rest),
-        [ONE_OP, rest @ ..] => (1, rest),
-        [BYTE_PREFIX, value, rest @ ..] => (*value, rest),
-        _ => return None,
-    };
-    (value <= TYPE_MAX).then_some((value, rest))
 }
 
 /// A DSDT with this AML.

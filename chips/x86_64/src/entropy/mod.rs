@@ -4,8 +4,10 @@
 //! All samples go through SHA-256, so a weak or hostile source cannot make the seed worse than the others leave it.
 //! [`gather`] takes what is there at once; [`Seeding`] waits for what takes time, but not for long.
 
+mod renewal;
 mod seeding;
 
+pub use renewal::Renewal;
 pub use seeding::{SOURCE_LIMIT_US, STORED_BYTES, Seeding, Settled};
 
 use crate::clock::time_stamp;

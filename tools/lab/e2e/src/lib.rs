@@ -135,6 +135,22 @@ pub fn run_beside(work: impl FnOnce() -> anyhow::Result<()> + Send, board: impl 
     })
 }
 
+/// The IPv4 packets that the board sent, as Ethernet frames, from the capture of a run that has ended.
+pub fn sent(capture: &Path) -> Vec<Vec<u8>> {
+    let bytes = std::fs::read(capture).expect("a capture");
+    // A header of 24 bytes, then 16 bytes before each frame (pcap, little-endian).
+    let (mut rest, mut frames) = (&bytes[24..], Vec::new());
+    while let Some(length) = rest.get(8..12) {
+        let length = u32::from_le_bytes(length.try_into().expect("four bytes")) as usize;
+        let frame = &rest[16..16 + length];
+        rest = &rest[16 + length..];
+        if frame[6..12] == [0x52, 0x54, 0, 0x12, 0x34, 0x56] && frame[12..14] == [8, 0] {
+            frames.push(frame.to_vec());
+        }
+    }
+    frames
+}
+
 /// Boots the board, has it run `webget ARGUMENTS`, and waits for its end.
 pub fn fetch(board: Builder, arguments: &str) -> Report {
     run(board.append(format!("webget {arguments}; exit")))

@@ -1,7 +1,7 @@
 //! What the network's secrets are drawn from: boots that are the same in all that the kernel can measure differ all the
 //! same where there is a source of chance.
 
-use slopos_e2e::{Report, board, device, has_pci, run, test_board, test_flash};
+use slopos_e2e::{Report, board, device, has_pci, run, sent, test_board, test_flash};
 use slopos_lab::servers::{Answer, answering, response};
 use slopos_run::{Builder, Transport};
 use std::path::Path;
@@ -29,17 +29,8 @@ fn drawn(board: Builder, url: &str) -> (Drawn, Report) {
     let capture = folder.path().join("frames.pcap");
     let report = run(board.capture(&capture).append(format!("webget {url}; exit")));
     report.exits(0);
-    let bytes = std::fs::read(&capture).expect("a capture");
-    // A header of 24 bytes, then 16 bytes before each frame (pcap, little-endian).
-    let (mut rest, mut transaction, mut port) = (&bytes[24..], None, None);
-    while let Some(length) = rest.get(8..12) {
-        let length = u32::from_le_bytes(length.try_into().expect("four bytes")) as usize;
-        let frame = &rest[16..16 + length];
-        rest = &rest[16 + length..];
-        let ours = frame[6..12] == [0x52, 0x54, 0, 0x12, 0x34, 0x56];
-        if !ours || frame[12..14] != [8, 0] {
-            continue;
-        }
+    let (mut transaction, mut port) = (None, None);
+    for frame in sent(&capture) {
         // Behind Ethernet's 14 bytes and IP's 20: a UDP header of 8 bytes, then BOOTP; or TCP.
         match frame[23] {
             17 if transaction.is_none() => transaction = frame[46..50].try_into().ok(),

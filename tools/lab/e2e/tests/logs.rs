@@ -1,7 +1,7 @@
 //! A log that was saved, as without our tools, is decoded with the kernel that wrote it and with no other.
 
 use slopos_e2e::built;
-use slopos_run::{Decoded, Decoder, decode};
+use slopos_run::{Decoder, Event, decode};
 use std::path::Path;
 use std::process::Command;
 
@@ -25,8 +25,8 @@ fn lines(image: &str, log: &[u8], partial: bool) -> (Vec<String>, Result<(), Str
     std::fs::write(&file, log).expect("written");
     let mut lines = Vec::new();
     let decoder = Decoder::from_elf(Path::new(&built(&format!("{image}.elf")))).expect("a kernel");
-    let ended = decode(&decoder, &file, partial, |decoded| {
-        if let Decoded::Line(line) = decoded {
+    let ended = decode(&decoder, &file, partial, |event| {
+        if let Event::Log(line) = event {
             lines.push(line.text);
         }
         Ok(())

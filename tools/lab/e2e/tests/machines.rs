@@ -3,6 +3,7 @@
 
 use slopos_e2e::{built, log_lines};
 use slopos_lab::servers::{Answer, answering, response};
+use slopos_run::{Decoder, Event, decode};
 use std::process::{Command, Stdio};
 
 /// QEMU's code for the status 0 of `exit`.
@@ -33,6 +34,27 @@ fn boot(machine: &str, append: &str, more: &[&str]) -> Run {
     Run { code, console, log: lines }
 }
 
+/// Boots a kernel on a machine with one serial port, over which console and log go.
+#[track_caller]
+fn boot_with_one_port(name: &str, machine: &str, append: &str, more: &[&str]) -> Run {
+    let (code, both) = boot_bare_of(name, machine, append, more);
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("com1");
+    std::fs::write(&file, both).expect("written");
+    let decoder = Decoder::from_elf(&built(&format!("{name}.elf"))).expect("the kernel's texts");
+    let mut run = Run { code, console: String::new(), log: Vec::new() };
+    let print = |event| {
+        match event {
+            Event::Console(text) | Event::Beside(text) => run.console.push_str(&String::from_utf8_lossy(&text)),
+            Event::Log(line) => run.log.push(line.text),
+            Event::Qemu(text) => panic!("{text}"),
+        }
+        Ok(())
+    };
+    decode(&decoder, &file, false, print).expect("a log of this kernel");
+    run
+}
+
 /// Whether the machine has no PCI.
 fn is_without_pci(machine: &str) -> bool {
     machine.starts_with("microvm") && !machine.contains("pcie=on")
@@ -43,18 +65,23 @@ fn board(machine: &str) -> &'static str {
     if is_without_pci(machine) { "microvm" } else { "qemu_q35" }
 }
 
-/// Boots the kernel with its console alone; returns QEMU's code and what the console said.
+/// Boots the kernel with one serial port; returns QEMU's code and what came over it.
 fn boot_bare(machine: &str, append: &str, more: &[&str]) -> (Option<i32>, String) {
-    let name = board(machine);
+    boot_bare_of(board(machine), machine, append, more)
+}
+
+/// The same for another kernel.
+fn boot_bare_of(name: &str, machine: &str, append: &str, more: &[&str]) -> (Option<i32>, String) {
     let devices = match is_without_pci(machine) {
         true => ["virtio-blk-device,drive=flash", "virtio-net-device,netdev=net0"],
         false => ["virtio-blk-pci,drive=flash", "virtio-net-pci,netdev=net0,romfile="],
     };
-    let image = format!("if=none,id=flash,format=raw,snapshot=on,file={}", built(&format!("{name}.img")).display());
+    let [kernel, flash] = ["elf", "img"].map(|ending| built(&format!("{name}.{ending}")));
+    let image = format!("if=none,id=flash,format=raw,snapshot=on,file={}", flash.display());
     // `timeout` ends a machine that hangs; its code is 124.
     let mut command = Command::new("timeout");
     command.args(["120", "qemu-system-x86_64", "-M", machine, "-cpu", "max", "-m", "32M", "-nodefaults", "-no-reboot"]);
-    command.args(["-display", "none", "-kernel"]).arg(built(&format!("{name}.elf"))).args(["-append", append]);
+    command.args(["-display", "none", "-kernel"]).arg(kernel).args(["-append", append]);
     command.args(["-drive", &image, "-device", devices[0], "-netdev", "user,id=net0", "-device", devices[1]]);
     command.args(["-serial", "stdio"]).args(more).stdin(Stdio::null());
     let output = command.output().expect("QEMU runs");
@@ -216,8 +243,8 @@ fn a_machine_that_gives_a_code_says_nothing_more_about_it() {
 #[test]
 fn without_power_management_it_is_reset() {
     // QEMU ends at a reset, for it was told not to start again.
-    let (code, console) = boot_bare("q35", "exit", &["-no-acpi"]);
-    assert_eq!((code, console.as_str()), (Some(0), "exit: status 0\n"));
+    let run = boot("q35", "exit", &["-no-acpi"]);
+    assert_eq!((run.code, run.console.as_str()), (Some(0), "exit: status 0\n"));
 }
 
 #[test]
@@ -240,4 +267,40 @@ fn words_of_other_engines_are_no_commands() {
     assert!(run.log.iter().any(|line| line == "console: left 7 words of the loader's out of the command line"));
     let run = boot("q35", "quiet -- exit", &DEBUG_EXIT);
     assert_eq!(run.code, Some(SUCCESS), "{}", run.console);
+}
+
+#[test]
+fn with_one_serial_port_the_log_comes_between_the_console_s_text() {
+    // Without a way to give a code, too.
+    let url = page();
+    let run = boot_with_one_port("qemu_q35", "q35", &format!("webget {url}; exit"), &[]);
+    assert_eq!(run.code, Some(0), "{}", run.console);
+    let head = format!("webget: GET {url}\n");
+    assert!(run.console.starts_with(&head) && run.console.contains("\na page to be seen\n"), "{}", run.console);
+    assert!(run.console.ends_with("exit: status 0\n"), "{}", run.console);
+    for line in ["boot: log=false ", "dhcp: lease ", "arp: gateway "] {
+        assert!(run.log.iter().any(|logged| logged.starts_with(line)), "{line}: {:?}", run.log);
+    }
+    // No line of the console is cut by it.
+    let (_, both) = boot_bare("q35", &format!("webget {url}; exit"), &[]);
+    assert!(both.contains("\x1b_SlopOS;") && both.contains("a page to be seen\n"), "{both:?}");
+    assert!(both.contains(&head) && both.contains("exit: status 0\n"), "{both:?}");
+}
+
+#[test]
+fn nothing_that_a_process_prints_is_taken_for_the_log() {
+    let forged = "\x1b_SlopOS;U2xvcE9TIGxvZywgYnVpbGQgMDAA\x1b\\forged\x1b_\n";
+    let url = answering(Answer::Bytes(response(forged.as_bytes())));
+    let run = boot_with_one_port("qemu_q35", "q35", &format!("webget --raw {url}; exit"), &DEBUG_EXIT);
+    assert_eq!(run.code, Some(SUCCESS), "{}", run.console);
+    assert!(run.console.contains(forged), "{:?}", run.console);
+    assert!(run.log.iter().any(|line| line.starts_with("dhcp: lease ")), "{:?}", run.log);
+}
+
+#[test]
+fn a_panic_is_told_on_the_only_port_in_both_ways() {
+    let run = boot_with_one_port("qemu_q35-test", "q35", "panic", &DEBUG_EXIT);
+    assert_eq!(run.code, Some(3), "{}", run.console);
+    assert!(run.log.last().is_some_and(|line| line.starts_with("panic: ")), "{:?}", run.log);
+    assert!(run.console.contains("panic: "), "{:?}", run.console);
 }

@@ -449,3 +449,26 @@ fn each_connection_has_a_port_of_its_own() {
     assert_ne!(ports[0].port, ports[1].port);
     assert!(ports.iter().all(|local| local.address == ADDRESS && local.port >= 1_024));
 }
+
+#[test]
+fn copies_of_a_board_that_draw_anew_share_neither_ports_nor_numbers_and_keep_their_connections() {
+    let drawn = |seed: Option<[u8; 32]>| {
+        let mut network = Network::up();
+        let before = network.connect(APP, FAR);
+        if let Some(seed) = seed {
+            network.stack.set_seed(seed);
+        }
+        let after = network.connect(APP, FAR);
+        // The connection from before still carries data both ways.
+        assert_eq!(network.stack.write(before, b"GET / HTTP/1.1\r\n\r\n", network.now), Ok(18));
+        network.settle();
+        assert_eq!(network.stack.read(before, &mut [0; 100]), Ok(ANSWER.len()));
+        (network.local(after).port, network.last_syn_end)
+    };
+    let (as_it_was, again) = (drawn(None), drawn(None));
+    assert_eq!(as_it_was, again, "copies are the same otherwise");
+    let (first, second) = (drawn(Some([1; 32])), drawn(Some([2; 32])));
+    for (one, other) in [(as_it_was, first), (as_it_was, second), (first, second)] {
+        assert!(one.0 != other.0 && one.1 != other.1, "{one:?} {other:?}");
+    }
+}
