@@ -6,7 +6,7 @@ use crate::machine::{Ground, Machine};
 use crate::watchdog;
 use slopos_q35::acpi::{self, ECAMS_MAX, Ecam, HostBridge, Tables};
 use slopos_q35::claims::{Claims, Extent};
-use slopos_q35::pci::{Configuration, Device, EnumerateError, Routing};
+use slopos_q35::pci::{Configuration, Device, EnumerateError};
 use slopos_q35::placement;
 use slopos_registers::Hardware;
 use slopos_virtio::transport::{Kind, Probe, Transport};
@@ -65,7 +65,7 @@ impl Pci {
             }
         }
         for segment in &mut pci.segments {
-            *segment = segment.with_routing(Routing::find(segment, |isa| tables.isa(isa).gsi));
+            *segment = segment.with_routing(segment.find_routing(|isa| tables.isa(isa).gsi));
         }
         pci
     }

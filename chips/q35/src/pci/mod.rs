@@ -7,6 +7,7 @@
 
 mod bar;
 mod capability;
+mod chipset;
 mod configuration;
 mod device;
 mod enumerate;

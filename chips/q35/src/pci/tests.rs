@@ -88,7 +88,7 @@ fn with_pin(pin: u8) -> Function {
 /// The lines of a machine's devices, by what is found out of its chipset; ISA interrupt 10 is turned to 22.
 fn lines(functions: impl IntoIterator<Item = ((u8, u8, u8), Function)>) -> (Routing, Vec<Option<u32>>) {
     let machine = Machine::with(functions);
-    let routing = Routing::find(&ecam(&machine), |isa| if isa == 10 { 22 } else { isa.into() });
+    let routing = ecam(&machine).find_routing(|isa| if isa == 10 { 22 } else { isa.into() });
     let devices = found(&ecam(&machine).with_routing(routing));
     (routing, devices.iter().filter(|it| it.vendor() == 0x1af4).map(Device::interrupt_gsi).collect())
 }
@@ -129,7 +129,7 @@ fn a_segment_is_reached_by_its_number_alone() {
     assert_eq!((second.read::<u16>(same, 0), second.read::<u16>(same.in_segment(3), 0)), (0xffff, 0x1af4));
     assert_eq!(ports(&machine).read::<u16>(same.in_segment(3), 0), 0xffff);
     // What is known of a chipset holds of its own root bus.
-    assert_eq!(Routing::find(&second, |isa| isa.into()), Routing::Unknown);
+    assert_eq!(second.find_routing(|isa| isa.into()), Routing::Unknown);
 }
 
 #[test]
