@@ -31,7 +31,11 @@ pub fn start(pci: &Pci, machine: &mut Machine) -> Devices {
     if let Err(error) = found {
         defmt::warn!("pci: {}", error);
     }
-    let watchdog = watchdog::find(pci, machine.claims, &mut machine.space);
+    // A bus that could not be visited is reported already.
+    let each = |visit: &mut dyn FnMut(Device)| {
+        let _ = pci.enumerate(visit);
+    };
+    let watchdog = watchdog::find(each, machine.claims, &mut machine.space);
     Devices { watchdog, ..devices.start(machine, attach) }
 }
 
@@ -84,7 +88,7 @@ impl Pci {
     ///
     /// # Errors
     /// The first of [`Configuration::enumerate`]; the rest has been visited nevertheless.
-    pub(crate) fn enumerate(&self, mut visit: impl FnMut(Device)) -> Result<(), EnumerateError> {
+    fn enumerate(&self, mut visit: impl FnMut(Device)) -> Result<(), EnumerateError> {
         let mut outcome = Ok(());
         for segment in &self.segments {
             outcome = outcome.and(segment.enumerate(&mut visit).map(|_| ()));

@@ -2,7 +2,6 @@
 //!
 //! A device that somebody has added on purpose, i6300esb, comes before the chipset's own timer.
 
-use crate::pci::Pci;
 use crate::statics::WATCHDOG_MS;
 use crate::{claims, ending};
 use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
@@ -64,12 +63,15 @@ pub fn is_driven(device: &Device) -> bool {
     WATCHDOG_MS.is_some() && i6300esb::is(device)
 }
 
-/// The machine's watchdog on PCI, if the manifest wants one.
-pub fn find(pci: &Pci, claims: &mut Claims, space: &mut KernelSpace) -> Option<Watchdog> {
+/// The machine's watchdog on PCI, if the manifest wants one. `each` calls what it is given for each function.
+pub fn find(
+    each: impl FnOnce(&mut dyn FnMut(Device)),
+    claims: &mut Claims,
+    space: &mut KernelSpace,
+) -> Option<Watchdog> {
     WATCHDOG_MS?;
     let (mut device, mut timer) = (None, None);
-    // A bus that cannot be visited is reported when the devices are started.
-    let _ = pci.enumerate(|found| {
+    each(&mut |found| {
         if is_driven(&found) {
             device = Some(found);
         }
