@@ -4,7 +4,7 @@
 //! reads and writes there and not in memory that its owner already uses otherwise, and the buffer is not used again
 //! before the device has been reset.
 //!
-//! A device may have blocks larger than a sector ([`Features`]: VIRTIO_BLK_F_BLK_SIZE) and refuse whatever is no whole
+//! A device may have blocks larger than a sector (VIRTIO_BLK_F_BLK_SIZE) and refuse whatever is no whole
 //! blocks. What is asked for is widened then: a read brings more than is handed on, and a write that is not whole blocks is
 //! made so by what stands around it, which is read first, while the device has nothing else to do (`blk/partial.rs`).
 //!

@@ -92,11 +92,6 @@ fn may_go_on(inside: &[u8]) -> bool {
     characters.len() <= CHARACTERS_MAX && characters.iter().all(is_base64)
 }
 
-/// Whether there is a piece of a log in what came over a port.
-pub fn any(bytes: &[u8]) -> bool {
-    bytes.windows(LOG_PIECE_BEGIN.len()).any(|window| window == LOG_PIECE_BEGIN.as_bytes())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,6 +149,5 @@ mod tests {
         assert_eq!(pieces.push(b"slopos> "), [text("slopos> ")]);
         assert_eq!(pieces.push(b"a\x1b"), [text("a")]);
         assert_eq!(pieces.push(b"[K"), [text("\x1b[K")]);
-        assert!(any(b"x\x1b_SlopOS;") && !any(b"x\x1b_Slop"));
     }
 }
