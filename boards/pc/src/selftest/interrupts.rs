@@ -6,7 +6,7 @@ use crate::interrupts::{NETWORK_VECTOR, PIN_VECTOR, UART_VECTOR};
 use crate::machine::now;
 use slopos_kernel::time::{Duration, Instant};
 use slopos_virtio::transport::Interrupts;
-use slopos_x86_64::control::wait_for_interrupt;
+use slopos_x86_64::control::{let_interrupts_in, wait_for_interrupt};
 use slopos_x86_64::trap::{SPURIOUS_VECTOR, TIMER_VECTOR, interrupts_of, unexpected};
 
 /// How long to wait for an interrupt that must come: generous, for an emulator on a busy host.
@@ -81,6 +81,10 @@ fn wait_for_unexpected(before: u64) -> bool {
 }
 
 fn timer(tally: &mut Tally, board: &mut Board) {
+    // The loop's own alarm may be due at this very moment: it is put off, and what it has set pending is taken first.
+    board.alarm.fired();
+    board.alarm.set(None, now());
+    let_interrupts_in();
     let before = interrupts_of(TIMER_VECTOR);
     let start = now();
     let deadline = start + Duration::from_millis(5);
