@@ -4,7 +4,7 @@ mod search;
 
 use super::*;
 use sha2::{Digest, Sha256};
-use slopos_abi::flash::{KIND_APP, KIND_DATA, MAP_MAGIC, MapEntry, MapHeader, VERSION, name_bytes};
+use slopos_abi::flash::{KIND_APP, KIND_DATA, MAP_MAGIC, MAP_VERSION, MapEntry, MapHeader, name_bytes};
 use slopos_kernel::loader::{Extent, MAP_BYTES};
 use std::vec::Vec;
 use zerocopy::IntoBytes;
@@ -35,7 +35,7 @@ fn map() -> Vec<u8> {
 fn map_of(entries: &[MapEntry]) -> Vec<u8> {
     let header = MapHeader {
         magic: MAP_MAGIC,
-        version: VERSION,
+        version: MAP_VERSION,
         entries: entries.len() as u32,
         sha256: Sha256::digest(entries.as_bytes()).into(),
         reserved: [0; 16],

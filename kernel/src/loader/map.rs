@@ -43,7 +43,7 @@ impl FlashMap {
         if header.magic != flash::MAP_MAGIC {
             return Err(MapError::Magic);
         }
-        if header.version != flash::VERSION {
+        if header.version != flash::MAP_VERSION {
             return Err(MapError::Version(header.version));
         }
         let length = (header.entries as usize).checked_mul(size_of::<MapEntry>());

@@ -53,7 +53,7 @@ pub fn read_header(sector: &[u8], app: &str, slot: Extent, ram: u64) -> Result<(
     if header.magic != flash::APP_MAGIC {
         return Err(AppError::Magic);
     }
-    if header.version != flash::VERSION {
+    if header.version != flash::RECORD_VERSION {
         return Err(AppError::Version(header.version));
     }
     if flash::name_text(&header.name) != Some(app) || flash::name_bytes(app) != Some(header.name) {
@@ -172,7 +172,7 @@ mod tests {
 
     fn header() -> AppHeader {
         let mut header = AppHeader::read_from_bytes(&[0; SECTOR]).unwrap();
-        (header.magic, header.version) = (flash::APP_MAGIC, flash::VERSION);
+        (header.magic, header.version) = (flash::APP_MAGIC, flash::RECORD_VERSION);
         header.name = flash::name_bytes("app").unwrap();
         header.entry = USER_BASE;
         header.segment_count = 2;

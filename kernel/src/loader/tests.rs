@@ -13,7 +13,7 @@ fn map(entries: &[MapEntry]) -> std::vec::Vec<u8> {
     let table: std::vec::Vec<u8> = entries.iter().flat_map(|entry| entry.as_bytes().to_vec()).collect();
     let header = MapHeader {
         magic: flash::MAP_MAGIC,
-        version: flash::VERSION,
+        version: flash::MAP_VERSION,
         entries: entries.len() as u32,
         sha256: Sha256::digest(&table).into(),
         reserved: [0; 16],

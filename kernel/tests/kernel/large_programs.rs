@@ -29,7 +29,7 @@ fn place_of(segment: &Segment) -> usize {
 fn record(segments: &[Segment], sectors: usize, spoil: impl FnOnce(&mut [u8])) -> Vec<u8> {
     let mut header = AppHeader::read_from_bytes(&[0; SECTOR]).unwrap();
     header.magic = flash::APP_MAGIC;
-    header.version = flash::VERSION;
+    header.version = flash::RECORD_VERSION;
     header.name = flash::name_bytes("app").unwrap();
     header.entry = MEMORY;
     header.segment_count = segments.len() as u32;

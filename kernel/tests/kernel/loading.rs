@@ -26,7 +26,7 @@ static ONE: [Configuration; 1] = [configuration("p0", Restart::Never, 3)];
 fn header() -> AppHeader {
     let mut header = AppHeader::read_from_bytes(&[0; SECTOR]).unwrap();
     header.magic = flash::APP_MAGIC;
-    header.version = flash::VERSION;
+    header.version = flash::RECORD_VERSION;
     header.name = flash::name_bytes("app").unwrap();
     header.segment_count = 2;
     header.entry = MEMORY;

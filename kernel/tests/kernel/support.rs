@@ -203,7 +203,7 @@ impl Processor for FakeProcessor {
 pub fn record() -> Vec<u8> {
     let mut header = AppHeader::read_from_bytes(&[0; SECTOR]).unwrap();
     header.magic = flash::APP_MAGIC;
-    header.version = flash::VERSION;
+    header.version = flash::RECORD_VERSION;
     header.name = flash::name_bytes("app").unwrap();
     header.segment_count = 1;
     header.entry = MEMORY;

@@ -5,7 +5,7 @@ use crate::record;
 use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
 use slopos_abi::flash::{
-    EntryFault, KIND_APP, KIND_DATA, MAP_ENTRIES, MAP_MAGIC, MAP_SECTORS, MapEntry, MapHeader, SECTOR, VERSION,
+    EntryFault, KIND_APP, KIND_DATA, MAP_ENTRIES, MAP_MAGIC, MAP_SECTORS, MAP_VERSION, MapEntry, MapHeader, SECTOR,
     check_map, name_bytes, name_text,
 };
 use slopos_manifest::{Manifest, PAGE, size, suggest};
@@ -78,7 +78,7 @@ impl Image {
         let entries: Vec<MapEntry> = slots.iter().map(entry).collect::<Result<_>>()?;
         let header = MapHeader {
             magic: MAP_MAGIC,
-            version: VERSION,
+            version: MAP_VERSION,
             entries: entries.len() as u32,
             sha256: Sha256::digest(entries.as_bytes()).into(),
             reserved: [0; 16],
@@ -124,7 +124,11 @@ impl Image {
         ensure!(bytes.len() >= MAP_SECTORS * SECTOR, "{} bytes are too few for a flash map", bytes.len());
         let (header, rest) = MapHeader::read_from_prefix(&bytes).ok().context("no flash map")?;
         ensure!(header.magic == MAP_MAGIC, "no flash map: the magic is missing");
-        ensure!(header.version == VERSION, "flash map of version {}, this tool knows {VERSION}", header.version);
+        ensure!(
+            header.version == MAP_VERSION,
+            "flash map of version {}, this tool knows {MAP_VERSION}",
+            header.version
+        );
         let count = header.entries as usize;
         ensure!(count <= MAP_ENTRIES, "flash map of {count} entries; at most {MAP_ENTRIES} fit");
         let entries = &rest[..count * size_of::<MapEntry>()];

@@ -3,7 +3,7 @@
 use crate::program::{Piece, Program};
 use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
-use slopos_abi::flash::{APP_MAGIC, AppHeader, SECTOR, SEGMENTS, Segment, VERSION, name_bytes, name_text};
+use slopos_abi::flash::{APP_MAGIC, AppHeader, RECORD_VERSION, SECTOR, SEGMENTS, Segment, name_bytes, name_text};
 use std::mem::offset_of;
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
@@ -18,7 +18,7 @@ pub fn encode(name: &str, program: &Program) -> Result<Vec<u8>> {
     program.check()?;
     let mut header = AppHeader::new_zeroed();
     header.magic = APP_MAGIC;
-    header.version = VERSION;
+    header.version = RECORD_VERSION;
     header.name = name_bytes(name).with_context(|| format!("the name `{name}` does not fit a record"))?;
     header.entry = program.entry;
     header.segment_count = program.pieces.len() as u32;
@@ -63,7 +63,7 @@ fn digest(record: &[u8]) -> [u8; 32] {
 pub fn decode(name: &str, slot: &[u8]) -> Result<(AppHeader, Program)> {
     let (header, _) = AppHeader::read_from_prefix(slot).ok().context("the slot is smaller than a header")?;
     ensure!(header.magic == APP_MAGIC, "no record: the magic is missing");
-    ensure!(header.version == VERSION, "record of version {}, this tool knows {VERSION}", header.version);
+    ensure!(header.version == RECORD_VERSION, "record of version {}, this tool knows {RECORD_VERSION}", header.version);
     let length = usize::try_from(header.record_bytes).ok().filter(|&length| length <= slot.len());
     let length =
         length.with_context(|| format!("record of {} bytes in a slot of {}", header.record_bytes, slot.len()))?;
