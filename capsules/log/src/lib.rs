@@ -9,10 +9,13 @@
 //!
 //! Where the log has no port of its own, it goes in pieces ([`Piece`]) between the console's text ([`Text`]).
 //!
+//! On a board whose log is text, a frame is a line ([`lines`]).
+//!
 //! All bytes zero is an empty ring, so it may lie in memory that starts as zeros.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
+pub mod lines;
 mod piece;
 mod text;
 
@@ -68,12 +71,22 @@ impl<const N: usize> LogRing<N> {
 
     /// Writes a log's first frame, for the kernel with this build id.
     pub fn announce(&mut self, build_id: &[u8]) {
+        self.announce_with(build_id, &[0]);
+    }
+
+    /// Writes the first line of a log that is lines.
+    pub fn announce_line(&mut self, build_id: &[u8]) {
+        self.announce_with(build_id, lines::LINE_END.as_bytes());
+    }
+
+    #[inline]
+    fn announce_with(&mut self, build_id: &[u8], end: &[u8]) {
         self.begin();
         self.push(LOG_BEGINNING.as_bytes());
         for byte in build_id {
             self.push(&[byte >> 4, byte & 15].map(|digit| if digit < 10 { b'0' + digit } else { b'a' - 10 + digit }));
         }
-        self.push(&[0]);
+        self.push(end);
         self.end();
     }
 
