@@ -2,9 +2,13 @@
 //!
 //! The texts are in the ELF alone, and with those of another kernel a frame may well decode to something that was never
 //! said. So the first frame says the kernel's build id, and a log of another build is refused.
+//!
+//! A kernel whose manifest says so writes lines of text, which need no decoding. Their log begins with the build id too.
 
 use crate::kernel::Kernel;
 use crate::likeness::Likeness;
+use crate::lines::{self, Shared};
+use crate::pieces::Pieces;
 use anyhow::{Context, Result};
 use defmt_decoder::{DecodeError, Frame, StreamDecoder, Table};
 use slopos_abi::LOG_BEGINNING;
@@ -63,6 +67,8 @@ pub struct Decoder {
     table: Option<Table>,
     /// In hexadecimal digits; `None` where the ELF has none.
     build_id: Option<String>,
+    /// Its log is lines of text.
+    is_text: bool,
 }
 
 impl Decoder {
@@ -75,7 +81,7 @@ impl Decoder {
             std::fs::read(path).with_context(|| format!("cannot read {}; ./just build makes it", path.display()))?;
         let kernel = Kernel::parse(&elf).with_context(|| format!("{} is no kernel", path.display()))?;
         let table = Table::parse(&elf).with_context(|| format!("the log's format in {}", path.display()))?;
-        Ok(Decoder { path: path.to_owned(), table, build_id: kernel.build_id })
+        Ok(Decoder { path: path.to_owned(), table, build_id: kernel.build_id, is_text: kernel.log_is_text })
     }
 
     /// What the lines of this kernel's log look like.
@@ -83,9 +89,14 @@ impl Decoder {
         self.table.as_ref().map_or_else(Likeness::default, |table| Likeness::of_symbols(table.raw_symbols()))
     }
 
-    /// Whether the ELF has the texts of a log.
+    /// Whether the ELF has the texts of a log, where that needs them.
     pub fn has_texts(&self) -> bool {
-        self.table.is_some()
+        self.table.is_some() || self.is_text
+    }
+
+    /// What takes a port apart that the console has too.
+    pub fn shared(&self) -> Shared {
+        if self.is_text { Shared::Lines(lines::Marked::default()) } else { Shared::Pieces(Pieces::default()) }
     }
 
     /// The stream of a board that boots this very kernel, from its beginning.
@@ -104,6 +115,7 @@ impl Decoder {
             decoder: self,
             frames,
             beginning,
+            begun: false,
             rest: Vec::new(),
             received: false,
             skips: false,
@@ -140,6 +152,8 @@ pub struct Stream<'t> {
     decoder: &'t Decoder,
     frames: Option<Box<dyn StreamDecoder + Send + Sync + 't>>,
     beginning: Beginning,
+    /// The first frame has come.
+    begun: bool,
     /// The beginning of a frame whose end has not come yet.
     rest: Vec<u8>,
     /// There was a byte.
@@ -158,13 +172,18 @@ impl Stream<'_> {
     pub fn push(&mut self, bytes: &[u8]) -> Vec<Decoded> {
         let mut lines = Vec::new();
         self.received |= !bytes.is_empty();
-        // A zero ends a frame; what comes after the last one waits for more.
-        for piece in bytes.split_inclusive(|&byte| byte == 0) {
+        // What comes after the last frame waits for more.
+        let mut bytes = bytes;
+        while !bytes.is_empty() {
+            let end = bytes.iter().position(|&byte| self.is_end(byte)).map_or(bytes.len(), |at| at + 1);
+            let (piece, rest) = bytes.split_at(end);
+            bytes = rest;
+            let ends = self.is_end(piece[end - 1]);
             if self.refusal.is_some() {
                 break;
             }
             if self.skips {
-                self.skips = !piece.ends_with(&[0]);
+                self.skips = !ends;
                 continue;
             }
             if self.rest.len() + piece.len() > FRAME_MAX {
@@ -173,7 +192,7 @@ impl Stream<'_> {
                 lines.push(Decoded::Line(said(text)));
                 self.malformed += 1;
                 self.rest = Vec::new();
-                self.skips = !piece.ends_with(&[0]);
+                self.skips = !ends;
                 continue;
             }
             self.rest.extend_from_slice(piece);
@@ -183,7 +202,8 @@ impl Stream<'_> {
                      \"{LOG_BEGINNING}ID\"; --partial decodes what is left of one, in the belief that {} wrote it",
                     self.decoder.path.display()
                 ));
-            } else if piece.ends_with(&[0]) {
+            } else if ends {
+                self.begun = true;
                 let frame = std::mem::take(&mut self.rest);
                 self.frame(&frame, &mut lines);
             }
@@ -191,11 +211,26 @@ impl Stream<'_> {
         lines
     }
 
-    /// Takes a whole frame, with the zero at its end.
+    /// Whether the byte ends a frame: a zero does, a line feed a line. The first one may be of another kernel, and end as
+    /// that one's frames do.
+    fn is_end(&self, byte: u8) -> bool {
+        let is_text = self.decoder.is_text;
+        let first = !self.begun && self.rest.starts_with(LOG_BEGINNING.as_bytes());
+        byte == 0 && (first || !is_text) || byte == b'\n' && (first || is_text)
+    }
+
+    /// Takes a whole frame, with what ends it.
     fn frame(&mut self, frame: &[u8], lines: &mut Vec<Decoded>) {
         let before = std::mem::replace(&mut self.beginning, Beginning::Known);
         if frame.starts_with(LOG_BEGINNING.as_bytes()) {
-            self.refusal = self.decoder.disagreement(&frame[..frame.len() - 1]);
+            let id = frame.len() - frame.iter().rev().take_while(|byte| matches!(byte, 0 | b'\r' | b'\n')).count();
+            self.refusal = self.decoder.disagreement(&frame[..id]);
+            return;
+        }
+        if self.decoder.is_text {
+            if before != Beginning::Missing {
+                self.line(frame, lines);
+            }
             return;
         }
         let Some(frames) = &mut self.frames else {
@@ -225,6 +260,17 @@ impl Stream<'_> {
                 }
             }
         }
+    }
+
+    /// Takes a whole line.
+    fn line(&mut self, line: &[u8], lines: &mut Vec<Decoded>) {
+        let text = String::from_utf8_lossy(line);
+        let text = text.trim_end_matches(['\r', '\n']);
+        let line = lines::line(text).unwrap_or_else(|| {
+            self.malformed += 1;
+            said(format!("run: a line of the log that is none: {text}"))
+        });
+        lines.push(Decoded::Line(line));
     }
 
     /// Whether nothing has come.

@@ -10,7 +10,7 @@ use slopos_log::LogRing;
 use slopos_log::lines::{LINE_END, LINE_MAX, Texts, UNKNOWN, Values};
 
 /// Bytes for the texts; the build says how many of them are used, and refuses a kernel that has more.
-const ROOM: usize = 48 << 10;
+const ROOM: usize = 32 << 10;
 
 // Constants for the kernel, and none for the compiler, which knows nothing of what the build puts there.
 #[cfg(target_os = "none")]
