@@ -4,8 +4,8 @@ use crate::error::{Fault, line_of};
 use crate::machine::mmio;
 use crate::table::{Located, Table, suggest};
 use crate::{
-    Board, Connect, ConsoleAccess, Data, Entropy, LogForm, Machine, Manifest, Network, OnPanic, Process, Purpose, Restart, Start,
-    duration, remote, size,
+    Board, Connect, ConsoleAccess, Data, Entropy, LogForm, Machine, Manifest, Network, OnPanic, Process, Purpose,
+    Restart, Start, duration, remote, size,
 };
 use slopos_abi::limits::{ENTROPY_BUFFER, NAME_MAX, PRIORITIES, PROCESSES_MAX, SOCKETS_MAX};
 use slopos_abi::{CommandName, ENTROPY_NAME, USER_BASE, USER_END, arguments_max, flash};
@@ -111,8 +111,18 @@ pub(crate) fn manifest(text: &str, folder: &Path) -> Result<Manifest, Fault> {
 
 /// The table `[board]`.
 fn board(value: &Spanned<DeValue<'_>>, text: &str) -> Result<Board, Fault> {
-    let known =
-        ["name", "network_budget", "max_frame", "on_panic", "log", "watchdog", "machine", "mmio", "selftest", "flash_size"];
+    let known = [
+        "name",
+        "network_budget",
+        "max_frame",
+        "on_panic",
+        "log",
+        "watchdog",
+        "machine",
+        "mmio",
+        "selftest",
+        "flash_size",
+    ];
     let table = Table::new("[board]", value, &known)?;
     let flash_size = table.size("flash_size")?;
     let least = (flash::MAP_SECTORS * flash::SECTOR) as u64;

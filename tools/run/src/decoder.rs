@@ -175,10 +175,14 @@ impl Stream<'_> {
         // What comes after the last frame waits for more.
         let mut bytes = bytes;
         while !bytes.is_empty() {
-            let end = bytes.iter().position(|&byte| self.is_end(byte)).map_or(bytes.len(), |at| at + 1);
+            // The first frame may be of another kernel, and end as that one's frames do.
+            let any = !self.begun && may_begin(if self.rest.is_empty() { bytes } else { &self.rest });
+            let is_end =
+                |byte| byte == if self.decoder.is_text { b'\n' } else { 0 } || any && matches!(byte, 0 | b'\n');
+            let end = bytes.iter().position(|&byte| is_end(byte)).map_or(bytes.len(), |at| at + 1);
             let (piece, rest) = bytes.split_at(end);
             bytes = rest;
-            let ends = self.is_end(piece[end - 1]);
+            let ends = is_end(piece[end - 1]);
             if self.refusal.is_some() {
                 break;
             }
@@ -209,14 +213,6 @@ impl Stream<'_> {
             }
         }
         lines
-    }
-
-    /// Whether the byte ends a frame: a zero does, a line feed a line. The first one may be of another kernel, and end as
-    /// that one's frames do.
-    fn is_end(&self, byte: u8) -> bool {
-        let is_text = self.decoder.is_text;
-        let first = !self.begun && self.rest.starts_with(LOG_BEGINNING.as_bytes());
-        byte == 0 && (first || !is_text) || byte == b'\n' && (first || is_text)
     }
 
     /// Takes a whole frame, with what ends it.

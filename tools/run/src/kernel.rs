@@ -145,7 +145,13 @@ mod tests {
 
     #[test]
     fn a_kernel_says_what_it_needs() {
-        let kernel = Kernel { has_entry_note: true, memory_end: 0x69_f000, build_id: None, shape: Shape::Q35, log_is_text: false };
+        let kernel = Kernel {
+            has_entry_note: true,
+            memory_end: 0x69_f000,
+            build_id: None,
+            shape: Shape::Q35,
+            log_is_text: false,
+        };
         kernel.check(Some(7 << 20)).expect("enough");
         kernel.check(None).expect("not known");
         let refusal = kernel.check(Some(4 << 20)).expect_err("too little").to_string();

@@ -1,9 +1,9 @@
 //! Threads that read QEMU's streams while the board runs, one for each, and send events.
 
 use crate::decoder::{Decoded, Decoder, Stream, said};
+use crate::lines::Shared;
 use crate::outcome::Event;
 use crate::paced::Paced;
-use crate::lines::Shared;
 use crate::pieces::Part;
 use std::io::{BufRead, BufReader, Read};
 use std::net::Shutdown;

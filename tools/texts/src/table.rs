@@ -68,7 +68,9 @@ pub fn table(entries: &BTreeMap<u16, Entry>) -> Result<Vec<u8>> {
     let mut time = 0;
     let mut texts = Vec::new();
     for (&index, entry) in entries {
-        let Some(text) = text(entry).with_context(|| format!("the text {:?} of the log", entry.text))? else { continue };
+        let Some(text) = text(entry).with_context(|| format!("the text {:?} of the log", entry.text))? else {
+            continue;
+        };
         let place = u16::try_from(head + texts.len()).context("the texts of the log are more than 64 KiB")?;
         match entry.tag {
             Tag::Timestamp => time = place,

@@ -30,7 +30,10 @@ const VALUES: [(&str, &str); 14] = [
 /// Lines with every kind of value and every form.
 const LINES: [(&str, &str); 22] = [
     ("info", "nothing but text"),
-    ("warn", "{{braces}} \u{fc}ml\u{e4}ut and a text that is longer than one piece of a program can be, by some: {=bool}"),
+    (
+        "warn",
+        "{{braces}} \u{fc}ml\u{e4}ut and a text that is longer than one piece of a program can be, by some: {=bool}",
+    ),
     ("error", "{=u8} {=u16} {=u32} {=u64} {=usize}"),
     ("debug", "{=i8} {=i16} {=i32} {=i64} {=isize}"),
     ("trace", "{=u8:x} {=u16:#x} {=u32:08x} {=u64:#018x} {=u8:X} {=u16:#06X}"),

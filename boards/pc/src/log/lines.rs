@@ -5,8 +5,8 @@
 //! puts what it makes of them into the room that is left for them here.
 
 use core::fmt::{self, Write};
-pub use slopos_log::lines::MarkedLine as Piece;
 use slopos_log::LogRing;
+pub use slopos_log::lines::MarkedLine as Piece;
 use slopos_log::lines::{LINE_END, LINE_MAX, Texts, UNKNOWN, Values};
 
 /// Bytes for the texts; the build says how many of them are used, and refuses a kernel that has more.

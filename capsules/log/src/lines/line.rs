@@ -54,7 +54,9 @@ impl Values {
         };
         let mut reader = Reader { texts, values, pieces: PIECES_MAX };
         let mut time = String::<TIME_MAX>::new();
-        let mut fault = texts.time().and_then(|stamp| reader.show(stamp, &mut time).err());
+        // A time that has no room is none.
+        let shown = texts.time().map_or(Ok(()), |stamp| reader.show(stamp, &mut Clean(&mut time)));
+        let mut fault = shown.err().map(|_| Fault::Unknown);
         write!(out, "{time:>12} {:<5} ", text.class.level())?;
         if fault.is_none() {
             fault = reader.show(text, &mut Clean(out)).err();
@@ -277,14 +279,18 @@ fn signed(value: i64, bytes: u32, hint: Option<Hint>, out: &mut dyn Write) -> fm
 fn text(bytes: &[u8], hint: Option<Hint>, out: &mut dyn Write) -> Result<(), Fault> {
     let text = str::from_utf8(bytes).map_err(|_| Fault::Unknown)?;
     let debug = hint.is_some_and(|hint| hint.style == Style::Debug);
-    Ok(if debug { write!(out, "{text:?}")? } else { out.write_str(text)? })
+    if debug {
+        write!(out, "{text:?}")?;
+    } else {
+        out.write_str(text)?;
+    }
+    Ok(())
 }
 
 /// Shows bytes as a list.
 fn bytes(bytes: &[u8], hint: Option<Hint>, out: &mut dyn Write) -> fmt::Result {
-    let hint = hint.filter(|hint| {
-        matches!(hint.style, Style::Hexadecimal | Style::Capitals | Style::Octal | Style::Binary)
-    });
+    let hint =
+        hint.filter(|hint| matches!(hint.style, Style::Hexadecimal | Style::Capitals | Style::Octal | Style::Binary));
     out.write_str("[")?;
     for (at, &byte) in bytes.iter().enumerate() {
         if at > 0 {

@@ -177,7 +177,9 @@ mod tests {
 
     #[test]
     fn a_line_of_the_console_is_ended_where_one_of_the_log_comes() {
-        for (text, end) in [("", ""), ("a\r\n", ""), ("slopos> ", "\r\n"), ("\x1b]0;ti", "\x18\r\n"), ("a\r\nb", "\r\n")] {
+        for (text, end) in
+            [("", ""), ("a\r\n", ""), ("slopos> ", "\r\n"), ("\x1b]0;ti", "\x18\r\n"), ("a\r\nb", "\r\n")]
+        {
             let mut state = MarkedText::default();
             for byte in text.bytes() {
                 state.pass(byte);

@@ -106,7 +106,10 @@ fn a_kernel_s_frames_are_the_same_lines_when_it_shows_them_itself() {
         let (decoded, ended) = whole_lines(image, &log, false);
         assert_eq!(ended, Ok(()));
         assert!(decoded.len() > 3, "{decoded:?}");
-        assert_eq!(frames.map(show).collect::<Vec<_>>(), decoded.iter().map(|line| line.show(true)).collect::<Vec<_>>());
+        assert_eq!(
+            frames.map(show).collect::<Vec<_>>(),
+            decoded.iter().map(|line| line.show(true)).collect::<Vec<_>>()
+        );
     }
 }
 
@@ -118,32 +121,36 @@ fn a_board_whose_log_is_text_says_what_another_says_in_frames() {
     // The figures are those of another image and another moment.
     let shape = |line: &Line| {
         let digit = |character: char| if character.is_ascii_hexdigit() { '#' } else { character };
-        let words: Vec<_> = line.text.split_inclusive([' ', '=']).map(|word| match word.contains(|c: char| c.is_ascii_digit()) {
-            true => word.chars().map(digit).collect::<String>().replace("##", "#").replace("##", "#"),
-            false => word.to_owned(),
-        }).collect();
+        let words: Vec<_> = line
+            .text
+            .split_inclusive([' ', '='])
+            .map(|word| match word.contains(|c: char| c.is_ascii_digit()) {
+                true => word.chars().map(digit).collect::<String>().replace("##", "#").replace("##", "#"),
+                false => word.to_owned(),
+            })
+            .collect();
         (line.level, words.concat())
     };
-    let (lines, ended) = whole_lines("qemu_q35-text", &text, false);
+    let (own, ended) = whole_lines("qemu_q35-text", &text, false);
     assert_eq!(ended, Ok(()));
     // Each is there, as it is.
-    for line in &lines {
+    for line in &own {
         assert!(shown.contains(&format!("\n{}\r\n", line.show(true))), "{line:?} in {shown}");
     }
     let (frames, ended) = whole_lines("qemu_q35", &saved("qemu_q35"), false);
     assert_eq!(ended, Ok(()));
-    assert_eq!(lines.iter().map(shape).collect::<Vec<_>>(), frames.iter().map(shape).collect::<Vec<_>>());
+    assert_eq!(own.iter().map(shape).collect::<Vec<_>>(), frames.iter().map(shape).collect::<Vec<_>>());
     // Neither kernel takes the other's log for its own.
     for (image, log) in [("qemu_q35", &text), ("qemu_q35-text", &saved("qemu_q35"))] {
-        let (lines, ended) = lines(image, log, false);
-        assert_eq!(lines, Vec::<String>::new());
+        let (said, ended) = lines(image, log, false);
+        assert_eq!(said, Vec::<String>::new());
         let why = ended.expect_err("another kernel");
         assert!(why.contains("the log is of build ") && why.contains(&format!("{image}.elf is build ")), "{why}");
     }
     // Cut at any place, it says no line that was not said.
-    let whole: Vec<String> = lines.into_iter().map(|line| line.text).collect();
+    let whole: Vec<String> = own.into_iter().map(|line| line.text).collect();
     for length in (0..text.len()).step_by(7) {
-        let (cut, ended) = self::lines("qemu_q35-text", &text[..length], false);
+        let (cut, ended) = lines("qemu_q35-text", &text[..length], false);
         assert_eq!(ended.is_ok(), length > 0 && text[length - 1] == b'\n', "{length} bytes");
         let said = cut.len() - usize::from(cut.last().is_some_and(|line| line.starts_with("run: ")));
         assert_eq!(cut[..said], whole[..said], "{length} bytes");

@@ -5,15 +5,18 @@
 
 pub mod commands;
 pub mod parsers;
+mod partitions;
 mod stack;
 
+pub use partitions::partitions;
+pub(crate) use partitions::{MAP_SECTOR, REGION};
 pub use stack::stack;
 
 /// A target: its name, and its body.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets, by the names that their folders in `tools/lab/fuzz/corpus` have.
-pub const ALL: [Target; 8] = [
+pub const ALL: [Target; 9] = [
     ("ethernet", parsers::ethernet),
     ("arp", parsers::arp),
     ("ipv4", parsers::ipv4),
@@ -21,5 +24,6 @@ pub const ALL: [Target; 8] = [
     ("dhcp", parsers::dhcp),
     ("tcp", parsers::tcp),
     ("tcp_options", parsers::tcp_options),
+    ("partitions", partitions),
     ("stack", stack),
 ];
