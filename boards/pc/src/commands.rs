@@ -6,7 +6,7 @@ use crate::machine::now;
 use crate::progress::Report;
 use core::fmt::Write;
 use slopos_kernel::kernel::StartError;
-use slopos_kernel::process::{Process, ProcessId, State};
+use slopos_kernel::process::{Ending, Process, ProcessId, State};
 use slopos_kernel::processor::ArgumentsTooLong;
 use slopos_process_console::{Command, How, ParseError, ReportKind, STATUS_UNKNOWN, Words, ending};
 
@@ -132,6 +132,8 @@ impl Board {
             return;
         }
         let (name, status, state) = (process.configuration.name, process.status().unwrap_or(0), process.state());
+        // A program may pass on the status of another that was killed.
+        let ended_itself = process.ending() == Some(Ending::Exited);
         let background = self.background_start.take().is_some();
         if state == State::NoImage {
             self.say(format_args!("{name}: {NO_IMAGE}"));
@@ -141,7 +143,7 @@ impl Board {
         if background {
             return self.finished(0);
         }
-        if let Some(ending) = ending(status) {
+        if let Some(ending) = ending(status).filter(|_| !ended_itself) {
             self.say(format_args!("{name}: {ending}"));
         }
         self.finished(status);

@@ -254,8 +254,8 @@ impl<'a> ProcessConsole<'a> {
         self.prompted = false;
     }
 
-    /// The next command to carry out, if there is one. Writes the prompt if the next command has to be typed. What processes
-    /// ask for begins after that, so that keys had their turn since the last one.
+    /// The next command to carry out, if there is one. Writes the prompt if the next command has to be typed. What
+    /// processes ask for begins after that, so that keys had their turn since the last one.
     pub fn next(&mut self, now: Instant, out: &mut impl Write, requests: &mut Requests<'a>) -> Option<Begun<'a>> {
         if matches!(self.mode, Mode::Sleeping(until) if now >= until) {
             self.finished(0, requests);
@@ -319,8 +319,8 @@ impl<'a> ProcessConsole<'a> {
         }
     }
 
-    /// The command has ended with this status. If a process asked for it, that process gets the status, and what was carried
-    /// out before goes on.
+    /// The command has ended with this status. If a process asked for it, that process gets the status, and what was
+    /// carried out before goes on.
     pub fn finished(&mut self, status: i32, requests: &mut Requests<'a>) {
         self.prompted = false;
         self.mode = match self.asked {

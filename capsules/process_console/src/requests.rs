@@ -1,8 +1,8 @@
 //! Commands that processes ask for: what is behind the descriptor that FS_OPEN of `commands` gives.
 //!
-//! A process whose manifest entry has `commands` has one request in its own grant, and nothing else of this. It writes one
-//! command, which is checked by the parser that will carry it out, and then reads the command's status. The read begins it,
-//! so a process can have all its commands checked before the first one is carried out.
+//! A process whose manifest entry has `commands` has one request in its own grant, and nothing else of this. It writes
+//! one command, which is checked by the parser that will carry it out, and then reads the command's status. The read
+//! begins it, so a process can have all its commands checked before the first one is carried out.
 //!
 //! The process console carries a request out when it has nothing else to do, or for the process in the foreground while
 //! that waits. Processes take turns. A request that has not begun is forgotten with its process.
@@ -18,7 +18,8 @@ use slopos_kernel::log_budget::LogBudget;
 use slopos_kernel::process::{ProcessId, ProcessSet};
 use slopos_kernel::time::Instant;
 
-/// The memory for the command of a request. Its initial value is all zeros, so it may lie in memory that starts as zeros.
+/// The memory for the command of a request. Its initial value is all zeros, so it may lie in memory that starts as
+/// zeros.
 pub type RequestLine = String<ASKED_COMMAND_MAX>;
 
 /// How far a request is.
@@ -181,17 +182,18 @@ impl<'a> Requests<'a> {
         self.grant.view(process).map(|_| ()).map_err(denied)
     }
 
-    /// Takes one command, of at most [`ASKED_COMMAND_MAX`] bytes of printable ASCII, in place of one that has not begun.
+    /// Takes one command, of at most [`ASKED_COMMAND_MAX`] bytes of printable ASCII, in place of one that has not
+    /// begun.
     ///
     /// # Errors
-    /// [`Errno::Invalid`] where it is not one command, [`Errno::Access`] where the manifest does not name its word or the
-    /// process in it, [`Errno::Again`] while an earlier one is carried out.
+    /// [`Errno::Invalid`] where it is not one command, [`Errno::Access`] where the manifest does not name its word or
+    /// the process in it, [`Errno::Again`] while an earlier one is carried out.
     pub fn write(&mut self, process: ProcessId, bytes: &[u8]) -> Result<usize, Errno> {
         self.grant.enter(process).map_err(denied)?.write(bytes)
     }
 
-    /// Moves the status of the command, four bytes in little-endian order, to `into`; 0 bytes where none was asked for. The
-    /// first try begins the command.
+    /// Moves the status of the command, four bytes in little-endian order, to `into`; 0 bytes where none was asked for.
+    /// The first try begins the command.
     ///
     /// # Errors
     /// [`Errno::Again`] until it has ended, [`Errno::Invalid`] where `into` has fewer than four bytes.
@@ -245,8 +247,8 @@ impl<'a> Requests<'a> {
         }
     }
 
-    /// Lends the command of a process that waits, which is carried out from now on; `outer` is what the console carried out
-    /// so far.
+    /// Lends the command of a process that waits, which is carried out from now on; `outer` is what the console carried
+    /// out so far.
     // A function of its own, so that a pass without a request does not pay for it.
     #[inline(never)]
     pub(crate) fn begin(

@@ -33,7 +33,7 @@
 //! priority = 3                    # 0 to 7; 0 runs first, and 3 is what a process has where it is missing
 //! console = "output"              # or "input", which is both, or "none"; "output" where it is missing
 //! flash = ["scratch"]             # data regions that it may open
-//! commands = ["webget", "ps"]     # commands and processes that it may have the process console run; none where it is missing
+//! commands = ["webget", "ps"]     # commands and processes that it may have the process console run; none by default
 //!
 //! [process.network]               # without this table the process has no network at all
 //! sockets = 4

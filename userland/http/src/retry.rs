@@ -7,7 +7,8 @@ pub const fn is_transient(status: u16) -> bool {
     matches!(status, 408 | 429 | 500 | 502 | 503 | 504 | 522 | 524)
 }
 
-/// How long to wait before a try: one second before the first repeat, then twice as long each time, ten minutes at most.
+/// How long to wait before a try: one second before the first repeat, then twice as long each time, ten minutes at
+/// most.
 pub const fn backoff(repeats: u32) -> Duration {
     let seconds = if repeats < 10 { 1 << repeats } else { 600 };
     Duration::from_secs(if seconds < 600 { seconds } else { 600 })

@@ -20,8 +20,8 @@ impl Commands {
     /// Has a command checked, and not carried out.
     ///
     /// # Errors
-    /// EINVAL where it is not one command of at most [`ASKED_COMMAND_MAX`](slopos_abi::limits::ASKED_COMMAND_MAX) bytes of
-    /// printable ASCII; EACCES where the manifest does not name the command, or the process in it.
+    /// EINVAL where it is not one command of at most [`ASKED_COMMAND_MAX`](slopos_abi::limits::ASKED_COMMAND_MAX) bytes
+    /// of printable ASCII; EACCES where the manifest does not name the command, or the process in it.
     pub fn check(&mut self, command: &str) -> Result<(), Error> {
         self.0.write(command.as_bytes()).map(drop)
     }

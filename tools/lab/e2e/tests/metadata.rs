@@ -1,6 +1,8 @@
-//! The app `metadata`: what a cloud's metadata server says is carried out where the manifest allows it, and nothing else is.
+//! The app `metadata`: what a cloud's metadata server says is carried out where the manifest allows it, and nothing
+//! else is.
 //!
-//! The board is that of attack.toml, whose `metadata` may run a few commands, and whose attackers try to have others run.
+//! The board is that of attack.toml, whose `metadata` may run a few commands, and whose attackers try to have others
+//! run.
 
 use slopos_abi::limits::ASKED_COMMAND_MAX;
 use slopos_e2e::{Report, attack_board, run};
@@ -200,19 +202,23 @@ fn user_data_can_end_the_board_with_the_status_of_its_last_command() {
     commands(&format!("metadata --format openstack {}", openstack(user_data.clone()))).exits(22);
     let board =
         attack_board().when("slopos> ", format!("start metadata --format openstack {}\r", openstack(user_data)));
-    run(board).exits(22).shows("slopos> \n").shows("metadata: running exit\n");
+    run(board).exits(22).shows("metadata: status 22\nmetadata: running exit\n");
 }
 
 #[test]
 fn what_it_runs_is_in_the_foreground_and_can_be_interrupted() {
-    let (silent, data) = (answering(Answer::Silence), "uptime\nstart guard\n");
+    let (silent, data) = (answering(Answer::Silence), "uptime\nstart guard\nsleep 1\n");
     let user_data = format!("#slopos\nwebget {silent}\n{data}");
     let board = attack_board()
         .when("slopos> ", format!("metadata --format openstack {}; exit\r", openstack(user_data)))
         .when("webget: GET", "\x03");
     let report = run(board);
-    report.exits(110).shows("webget: killed\nmetadata: status 110\n").shows("guard: the secret is at ");
-    report.shows("metadata: done commands=3 failed=1\n");
+    report
+        .exits(110)
+        .shows("webget: killed\nmetadata: status 110\n")
+        .lacks("metadata: killed")
+        .shows("guard: the secret is at ");
+    report.shows("metadata: done commands=4 failed=1\n");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `metadata [OPTION]... [URL]`: asks a cloud's metadata server for user data, and has its commands carried out.
 //!
-//! Which commands those may be the manifest says (`commands`), and the kernel decides. All of them are checked before the
-//! first one runs. Of its network authority the program keeps the one server; redirects are not followed.
+//! Which commands those may be the manifest says (`commands`), and the kernel decides. All of them are checked before
+//! the first one runs. Of its network authority the program keeps the one server; redirects are not followed.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![forbid(unsafe_code)]
 
@@ -154,8 +154,8 @@ fn fetch(
     Ok(answer::user_data(status, body)?.map(<[u8]>::len))
 }
 
-/// Has all commands checked, then carried out one after the other. Returns the exit status: that of the first command that
-/// failed, or why none was begun.
+/// Has all commands checked, then carried out one after the other. Returns the exit status: that of the first command
+/// that failed, or why none was begun.
 fn carry_out(user_data: &[u8], console: &mut Commands) -> Result<i32, Error> {
     let commands = match user_data::commands(user_data) {
         Ok(commands) => commands,

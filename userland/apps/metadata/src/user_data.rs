@@ -1,7 +1,7 @@
 //! What user data may say: a first line `#slopos`, then one command a line.
 //!
-//! Empty lines and lines that begin with `#` are comments. Nothing of it is carried out before all of it was looked at, here
-//! and by the kernel, which decides what a command is and which ones are allowed.
+//! Empty lines and lines that begin with `#` are comments. Nothing of it is carried out before all of it was looked at,
+//! here and by the kernel, which decides what a command is and which ones are allowed.
 
 use core::fmt;
 

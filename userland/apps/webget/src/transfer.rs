@@ -11,7 +11,7 @@ use slopos_http::response::{Broken, Failure, HEAD, Progress, Reception};
 use slopos_http::upload::{CHUNK_FRAME, Fault, Upload};
 use slopos_http::{Connection, Limits, Url, UrlError, retry};
 use webget::options::{Body, Settings};
-use webget::{outcome, redirect};
+use webget::redirect;
 
 use crate::clock::now;
 use crate::meter::rate;

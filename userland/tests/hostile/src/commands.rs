@@ -1,4 +1,5 @@
-//! Commands that the manifest does not let the process have carried out, and texts that are made to look like one that it does.
+//! Commands that the manifest does not let the process have carried out, and texts that are made to look like one that
+//! it does.
 
 use libslop::abi::limits::ASKED_COMMAND_MAX;
 use libslop::abi::{COMMANDS_NAME, Errno, Rights};
