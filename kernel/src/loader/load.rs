@@ -6,8 +6,8 @@
 //! the whole record was checked. If the record's header has changed since then, or the data's digest differs,
 //! everything is read again, so two versions never mix.
 //!
-//! The header is checked first, then its signature, in a step of its own, then the contents by the digest that the header
-//! names. So a forged record costs one read and one signature at most.
+//! The header is checked first, then its signature, in a step of its own, then the contents by the digest that the
+//! header names. So a forged record costs one read and one signature at most.
 
 use super::record::{self, AppError, Wanted};
 use super::{Extent, Image};

@@ -70,8 +70,8 @@ pub enum Contents {
 }
 
 impl Image {
-    /// Builds the flash of `manifest`, its programs signed with `key` where there is one. `program` gives the ELF file of an
-    /// app, `data` what a file holds.
+    /// Builds the flash of `manifest`, its programs signed with `key` where there is one. `program` gives the ELF file
+    /// of an app, `data` what a file holds.
     ///
     /// # Errors
     /// A program or a file cannot be had, or does not fit its slot, its process's RAM, or the flash.

@@ -174,8 +174,8 @@ fn public(path: &Path) -> Result<PublicKey> {
     PublicKey::from_pem(&text).map_err(|why| anyhow!("{}: {why}", path.display()))
 }
 
-/// The key that signs what is put into an image: the one that is named, or the development key if nobody else has signed
-/// there.
+/// The key that signs what is put into an image: the one that is named, or the development key if nobody else has
+/// signed there.
 ///
 /// # Errors
 /// The key cannot be read.
