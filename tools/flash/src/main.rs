@@ -1,11 +1,12 @@
 //! `flash`: builds, shows, checks and changes the image of the board's flash, alone or on a disk that boots by itself.
 
+mod files;
 mod signing;
 
+use crate::files::{load, read};
 use crate::signing::{Keygen, Keys, Sign};
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
-use slopos_disk::Container;
 use slopos_flash::key;
 use slopos_flash::sign::Signer;
 use slopos_flash::{Contents, Image, Program};
@@ -134,18 +135,6 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A file's bytes.
-fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
-}
-
-/// A file with a flash in it whose map is right, and the flash.
-fn load(path: &Path) -> Result<(Container, Image)> {
-    let container = Container::open(path)?;
-    let image = Image::from_bytes(container.flash().to_vec()).with_context(|| path.display().to_string())?;
-    Ok((container, image))
-}
-
 /// Writes an image beside its place, reads it back, checks it, and only then puts it there.
 ///
 /// A bad record elsewhere in the image is no reason to refuse: it was there before, and the kernel boots the rest.
@@ -156,14 +145,6 @@ fn write(path: &Path, image: &Image) -> Result<()> {
     ensure!(written == *image, "{} does not read back as it was written", beside.display());
     print(&written, None);
     std::fs::rename(&beside, path).with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// Writes a file beside its place, and puts it there when it is complete.
-fn put(path: &Path, bytes: &[u8]) -> Result<()> {
-    let beside = path.with_added_extension("new");
-    std::fs::write(&beside, bytes)
-        .and_then(|()| std::fs::rename(&beside, path))
-        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Prints a line for each slot; returns how many are bad. With keys, what none of them has signed is bad too, unless it
