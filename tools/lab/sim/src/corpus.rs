@@ -5,7 +5,11 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use slopos_abi::USER_BASE;
+use slopos_abi::flash::{EXECUTE, READ, WRITE};
 use slopos_abi::flash::{KIND_DATA, MAP_MAGIC, MAP_VERSION, MapEntry, MapHeader, PARTITION_TYPE, SECTOR};
+use slopos_flash::key::PrivateKey;
+use slopos_flash::{Piece, Program};
 use slopos_net::wire::arp::Packet;
 use slopos_net::wire::ethernet::{EtherType, Header};
 use slopos_net::wire::ipv4::{self, Protocol};
@@ -16,6 +20,7 @@ use slopos_net::wire::udp;
 use crate::network::{Heard, run_and_listen};
 use crate::targets::commands::{self, Command, Segment};
 use crate::targets::{MAP_SECTOR, REGION};
+use crate::targets::record::{APP, BOARD};
 use crate::watch::segment_of;
 use zerocopy::IntoBytes;
 
@@ -97,6 +102,7 @@ pub fn write(folder: &Path) -> Result<usize> {
     for (kinds, name) in [(0b0101, "first"), (0b0111, "both"), (0b1111, "both-and-module"), (0b0110, "second")] {
         corpus.files.insert(("partitions", name.to_owned()), disk(kinds));
     }
+    corpus.files.insert(("record", "program".to_owned()), program()?);
     for ((target, name), bytes) in &corpus.files {
         let folder = folder.join(target);
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
@@ -127,6 +133,21 @@ fn disk(kinds: u8) -> Vec<u8> {
     let entry = MapEntry { name: name(REGION), kind: KIND_DATA, start_sector: 4, sectors: 8, reserved: 0 };
     put(&mut disk, MAP_SECTOR * SECTOR, &[header.as_bytes(), entry.as_bytes()].concat());
     [&[63, kinds], &disk[..]].concat()
+}
+
+/// A record with code and data.
+fn program() -> Result<Vec<u8>> {
+    let piece = |page: u64, flags, bytes: &[u8]| Piece {
+        address: USER_BASE + page * 4096,
+        memory_bytes: 5_000,
+        flags: flags | READ,
+        bytes: bytes.to_vec(),
+    };
+    let pieces = vec![piece(0, EXECUTE, &[0x90; 100]), piece(2, WRITE, &[1; 50])];
+    let program = Program { entry: USER_BASE + 16, pieces, version: "1.2.3".to_owned(), build_id: [7; 20] };
+    let mut record = slopos_flash::encode(APP, BOARD, &program)?;
+    slopos_flash::sign::sign(&mut record, &PrivateKey::development())?;
+    Ok(record)
 }
 
 /// An exchange as commands: the server's segments relative to where the connection is, all others as frames, with a

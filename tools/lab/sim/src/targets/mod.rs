@@ -6,6 +6,7 @@
 pub mod commands;
 pub mod parsers;
 mod partitions;
+pub mod record;
 mod stack;
 
 pub use partitions::partitions;
@@ -16,7 +17,7 @@ pub use stack::stack;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets, by the names that their folders in `tools/lab/fuzz/corpus` have.
-pub const ALL: [Target; 9] = [
+pub const ALL: [Target; 10] = [
     ("ethernet", parsers::ethernet),
     ("arp", parsers::arp),
     ("ipv4", parsers::ipv4),
@@ -25,5 +26,6 @@ pub const ALL: [Target; 9] = [
     ("tcp", parsers::tcp),
     ("tcp_options", parsers::tcp_options),
     ("partitions", partitions),
+    ("record", record::record),
     ("stack", stack),
 ];
