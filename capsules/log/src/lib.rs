@@ -69,18 +69,8 @@ impl<const N: usize> LogRing<N> {
         self.unfinished += piece.len();
     }
 
-    /// Writes a log's first frame, for the kernel with this build id.
-    pub fn announce(&mut self, build_id: &[u8]) {
-        self.announce_with(build_id, &[0]);
-    }
-
-    /// Writes the first line of a log that is lines.
-    pub fn announce_line(&mut self, build_id: &[u8]) {
-        self.announce_with(build_id, lines::LINE_END.as_bytes());
-    }
-
-    #[inline]
-    fn announce_with(&mut self, build_id: &[u8], end: &[u8]) {
+    /// Writes a log's first frame, for the kernel with this build id, with what ends a frame.
+    pub fn announce(&mut self, build_id: &[u8], end: &[u8]) {
         self.begin();
         self.push(LOG_BEGINNING.as_bytes());
         for byte in build_id {
@@ -172,7 +162,7 @@ mod tests {
     #[test]
     fn a_log_begins_with_the_build_id() {
         let mut ring = LogRing::<64>::new();
-        ring.announce(&[0x00, 0x9a, 0xff]);
+        ring.announce(&[0x00, 0x9a, 0xff], &[0]);
         frame(&mut ring, &[b"ab", b"\0"]);
         assert_eq!(drain(&mut ring), b"SlopOS log, build 009aff\0ab\0");
     }

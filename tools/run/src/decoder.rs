@@ -7,48 +7,15 @@
 
 use crate::kernel::Kernel;
 use crate::likeness::Likeness;
-use crate::lines::{self, Shared};
+use crate::lines::{self, Line, Shared};
 use crate::pieces::Pieces;
 use anyhow::{Context, Result};
 use defmt_decoder::{DecodeError, Frame, StreamDecoder, Table};
 use slopos_abi::LOG_BEGINNING;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// Longest frame that is waited for, in bytes; far more than a kernel can send at once.
 const FRAME_MAX: usize = 1 << 20;
-
-/// One line of the kernel's log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
-    /// The kernel's time stamp, where it has one.
-    pub time: Option<String>,
-    /// `info`, `warn` and so on; `None` for a line without a level.
-    pub level: Option<&'static str>,
-    /// What the kernel says.
-    pub text: String,
-}
-
-impl Line {
-    /// The time stamp as a span of time.
-    pub fn since_boot(&self) -> Option<Duration> {
-        Duration::try_from_secs_f64(self.time.as_deref()?.parse().ok()?).ok()
-    }
-
-    /// The line as a log shows it.
-    ///
-    /// An ordinary line is its bare text, because scripts look for these lines; warnings and errors say that they are.
-    /// With `times`, each line begins with its time and level instead.
-    pub fn show(&self, times: bool) -> String {
-        let level = self.level.unwrap_or("");
-        match (times, level) {
-            (true, _) => format!("{:>12} {level:<5} {}", self.time.as_deref().unwrap_or(""), self.text),
-            (false, "warn") => format!("warning: {}", self.text),
-            (false, "error") => format!("error: {}", self.text),
-            (false, _) => self.text.clone(),
-        }
-    }
-}
 
 /// What a frame holds.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -38,10 +38,11 @@ pub mod terminal;
 pub mod webget;
 
 pub use accelerator::Accelerator;
-pub use decoder::{Decoded, Decoder, Line, Stream};
+pub use decoder::{Decoded, Decoder, Stream};
 pub use holder::{Holder, writer_of};
 pub use kernel::Kernel;
 pub use likeness::Likeness;
+pub use lines::Line;
 pub use machine::{Builder, COMMAND_LINE_MAX, Machine, Transport};
 pub use outcome::{Event, Outcome, Stop};
 pub use printer::{Printer, Style};

@@ -1,12 +1,44 @@
-//! The log of a kernel that writes it as lines of text: what a line says, and which lines of a serial port are the log's
+//! Lines of the kernel's log, and the log of a kernel that writes it as text: what a line says, and which lines of a serial port are the log's
 //! where the console has that port too.
 
-use crate::decoder::Line;
 use crate::pieces::{Part, Pieces};
 use slopos_abi::LOG_LINE_MARK;
+use std::time::Duration;
 
 /// The levels' names.
 const LEVELS: [&str; 5] = ["trace", "debug", "info", "warn", "error"];
+
+/// One line of the kernel's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// The kernel's time stamp, where it has one.
+    pub time: Option<String>,
+    /// `info`, `warn` and so on; `None` for a line without a level.
+    pub level: Option<&'static str>,
+    /// What the kernel says.
+    pub text: String,
+}
+
+impl Line {
+    /// The time stamp as a span of time.
+    pub fn since_boot(&self) -> Option<Duration> {
+        Duration::try_from_secs_f64(self.time.as_deref()?.parse().ok()?).ok()
+    }
+
+    /// The line as a log shows it.
+    ///
+    /// An ordinary line is its bare text, because scripts look for these lines; warnings and errors say that they are.
+    /// With `times`, each line begins with its time and level instead.
+    pub fn show(&self, times: bool) -> String {
+        let level = self.level.unwrap_or("");
+        match (times, level) {
+            (true, _) => format!("{:>12} {level:<5} {}", self.time.as_deref().unwrap_or(""), self.text),
+            (false, "warn") => format!("warning: {}", self.text),
+            (false, "error") => format!("error: {}", self.text),
+            (false, _) => self.text.clone(),
+        }
+    }
+}
 
 /// Reads a line as [`Line::show`] writes it with times; `None` where it is none.
 pub fn line(text: &str) -> Option<Line> {

@@ -1,6 +1,7 @@
 //! A run of the board in QEMU, from its start to its exit code.
 
-use crate::decoder::{Decoder, Line};
+use crate::decoder::Decoder;
+use crate::lines::Line;
 use crate::holder::writer_of;
 use crate::input::Input;
 use crate::kept::Kept;

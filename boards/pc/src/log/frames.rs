@@ -6,5 +6,5 @@ pub use slopos_log::Piece;
 
 /// Begins the log with the kernel's build id.
 pub fn announce<const N: usize>(ring: &mut LogRing<N>, build_id: &[u8]) {
-    ring.announce(build_id);
+    ring.announce(build_id, &[0]);
 }

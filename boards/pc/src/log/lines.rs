@@ -35,7 +35,7 @@ fn texts() -> Texts<'static> {
 
 /// Begins the log with the kernel's build id.
 pub fn announce<const N: usize>(ring: &mut LogRing<N>, build_id: &[u8]) {
-    ring.announce_line(build_id);
+    ring.announce(build_id, LINE_END.as_bytes());
 }
 
 /// What stands where `defmt`'s encoder stands on a board with frames.

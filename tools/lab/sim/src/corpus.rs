@@ -19,8 +19,8 @@ use slopos_net::wire::udp;
 
 use crate::network::{Heard, run_and_listen};
 use crate::targets::commands::{self, Command, Segment};
-use crate::targets::{MAP_SECTOR, REGION};
 use crate::targets::record::{APP, BOARD};
+use crate::targets::{MAP_SECTOR, REGION};
 use crate::watch::segment_of;
 use zerocopy::IntoBytes;
 
