@@ -1,5 +1,5 @@
-//! Lines of the kernel's log, and the log of a kernel that writes it as text: what a line says, and which lines of a serial port are the log's
-//! where the console has that port too.
+//! Lines of the kernel's log, and the log of a kernel that writes it as text: what a line says, and which lines of a serial
+//! port are the log's where the console has that port too.
 
 use crate::pieces::{Part, Pieces};
 use slopos_abi::LOG_LINE_MARK;

@@ -14,6 +14,9 @@ struct Options {
 }
 
 const HELP: &str = "\
+Examples:
+  texts build/qemu_q35-text.elf
+
 Exit status:
   0  the kernel has its texts, or its log is frames and it needs none
   1  it cannot have them: the message says why
