@@ -7,7 +7,7 @@ use crate::modules::{self, Modules};
 use crate::power::Button;
 use crate::{claims, clocks, image, power};
 use slopos_kernel::time::{Duration, Instant};
-use slopos_q35::acpi::{self, IoApicEntry, Tables};
+use slopos_q35::acpi::{self, IoApicEntry, Lost, Tables};
 use slopos_q35::claims::Claims;
 use slopos_q35::ioapic::{self, IoApic};
 use slopos_q35::pic::Pic;
@@ -93,20 +93,26 @@ pub unsafe fn bring_up<P>(
     }
     // SAFETY: as above; the tables are copied out before the mapping goes away.
     let memory = |address, length| unsafe { physical_slice(address, length as u64) };
-    let tables = acpi::search(info.rsdp, memory, |address, error| {
-        defmt::warn!("boot: no ACPI tables by the root pointer at {=u64:#x}: {}", address, error);
+    let tables = acpi::search(info.rsdp, memory, |lost, address, error| match lost {
+        Lost::Root => defmt::warn!("boot: no ACPI tables by the root pointer at {=u64:#x}: {}", address, error),
+        Lost::Table => defmt::warn!("boot: the ACPI table at {=u64:#x} is passed over: {}", address, error),
     });
-    let dsdt_length = tables.as_ref().and_then(|tables| acpi::dsdt_length(tables.power.dsdt?, memory));
+    // Told above, where it is wrong.
+    let dsdt_length = tables.as_ref().and_then(|tables| acpi::dsdt_length(tables.power.dsdt?, memory).ok());
     let mut space = image::map();
     let features = Features::detect();
     // SAFETY: the whole image is compiled for soft float; process memory is reached by the kernel's own mapping.
     let missing = unsafe { control::protect(&features) };
     // SAFETY: called once, with stacks that the linker script sets aside.
     unsafe { trap::initialise(image::interrupt_stacks()) };
-    let tables = tables.unwrap_or_else(|| {
+    let mut tables = tables.unwrap_or_else(|| {
         defmt::warn!("boot: no ACPI tables");
-        Tables { io_apics: heapless::Vec::from_iter([IO_APIC]), ..Tables::default() }
+        Tables::default()
     });
+    if tables.local_apic.is_none() {
+        defmt::warn!("boot: no table of interrupt controllers, so they are taken to be where every PC has them");
+        tables.io_apics.extend([IO_APIC]);
+    }
     let claims = claims::platform(&info, &tables, &features);
     // SAFETY: called once, with the tables just read.
     let dsdt = unsafe { power::map_dsdt(&tables, dsdt_length, &mut space) };
