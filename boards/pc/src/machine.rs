@@ -13,7 +13,7 @@ use slopos_q35::ioapic::{self, IoApic};
 use slopos_q35::pic::Pic;
 use slopos_q35::rtc::Rtc;
 use slopos_registers::Hardware;
-use slopos_x86_64::apic::{self, LocalApic};
+use slopos_x86_64::apic::{self, LocalApic, Place};
 use slopos_x86_64::clock::now_micros;
 use slopos_x86_64::control;
 use slopos_x86_64::cpuid::Features;
@@ -26,8 +26,6 @@ use slopos_x86_64::trap::{self, SPURIOUS_VECTOR, TIMER_VECTOR};
 /// The 8259s' sixteen vectors; masked, they can still raise spurious interrupts.
 const PIC_VECTOR: u8 = 48;
 
-/// Where the local APIC is unless ACPI says otherwise (Intel SDM volume 3, section 11.4.1).
-const LOCAL_APIC: u64 = 0xfee0_0000;
 /// Where the I/O APIC is unless ACPI says otherwise (82093AA data sheet, section 3.0).
 const IO_APIC: IoApicEntry = IoApicEntry { address: 0xfec0_0000, first_gsi: 0 };
 /// The longest time between two looks at the devices, in case an interrupt is lost.
@@ -119,10 +117,7 @@ pub unsafe fn bring_up<P>(
     // SAFETY: likewise.
     let button = unsafe { power::prepare(&tables, dsdt, &mut space) };
     let generation = tables.generation.and_then(|address| Generation::find(address, &info, &mut space));
-    let local_apic = tables.local_apic.unwrap_or(LOCAL_APIC);
-    let Some(base) = claims::map(claims, &mut space, "the local APIC", local_apic, apic::LENGTH) else {
-        panic!("the local APIC cannot be mapped at {local_apic:#x}");
-    };
+    let base = map_local_apic(&tables, claims, &mut space);
     let io_apics = tables.io_apics.iter().filter_map(|entry| {
         let base = claims::map(claims, &mut space, "an I/O APIC", entry.address, ioapic::MEMORY_BYTES)?;
         // SAFETY: just mapped, for ever.
@@ -132,7 +127,7 @@ pub unsafe fn bring_up<P>(
     let places = find(Ground { space: &mut space, claims, tables: &tables, dsdt, command_line });
     // SAFETY: nobody else uses the controllers.
     unsafe { Pic::new(Hardware) }.disable(PIC_VECTOR);
-    // SAFETY: just mapped, for ever.
+    // SAFETY: where the processor says, and mapped for ever if that is memory.
     let mut local_apic = unsafe { LocalApic::start(base, TIMER_VECTOR, SPURIOUS_VECTOR) };
     trap::expect(TIMER_VECTOR);
     clocks::set(&mut local_apic, &features, tables.power.timer);
@@ -148,10 +143,36 @@ pub unsafe fn bring_up<P>(
         defmt::warn!("boot: the command line is too long or not UTF-8, and was cut");
     }
     let modules = modules::map(&info, &mut space);
-    let interrupts = Interrupts::new(io_apics, local_apic.id());
+    let interrupts = Interrupts::new(io_apics, local_apic.destination());
+    if local_apic.destination().is_none() {
+        defmt::warn!(
+            "interrupt: no device can name the processor, whose id is {=u32}; devices are looked at by the clock",
+            local_apic.id()
+        );
+    }
     let alarm = Alarm { apic: local_apic, armed: None };
     let gathered = gather(&features, command_line);
     (Machine { space, claims, interrupts, tables, modules, generation, gathered, alarm, button }, places)
+}
+
+/// Maps the local APIC's registers, where they are in memory. The processor knows; a table that says otherwise is told.
+fn map_local_apic(tables: &Tables, claims: &mut Claims, space: &mut KernelSpace) -> Option<*mut u8> {
+    // SAFETY: this is ring 0.
+    let address = match unsafe { apic::place() } {
+        Place::Memory(address) => address,
+        Place::ModelSpecific => {
+            defmt::info!("boot: the local APIC is in x2APIC mode");
+            return None;
+        }
+    };
+    if let Some(other) = tables.local_apic.filter(|other| *other != address) {
+        defmt::warn!("boot: the local APIC is at {=u64:#x}, not at {=u64:#x} as ACPI says", address, other);
+    }
+    let base = claims::map(claims, space, "the local APIC", address, apic::LENGTH);
+    if base.is_none() {
+        panic!("the local APIC cannot be mapped at {address:#x}");
+    }
+    base
 }
 
 /// Gathers entropy from the processor and from values that differ from one boot or board to the next.
