@@ -89,6 +89,9 @@ pub unsafe fn bring_up<P>(
     if info.memory_end < need {
         panic!("the image needs RAM up to {need:#x}, and there is only RAM up to {:#x}", info.memory_end);
     }
+    if let Some(kept) = info.sleep_state.filter(|kept| *kept < need) {
+        defmt::warn!("boot: the image lies over what the firmware keeps for sleep states at {=u64:#x}", kept);
+    }
     // SAFETY: as above; the tables are copied out before the mapping goes away.
     let memory = |address, length| unsafe { physical_slice(address, length as u64) };
     let tables = acpi::search(info.rsdp, memory, |lost, address, error| match lost {

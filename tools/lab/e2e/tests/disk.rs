@@ -17,8 +17,13 @@ const UEFI: [&str; 2] = ["-drive", "if=pflash,format=raw,readonly=on,file=/usr/s
 
 /// The board, and these commands for its boot.
 fn parts(append: &str) -> Parts {
-    let read = |name| fs::read(built(name)).expect("the board");
-    Parts::new(&read("qemu_q35.elf"), read("qemu_q35.img"), append).expect("a kernel that GRUB boots")
+    parts_of("qemu_q35", append)
+}
+
+/// Another board.
+fn parts_of(name: &str, append: &str) -> Parts {
+    let read = |ending| fs::read(built(&format!("{name}.{ending}"))).expect("the board");
+    Parts::new(&read("elf"), read("img"), append).expect("a kernel that GRUB boots")
 }
 
 /// A file of its own.
@@ -99,6 +104,17 @@ fn a_disk_boots_from_ahci_under_uefi() {
     let drive = drive(&disk.path, "raw");
     let ahci = ["-drive", &drive, "-device", "ide-hd,drive=disk,bootindex=0"];
     fetched(bare("q35", &[&DEBUG_EXIT[..], &UEFI, &ahci].concat()), SUCCESS);
+}
+
+#[test]
+fn a_board_of_forty_mebibytes_boots_under_uefi() {
+    // The firmware keeps memory at 8 MiB, in the middle of where the image lies.
+    let disk = disk(raw::make(&parts_of("qemu_q35-scale", "net; exit")));
+    let drive = drive(&disk.path, "raw");
+    let virtio = ["-drive", &drive, "-device", "virtio-blk-pci,drive=disk,bootindex=0"];
+    let (code, console) = bare("q35", &[&DEBUG_EXIT[..], &UEFI, &virtio].concat());
+    assert_eq!(code, Some(SUCCESS), "{console}");
+    assert!(console.contains("address 10.0.2.15"), "{console}");
 }
 
 #[test]
