@@ -7,7 +7,7 @@ board := "boards/qemu_q35/board.toml"
 test_board := "boards/qemu_q35/test.toml"
 attack_board := "boards/qemu_q35/attack.toml"
 scale_board := "boards/qemu_q35/scale.toml"
-microvms := "boards/microvm/board.toml boards/microvm/test.toml"
+microvms := "boards/microvm/board.toml boards/microvm/test.toml boards/microvm/attack.toml"
 kernel := "build/qemu_q35.elf"
 image := "build/qemu_q35.img"
 apps := env_var_or_default("CARGO_TARGET_DIR", "target") / "bare-apps/x86_64-unknown-none/release"
@@ -40,11 +40,17 @@ flash *APPS:
 new-app *ARGUMENTS:
     @tools/setup/tool.sh new-app -- "$@"
 
-# Packs a board into build/NAME-VERSION.tar.gz: [MANIFEST]
+# Packs a board: [MANIFEST] [--development]
 [group('build')]
 [no-exit-message]
 dist *ARGUMENTS:
-    @tools/setup/tool.sh dist "${1:-{{ board }}}" -- --apps "{{ apps }}" "$@"
+    #!/bin/sh
+    set -eu
+    manifest={{ board }}
+    for word; do
+        case $word in *.toml) manifest=$word ;; esac
+    done
+    exec tools/setup/tool.sh dist "$manifest" -- --apps "{{ apps }}" "$@"
 
 # Makes a disk that boots the board by itself: [--format FORM]
 [group('build')]
