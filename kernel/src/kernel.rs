@@ -246,10 +246,11 @@ impl Kernel {
         let process = &mut self.processes[id.index()];
         if process.state() == State::Loading {
             self.load_stepped = true;
-            let goes_on = process.load_step(id, self.trust, cpu, objects, start).unwrap_or_else(|error| {
-                process.report_load(error, &mut self.load_log, start);
-                false
-            });
+            let goes_on =
+                process.load_step(id, self.trust, cpu, objects, &mut self.load_log, start).unwrap_or_else(|error| {
+                    process.report_load(error, &mut self.load_log, start);
+                    false
+                });
             let end = now();
             process.charge(start, end);
             return (if goes_on { After::GoesOn } else { After::Stops }, end);

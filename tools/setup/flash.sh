@@ -22,4 +22,4 @@ fi
 for app; do
     "$output/debug/flash" replace "$image" "$app" "$apps/$app" >/dev/null
 done
-"$output/debug/flash" verify "$image"
+"$output/debug/flash" verify --manifest boards/qemu_q35/board.toml "$image"

@@ -1,14 +1,16 @@
 //! The whole flash: its map, and a slot for each app and each data region.
 
+use crate::key::PrivateKey;
 use crate::program::Program;
 use crate::record;
+use crate::sign::{self, Signer};
 use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
 use slopos_abi::flash::{
     EntryFault, KIND_APP, KIND_DATA, MAP_ENTRIES, MAP_MAGIC, MAP_SECTORS, MAP_VERSION, MapEntry, MapHeader, SECTOR,
     check_map, name_bytes, name_text,
 };
-use slopos_manifest::{Manifest, PAGE, size, suggest};
+use slopos_manifest::{Manifest, PAGE, PublicKey, size, suggest};
 use std::path::Path;
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -55,6 +57,8 @@ pub enum Contents {
         record_bytes: u64,
         /// SHA-256 of the record.
         sha256: [u8; 32],
+        /// Who signed it.
+        signer: Signer,
         /// The program.
         program: Program,
     },
@@ -66,12 +70,14 @@ pub enum Contents {
 }
 
 impl Image {
-    /// Builds the flash of `manifest`. `program` gives the ELF file of an app, `data` what a file holds.
+    /// Builds the flash of `manifest`, its programs signed with `key` where there is one. `program` gives the ELF file
+    /// of an app, `data` what a file holds.
     ///
     /// # Errors
     /// A program or a file cannot be had, or does not fit its slot, its process's RAM, or the flash.
     pub fn build(
         manifest: &Manifest,
+        key: Option<&PrivateKey>,
         program: impl Fn(&str) -> Result<Vec<u8>>,
         data: impl Fn(&Path) -> Result<Vec<u8>>,
     ) -> Result<Image> {
@@ -101,6 +107,7 @@ impl Image {
                 let file = program(&slot.name)?;
                 let program = Program::from_elf(&file).with_context(|| format!("app `{}`", slot.name))?;
                 fits_its_processes(manifest, &slot.name, &program)?;
+                is_new_enough(manifest, &slot.name, &program)?;
                 image.replace(&slot.name, &program)?;
             } else if let Some(region) = manifest.data.iter().find(|region| region.name == slot.name)
                 && let Some(path) = &region.file
@@ -116,6 +123,9 @@ impl Image {
                 );
                 image.bytes[slot.range()][..file.len()].copy_from_slice(&file);
             }
+        }
+        if let Some(key) = key {
+            image.sign(key)?;
         }
         Ok(image)
     }
@@ -175,44 +185,68 @@ impl Image {
         &self.slots
     }
 
-    /// Each slot with what it holds, or what is wrong with it.
-    pub fn inspect(&self) -> Vec<(&Slot, Result<Contents>)> {
-        self.slots.iter().map(|slot| (slot, self.contents(slot))).collect()
+    /// Each slot with what it holds, or what is wrong with it; signatures of these keys are checked.
+    pub fn inspect(&self, keys: &[PublicKey]) -> Vec<(&Slot, Result<Contents>)> {
+        self.slots.iter().map(|slot| (slot, self.contents(slot, keys))).collect()
     }
 
     /// What one slot holds.
-    fn contents(&self, slot: &Slot) -> Result<Contents> {
+    fn contents(&self, slot: &Slot, keys: &[PublicKey]) -> Result<Contents> {
         let bytes = &self.bytes[slot.range()];
         if slot.kind == KIND_DATA {
             return Ok(Contents::Data { sha256: Sha256::digest(bytes).into() });
         }
         let (header, program) = record::decode(&slot.name, &self.board, bytes)?;
-        Ok(Contents::App { record_bytes: header.record_bytes, sha256: header.sha256, program })
+        let signer = sign::signer(&header, keys)?;
+        Ok(Contents::App { record_bytes: header.record_bytes, sha256: header.sha256, signer, program })
     }
 
-    /// Checks every slot.
+    /// Checks every slot, and the signatures of these keys.
     ///
     /// # Errors
     /// The first slot that is bad, by name.
-    pub fn verify(&self) -> Result<()> {
-        for (slot, contents) in self.inspect() {
+    pub fn verify(&self, keys: &[PublicKey]) -> Result<()> {
+        for (slot, contents) in self.inspect(keys) {
             contents.with_context(|| format!("slot `{}`", slot.name))?;
         }
         Ok(())
     }
 
-    /// Puts `program` into the slot of app `name`; the rest of the slot becomes zeros.
+    /// Signs the records of all apps.
+    ///
+    /// # Errors
+    /// A slot holds no record.
+    pub fn sign(&mut self, key: &PrivateKey) -> Result<()> {
+        let apps: Vec<_> =
+            self.slots.iter().filter(|slot| slot.kind == KIND_APP).map(|slot| slot.name.clone()).collect();
+        apps.iter().try_for_each(|app| sign::sign(self.record_mut(app)?, key).with_context(|| format!("slot `{app}`")))
+    }
+
+    /// The bytes of an app's slot, which begin with its record.
+    ///
+    /// # Errors
+    /// There is no such slot.
+    pub fn record_mut(&mut self, name: &str) -> Result<&mut [u8]> {
+        let range = self.slot_of(name)?.range();
+        Ok(&mut self.bytes[range])
+    }
+
+    /// The slot of an app.
+    fn slot_of(&self, name: &str) -> Result<&Slot> {
+        let apps = || self.slots.iter().filter(|slot| slot.kind == KIND_APP);
+        apps().find(|slot| slot.name == name).with_context(|| {
+            let names: Vec<_> = apps().map(|slot| slot.name.as_str()).collect();
+            let meant = suggest(name, names.iter().copied());
+            format!("the flash has no slot for an app `{name}`{meant}; it has slots for {}", names.join(", "))
+        })
+    }
+
+    /// Puts `program` into the slot of app `name`, unsigned; the rest of the slot becomes zeros.
     ///
     /// # Errors
     /// There is no such slot, or the program does not fit it.
     pub fn replace(&mut self, name: &str, program: &Program) -> Result<()> {
-        let slot = self.slots.iter().find(|slot| slot.kind == KIND_APP && slot.name == name);
-        let Some(slot) = slot else {
-            let apps: Vec<_> =
-                self.slots.iter().filter(|slot| slot.kind == KIND_APP).map(|slot| slot.name.as_str()).collect();
-            let meant = suggest(name, apps.iter().copied());
-            bail!("the flash has no slot for an app `{name}`{meant}; it has slots for {}", apps.join(", "));
-        };
+        let slot = self.slot_of(name)?.clone();
         // A slot holds the header's sector and the RAM of the largest process that runs the app.
         let ram = slot.size() - SECTOR as u64;
         ensure!(
@@ -267,6 +301,20 @@ fn fits_its_processes(manifest: &Manifest, app: &str, program: &Program) -> Resu
             size::show(program.span()),
             program.span(),
             change(process.ram_line, "ram", process.ram, program.span())
+        );
+    }
+    Ok(())
+}
+
+/// Checks a program against the oldest version that each process runs.
+fn is_new_enough(manifest: &Manifest, app: &str, program: &Program) -> Result<()> {
+    let found = program.version_number()?;
+    for process in manifest.processes.iter().filter(|process| process.app == app) {
+        ensure!(
+            found >= process.minimum_version,
+            "process `{}`: app `{app}` has version {found}; `minimum_version` asks for {}",
+            process.name,
+            process.minimum_version
         );
     }
     Ok(())

@@ -6,8 +6,10 @@
 #![forbid(unsafe_code)]
 
 mod image;
+pub mod key;
 mod program;
 mod record;
+pub mod sign;
 #[cfg(test)]
 mod tests;
 

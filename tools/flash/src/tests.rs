@@ -1,10 +1,12 @@
 //! Programs that fit and programs that do not, from hand-made ELF files to the written image.
 
 use super::*;
+use crate::key::PrivateKey;
+use crate::sign::Signer;
 use anyhow::{Result, anyhow};
 use slopos_abi::flash::{EXECUTE, KIND_APP, KIND_DATA, READ, SECTOR, WRITE};
 use slopos_abi::{USER_BASE, USER_END};
-use slopos_manifest::Manifest;
+use slopos_manifest::{Manifest, PublicKey};
 use std::path::Path;
 
 const R: u32 = 4;
@@ -146,6 +148,43 @@ fn a_record_reads_back_and_any_flipped_bit_is_seen() {
     assert!(decode("clock", "b", &record[..record.len() - SECTOR]).is_err());
 }
 
+#[test]
+fn each_flipped_bit_of_a_header_is_seen() {
+    let key = PrivateKey::development();
+    let mut record = encode("clock", "b", &Program::from_elf(&ordinary(0x4000)).expect("a program")).expect("encoded");
+    sign::sign(&mut record, &key).expect("signed");
+    let signer =
+        |record: &[u8]| decode("clock", "b", record).and_then(|(header, _)| sign::signer(&header, &[*key.public()]));
+    assert_eq!(signer(&record).expect("good"), Signer::Known(*key.public()));
+    for bit in 0..SECTOR * 8 {
+        let mut damaged = record.clone();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        // A key's id that is another one is a signature that nobody here can check.
+        let found = signer(&damaged);
+        assert!(matches!(found, Err(_) | Ok(Signer::Unknown(_))), "bit {bit}: {found:?}");
+    }
+}
+
+#[test]
+fn a_signature_of_elsewhere_is_taken_only_where_it_fits() {
+    let (ours, theirs) = (PrivateKey::generate().expect("a key"), PrivateKey::development());
+    let mut record = encode("clock", "b", &Program::from_elf(&ordinary(0x4000)).expect("a program")).expect("encoded");
+    let bytes = sign::prepare(&mut record, ours.public()).expect("a record");
+    let wrong = sign::attach(&mut record.clone(), ours.public(), theirs.sign(&bytes)).expect_err("another key's");
+    assert!(wrong.to_string().contains("not that of this record"), "{wrong}");
+    sign::attach(&mut record, ours.public(), ours.sign(&bytes)).expect("its own");
+    let (header, _) = decode("clock", "b", &record).expect("good");
+    assert_eq!(
+        sign::signer(&header, &[*theirs.public(), *ours.public()]).expect("good"),
+        Signer::Known(*ours.public())
+    );
+    assert_eq!(sign::signer(&header, &[]).expect("good"), Signer::Unknown(ours.public().id()));
+    // Two signatures of the same are the same: builds stay reproducible.
+    let mut again = record.clone();
+    sign::sign(&mut again, &ours).expect("signed");
+    assert_eq!(again, record);
+}
+
 /// A board with two processes of one app, another app, and a data region with a file.
 fn manifest(flash_size: &str) -> Manifest {
     let text = format!(
@@ -184,7 +223,7 @@ fn notes(path: &Path) -> Result<Vec<u8>> {
 }
 
 fn build(ram: u64) -> Result<Image> {
-    Image::build(&manifest("1 MiB"), |_| Ok(ordinary(ram)), notes)
+    Image::build(&manifest("1 MiB"), Some(&PrivateKey::development()), |_| Ok(ordinary(ram)), notes)
 }
 
 #[test]
@@ -193,7 +232,7 @@ fn an_image_has_a_slot_for_each_app_and_region() {
     assert_eq!(image.bytes().len(), 1 << 20);
     let slots: Vec<_> = image.slots().iter().map(|s| (s.name.as_str(), s.kind, s.start_sector, s.sectors)).collect();
     assert_eq!(slots, [("shared", KIND_APP, 4, 65), ("clock", KIND_APP, 69, 33), ("notes", KIND_DATA, 102, 2)]);
-    image.verify().expect("all good");
+    image.verify(&[PublicKey::development()]).expect("all good");
     let read = Image::from_bytes(image.bytes().to_vec()).expect("reads back");
     assert_eq!(read, image);
     let notes = &image.bytes()[102 * SECTOR..104 * SECTOR];
@@ -214,11 +253,12 @@ fn a_program_larger_than_a_process_is_refused_with_need_and_limit() {
 #[test]
 fn what_does_not_fit_the_flash_is_refused_with_need_and_limit() {
     // Map 4, apps 65 and 33, data 2: 104 sectors.
-    assert!(Image::build(&manifest("53248 B"), |_| Ok(ordinary(0x4000)), notes).is_ok());
-    let error = Image::build(&manifest("52736 B"), |_| Ok(ordinary(0x4000)), notes).expect_err("one sector short");
+    assert!(Image::build(&manifest("53248 B"), None, |_| Ok(ordinary(0x4000)), notes).is_ok());
+    let error =
+        Image::build(&manifest("52736 B"), None, |_| Ok(ordinary(0x4000)), notes).expect_err("one sector short");
     assert!(error.to_string().contains("need 53248 bytes of flash; change line 6 of the manifest from `flash_size = \"52736 B\"` to `flash_size = \"52 KiB\"`"), "{error}");
     let large = |_: &Path| Ok(vec![0; 1025]);
-    let error = Image::build(&manifest("1 MiB"), |_| Ok(ordinary(0x4000)), large).expect_err("file too large");
+    let error = Image::build(&manifest("1 MiB"), None, |_| Ok(ordinary(0x4000)), large).expect_err("file too large");
     assert!(
         error
             .to_string()
@@ -233,12 +273,12 @@ fn an_app_is_replaced_without_touching_the_others() {
     let before = image.clone();
     let smaller = Program::from_elf(&elf(2, 62, USER_BASE, &[code(vec![0x90; 17])])).expect("a program");
     image.replace("clock", &smaller).expect("fits");
-    image.verify().expect("all good");
+    image.verify(&[PublicKey::development()]).expect("all good");
     let (start, end) = (69 * SECTOR, 102 * SECTOR);
     assert_eq!(image.bytes()[..start], before.bytes()[..start]);
     assert_eq!(image.bytes()[end..], before.bytes()[end..]);
     assert!(image.bytes()[start + 2 * SECTOR..end].iter().all(|&byte| byte == 0), "the old program shows through");
-    match image.inspect().remove(1).1.expect("good") {
+    match image.inspect(&[]).remove(1).1.expect("good") {
         Contents::App { record_bytes, program, .. } => {
             assert_eq!(record_bytes, 2 * SECTOR as u64);
             assert_eq!(program, smaller);
@@ -261,9 +301,12 @@ fn a_damaged_record_is_found_and_the_rest_stays_good() {
     let mut bytes = image.bytes().to_vec();
     bytes[5 * SECTOR] ^= 1;
     let damaged = Image::from_bytes(bytes).expect("the map is right");
-    let found: Vec<_> = damaged.inspect().into_iter().map(|(_, contents)| contents.is_ok()).collect();
+    let found: Vec<_> = damaged.inspect(&[]).into_iter().map(|(_, contents)| contents.is_ok()).collect();
     assert_eq!(found, [false, true, true]);
-    assert!(format!("{:#}", damaged.verify().expect_err("bad")).contains("slot `shared`: SHA-256 does not match"));
+    assert!(
+        format!("{:#}", damaged.verify(&[PublicKey::development()]).expect_err("bad"))
+            .contains("slot `shared`: SHA-256 does not match")
+    );
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 pub mod commands;
 pub mod parsers;
+pub mod record;
 mod stack;
 
 pub use stack::stack;
@@ -13,7 +14,7 @@ pub use stack::stack;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets, by the names that their folders in `tools/lab/fuzz/corpus` have.
-pub const ALL: [Target; 8] = [
+pub const ALL: [Target; 9] = [
     ("ethernet", parsers::ethernet),
     ("arp", parsers::arp),
     ("ipv4", parsers::ipv4),
@@ -21,5 +22,6 @@ pub const ALL: [Target; 8] = [
     ("dhcp", parsers::dhcp),
     ("tcp", parsers::tcp),
     ("tcp_options", parsers::tcp_options),
+    ("record", record::record),
     ("stack", stack),
 ];
