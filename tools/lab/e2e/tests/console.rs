@@ -4,14 +4,13 @@ use object::Object;
 use serde_json::json;
 use slopos_e2e::typist::{Typist, key};
 use slopos_e2e::{board, name, own, run, test_board};
-use slopos_lab::servers::loopback::{finish, serve, take_head};
-use slopos_lab::servers::{response, url};
+use slopos_lab::servers::loopback::{serve, take_head};
+use slopos_lab::servers::url;
 use slopos_run::Transport;
 use slopos_run::qmp::Qmp;
 use slopos_tree::files;
 use std::io::Write;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Barrier};
 
 /// The tool `run`.
 fn tool() -> Command {
@@ -53,28 +52,6 @@ fn a_person_is_greeted_edits_a_line_and_leaves() {
     person.types("\x15nonsense\r").sees("nonsense: no such command or process; help lists them");
     person.types("ps\r").sees("ENDED").sees_row("slopos> _");
     person.types("exit\r");
-    assert!(person.sees_the_end().success());
-}
-
-#[test]
-fn a_command_that_a_process_asks_for_comes_between_the_keys_of_a_person_and_loses_none() {
-    let typed = Arc::new(Barrier::new(2));
-    let gate = typed.clone();
-    let port = serve(move |mut stream| {
-        take_head(&mut stream)?;
-        gate.wait();
-        stream.write_all(&response(b"#slopos\nuptime\nsleep 0.2\n"))?;
-        finish(stream)
-    });
-    let mut person = person(&["--image", "build/qemu_q35-attack"]);
-    let start = format!("start metadata --format openstack {}\r", url(port, ""));
-    person.sees_row("slopos> _").types(&start).sees("metadata: asking").types("upt");
-    typed.wait();
-    person.sees("metadata: done commands=2 failed=0").sees("\nslopos> upt").types("ime\r");
-    person.looks_until("what metadata asked for, and what was typed", |screen| {
-        screen.contents().matches("up 00:0").count() == 2
-    });
-    person.sees_row("slopos> _").types("exit\r");
     assert!(person.sees_the_end().success());
 }
 
