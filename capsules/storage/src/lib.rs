@@ -189,7 +189,7 @@ impl<'a> Storage<'a> {
         match &self.map {
             Map::Known(map) => {
                 // A call that waited for the map is finished.
-                let slot = map.app(app).map_or(AppSlot::Unknown, AppSlot::At);
+                let slot = map.app(app).map_or(AppSlot::Unknown, |(_, [first, _])| AppSlot::At(first));
                 self.forget(process);
                 return slot;
             }

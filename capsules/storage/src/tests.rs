@@ -25,11 +25,12 @@ fn fresh() -> Storage<'static> {
 }
 
 fn entry(name: &str, kind: u32, start_sector: u32, sectors: u32) -> MapEntry {
-    MapEntry { name: name_bytes(name).unwrap(), kind, start_sector, sectors, reserved: 0 }
+    let slots = if kind == KIND_APP { 2 } else { 1 };
+    MapEntry { name: name_bytes(name).unwrap(), kind, start_sector, sectors, slots }
 }
 
 fn map() -> Vec<u8> {
-    map_of(&[entry("app", KIND_APP, 4, 20), entry("scratch", KIND_DATA, 100, REGION.sectors as u32)])
+    map_of(&[entry("app", KIND_APP, 24, 24), entry("scratch", KIND_DATA, 100, REGION.sectors as u32)])
 }
 
 fn map_of(entries: &[MapEntry]) -> Vec<u8> {
@@ -193,7 +194,7 @@ fn who_is_loaded_waits_for_the_map_and_is_told_where_its_app_is() {
     assert_eq!(storage.next(START), None);
     storage.settle_map(Some(&map()), 1 << 33, START);
     assert_eq!(ready(&mut storage), [1]);
-    assert_eq!(storage.app_slot(process(1), "app", START), AppSlot::At(Extent { sector: 4, sectors: 20 }));
+    assert_eq!(storage.app_slot(process(1), "app", START), AppSlot::At(Extent { sector: 24, sectors: 24 }));
     assert_eq!(storage.app_slot(process(1), "scratch", START), AppSlot::Unknown);
     assert!(storage.is_idle());
     let fetch = |storage: &mut Storage<'_>, sector| storage.fetch(process(1), sector, CHUNK, START);

@@ -5,8 +5,8 @@ use crate::record;
 use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
 use slopos_abi::flash::{
-    EntryFault, KIND_APP, KIND_DATA, MAP_ENTRIES, MAP_MAGIC, MAP_SECTORS, MAP_VERSION, MapEntry, MapHeader, SECTOR,
-    check_map, name_bytes, name_text,
+    APP_SLOTS, EntryFault, FlashState, KIND_APP, KIND_DATA, MAP_ENTRIES, MAP_MAGIC, MAP_SECTORS, MAP_VERSION, MapEntry,
+    MapHeader, SECTOR, SLOT_ALIGNMENT, SLOTS_BEGIN, check_map, name_bytes, name_text,
 };
 use slopos_manifest::{Manifest, PAGE, size, suggest};
 use std::path::Path;
@@ -26,10 +26,12 @@ pub struct Slot {
     pub name: String,
     /// [`KIND_APP`] or [`KIND_DATA`].
     pub kind: u32,
-    /// First sector.
+    /// First sector of the first slot.
     pub start_sector: u32,
-    /// How many sectors.
+    /// Sectors of each slot.
     pub sectors: u32,
+    /// How many slots there are: two of an app, one of a region.
+    pub slots: u32,
 }
 
 impl Slot {
@@ -91,6 +93,13 @@ impl Image {
         let head = size_of::<MapHeader>();
         bytes[..head].copy_from_slice(header.as_bytes());
         bytes[head..head + size_of_val(&entries[..])].copy_from_slice(entries.as_bytes());
+        // Both sectors of the state are whole from the beginning.
+        let mut state = FlashState::NEW;
+        for _ in 0..2 {
+            let (sector, contents) = state.encode(sha256);
+            bytes[sector as usize * SECTOR..][..SECTOR].copy_from_slice(contents.as_bytes());
+            state = state.written();
+        }
         let mut image = Image { bytes, slots };
         for slot in image.slots.clone() {
             if slot.kind == KIND_APP {
@@ -150,6 +159,7 @@ impl Image {
             kind: entry.kind,
             start_sector: entry.start_sector,
             sectors: entry.sectors,
+            slots: entry.slots,
         });
         let slots = slots.collect();
         Ok(Image { bytes, slots })
@@ -203,8 +213,8 @@ impl Image {
             let meant = suggest(name, apps.iter().copied());
             bail!("the flash has no slot for an app `{name}`{meant}; it has slots for {}", apps.join(", "));
         };
-        // A slot holds the header's sector and the RAM of the largest process that runs the app.
-        let ram = slot.size() - SECTOR as u64;
+        // A slot holds the header's sector, in a block of 4,096 bytes, and the RAM of the largest process that runs the app.
+        let ram = slot.size().saturating_sub(PAGE);
         ensure!(
             program.span() <= ram,
             "app `{name}` needs {} of RAM ({} bytes); its slot was made for {} ({ram} bytes): give its process more `ram` \
@@ -227,6 +237,11 @@ impl Image {
     }
 }
 
+/// SHA-256 of these bytes.
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
 /// What is wrong with an entry of a map, for a person.
 fn explain(entries: &[MapEntry], index: usize, fault: EntryFault, flash_bytes: usize) -> String {
     let name = |index: usize| entries.get(index).and_then(|entry| name_text(&entry.name)).unwrap_or("?");
@@ -234,7 +249,9 @@ fn explain(entries: &[MapEntry], index: usize, fault: EntryFault, flash_bytes: u
     match fault {
         EntryFault::NoName => "a map entry has no name".to_owned(),
         EntryFault::Kind(kind) => format!("slot `{slot}` is of unknown kind {kind}"),
-        EntryFault::InMap => format!("slot `{slot}` overlaps the map"),
+        EntryFault::InMap => format!("slot `{slot}` overlaps the map or the state"),
+        EntryFault::Slots(slots) => format!("slot `{slot}` has {slots} slots"),
+        EntryFault::Unaligned => format!("slot `{slot}` does not begin and end with a block of 4096 bytes"),
         EntryFault::Empty => format!("slot `{slot}` is empty"),
         EntryFault::BeyondEnd => format!("slot `{slot}` goes beyond the flash of {flash_bytes} bytes"),
         EntryFault::SameName(_) => format!("two slots are named `{slot}`"),
@@ -263,14 +280,16 @@ fn change(line: usize, key: &str, given: u64, needed: u64) -> String {
     format!("change line {line} of the manifest from `{key} = \"{given}\"` to `{key} = \"{needed}\"`")
 }
 
-/// The slots of a manifest: each app once, as large as its largest process, then the data regions.
+/// The slots of a manifest: each app once, as large as its largest process, then the data regions. Each begins with a block
+/// of 4,096 bytes.
 ///
 /// # Errors
 /// They do not fit the flash, or its map.
 pub fn slots(manifest: &Manifest) -> Result<Vec<Slot>> {
+    let block = u64::from(SLOT_ALIGNMENT) * SECTOR as u64;
     let mut sizes: Vec<(&str, u32, u64)> = Vec::new();
     for process in &manifest.processes {
-        let bytes = SECTOR as u64 + process.ram;
+        let bytes = (SECTOR as u64 + process.ram).next_multiple_of(block);
         match sizes.iter_mut().find(|(name, ..)| *name == process.app) {
             Some((_, _, most)) => *most = bytes.max(*most),
             None => sizes.push((&process.app, KIND_APP, bytes)),
@@ -278,27 +297,30 @@ pub fn slots(manifest: &Manifest) -> Result<Vec<Slot>> {
     }
     sizes.extend(manifest.data.iter().map(|region| (region.name.as_str(), KIND_DATA, region.size)));
     ensure!(sizes.len() <= MAP_ENTRIES, "{} apps and data regions; a flash map holds {MAP_ENTRIES}", sizes.len());
-    let need = sizes.iter().fold((MAP_SECTORS * SECTOR) as u64, |sum, (.., bytes)| {
-        sum.saturating_add(bytes.next_multiple_of(SECTOR as u64))
+    let count = |kind| if kind == KIND_APP { APP_SLOTS } else { 1 };
+    let need = sizes.iter().fold(SLOTS_BEGIN * SECTOR as u64, |sum, &(_, kind, bytes)| {
+        sum.next_multiple_of(block).saturating_add(bytes.saturating_mul(count(kind).into()))
     });
     ensure!(
         need <= manifest.board.flash_size,
-        "map, apps and data need {need} bytes of flash; {}",
+        "map, state, two slots for each app, and data need {need} bytes of flash; {}",
         change(manifest.board.flash_size_line, "flash_size", manifest.board.flash_size, need.next_multiple_of(PAGE))
     );
-    let mut start_sector = MAP_SECTORS as u32;
+    let mut start_sector = SLOTS_BEGIN as u32;
     let mut slots = Vec::new();
     for (name, kind, bytes) in sizes {
+        start_sector = start_sector.next_multiple_of(SLOT_ALIGNMENT);
         // The flash's size was checked to count in 32-bit sectors.
         let sectors = bytes.div_ceil(SECTOR as u64) as u32;
-        slots.push(Slot { name: name.to_owned(), kind, start_sector, sectors });
-        start_sector += sectors;
+        slots.push(Slot { name: name.to_owned(), kind, start_sector, sectors, slots: count(kind) });
+        start_sector += sectors * count(kind);
     }
     Ok(slots)
 }
 
 /// The map's entry for a slot.
 fn entry(slot: &Slot) -> Result<MapEntry> {
+    let Slot { kind, start_sector, sectors, slots, .. } = *slot;
     let name = name_bytes(&slot.name).with_context(|| format!("the name `{}` does not fit a map", slot.name))?;
-    Ok(MapEntry { name, kind: slot.kind, start_sector: slot.start_sector, sectors: slot.sectors, reserved: 0 })
+    Ok(MapEntry { name, kind, start_sector, sectors, slots })
 }

@@ -4,15 +4,18 @@
 //!
 //! ```text
 //! sectors 0..4        the flash map: a MapHeader, then up to 62 MapEntry
-//! sectors s..s+n      one slot for each entry; an app's slot begins with one sector that holds its AppHeader,
-//!                     its segments' bytes follow at the offsets that the header names
+//! sectors 8 and 16    the state, twice: a StateSector each
+//! sectors 24..        for each app two slots, one behind the other; a slot begins with one sector that holds an AppHeader,
+//!                     its segments' bytes follow at the offsets that the header names. For each data region its bytes
 //! ```
 
 mod map;
 mod record;
+mod state;
 
 pub use map::*;
 pub use record::*;
+pub use state::*;
 
 use crate::limits::NAME_MAX;
 
