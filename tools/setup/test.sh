@@ -8,9 +8,11 @@ failed=
 
 stage() {
     name=$1
+    begun=$(date +%s)
     shift
     echo "test: $name" >&2
     "$@" || failed="$failed; $name"
+    echo "test: $name: $(($(date +%s) - begun)) s" >&2
 }
 
 stage browser tools/setup/browser.sh
@@ -28,6 +30,8 @@ stage "licences and sources" tools/setup/deny.sh
 stage "tests on this machine" cargo test --no-fail-fast $host
 # For the review: the bytes that a change costs, against the account that is kept in the tree.
 stage "what the change costs" cargo run --quiet -p slopos-audit -- --compare boards/qemu_q35/audit.json
+stage "what the change costs microvm" cargo run --quiet -p slopos-audit -- --board microvm \
+    --compare boards/microvm/audit.json
 # No packet and no device may reach a panic. The kernels differ, and so does what the optimiser proves in each.
 stage "where a panic can begin" cargo run --quiet -p slopos-panics -- --brief --forbid capsules/net \
     --forbid capsules/entropy --forbid chips/virtio build/qemu_q35.elf build/qemu_q35-test.elf build/qemu_q35-attack.elf build/qemu_q35-scale.elf \
@@ -39,6 +43,8 @@ if [ "${SLOPOS_TOOLCHAIN:-auto}" = debian ]; then same_compiler=--same-compiler;
 apps=${CARGO_TARGET_DIR:-target}/bare-apps/x86_64-unknown-none/release
 # shellcheck disable=SC2086 # one word or none
 stage "instruction counts" cargo run --quiet -p slopos-count -- --apps "$apps" --check $same_compiler
+# shellcheck disable=SC2086
+stage "instruction counts of microvm" cargo run --quiet -p slopos-count -- --board microvm --apps "$apps" --check $same_compiler
 # Each test is a board of its own and takes a processor.
 stage "tests on the board" cargo test --no-fail-fast -p slopos-e2e -- --test-threads="$(nproc)"
 # What concerns the other machine as well, on its board.

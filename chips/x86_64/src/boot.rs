@@ -14,9 +14,9 @@
 //! first 32 KiB of the file; the board defines `kernel_main`, which takes the information's address and the number that
 //! tells which kind it is: 0 for PVH, or `eax`.
 
-use core::arch::global_asm;
-
-global_asm!(
+// A program of the host that reads a loader's structures with this crate has another entry, and is linked elsewhere.
+#[cfg(target_os = "none")]
+core::arch::global_asm!(
     r#"
     .section .note.pvh, "a", @note
     .balign 4

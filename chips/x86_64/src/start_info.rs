@@ -95,7 +95,10 @@ impl StartInfo {
 
     /// Reads PVH's structure, and copies the command line out, which has to be empty. `reach` gives the bytes at a physical
     /// address, where it can.
-    pub(crate) fn read_pvh<'a>(
+    ///
+    /// # Errors
+    /// As [`StartInfoError`] says.
+    pub fn read_pvh<'a>(
         address: u64,
         command_line: &mut CommandLine,
         reach: impl Fn(u64, u64) -> Option<&'a [u8]>,

@@ -11,9 +11,13 @@ use std::process::ExitCode;
 #[derive(Parser)]
 #[command(name = "audit", after_help = HELP)]
 struct Arguments {
-    /// The board's files without their endings: IMAGE.elf is the kernel, IMAGE.qmp the monitor of a running board.
-    #[arg(long, value_name = "IMAGE", default_value = "build/qemu_q35")]
-    image: PathBuf,
+    /// The board: a folder of boards/, whose kernel is in build/ by its name.
+    #[arg(long, value_name = "BOARD", default_value = "qemu_q35", conflicts_with = "image")]
+    board: String,
+    /// The board's files without their endings: IMAGE.elf is the kernel, IMAGE.qmp the monitor of a running board;
+    /// build/BOARD unless given.
+    #[arg(long, value_name = "IMAGE")]
+    image: Option<PathBuf>,
     /// Looks into the memory of a board that was started by `./just run`.
     #[arg(long, conflicts_with = "dump")]
     live: bool,
@@ -43,6 +47,7 @@ Examples:
   audit --live                                    while ./just run has a board
   audit --dump memory.dump --html audit.html
   audit --compare boards/qemu_q35/audit.json
+  audit --board microvm
 
 Exit status:
   0  every byte has an owner, the kernel is as the manifest says, and the budget holds
@@ -54,10 +59,11 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<ExitCode> {
-    let (image, manifest) = slopos_audit::read(&arguments.image.with_added_extension("elf"))?;
+    let files = arguments.image.clone().unwrap_or_else(|| PathBuf::from("build").join(&arguments.board));
+    let (image, manifest) = slopos_audit::read(&files.with_added_extension("elf"))?;
     let mut audit = account::audit(&image, &manifest);
     if arguments.live {
-        let socket = arguments.qmp.clone().unwrap_or_else(|| arguments.image.with_added_extension("qmp"));
+        let socket = arguments.qmp.clone().unwrap_or_else(|| files.with_added_extension("qmp"));
         let found = live::look_at_board(&image, &manifest, &socket)?;
         audit.problems.extend(found.disagreements());
         audit.live = Some(found);

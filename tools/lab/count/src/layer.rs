@@ -146,9 +146,13 @@ const SHARED: [&str; 4] =
 
 /// Whose work everything within them is, but copying and logging: the flash's driver and the boot use the clock, the
 /// queues and the page tables that others use too. The loop ends the search, for it may be part of the boot's function.
-const PARTS: [(&str, Option<Layer>); 3] = [
+const PARTS: [(&str, Option<Layer>); 7] = [
     ("slopos_virtio::blk::", Some(Layer::Flash)),
     ("slopos_board_pc::board::Board::", None),
+    ("slopos_board_pc::machine::bring_up", Some(Layer::Boot)),
+    ("slopos_board_pc::pci::", Some(Layer::Boot)),
+    ("slopos_board_pc::mmio::", Some(Layer::Boot)),
+    ("slopos_board_pc::system::run", Some(Layer::Boot)),
     ("kernel_main", Some(Layer::Boot)),
 ];
 
@@ -218,7 +222,10 @@ mod tests {
         );
         // The boot's use of what others use is the boot's, but the loop within its function is not.
         assert_eq!(layer(&["slopos_x86_64::paging::PageTable::set", "kernel_main"]).0, Layer::Boot);
-        assert_eq!(layer(&[at, "slopos_board_pc::board::Board::run", "kernel_main"]).0, Layer::Loop);
+        let started = "slopos_board_pc::pci::start";
+        assert_eq!(layer(&["slopos_virtio::queue::Queue::new", started]).0, Layer::Boot);
+        assert_eq!(layer(&["slopos_board_pc::log::emit", started]).0, Layer::Console);
+        assert_eq!(layer(&[at, "slopos_board_pc::board::Board::run", "slopos_board_pc::system::run"]).0, Layer::Loop);
         assert_eq!(layer(&["slopos_board_pc::log::emit", "kernel_main"]).0, Layer::Console);
         assert_eq!(
             layer(&["slopos_board_pc::machine::Alarm::set", "slopos_board_pc::board::Board::run"]).0,

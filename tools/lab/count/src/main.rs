@@ -77,15 +77,26 @@ struct Arguments {
     /// The figures that are kept; boards/BOARD/COUNTS.json unless given.
     #[arg(long, value_name = "FILE")]
     kept: Option<PathBuf>,
-    /// Figures of an earlier board, for the table of before and now.
-    #[arg(long, value_name = "FILE", default_value = "boards/qemu_q35/COUNTS_BEFORE.json")]
-    before: PathBuf,
+    /// Figures of an earlier board, for the table of before and now; boards/BOARD/COUNTS_BEFORE.json, where that is a file,
+    /// unless given.
+    #[arg(long, value_name = "FILE")]
+    before: Option<PathBuf>,
 }
 
 impl Arguments {
     /// The file with the figures that are kept.
     fn kept(&self) -> PathBuf {
-        self.kept.clone().unwrap_or_else(|| Path::new("boards").join(&self.board).join("COUNTS.json"))
+        self.kept.clone().unwrap_or_else(|| self.beside_the_board("COUNTS.json"))
+    }
+
+    /// The file with an earlier board's figures, where there is one.
+    fn before(&self) -> Option<PathBuf> {
+        let usual = || Some(self.beside_the_board("COUNTS_BEFORE.json")).filter(|file| file.exists());
+        self.before.clone().or_else(usual)
+    }
+
+    fn beside_the_board(&self, file: &str) -> PathBuf {
+        Path::new("boards").join(&self.board).join(file)
     }
 }
 
@@ -209,11 +220,12 @@ fn tables(arguments: &Arguments) -> Result<()> {
     let varying = counter.varying()?;
     let compiler = counter.board.1.compiler()?;
     let kept = Kept::of(compiler, &repeating.figures);
-    let before = read(&arguments.before)?;
+    let before = arguments.before().map(|file| read(&file)).transpose()?;
     let text = report::document(&Tables {
+        board: &arguments.board,
         compiler,
-        before: &before,
         now: &kept,
+        before: before.as_ref(),
         first_byte: repeating.first_byte,
         repeating: &repeating.figures,
         varying: &varying,

@@ -72,8 +72,8 @@ impl Profile {
 pub enum Peer<'a> {
     /// Neither network nor flash: the same run has the same counts, whenever it is made.
     None,
-    /// The flash, and a network device with nobody at its other end. The same run has almost the same counts: when the
-    /// flash answers is up to the host.
+    /// The flash as a module in memory, and a network device with nobody at its other end: nothing comes from outside. A
+    /// disk would answer in the host's time, and guest time would run past the driver's deadline while all waits for it.
     Nobody,
     /// A network whose every frame a script decides, in lock step with the guest.
     Script {
@@ -124,6 +124,12 @@ impl Board {
             // A hub keeps what it can give to nobody, so it has a second port, which leads nowhere.
             Peer::Nobody => {
                 machine = machine.netdev("hubport,hubid=0").arguments(["-netdev", "hubport,id=nowhere,hubid=0"]);
+                let flash = self.image.with_added_extension("img");
+                let bytes = fs::metadata(&flash).with_context(|| flash.display().to_string())?.len();
+                machine = machine
+                    .memory(format!("{}M", u64::from(self.memory) + bytes.div_ceil(1 << 20)))
+                    .disk(Transport::None)
+                    .arguments([OsString::from("-initrd"), flash.into()]);
             }
             Peer::Script { netdev, halts } => {
                 icount = "shift=0";

@@ -9,12 +9,14 @@ use std::fmt::Write;
 
 /// What the document is made of.
 pub struct Tables<'a> {
+    /// The board's name.
+    pub board: &'a str,
     /// The compiler of the kernel.
     pub compiler: &'a str,
-    /// What an earlier board's figures were, and what is kept of these.
-    pub before: &'a Kept,
-    /// See there.
+    /// What is kept of these figures.
     pub now: &'a Kept,
+    /// What an earlier board's figures were, where such are kept.
+    pub before: Option<&'a Kept>,
     /// Instructions from reset to the first bytes of a response.
     pub first_byte: u64,
     /// The figures that repeat.
@@ -25,16 +27,28 @@ pub struct Tables<'a> {
     pub top: usize,
 }
 
+/// What a reader has to know about the figures of an earlier board.
+const BEFORE: &str = "
+## Before and now
+
+The first board that worked from end to end, before anything was done about its speed, counted by this program with the
+same compiler, peer and programs (COUNTS_BEFORE.json). It looked at every socket and process in each pass, took a pass of
+the loop for each system call, and touched a received byte three times: to sum it, to copy it into the ring, and to copy
+it to the process.
+
+";
+
 /// The tables with what a reader has to know about them.
 pub fn document(tables: &Tables<'_>) -> String {
+    let Tables { board, compiler, .. } = tables;
     let mut text = format!(
-        "# Guest instructions of the board
+        "# Guest instructions of the board `{board}`
 
-Written by `./just count --output boards/qemu_q35/COUNTS.md`. Counts do not depend on how busy the machine is, so
-they show what a change to the code costs. They are no times: an instruction that exits to the device costs more
+Written by `./just count --board {board} --output boards/{board}/COUNTS.md`. Counts do not depend on how busy the machine
+is, so they show what a change to the code costs. They are no times: an instruction that exits to the device costs more
 than a thousand others, and a repeated string instruction counts once for each round.
 
-The kernel's compiler: rustc {}.
+The kernel's compiler: rustc {compiler}.
 
 From reset to the first bytes of a response in the hands of webget: **{} instructions**.
 
@@ -63,21 +77,15 @@ called them. A waiting processor carries out nothing, so *idle* is only the way 
 The same against a server on the host: what waits for it, and how many segments come at once, is up to the host. Bulk
 data, 64 MiB less 1 MiB, varies by about 1 %, requests, 1010 less 10, by about 3 %.
 
-{}
-## Before and now
-
-The first board that worked from end to end, before anything was done about its speed, counted by this program with the
-same compiler, peer and programs (COUNTS_BEFORE.json). It looked at every socket and process in each pass, took a pass of
-the loop for each system call, and touched a received byte three times: to sum it, to copy it into the ring, and to copy
-it to the process.
-
 {}",
-        tables.compiler,
         number(tables.first_byte as f64),
         by_layer(tables.repeating),
         by_layer(tables.varying),
-        change::by_layer(tables.before, tables.now, &tables.repeating.iter().map(|figure| figure.name).collect::<Vec<_>>()),
     );
+    if let Some(before) = tables.before {
+        let names: Vec<_> = tables.repeating.iter().map(|figure| figure.name).collect();
+        write!(text, "{}{}", BEFORE, change::by_layer(before, tables.now, &names)).expect("a String grows");
+    }
     for figure in tables.repeating.iter().filter(|figure| figure.units > 1) {
         let (name, table) = (figure.name, by_function(figure, tables.top));
         write!(text, "\n## By function, {name}\n\n{table}").expect("a String grows");
