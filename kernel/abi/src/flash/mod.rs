@@ -11,10 +11,12 @@
 
 mod map;
 mod record;
+mod slot;
 mod state;
 
 pub use map::*;
 pub use record::*;
+pub use slot::*;
 pub use state::*;
 
 use crate::limits::NAME_MAX;

@@ -6,14 +6,12 @@
 //!
 //! Kernel and `flash` go by the same rules: what may follow a state is decided here, and nowhere else.
 
-use super::{MAP_ENTRIES, SECTOR};
+use super::{MAP_ENTRIES, SECTOR, Slot};
 use bitfield::bitfield;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The sectors of the state, from the beginning of the flash: each in a block of 4,096 bytes of its own, behind the map's.
 pub const STATE_SECTORS: [u64; 2] = [8, 16];
-/// The first sector behind map and state.
-pub const SLOTS_BEGIN: u64 = 24;
 /// First bytes of a state sector.
 pub const STATE_MAGIC: [u8; 8] = *b"SLOPSTAT";
 /// The version of the layout of a state sector.
@@ -47,35 +45,6 @@ const COVERED: usize = core::mem::offset_of!(StateSector, reserved_end);
 
 /// Computes SHA-256. Given by who reads or writes a state, because nothing else here needs it.
 pub type Digest = fn(&[u8]) -> [u8; 32];
-
-/// One of an app's two slots.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Slot {
-    /// The one that begins where the map's entry says.
-    #[default]
-    First,
-    /// The one behind it.
-    Second,
-}
-
-impl Slot {
-    /// Both.
-    pub const ALL: [Slot; 2] = [Slot::First, Slot::Second];
-
-    /// The other one.
-    #[must_use]
-    pub const fn other(self) -> Slot {
-        match self {
-            Slot::First => Slot::Second,
-            Slot::Second => Slot::First,
-        }
-    }
-
-    /// 0 or 1.
-    pub const fn index(self) -> usize {
-        self as usize
-    }
-}
 
 /// How far a trial has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

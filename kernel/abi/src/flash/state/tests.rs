@@ -1,6 +1,7 @@
 //! Every state and every step between two, and state sectors that are damaged in every bit.
 
 use super::*;
+use crate::flash::{MAP_SECTORS, SLOTS_BEGIN};
 use std::collections::BTreeSet;
 
 /// A digest that any changed bit changes, for tests: 32 sums with turns.
@@ -215,8 +216,6 @@ fn two_sectors_of_one_number_are_one_state() {
 #[test]
 fn the_sectors_lie_in_blocks_of_their_own() {
     let blocks: BTreeSet<_> =
-        [0, super::super::MAP_SECTORS as u64 - 1, STATE_SECTORS[0], STATE_SECTORS[1], SLOTS_BEGIN]
-            .map(|s| s / 8)
-            .into();
+        [0, MAP_SECTORS as u64 - 1, STATE_SECTORS[0], STATE_SECTORS[1], SLOTS_BEGIN].map(|s| s / 8).into();
     assert_eq!(blocks.len(), 4, "the map's sectors share one");
 }
