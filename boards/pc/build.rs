@@ -159,6 +159,8 @@ fn statics(manifest: &Manifest, name_in_tree: &str) -> String {
 pub const BOARD_NAME: &str = {:?};
 /// The manifest's file.
 pub const MANIFEST_FILE: &str = {name_in_tree:?};
+/// Which records the board runs.
+pub static TRUST: Trust = Trust {{ board: BOARD_NAME }};
 /// How many processes the manifest names.
 pub const PROCESSES: usize = {count};
 /// Bytes of the statics whose size the manifest decides.

@@ -9,6 +9,7 @@ mod waiting;
 pub use waiting::WaitingReaders;
 
 use crate::capability::ManageProcesses;
+use crate::loader::Trust;
 use crate::log_budget::LogBudget;
 use crate::objects::Objects;
 use crate::process::{Configuration, Ending, Process, ProcessId, ProcessSet, State};
@@ -32,6 +33,8 @@ pub enum StartError {
 /// All processes of the board.
 pub struct Kernel {
     processes: &'static mut [Process],
+    /// Which records are run.
+    trust: &'static Trust,
     scheduler: Scheduler,
     /// The processes that wait for a call.
     waiting: ProcessSet,
@@ -44,14 +47,15 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// The kernel of these processes; the index in the slice is the [`ProcessId`].
+    /// The kernel of these processes, which run what `trust` lets them; the index in the slice is the [`ProcessId`].
     ///
     /// # Panics
     /// A priority is not below [`PRIORITIES`](slopos_abi::limits::PRIORITIES).
-    pub fn new(processes: &'static mut [Process]) -> Kernel {
+    pub fn new(processes: &'static mut [Process], trust: &'static Trust) -> Kernel {
         let scheduler = Scheduler::new(processes.iter().map(|process| process.configuration.priority));
         let waiting = ProcessSet::EMPTY;
-        Kernel { processes, scheduler, waiting, deadline: None, load_log: LogBudget::new(), load_stepped: false }
+        let load_log = LogBudget::new();
+        Kernel { processes, trust, scheduler, waiting, deadline: None, load_log, load_stepped: false }
     }
 
     /// Each process with its id.
@@ -242,7 +246,7 @@ impl Kernel {
         let process = &mut self.processes[id.index()];
         if process.state() == State::Loading {
             self.load_stepped = true;
-            let goes_on = process.load_step(id, cpu, objects, start).unwrap_or_else(|error| {
+            let goes_on = process.load_step(id, self.trust, cpu, objects, start).unwrap_or_else(|error| {
                 process.report_load(error, &mut self.load_log, start);
                 false
             });

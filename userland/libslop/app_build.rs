@@ -22,5 +22,5 @@ fn main() {
     fs::write(&script, LINK_SCRIPT).unwrap_or_else(|why| panic!("cannot write {}: {why}", script.display()));
     println!("cargo:rustc-link-arg-bins=-T{}", script.display());
     println!("cargo:rustc-link-arg-bins=--no-pie");
-    println!("cargo:rustc-link-arg-bins=--build-id=none");
+    println!("cargo:rustc-link-arg-bins=--build-id=sha1");
 }

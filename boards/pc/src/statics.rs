@@ -7,6 +7,7 @@ use core::net::Ipv4Addr;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use slopos_abi::RemoteRange;
 use slopos_entropy::Region;
+use slopos_kernel::loader::Trust;
 use slopos_kernel::process::{Configuration, ConsoleAccess, Restart};
 use slopos_net::sockets::{Socket, SocketSet};
 use slopos_x86_64::paging::UserTables;

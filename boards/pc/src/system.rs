@@ -11,7 +11,7 @@ use crate::machine::{Machine, now};
 use crate::progress::Boot;
 use crate::seed::Seed;
 use crate::serial::Serial;
-use crate::statics::{self, CONFIGURATIONS, MAX_FRAME, PROCESSES};
+use crate::statics::{self, CONFIGURATIONS, MAX_FRAME, PROCESSES, TRUST};
 use crate::tokens::Authorities;
 use crate::version;
 use crate::watchdog;
@@ -72,7 +72,7 @@ pub unsafe fn run(mut machine: Machine, command_line: &'static CommandLine, devi
     let mut seed = Seed::new(&machine.gathered, entropy.has_device(), now());
     let mut copies = Copies::new(machine.generation, now());
     let stack = start_network(devices.network.as_ref(), flash, &mut entropy, &mut seed, &mut copies);
-    let kernel = Kernel::new(process_table());
+    let kernel = Kernel::new(process_table(), &TRUST);
     let cpu = Cpu::new(&machine.space, SPACES.init_with(statics::user_spaces));
     let mut console = Console::new(OUTPUT.take().as_mut_view(), INPUT.take().as_mut_view());
     let (apart, commands) = slopos_console::take_word(our_words(command_line));

@@ -34,12 +34,13 @@ fn map() -> Vec<u8> {
 }
 
 fn map_of(entries: &[MapEntry]) -> Vec<u8> {
+    let board = name_bytes("board").unwrap();
     let header = MapHeader {
         magic: MAP_MAGIC,
         version: MAP_VERSION,
         entries: entries.len() as u32,
-        sha256: Sha256::digest(entries.as_bytes()).into(),
-        reserved: [0; 16],
+        sha256: Sha256::new().chain_update(board).chain_update(entries.as_bytes()).finalize().into(),
+        board,
     };
     let mut bytes = [header.as_bytes(), entries.as_bytes()].concat();
     bytes.resize(MAP_BYTES, 0);

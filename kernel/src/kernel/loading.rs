@@ -21,7 +21,7 @@ impl Kernel {
     pub fn take_in(&mut self, id: ProcessId, bytes: &[u8], cpu: &mut impl Processor, _: &impl EnterProcessMemory) {
         let Some(process) = self.processes.get_mut(id.index()) else { return };
         if process.state() == State::Loading {
-            process.loader.take_in(bytes, process.configuration.app, cpu.image_memory(id));
+            process.take_in(id, bytes, self.trust, cpu);
         }
     }
 

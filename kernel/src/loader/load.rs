@@ -6,14 +6,13 @@
 //! the whole record was checked. If the record's header has changed since then, or the data's digest differs,
 //! everything is read again, so two versions never mix.
 
-use super::record::{self, AppError, Record};
+use super::record::{self, AppError, Record, Wanted};
 use super::{Extent, Image};
 use crate::objects::{AppSlot, Fetch, Objects};
 use crate::process::ProcessId;
 use crate::time::Instant;
 use sha2::{Digest, Sha256};
 use slopos_abi::flash::{SECTOR, Segment, WRITE};
-use zerocopy::IntoBytes;
 
 /// The most bytes of one request to the flash.
 pub const READ_BYTES: usize = 64 * SECTOR;
@@ -112,7 +111,7 @@ impl Loader {
     pub fn step(
         &mut self,
         id: ProcessId,
-        app: &str,
+        wanted: &Wanted<'_>,
         ram: &mut [u8],
         objects: &mut impl Objects,
         now: Instant,
@@ -121,7 +120,7 @@ impl Loader {
             return Err(fault);
         }
         match self.stage {
-            Stage::Locate => self.locate(id, app, objects, now),
+            Stage::Locate => self.locate(id, wanted.app, objects, now),
             Stage::WipeAll { next } => {
                 self.stage = match wipe(ram, next..ram.len()) {
                     Some(next) => Stage::WipeAll { next },
@@ -141,7 +140,7 @@ impl Loader {
     }
 
     /// Takes in sectors that were read for this process, and checks everything but the digest.
-    pub fn take_in(&mut self, bytes: &[u8], app: &str, ram: &mut [u8]) {
+    pub fn take_in(&mut self, bytes: &[u8], wanted: &Wanted<'_>, ram: &mut [u8]) {
         let Some(Asked { offset, length }) = self.asked.take() else { return };
         let Some(part) = bytes.get(..length) else {
             self.fault = Some(AppError::Device);
@@ -149,7 +148,7 @@ impl Loader {
         };
         match self.stage {
             Stage::Read { arrived: 0, .. } => {
-                if let Err(error) = self.take_first(part, app, ram) {
+                if let Err(error) = self.take_first(part, wanted, ram) {
                     self.fault = Some(error);
                 }
             }
@@ -252,12 +251,11 @@ impl Loader {
     }
 
     /// The beginning of the record: the header, and the bytes after it.
-    fn take_first(&mut self, part: &[u8], app: &str, ram: &mut [u8]) -> Result<(), AppError> {
-        let (record, header) = record::read_header(part, app, self.slot, ram.len() as u64)?;
+    fn take_first(&mut self, part: &[u8], wanted: &Wanted<'_>, ram: &mut [u8]) -> Result<(), AppError> {
+        let record = record::read_header(part, wanted, self.slot, ram.len() as u64)?;
         let (sector, rest) = part.split_at_checked(SECTOR).ok_or(AppError::Magic)?;
         self.header_digest = Sha256::digest(sector).into();
         self.digest.reset();
-        self.digest.update(header.as_bytes());
         let arrived = record.bytes.min(part.len() as u64);
         self.record = record;
         let body = rest.get(..arrived as usize - SECTOR).ok_or(AppError::Length)?;

@@ -18,7 +18,7 @@ pub enum MapError {
     Version(u32),
     /// More entries than a map can have; how many.
     Entries(u32),
-    /// The digest is not that of the entries: the map is damaged.
+    /// The digest is not that of the board's name and the entries: the map is damaged.
     Digest,
 }
 
@@ -49,7 +49,8 @@ impl FlashMap {
         let length = (header.entries as usize).checked_mul(size_of::<MapEntry>());
         let table = length.and_then(|length| rest.get(..length)).filter(|_| header.entries as usize <= MAP_ENTRIES);
         let Some(table) = table else { return Err(MapError::Entries(header.entries)) };
-        if Sha256::digest(table).as_slice() != header.sha256 {
+        let digest = Sha256::new().chain_update(header.board).chain_update(table).finalize();
+        if digest.as_slice() != header.sha256 {
             return Err(MapError::Digest);
         }
         let mut entries = Vec::new();

@@ -7,10 +7,12 @@
 mod load;
 mod map;
 mod record;
+mod trust;
 
 pub use load::{HASH_BYTES, Loader, Progress, READ_BYTES, WIPE_BYTES};
 pub use map::{FlashMap, MAP_BYTES, MapError};
-pub use record::AppError;
+pub use record::{AppError, Wanted};
+pub use trust::Trust;
 
 use heapless::Vec;
 use slopos_abi::flash::{SEGMENTS, Segment};

@@ -1,6 +1,6 @@
 //! An app's record: the rules for its header, and the place of its bytes in RAM.
 
-use super::{Extent, Image};
+use super::{Extent, Image, Trust};
 use heapless::Vec;
 use slopos_abi::USER_BASE;
 use slopos_abi::flash::{self, AppHeader, EXECUTE, SECTOR, SEGMENTS, Segment, WRITE};
@@ -24,9 +24,11 @@ pub enum AppError {
     Version(u32),
     /// The record has another name than its slot.
     Name,
+    /// The record is for another board.
+    Board,
     /// The record's length is not whole sectors inside the slot, or does not match its segments.
     Length,
-    /// The digest is not that of the record: it is damaged.
+    /// The digest is not that of what follows the header: the record is damaged.
     Digest,
     /// A segment is misaligned, out of order, writable and executable, or not inside the record; its index.
     Segment(u8),
@@ -34,6 +36,15 @@ pub enum AppError {
     TooLarge(u64),
     /// The entry lies in no executable segment.
     Entry,
+}
+
+/// What a record has to be for a process to run it.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// The app's name.
+    pub app: &'a str,
+    /// Which records this board takes.
+    pub trust: &'a Trust,
 }
 
 /// A record whose header was checked. Its contents are not trusted before the digest is checked too.
@@ -46,18 +57,20 @@ pub struct Record {
     pub sha256: [u8; 32],
 }
 
-/// Checks all fields of the header in these bytes before any is used. Returns the record, and the header in the form
-/// that the digest covers.
-pub fn read_header(sector: &[u8], app: &str, slot: Extent, ram: u64) -> Result<(Record, AppHeader), AppError> {
-    let (mut header, _) = AppHeader::read_from_prefix(sector).map_err(|_| AppError::Magic)?;
+/// Checks all fields of the header in these bytes before any is used.
+pub fn read_header(sector: &[u8], wanted: &Wanted<'_>, slot: Extent, ram: u64) -> Result<Record, AppError> {
+    let (header, _) = AppHeader::read_from_prefix(sector).map_err(|_| AppError::Magic)?;
     if header.magic != flash::APP_MAGIC {
         return Err(AppError::Magic);
     }
     if header.version != flash::RECORD_VERSION {
         return Err(AppError::Version(header.version));
     }
-    if flash::name_text(&header.name) != Some(app) || flash::name_bytes(app) != Some(header.name) {
+    if flash::name_bytes(wanted.app) != Some(header.name) {
         return Err(AppError::Name);
+    }
+    if flash::name_bytes(wanted.trust.board) != Some(header.board) {
+        return Err(AppError::Board);
     }
     let (bytes, sector) = (header.record_bytes, SECTOR as u64);
     if bytes < sector || !bytes.is_multiple_of(sector) || bytes / sector > slot.sectors {
@@ -68,8 +81,7 @@ pub fn read_header(sector: &[u8], app: &str, slot: Extent, ram: u64) -> Result<(
     if !image.holds_entry() {
         return Err(AppError::Entry);
     }
-    let sha256 = core::mem::take(&mut header.sha256);
-    Ok((Record { image, bytes, sha256 }, header))
+    Ok(Record { image, bytes, sha256: header.sha256 })
 }
 
 /// Checks that the segments follow each other, in memory and in the record, with at most a page between them. So the
@@ -170,10 +182,13 @@ mod tests {
         Segment { address: USER_BASE + address, memory_bytes, file_bytes, offset, flags: flags | READ, reserved: 0 }
     }
 
+    const TRUST: Trust = Trust { board: "board" };
+    const WANTED: Wanted<'_> = Wanted { app: "app", trust: &TRUST };
+
     fn header() -> AppHeader {
         let mut header = AppHeader::read_from_bytes(&[0; SECTOR]).unwrap();
         (header.magic, header.version) = (flash::APP_MAGIC, flash::RECORD_VERSION);
-        header.name = flash::name_bytes("app").unwrap();
+        (header.name, header.board) = (flash::name_bytes("app").unwrap(), flash::name_bytes("board").unwrap());
         header.entry = USER_BASE;
         header.segment_count = 2;
         header.segments[0] = segment(0, 6_000, 6_000, 512, EXECUTE);
@@ -186,7 +201,7 @@ mod tests {
     fn check(sectors: u64, change: impl FnOnce(&mut AppHeader)) -> Result<(), AppError> {
         let mut header = header();
         change(&mut header);
-        read_header(header.as_bytes(), "app", Extent { sector: 4, sectors }, RAM).map(|_| ())
+        read_header(header.as_bytes(), &WANTED, Extent { sector: 4, sectors }, RAM).map(|_| ())
     }
 
     #[test]
@@ -261,20 +276,23 @@ mod tests {
     #[test]
     fn each_thing_that_cannot_be_has_its_own_error() {
         assert_eq!(check(15, |h| h.magic[7] ^= 1), Err(AppError::Magic));
-        assert_eq!(check(15, |h| h.version = 2), Err(AppError::Version(2)));
+        assert_eq!(check(15, |h| h.version = 1), Err(AppError::Version(1)));
         assert_eq!(check(15, |h| h.name[0] = b'b'), Err(AppError::Name));
         assert_eq!(check(15, |h| h.name[8] = b'!'), Err(AppError::Name), "behind the end of the name");
+        assert_eq!(check(15, |h| h.board[0] ^= 1), Err(AppError::Board));
+        assert_eq!(check(15, |h| h.board[8] = b'!'), Err(AppError::Board), "behind the end of the name");
+        assert_eq!(check(15, |h| h.board = [0; 16]), Err(AppError::Board));
         assert_eq!(check(15, |h| h.segment_count = 9), Err(AppError::Segment(SEGMENTS as u8)));
         assert_eq!(check(15, |h| h.segments[0].flags |= WRITE), Err(AppError::Segment(0)));
         assert_eq!(check(15, |h| h.segments[1].address += 8), Err(AppError::Segment(1)));
         assert_eq!(check(15, |h| h.segments[1].address = USER_BASE + 4_096), Err(AppError::Segment(1)));
         assert_eq!(check(15, |h| h.segments[1].memory_bytes = 999), Err(AppError::Segment(1)));
         let slot = Extent { sector: 4, sectors: 15 };
-        assert_eq!(read_header(&header().as_bytes()[..511], "app", slot, RAM).unwrap_err(), AppError::Magic);
+        assert_eq!(read_header(&header().as_bytes()[..511], &WANTED, slot, RAM).unwrap_err(), AppError::Magic);
         let mut first = header();
         first.sha256 = [7; 32];
-        let (record, covered) = read_header(first.as_bytes(), "app", slot, RAM).unwrap();
-        assert_eq!((record.sha256, covered.sha256, record.bytes), ([7; 32], [0; 32], 7_680));
+        let record = read_header(first.as_bytes(), &WANTED, slot, RAM).unwrap();
+        assert_eq!((record.sha256, record.bytes), ([7; 32], 7_680));
     }
 
     /// Two pieces with bytes of the record and one without, and what lies between.

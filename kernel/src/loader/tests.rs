@@ -15,12 +15,13 @@ const SLOTS: [Extent; 2] = [Extent { sector: 24, sectors: 16 }, Extent { sector:
 
 fn map(entries: &[MapEntry]) -> std::vec::Vec<u8> {
     let table: std::vec::Vec<u8> = entries.iter().flat_map(|entry| entry.as_bytes().to_vec()).collect();
+    let board = flash::name_bytes("board").unwrap();
     let header = MapHeader {
         magic: flash::MAP_MAGIC,
         version: flash::MAP_VERSION,
         entries: entries.len() as u32,
-        sha256: Sha256::digest(&table).into(),
-        reserved: [0; 16],
+        sha256: Sha256::new().chain_update(board).chain_update(&table).finalize().into(),
+        board,
     };
     let mut bytes = [header.as_bytes(), &table].concat();
     bytes.resize(MAP_BYTES, 0);
@@ -44,7 +45,9 @@ fn the_map_finds_apps_and_regions_by_name_and_kind() {
 fn a_damaged_map_is_rejected_with_the_reason() {
     let good = map(&[entry("app", KIND_APP, 24, 16)]);
     let parse = |bytes: &[u8]| FlashMap::parse(bytes, 100).map(|_| ());
-    for (position, expected) in [(0, MapError::Magic), (8, MapError::Version(3)), (70, MapError::Digest)] {
+    for (position, expected) in
+        [(0, MapError::Magic), (8, MapError::Version(3)), (48, MapError::Digest), (70, MapError::Digest)]
+    {
         let mut bad = good.clone();
         bad[position] ^= 1;
         assert_eq!(parse(&bad), Err(expected));

@@ -1,7 +1,7 @@
 //! Loads a process's program, in steps that are charged to the process.
 
 use super::{Process, ProcessId, State};
-use crate::loader::{AppError, Progress};
+use crate::loader::{AppError, Progress, Trust, Wanted};
 use crate::log_budget::LogBudget;
 use crate::objects::Objects;
 use crate::processor::Processor;
@@ -15,11 +15,12 @@ impl Process {
     pub(crate) fn load_step(
         &mut self,
         id: ProcessId,
+        trust: &Trust,
         cpu: &mut impl Processor,
         objects: &mut impl Objects,
         now: Instant,
     ) -> Result<bool, AppError> {
-        match self.loader.step(id, self.configuration.app, cpu.image_memory(id), objects, now) {
+        match self.loader.step(id, &self.wanted(trust), cpu.image_memory(id), objects, now) {
             Ok(Progress::Continues) => return Ok(true),
             Ok(Progress::Waits) => self.wait_for_flash(),
             Ok(Progress::Done) => {
@@ -32,6 +33,17 @@ impl Process {
             }
         }
         Ok(self.state() == State::Ready)
+    }
+
+    /// Takes in sectors that were read for it while it is loaded.
+    pub(crate) fn take_in(&mut self, id: ProcessId, bytes: &[u8], trust: &Trust, cpu: &mut impl Processor) {
+        let wanted = self.wanted(trust);
+        self.loader.take_in(bytes, &wanted, cpu.image_memory(id));
+    }
+
+    /// What a record has to be for this process to run it.
+    fn wanted<'a>(&self, trust: &'a Trust) -> Wanted<'a> {
+        Wanted { app: self.configuration.app, trust }
     }
 
     /// Logs why its program cannot be loaded.

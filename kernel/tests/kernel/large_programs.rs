@@ -1,6 +1,6 @@
 //! Programs that take more than one request to the flash and more than one step of each kind.
 
-use crate::support::{Bench, FIRST, FakeObjects, FakeProcessor, MEMORY, kernel, run};
+use crate::support::{Bench, FIRST, FakeObjects, FakeProcessor, MEMORY, TRUST, kernel, run};
 use sha2::{Digest, Sha256};
 use slopos_abi::flash::{self, AppHeader, EXECUTE, READ, SECTOR, Segment, WRITE};
 use slopos_host_log::Token;
@@ -31,6 +31,7 @@ fn record(segments: &[Segment], sectors: usize, spoil: impl FnOnce(&mut [u8])) -
     header.magic = flash::APP_MAGIC;
     header.version = flash::RECORD_VERSION;
     header.name = flash::name_bytes("app").unwrap();
+    header.board = flash::name_bytes(TRUST.board).unwrap();
     header.entry = MEMORY;
     header.segment_count = segments.len() as u32;
     header.segments[..segments.len()].copy_from_slice(segments);
@@ -41,7 +42,7 @@ fn record(segments: &[Segment], sectors: usize, spoil: impl FnOnce(&mut [u8])) -
         record[at] = (at % 251) as u8 + 1;
     }
     spoil(&mut record);
-    header.sha256 = Sha256::digest(&record).into();
+    header.sha256 = Sha256::digest(&record[SECTOR..]).into();
     record[..SECTOR].copy_from_slice(header.as_bytes());
     record
 }

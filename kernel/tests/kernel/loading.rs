@@ -1,6 +1,6 @@
 //! How processes come by their programs: checked, step by step, at their own expense.
 
-use crate::support::{Bench, FIRST, FakeObjects, FakeProcessor, MEMORY, configuration, kernel_of, run};
+use crate::support::{Bench, FIRST, FakeObjects, FakeProcessor, MEMORY, TRUST, configuration, kernel_of, run};
 use sha2::{Digest, Sha256};
 use slopos_abi::Syscall;
 use slopos_abi::flash::{self, AppHeader, EXECUTE, READ, SECTOR, Segment, WRITE};
@@ -28,6 +28,7 @@ fn header() -> AppHeader {
     header.magic = flash::APP_MAGIC;
     header.version = flash::RECORD_VERSION;
     header.name = flash::name_bytes("app").unwrap();
+    header.board = flash::name_bytes(TRUST.board).unwrap();
     header.segment_count = 2;
     header.entry = MEMORY;
     header.segments[0] = Segment {
@@ -55,11 +56,8 @@ fn record_of(mut header: AppHeader, version: u8) -> Vec<u8> {
     let mut body = vec![version; 6000];
     body.extend([version ^ 0x55; DATA]);
     body.resize((header.record_bytes as usize).clamp(SECTOR, 1 << 20) - SECTOR, 0);
-    header.sha256 = [0; 32];
-    let mut record = [header.as_bytes(), &body].concat();
-    header.sha256 = Sha256::digest(&record).into();
-    record[..SECTOR].copy_from_slice(header.as_bytes());
-    record
+    header.sha256 = Sha256::digest(&body).into();
+    [header.as_bytes(), &body].concat()
 }
 
 fn bench(flash: Vec<u8>) -> Bench {

@@ -6,7 +6,7 @@ use slopos_abi::info::{GrantInfo, NetInfo, SocketInfo, network};
 use slopos_abi::{ARGUMENTS_MAX, ENTROPY_NAME, Endpoint, Errno, Readiness, RemoteRange, SocketFlags};
 use slopos_host_log::Token;
 use slopos_kernel::kernel::Kernel;
-use slopos_kernel::loader::{Extent, Image};
+use slopos_kernel::loader::{Extent, Image, Trust};
 use slopos_kernel::objects::{AppSlot, Fetch, Object, Objects, SocketIndex};
 use slopos_kernel::process::ConsoleAccess;
 use slopos_kernel::process::{Configuration, Process, Restart, State};
@@ -55,10 +55,13 @@ pub const fn configuration(name: &'static str, restart: Restart, priority: u8) -
     }
 }
 
+/// Which records the kernel takes.
+pub static TRUST: Trust = Trust { board: "board" };
+
 /// A kernel of processes with these configurations.
 pub fn kernel_of(configurations: &'static [Configuration]) -> Kernel {
     let processes: Vec<Process> = configurations.iter().map(Process::new).collect();
-    Kernel::new(Box::leak(processes.into_boxed_slice()))
+    Kernel::new(Box::leak(processes.into_boxed_slice()), &TRUST)
 }
 
 /// Lets the next process make a step, and counts the time from now on.
@@ -205,16 +208,15 @@ pub fn record() -> Vec<u8> {
     header.magic = flash::APP_MAGIC;
     header.version = flash::RECORD_VERSION;
     header.name = flash::name_bytes("app").unwrap();
+    header.board = flash::name_bytes(TRUST.board).unwrap();
     header.segment_count = 1;
     header.entry = MEMORY;
     header.segments[0] =
         Segment { address: MEMORY, memory_bytes: 16, file_bytes: 16, offset: 512, flags: READ | EXECUTE, reserved: 0 };
     header.record_bytes = 1024;
-    let mut record = [header.as_bytes(), &[0x90; 16], &[0; 496]].concat();
-    let digest = Sha256::digest(&record);
-    header.sha256 = digest.into();
-    record[..SECTOR].copy_from_slice(header.as_bytes());
-    record
+    let contents = [[0x90; 16].as_slice(), &[0; 496]].concat();
+    header.sha256 = Sha256::digest(&contents).into();
+    [header.as_bytes(), &contents].concat()
 }
 
 /// Objects whose answers a test sets beforehand and whose uses it counts.

@@ -16,6 +16,7 @@ use zerocopy::{FromBytes, IntoBytes};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
     bytes: Vec<u8>,
+    board: String,
     slots: Vec<Slot>,
 }
 
@@ -77,13 +78,16 @@ impl Image {
         data: impl Fn(&Path) -> Result<Vec<u8>>,
     ) -> Result<Image> {
         let slots = slots(manifest)?;
+        let board = manifest.board.name.clone();
+        let name =
+            name_bytes(&board).with_context(|| format!("the board's name `{board}` does not fit a flash map"))?;
         let entries: Vec<MapEntry> = slots.iter().map(entry).collect::<Result<_>>()?;
         let header = MapHeader {
             magic: MAP_MAGIC,
             version: MAP_VERSION,
             entries: entries.len() as u32,
-            sha256: Sha256::digest(entries.as_bytes()).into(),
-            reserved: [0; 16],
+            sha256: map_digest(&name, entries.as_bytes()),
+            board: name,
         };
         let flash_size = manifest.board.flash_size;
         // Memory is reserved first, so that a size beyond the host's memory is an error with a message.
@@ -100,7 +104,7 @@ impl Image {
             bytes[sector as usize * SECTOR..][..SECTOR].copy_from_slice(contents.as_bytes());
             state = state.written();
         }
-        let mut image = Image { bytes, slots };
+        let mut image = Image { bytes, board, slots };
         for slot in image.slots.clone() {
             if slot.kind == KIND_APP {
                 let file = program(&slot.name)?;
@@ -141,7 +145,8 @@ impl Image {
         let count = header.entries as usize;
         ensure!(count <= MAP_ENTRIES, "flash map of {count} entries; at most {MAP_ENTRIES} fit");
         let entries = &rest[..count * size_of::<MapEntry>()];
-        ensure!(<[u8; 32]>::from(Sha256::digest(entries)) == header.sha256, "the flash map's SHA-256 does not match");
+        ensure!(map_digest(&header.board, entries) == header.sha256, "the flash map's SHA-256 does not match");
+        let board = name_text(&header.board).context("the flash map names no board")?.to_owned();
         let entries: Vec<MapEntry> = entries
             .chunks_exact(size_of::<MapEntry>())
             .map(|entry| MapEntry::read_from_bytes(entry).ok().context("damaged map entry"))
@@ -162,12 +167,17 @@ impl Image {
             slots: entry.slots,
         });
         let slots = slots.collect();
-        Ok(Image { bytes, slots })
+        Ok(Image { bytes, board, slots })
     }
 
     /// The flash as it is written to a disk.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// The name of the board that the flash is for.
+    pub fn board(&self) -> &str {
+        &self.board
     }
 
     /// The slots, in the order of the map.
@@ -186,7 +196,7 @@ impl Image {
         if slot.kind == KIND_DATA {
             return Ok(Contents::Data { sha256: Sha256::digest(bytes).into() });
         }
-        let (header, program) = record::decode(&slot.name, bytes)?;
+        let (header, program) = record::decode(&slot.name, &self.board, bytes)?;
         Ok(Contents::App { record_bytes: header.record_bytes, sha256: header.sha256, program })
     }
 
@@ -223,7 +233,7 @@ impl Image {
             program.span(),
             size::show(ram)
         );
-        let record = record::encode(name, program)?;
+        let record = record::encode(name, &self.board, program)?;
         ensure!(
             record.len() as u64 <= slot.size(),
             "app `{name}` needs {} bytes of flash; its slot has {}",
@@ -240,6 +250,11 @@ impl Image {
 /// SHA-256 of these bytes.
 pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
+}
+
+/// What the head of a map names as its SHA-256.
+fn map_digest(board: &[u8], entries: &[u8]) -> [u8; 32] {
+    Sha256::new().chain_update(board).chain_update(entries).finalize().into()
 }
 
 /// What is wrong with an entry of a map, for a person.

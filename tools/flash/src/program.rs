@@ -2,9 +2,11 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use object::LittleEndian;
-use object::elf::{EM_X86_64, ET_EXEC, FileHeader64, PF_R, PF_W, PF_X, PT_DYNAMIC, PT_INTERP, PT_LOAD, PT_TLS};
-use object::read::elf::{FileHeader, ProgramHeader};
-use slopos_abi::flash::{EXECUTE, READ, SEGMENTS, WRITE};
+use object::elf::{
+    EM_X86_64, ET_EXEC, FileHeader64, NT_GNU_BUILD_ID, PF_R, PF_W, PF_X, PT_DYNAMIC, PT_INTERP, PT_LOAD, PT_TLS,
+};
+use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
+use slopos_abi::flash::{AppVersion, BUILD_ID_BYTES, EXECUTE, READ, SEGMENTS, VERSION_TEXT_MAX, WRITE};
 use slopos_abi::{USER_BASE, USER_END};
 use slopos_manifest::PAGE;
 
@@ -15,6 +17,10 @@ pub struct Program {
     pub entry: u64,
     /// What is loaded, by ascending address; no page belongs to two.
     pub pieces: Vec<Piece>,
+    /// The version of its crate; empty where the file does not say it.
+    pub version: String,
+    /// The linker's build id; zeros where the file has none.
+    pub build_id: [u8; BUILD_ID_BYTES],
 }
 
 /// A piece of a program that is loaded as one.
@@ -74,7 +80,8 @@ impl Program {
             }
         }
         pieces.sort_by_key(|piece| piece.address);
-        let program = Program { entry: header.e_entry(endian), pieces };
+        let (version, build_id) = identity(header, file)?;
+        let program = Program { entry: header.e_entry(endian), pieces, version, build_id };
         program.check()?;
         Ok(program)
     }
@@ -82,6 +89,21 @@ impl Program {
     /// Bytes from the first address of a process to the end of the program's last page: what its RAM has to hold.
     pub fn span(&self) -> u64 {
         self.pieces.iter().map(Piece::end).max().unwrap_or(USER_BASE) - USER_BASE
+    }
+
+    /// The number of its version; that of 0.0.0 where it has none.
+    ///
+    /// # Errors
+    /// The version cannot be written as a number, or its text is too long for a record.
+    pub fn version_number(&self) -> Result<AppVersion> {
+        let text = &self.version;
+        if text.is_empty() {
+            return Ok(AppVersion::default());
+        }
+        ensure!(text.len() <= VERSION_TEXT_MAX, "the version `{text}` is longer than {VERSION_TEXT_MAX} bytes");
+        AppVersion::parse(text).with_context(|| {
+            format!("the version `{text}` is not MAJOR.MINOR.PATCH with numbers up to 255, 4095 and 4095")
+        })
     }
 
     /// The rules that the kernel relies on.
@@ -121,12 +143,39 @@ impl Program {
             free_from = piece.end();
             previous = Some(address);
         }
+        self.version_number()?;
         let holds_entry = |piece: &&Piece| (piece.address..piece.address + piece.memory_bytes).contains(&self.entry);
         match self.pieces.iter().find(holds_entry) {
             Some(piece) if piece.flags & EXECUTE != 0 => Ok(()),
             _ => bail!("the entry {:#x} lies in no executable segment", self.entry),
         }
     }
+}
+
+/// The section into which `libslop::entry!` puts the version of a program's crate.
+const VERSION_SECTION: &[u8] = b".slopos.version";
+
+/// A file's version and its build id, each empty or zeros where it has none.
+fn identity(header: &FileHeader64<LittleEndian>, file: &[u8]) -> Result<(String, [u8; BUILD_ID_BYTES])> {
+    let endian = header.endian()?;
+    let (mut version, mut build_id) = (String::new(), [0; BUILD_ID_BYTES]);
+    let sections = header.sections(endian, file).context("damaged section headers")?;
+    for section in sections.iter() {
+        if sections.section_name(endian, section).is_ok_and(|name| name == VERSION_SECTION) {
+            let bytes = section.data(endian, file).context("the section of its version lies outside the file")?;
+            version = String::from_utf8(bytes.to_vec()).context("its version is no text")?;
+        }
+        let Some(mut notes) = section.notes(endian, file).context("damaged notes")? else { continue };
+        while let Some(note) = notes.next().context("damaged notes")? {
+            if note.name() == b"GNU"
+                && note.n_type(endian) == NT_GNU_BUILD_ID
+                && let Some(id) = note.desc().first_chunk()
+            {
+                build_id = *id;
+            }
+        }
+    }
+    Ok((version, build_id))
 }
 
 /// Whether a segment takes memory.

@@ -59,6 +59,13 @@ macro_rules! entry {
             $run(arguments)
         }
 
+        // What the `flash` tool reads the record's version from. It is not loaded.
+        #[cfg(target_os = "none")]
+        #[used]
+        #[unsafe(link_section = ".slopos.version")]
+        static SLOPOS_VERSION: [u8; ::core::env!("CARGO_PKG_VERSION").len()] =
+            *::core::env!("CARGO_PKG_VERSION").as_bytes().first_chunk().unwrap();
+
         #[cfg(not(target_os = "none"))]
         fn main() -> ::std::process::ExitCode {
             let _: fn($crate::Arguments) -> i32 = $run;

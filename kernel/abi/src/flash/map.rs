@@ -33,10 +33,10 @@ pub struct MapHeader {
     pub version: u32,
     /// How many entries follow, at most [`MAP_ENTRIES`].
     pub entries: u32,
-    /// SHA-256 of the `entries` entries that follow.
+    /// SHA-256 of the board's name and of the `entries` entries that follow.
     pub sha256: [u8; 32],
-    /// Zero.
-    pub reserved: [u8; 16],
+    /// The name of the board whose flash it is, filled up with NUL.
+    pub board: [u8; NAME_MAX],
 }
 
 /// An app or a data region of the flash.
@@ -256,10 +256,10 @@ mod tests {
     #[test]
     fn a_name_fills_its_field_at_most_and_is_read_as_it_was_written() {
         for text in ["x", "sixteen letters!"] {
-            assert_eq!(name_text(&name_bytes(text).unwrap()), Some(text));
+            assert_eq!(name_text(&name_bytes::<NAME_MAX>(text).unwrap()), Some(text));
         }
         for text in ["", "seventeen letters"] {
-            assert_eq!(name_bytes(text), None);
+            assert_eq!(name_bytes::<NAME_MAX>(text), None);
         }
     }
 

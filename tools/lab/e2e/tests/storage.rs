@@ -11,9 +11,12 @@ use std::time::{Duration, Instant};
 
 /// Bytes of a sector.
 const SECTOR: usize = 512;
-/// The entries of the map, each of 32 bytes, and their digest.
+/// The entries of the map, each of 32 bytes, and the digest of what follows it: the board's name and the entries.
 const MAP_ENTRIES: usize = 64;
 const MAP_DIGEST: Range<usize> = 16..48;
+/// Where a record's header says how long it is, and what its first segment is.
+const RECORD_BYTES: usize = 56;
+const SEGMENT: usize = 96;
 
 /// The test board with a block device of its own making; `drive` is what QEMU is told of it.
 fn board_with(drive: &str) -> Builder {
@@ -64,7 +67,7 @@ impl Forged {
     /// Makes the map's digest right again.
     fn sign_map(&mut self) {
         let count = u32::from_le_bytes(self.bytes[12..16].try_into().expect("four bytes")) as usize;
-        let digest = Sha256::digest(&self.bytes[MAP_ENTRIES..MAP_ENTRIES + 32 * count]);
+        let digest = Sha256::digest(&self.bytes[MAP_DIGEST.end..MAP_ENTRIES + 32 * count]);
         self.put(MAP_DIGEST.start, &digest);
     }
 
@@ -151,7 +154,7 @@ fn a_record_that_claims_2_gib_is_refused_at_once_and_the_rest_boots() {
     forged.bytes.resize(slot as usize * SECTOR + SECTOR, 0);
     let at = slot as usize * SECTOR;
     forged.put(at, &header);
-    forged.put(at + 40, &(2_u64 << 30).to_le_bytes());
+    forged.put(at + RECORD_BYTES, &(2_u64 << 30).to_le_bytes());
     forged.put(entry + 20, &slot.to_le_bytes());
     forged.put(entry + 24, &(4_u32 << 20).to_le_bytes());
     forged.sign_map();
@@ -163,10 +166,10 @@ fn a_record_that_claims_2_gib_is_refused_at_once_and_the_rest_boots() {
 
 #[test]
 fn a_segment_that_claims_4_gib_is_refused_and_the_rest_boots() {
-    for (offset, why) in [(80 + 8, "a segment's memory"), (80 + 12, "a segment's bytes"), (80 + 16, "their place")] {
+    for (offset, why) in [(8, "a segment's memory"), (12, "a segment's bytes"), (16, "their place")] {
         let mut forged = Forged::new();
         let (_, start) = forged.find("faults");
-        forged.put(start + offset, &u32::MAX.to_le_bytes());
+        forged.put(start + SEGMENT + offset, &u32::MAX.to_le_bytes());
         let report = forged.run(1 << 20, "syscalls; faults null-read; exit");
         report.exits(111).shows(" checks passed").logs("flash: app faults rejected: ").lacks("panic");
         assert!(report.outcome.console.contains("faults: has no usable image"), "{why}\n{}", report.all());
