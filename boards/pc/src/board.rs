@@ -121,6 +121,8 @@ impl Board {
             self.begin_shutdown(Way::PowerOff, now);
         }
         if self.shutdown.is_some() {
+            // The state of the flash may still have to be written.
+            self.capsules.flash.step(arrived, pending, &mut self.kernel, &mut self.cpu, now);
             self.continue_shutdown(now);
             self.find_seldom_due();
             self.look_around(now);

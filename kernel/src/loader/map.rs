@@ -77,6 +77,11 @@ impl FlashMap {
         FlashMap { base, ..self }
     }
 
+    /// Where the flash begins on its medium, in sectors.
+    pub fn base(&self) -> u64 {
+        self.base
+    }
+
     /// The sector after the last slot, by the map's own count from the beginning of the flash.
     pub fn end(&self) -> u64 {
         self.entries.iter().map(|entry| entry.range().end).max().unwrap_or(0)

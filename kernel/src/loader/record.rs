@@ -84,6 +84,17 @@ pub fn read_header(sector: &[u8], wanted: &Wanted<'_>, slot: Extent, ram: u64) -
     Ok(Record { image, bytes, sha256: header.sha256 })
 }
 
+/// The version in the header of a record of this app and board; `None` where there is no such header. Nothing else of it is
+/// checked.
+pub fn version_of(sector: &[u8], wanted: &Wanted<'_>) -> Option<u32> {
+    let (header, _) = AppHeader::read_from_prefix(sector).ok()?;
+    let ours = header.magic == flash::APP_MAGIC
+        && header.version == flash::RECORD_VERSION
+        && flash::name_bytes(wanted.app) == Some(header.name)
+        && flash::name_bytes(wanted.trust.board) == Some(header.board);
+    ours.then_some(header.app_version)
+}
+
 /// Checks that the segments follow each other, in memory and in the record, with at most a page between them. So the
 /// work of loading a record is bounded by the RAM that it fills.
 fn check_segments(used: &[Segment], record_bytes: u64, ram: u64) -> Result<Vec<Segment, SEGMENTS>, AppError> {

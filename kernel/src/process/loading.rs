@@ -1,11 +1,12 @@
 //! Loads a process's program, in steps that are charged to the process.
 
-use super::{Process, ProcessId, State};
+use super::{Process, ProcessId};
 use crate::loader::{AppError, Progress, Trust, Wanted};
 use crate::log_budget::LogBudget;
-use crate::objects::Objects;
+use crate::objects::{Objects, Role, Verdict};
 use crate::processor::Processor;
 use crate::time::Instant;
+use slopos_abi::flash::Reason;
 
 impl Process {
     /// One step of loading. Returns whether the next can follow at once.
@@ -18,10 +19,21 @@ impl Process {
         trust: &Trust,
         cpu: &mut impl Processor,
         objects: &mut impl Objects,
+        log: &mut LogBudget,
         now: Instant,
     ) -> Result<bool, AppError> {
         match self.loader.step(id, &self.wanted(trust), cpu.image_memory(id), objects, now) {
             Ok(Progress::Continues) => return Ok(true),
+            Ok(Progress::Rejected(error, role)) => {
+                if role == Role::Trial && error != AppError::Device {
+                    objects.judge_trial(id, self.configuration.app, Verdict::Fails(Reason::Record));
+                }
+                self.report_load(error, log, now);
+                if log.admit("flash", now) {
+                    defmt::warn!("flash: app {=str}: its other slot is tried", self.configuration.app);
+                }
+                return Ok(true);
+            }
             Ok(Progress::Waits) => self.wait_for_flash(),
             Ok(Progress::Done) => {
                 cpu.map(id, self.loader.image());
@@ -32,7 +44,7 @@ impl Process {
                 return Err(error);
             }
         }
-        Ok(self.state() == State::Ready)
+        Ok(self.is_ready())
     }
 
     /// Takes in sectors that were read for it while it is loaded.

@@ -5,10 +5,11 @@ use crate::record;
 use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
 use slopos_abi::flash::{
-    APP_SLOTS, EntryFault, FlashState, KIND_APP, KIND_DATA, MAP_ENTRIES, MAP_MAGIC, MAP_SECTORS, MAP_VERSION, MapEntry,
-    MapHeader, SECTOR, SLOT_ALIGNMENT, SLOTS_BEGIN, check_map, name_bytes, name_text,
+    APP_SLOTS, AppHeader, AppState, EntryFault, FlashState, KIND_APP, KIND_DATA, MAP_ENTRIES, MAP_MAGIC, MAP_SECTORS,
+    MAP_VERSION, MapEntry, MapHeader, SECTOR, SLOT_ALIGNMENT, SLOTS_BEGIN, STATE_SECTORS, Slot as Half, StateFault,
+    check_map, name_bytes, name_text,
 };
-use slopos_manifest::{Manifest, PAGE, size, suggest};
+use slopos_manifest::{Data, Manifest, PAGE, size, suggest};
 use std::path::Path;
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -41,10 +42,11 @@ impl Slot {
         u64::from(self.sectors) * SECTOR as u64
     }
 
-    /// Where its bytes are in the image.
-    fn range(&self) -> std::ops::Range<usize> {
-        let start = self.start_sector as usize * SECTOR;
-        start..start + self.sectors as usize * SECTOR
+    /// Where the bytes of one of its slots are in the image.
+    pub fn range(&self, slot: Half) -> std::ops::Range<usize> {
+        let length = self.sectors as usize * SECTOR;
+        let start = self.start_sector as usize * SECTOR + slot.index() * length;
+        start..start + length
     }
 }
 
@@ -77,6 +79,35 @@ impl Image {
         program: impl Fn(&str) -> Result<Vec<u8>>,
         data: impl Fn(&Path) -> Result<Vec<u8>>,
     ) -> Result<Image> {
+        let program = |app: &str| {
+            let file = program(app)?;
+            Program::from_elf(&file).with_context(|| format!("app `{app}`")).map(Some)
+        };
+        let contents = |region: &Data| {
+            let Some(path) = &region.file else { return Ok(None) };
+            let file = data(path)?;
+            let length = file.len() as u64;
+            ensure!(
+                length <= region.size,
+                "data region `{}`: {} has {length} bytes; {}",
+                region.name,
+                path.display(),
+                change(region.size_line, "size", region.size, length.next_multiple_of(SECTOR as u64))
+            );
+            Ok(Some(file))
+        };
+        Image::assemble(manifest, program, contents)
+    }
+
+    /// Makes the flash of `manifest` from programs and contents of regions, as far as there are any.
+    ///
+    /// # Errors
+    /// One of them cannot be had, or does not fit its slot, its process's RAM, or the flash.
+    pub fn assemble(
+        manifest: &Manifest,
+        program: impl Fn(&str) -> Result<Option<Program>>,
+        data: impl Fn(&Data) -> Result<Option<Vec<u8>>>,
+    ) -> Result<Image> {
         let slots = slots(manifest)?;
         let board = manifest.board.name.clone();
         let name =
@@ -101,29 +132,20 @@ impl Image {
         let mut state = FlashState::NEW;
         for _ in 0..2 {
             let (sector, contents) = state.encode(sha256);
-            bytes[sector as usize * SECTOR..][..SECTOR].copy_from_slice(contents.as_bytes());
+            bytes[sector as usize * SECTOR..][..SECTOR].copy_from_slice(&contents);
             state = state.written();
         }
         let mut image = Image { bytes, board, slots };
         for slot in image.slots.clone() {
             if slot.kind == KIND_APP {
-                let file = program(&slot.name)?;
-                let program = Program::from_elf(&file).with_context(|| format!("app `{}`", slot.name))?;
-                fits_its_processes(manifest, &slot.name, &program)?;
-                image.replace(&slot.name, &program)?;
+                if let Some(program) = program(&slot.name)? {
+                    fits_its_processes(manifest, &slot.name, &program)?;
+                    image.put(&slot.name, &program)?;
+                }
             } else if let Some(region) = manifest.data.iter().find(|region| region.name == slot.name)
-                && let Some(path) = &region.file
+                && let Some(contents) = data(region)?
             {
-                let file = data(path)?;
-                let length = file.len() as u64;
-                ensure!(
-                    length <= region.size,
-                    "data region `{}`: {} has {length} bytes; {}",
-                    region.name,
-                    path.display(),
-                    change(region.size_line, "size", region.size, length.next_multiple_of(SECTOR as u64))
-                );
-                image.bytes[slot.range()][..file.len()].copy_from_slice(&file);
+                image.put_region(&slot.name, &contents)?;
             }
         }
         Ok(image)
@@ -137,6 +159,7 @@ impl Image {
         ensure!(bytes.len() >= MAP_SECTORS * SECTOR, "{} bytes are too few for a flash map", bytes.len());
         let (header, rest) = MapHeader::read_from_prefix(&bytes).ok().context("no flash map")?;
         ensure!(header.magic == MAP_MAGIC, "no flash map: the magic is missing");
+        ensure!(header.version != 1, "flash map of version 1, of one slot for each app; run `flash migrate`");
         ensure!(
             header.version == MAP_VERSION,
             "flash map of version {}, this tool knows {MAP_VERSION}",
@@ -190,13 +213,91 @@ impl Image {
         self.slots.iter().map(|slot| (slot, self.contents(slot))).collect()
     }
 
-    /// What one slot holds.
+    /// The state of each app, and what is wrong with a state sector. Where neither is valid, of each app the higher version that
+    /// is whole counts as the confirmed one, as the kernel has it.
+    pub fn state(&self) -> (FlashState, Vec<(Half, StateFault)>) {
+        let mut faults = Vec::new();
+        let at = |sector: u64| self.bytes.get(sector as usize * SECTOR..(sector as usize + 1) * SECTOR);
+        let found = FlashState::choose(STATE_SECTORS.map(at), sha256, |slot, fault| faults.push((slot, fault)));
+        let state = found.unwrap_or_else(|| {
+            let mut state = FlashState::NEW;
+            for (entry, app) in self.slots.iter().zip(&mut state.apps).filter(|(entry, _)| entry.kind == KIND_APP) {
+                let version = |half| self.record(entry, half).ok().map(|(header, _)| header.app_version);
+                let higher = if version(Half::Second) > version(Half::First) { Half::Second } else { Half::First };
+                *app = AppState::confirmed_in(higher);
+            }
+            state
+        });
+        (state, faults)
+    }
+
+    /// The app of this name: its index in the map, and its entry.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn app(&self, name: &str) -> Result<(usize, &Slot)> {
+        let apps = || self.slots.iter().enumerate().filter(|(_, slot)| slot.kind == KIND_APP);
+        let found = apps().find(|(_, slot)| slot.name == name);
+        found.with_context(|| {
+            let names: Vec<_> = apps().map(|(_, slot)| slot.name.as_str()).collect();
+            let meant = suggest(name, names.iter().copied());
+            format!("the flash has no slot for an app `{name}`{meant}; it has slots for {}", names.join(", "))
+        })
+    }
+
+    /// The record in one of an app's slots.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn record(&self, entry: &Slot, half: Half) -> Result<(AppHeader, Program)> {
+        record::decode(&entry.name, &self.board, &self.bytes[entry.range(half)])
+    }
+
+    /// Whether nothing was ever written to one of an app's slots.
+    pub fn is_empty(&self, entry: &Slot, half: Half) -> bool {
+        self.bytes[entry.range(half)].iter().all(|&byte| byte == 0)
+    }
+
+    /// The bytes of a data region.
+    ///
+    /// # Errors
+    /// There is no such region.
+    pub fn region(&self, name: &str) -> Result<&[u8]> {
+        Ok(&self.bytes[self.find_region(name)?.range(Half::First)])
+    }
+
+    /// Puts bytes at the beginning of a data region; the rest of it becomes zeros.
+    ///
+    /// # Errors
+    /// There is no such region, or they do not fit it.
+    pub fn put_region(&mut self, name: &str, contents: &[u8]) -> Result<()> {
+        let region = self.find_region(name)?;
+        let (range, size) = (region.range(Half::First), region.size());
+        let length = contents.len();
+        ensure!(length as u64 <= size, "{length} bytes do not fit the data region `{name}` of {size} bytes");
+        let bytes = &mut self.bytes[range];
+        bytes[..length].copy_from_slice(contents);
+        bytes[length..].fill(0);
+        Ok(())
+    }
+
+    fn find_region(&self, name: &str) -> Result<&Slot> {
+        let regions = || self.slots.iter().filter(|slot| slot.kind == KIND_DATA);
+        regions().find(|slot| slot.name == name).with_context(|| {
+            let names: Vec<_> = regions().map(|slot| slot.name.as_str()).collect();
+            let meant = suggest(name, names.iter().copied());
+            format!("the flash has no data region `{name}`{meant}; it has {}", names.join(", "))
+        })
+    }
+
+    /// What one entry holds; of an app, in the slot of its confirmed version.
     fn contents(&self, slot: &Slot) -> Result<Contents> {
-        let bytes = &self.bytes[slot.range()];
+        let index = self.slots.iter().position(|other| other == slot).unwrap_or(0);
+        let half = self.state().0.apps[index].confirmed();
         if slot.kind == KIND_DATA {
-            return Ok(Contents::Data { sha256: Sha256::digest(bytes).into() });
+            return Ok(Contents::Data { sha256: sha256(&self.bytes[slot.range(Half::First)]) });
         }
-        let (header, program) = record::decode(&slot.name, &self.board, bytes)?;
+        let (header, program) = self.record(slot, half)?;
         Ok(Contents::App { record_bytes: header.record_bytes, sha256: header.sha256, program })
     }
 
@@ -211,18 +312,25 @@ impl Image {
         Ok(())
     }
 
-    /// Puts `program` into the slot of app `name`; the rest of the slot becomes zeros.
+    /// Puts `program` into the first slot of app `name`.
     ///
     /// # Errors
-    /// There is no such slot, or the program does not fit it.
-    pub fn replace(&mut self, name: &str, program: &Program) -> Result<()> {
-        let slot = self.slots.iter().find(|slot| slot.kind == KIND_APP && slot.name == name);
-        let Some(slot) = slot else {
-            let apps: Vec<_> =
-                self.slots.iter().filter(|slot| slot.kind == KIND_APP).map(|slot| slot.name.as_str()).collect();
-            let meant = suggest(name, apps.iter().copied());
-            bail!("the flash has no slot for an app `{name}`{meant}; it has slots for {}", apps.join(", "));
-        };
+    /// There is no such app, or the program does not fit.
+    fn put(&mut self, name: &str, program: &Program) -> Result<()> {
+        let record = record::encode(name, &self.board, program)?;
+        let (_, entry) = self.app(name)?;
+        self.fits(entry, program, &record)?;
+        let range = entry.range(Half::First);
+        self.bytes[range][..record.len()].copy_from_slice(&record);
+        Ok(())
+    }
+
+    /// Whether a program and its record fit an app's slot.
+    ///
+    /// # Errors
+    /// The need and the limit.
+    pub fn fits(&self, slot: &Slot, program: &Program, record: &[u8]) -> Result<()> {
+        let name = &slot.name;
         // A slot holds the header's sector, in a block of 4,096 bytes, and the RAM of the largest process that runs the app.
         let ram = slot.size().saturating_sub(PAGE);
         ensure!(
@@ -233,16 +341,12 @@ impl Image {
             program.span(),
             size::show(ram)
         );
-        let record = record::encode(name, &self.board, program)?;
         ensure!(
             record.len() as u64 <= slot.size(),
             "app `{name}` needs {} bytes of flash; its slot has {}",
             record.len(),
             slot.size()
         );
-        let bytes = &mut self.bytes[slot.range()];
-        bytes[..record.len()].copy_from_slice(&record);
-        bytes[record.len()..].fill(0);
         Ok(())
     }
 }

@@ -6,10 +6,13 @@
 #![forbid(unsafe_code)]
 
 mod image;
+pub mod migrate;
 mod program;
 mod record;
+pub mod status;
 #[cfg(test)]
 mod tests;
+pub mod update;
 
 pub use image::{Contents, Image, Slot, slots};
 pub use program::{Piece, Program};

@@ -3,8 +3,10 @@
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
 use slopos_disk::Container;
-use slopos_flash::{Contents, Image, Program};
+use slopos_flash::update::{self, How, Medium, Replaced};
+use slopos_flash::{Contents, Image, Program, encode, migrate, status};
 use slopos_manifest::size;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -40,7 +42,7 @@ enum Command {
         /// The image.
         image: PathBuf,
     },
-    /// Puts another program into the slot of an app; the kernel needs no rebuilding.
+    /// Puts another version of an app into its spare slot, where it is on trial; the kernel needs no rebuilding.
     Replace {
         /// The image.
         image: PathBuf,
@@ -48,7 +50,82 @@ enum Command {
         app: String,
         /// The program's ELF file.
         elf: PathBuf,
+        /// Makes it the confirmed version at once, without a trial.
+        #[arg(long)]
+        confirm: bool,
+        /// Lets it be older than the confirmed version.
+        #[arg(long)]
+        downgrade: bool,
     },
+    /// Takes the last version of an app back: ends its trial, or confirms the one in the other slot again.
+    Revert {
+        /// The image.
+        image: PathBuf,
+        /// The app.
+        app: String,
+    },
+    /// Shows which version of each app is confirmed, on trial or reverted, and why.
+    Status {
+        /// The image.
+        image: PathBuf,
+        /// For machines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Makes an image of version 1, which had one slot for each app, one of today; its data regions keep what they hold.
+    Migrate {
+        /// The image.
+        image: PathBuf,
+        /// The board's manifest.
+        #[arg(long)]
+        manifest: PathBuf,
+    },
+    /// Reads or writes a data region.
+    #[command(subcommand)]
+    Region(Region),
+}
+
+#[derive(Subcommand)]
+enum Region {
+    /// Writes a region's bytes to a file, or to standard output.
+    Get {
+        /// The image.
+        image: PathBuf,
+        /// The region's name.
+        region: String,
+        /// The file to write; - or nothing is standard output.
+        file: Option<PathBuf>,
+    },
+    /// Puts a file's bytes into a region; the rest of it becomes zeros.
+    Put {
+        /// The image.
+        image: PathBuf,
+        /// The region's name.
+        region: String,
+        /// The file to read; - is standard input.
+        file: PathBuf,
+    },
+}
+
+/// A file with a flash in it, as the steps of an update see it.
+struct OnFile(Container);
+
+impl Medium for OnFile {
+    fn read(&mut self, offset: u64, length: usize) -> Result<Vec<u8>> {
+        self.0.read_at(offset, length)
+    }
+
+    fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.0.write_at(offset, bytes)
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.0.flush()
+    }
+
+    fn size(&self) -> u64 {
+        self.0.flash().len() as u64
+    }
 }
 
 const HELP: &str = "\
@@ -57,6 +134,9 @@ Examples:
   flash replace build/qemu_q35.img webget target/bare-apps/x86_64-unknown-none/release/webget
   flash verify build/qemu_q35.img
   flash list build/qemu_q35.disk.qcow2
+  flash status build/qemu_q35.img
+  flash revert build/qemu_q35.img webget
+  flash region get build/qemu_q35.img download saved
 
 An image is a flash, or what ./just disk makes with a flash on it: raw, qcow2, iso, oci.tar.
 
@@ -88,11 +168,54 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
                 return Ok(ExitCode::FAILURE);
             }
         }
-        Command::Replace { image: path, app, elf } => {
-            let (container, mut image) = load(&path)?;
+        Command::Replace { image: path, app, elf, confirm, downgrade } => {
+            let (container, image) = load(&path)?;
             let program = Program::from_elf(&read(&elf)?).with_context(|| elf.display().to_string())?;
-            image.replace(&app, &program)?;
-            print(&image);
+            let record = encode(&app, image.board(), &program)?;
+            // Where the board cannot write, a trial could not be counted.
+            let how = How { confirm: confirm || container.is_read_only(), downgrade };
+            let replaced = update::replace(&mut OnFile(container), &app, &record, how);
+            let replaced = replaced.with_context(|| path.display().to_string())?;
+            print(&load(&path)?.1);
+            println!(
+                "app `{app}`: the new version is {}",
+                match replaced {
+                    Replaced::Trial =>
+                        "on trial: it runs next, and is confirmed when it ends with 0 or says that it works",
+                    Replaced::Confirmed => "the confirmed one",
+                    Replaced::Alone => "the confirmed one: there was no whole version to return to",
+                }
+            );
+        }
+        Command::Revert { image: path, app } => {
+            let reverted = update::revert(&mut OnFile(load(&path)?.0), &app);
+            let header = reverted.with_context(|| path.display().to_string())?;
+            println!("app `{app}`: version {} runs next", update::version(&header));
+        }
+        Command::Status { image, json } => {
+            let status = status::status(&load(&image)?.1);
+            if json { println!("{}", status.json()?) } else { print!("{}", status.table()) }
+        }
+        Command::Migrate { image: path, manifest } => migrate_file(&path, &manifest)?,
+        Command::Region(Region::Get { image, region, file }) => {
+            let (_, image) = load(&image)?;
+            let bytes = image.region(&region)?;
+            match file.filter(|file| file != Path::new("-")) {
+                Some(file) => {
+                    std::fs::write(&file, bytes).with_context(|| format!("cannot write {}", file.display()))?
+                }
+                None => std::io::stdout().write_all(bytes)?,
+            }
+        }
+        Command::Region(Region::Put { image: path, region, file }) => {
+            let (container, mut image) = load(&path)?;
+            let mut bytes = Vec::new();
+            if file == Path::new("-") {
+                std::io::stdin().read_to_end(&mut bytes).context("cannot read standard input")?;
+            } else {
+                bytes = read(&file)?;
+            }
+            image.put_region(&region, &bytes)?;
             container.replace(image.bytes())?;
         }
     }
@@ -102,6 +225,30 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
 /// A file's bytes.
 fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// Puts a flash of today in the place of one of version 1: the old one stays until the new one is whole.
+fn migrate_file(path: &Path, manifest: &Path) -> Result<()> {
+    let container = Container::open(path)?;
+    let old = container.flash();
+    ensure!(migrate::is_old(old), "{}: this is no flash of version 1; there is nothing to migrate", path.display());
+    let manifest = slopos_manifest::load(manifest)?;
+    let image = migrate::migrate(old, &manifest).with_context(|| path.display().to_string())?;
+    image.verify()?;
+    if container.is_alone() {
+        return write(path, &image);
+    }
+    let (need, room) = (image.bytes().len(), old.len());
+    ensure!(
+        need <= room,
+        "{}: the flash of this manifest needs {need} bytes, its partition has {room}; make the disk anew by ./just disk",
+        path.display()
+    );
+    let mut bytes = image.bytes().to_vec();
+    bytes.resize(room, 0);
+    container.replace(&bytes)?;
+    print(&load(path)?.1);
+    Ok(())
 }
 
 /// A file with a flash in it whose map is right, and the flash.
@@ -120,6 +267,8 @@ fn write(path: &Path, image: &Image) -> Result<()> {
     let (_, written) = load(&beside)?;
     ensure!(written == *image, "{} does not read back as it was written", beside.display());
     print(&written);
+    // The name may not come to the disk before what it names.
+    std::fs::File::open(&beside)?.sync_all()?;
     std::fs::rename(&beside, path).with_context(|| format!("cannot write {}", path.display()))
 }
 

@@ -97,6 +97,17 @@ pub fn sync(descriptor: i32) -> Result<(), Error> {
     Ok(())
 }
 
+/// Says that this program works. Where it is a version on trial, it is the confirmed one from now on; anywhere else nothing
+/// happens. Returns when that is on the medium. A program that exits with 0 need not say it.
+///
+/// # Errors
+/// EIO where the flash cannot be written: then it is not confirmed after the next boot.
+pub fn confirm() -> Result<(), Error> {
+    // SAFETY: no argument of this call is an address.
+    result(unsafe { raw::call(Syscall::Confirm.number(), [0; 4]) })?;
+    Ok(())
+}
+
 /// A descriptor for a new socket.
 ///
 /// # Errors

@@ -81,7 +81,7 @@ fn search(disk: Option<&[u8]>, modules: &[Option<&[u8]>]) -> Option<(Medium, u64
         storage.settle_map(bytes, medium.map_or(0, |bytes| bytes.len() / SECTOR) as u64, START);
     }
     match storage.app_slot(process(1), "app", START) {
-        AppSlot::At(extent) => Some((storage.medium(), extent.sector)),
+        AppSlot::At(slots) => Some((storage.medium(), slots.order[0].sector)),
         AppSlot::NoFlash => None,
         other => panic!("{other:?}"),
     }

@@ -257,11 +257,12 @@ impl FlashState {
     /// The state of a new flash: the first slot of each app is the confirmed one. It has no sector yet.
     pub const NEW: FlashState = FlashState { apps: [AppState(0); MAP_ENTRIES], sequence: 0, sector: Slot::Second };
 
-    /// What a state sector holds: the state of each app, and its sequence number.
+    /// The state in what was read of one of the sectors; `None` if it could not be read.
     ///
     /// # Errors
-    /// As [`StateFault`] says.
-    fn parse(bytes: &[u8], sector: Slot, digest: Digest) -> Result<FlashState, StateFault> {
+    /// Why that sector does not count.
+    pub fn parse(bytes: Option<&[u8]>, sector: Slot, digest: Digest) -> Result<FlashState, StateFault> {
+        let bytes = bytes.ok_or(StateFault::Unreadable)?;
         let (found, _) = StateSector::read_from_prefix(bytes).map_err(|_| StateFault::Magic)?;
         if found.magic != STATE_MAGIC {
             return Err(StateFault::Magic);
@@ -280,6 +281,11 @@ impl FlashState {
         zeros.then_some(state).ok_or(StateFault::Value)
     }
 
+    /// Whether this state was written after another.
+    pub fn is_newer(&self, other: &FlashState) -> bool {
+        self.sequence > other.sequence
+    }
+
     /// The state that counts, of what was read of both sectors; `None` for one that could not be read. What is wrong with a
     /// sector is told. `None` where neither is valid: then each app runs the valid version with the higher number.
     pub fn choose(
@@ -289,8 +295,8 @@ impl FlashState {
     ) -> Option<FlashState> {
         let mut chosen: Option<FlashState> = None;
         for (slot, bytes) in Slot::ALL.into_iter().zip(sectors) {
-            match bytes.ok_or(StateFault::Unreadable).and_then(|bytes| FlashState::parse(bytes, slot, digest)) {
-                Ok(state) if chosen.is_none_or(|chosen| state.sequence > chosen.sequence) => chosen = Some(state),
+            match FlashState::parse(bytes, slot, digest) {
+                Ok(state) if chosen.is_none_or(|chosen| state.is_newer(&chosen)) => chosen = Some(state),
                 Ok(_) => {}
                 Err(fault) => tell(slot, fault),
             }
@@ -300,7 +306,7 @@ impl FlashState {
 
     /// The sector that a changed state goes to, from the beginning of the flash, and the bytes of it. The sector that this
     /// state was read from stays as it is. Once the bytes are on the medium, [`FlashState::written`] is the state.
-    pub fn encode(&self, digest: Digest) -> (u64, StateSector) {
+    pub fn encode(&self, digest: Digest) -> (u64, [u8; SECTOR]) {
         let mut sector = StateSector {
             magic: STATE_MAGIC,
             version: STATE_VERSION,
@@ -311,7 +317,7 @@ impl FlashState {
             sha256: [0; 32],
         };
         sector.sha256 = digest(sector.as_bytes().get(..COVERED).unwrap_or_default());
-        (STATE_SECTORS[self.sector.other().index()], sector)
+        (STATE_SECTORS[self.sector.other().index()], zerocopy::transmute!(sector))
     }
 
     /// This state, after what [`FlashState::encode`] gave was written and flushed.

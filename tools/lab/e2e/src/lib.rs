@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod gdb;
+pub mod power;
 pub mod qtest;
 pub mod typist;
 

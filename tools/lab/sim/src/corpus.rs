@@ -14,6 +14,7 @@ use slopos_net::wire::udp;
 
 use crate::network::{Heard, run_and_listen};
 use crate::targets::commands::{self, Command, Segment};
+use crate::targets::flash;
 use crate::watch::segment_of;
 
 /// Exchanges that are turned into lists of commands.
@@ -91,6 +92,9 @@ pub fn write(folder: &Path) -> Result<usize> {
             lists += 1;
         }
     }
+    let [map, state] = flash::seeds();
+    corpus.add("map", "app-and-region".to_owned(), &map);
+    corpus.add("state", "on-trial".to_owned(), &state);
     for ((target, name), bytes) in &corpus.files {
         let folder = folder.join(target);
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;

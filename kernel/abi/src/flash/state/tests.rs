@@ -32,7 +32,7 @@ fn choose(sectors: &[[u8; SECTOR]; 2]) -> (Option<FlashState>, Vec<(Slot, StateF
 fn write(state: &FlashState, sectors: &mut [[u8; SECTOR]; 2]) -> FlashState {
     let (at, sector) = state.encode(digest);
     let index = STATE_SECTORS.iter().position(|&place| place == at).unwrap();
-    sectors[index].copy_from_slice(sector.as_bytes());
+    sectors[index] = sector;
     state.written()
 }
 
@@ -173,9 +173,9 @@ fn a_sector_that_was_cut_short_anywhere_is_noticed() {
     assert_eq!(at, STATE_SECTORS[1]);
     for length in 0..=SECTOR {
         let mut torn = sectors;
-        torn[1][..length].copy_from_slice(&written.as_bytes()[..length]);
+        torn[1][..length].copy_from_slice(&written[..length]);
         let (chosen, _) = choose(&torn);
-        let whole = torn[1] == *written.as_bytes();
+        let whole = torn[1] == written;
         assert_eq!(chosen, Some(if whole { changed.written() } else { state }), "{length} bytes");
     }
     let short = FlashState::choose([Some(&sectors[0][..SECTOR - 1]), None], digest, |_, _| ());
@@ -191,9 +191,9 @@ fn both_sectors_broken_are_told_apart_by_what_is_wrong() {
     let (chosen, faults) = choose(&bad);
     assert_eq!(chosen, None);
     assert_eq!(faults, [(Slot::First, StateFault::Version(9)), (Slot::Second, StateFault::Digest)]);
-    let mut sector = medium().1.encode(digest).1;
+    let mut sector = StateSector::read_from_bytes(&medium().1.encode(digest).1).unwrap();
     sector.apps[3] = u32::MAX;
-    sector.sha256 = super::tests::digest(&sector.as_bytes()[..COVERED]);
+    sector.sha256 = digest(&sector.as_bytes()[..COVERED]);
     let unreadable = FlashState::choose([None, Some(sector.as_bytes())], digest, |slot, fault| match slot {
         Slot::First => assert_eq!(fault, StateFault::Unreadable),
         Slot::Second => assert_eq!(fault, StateFault::Value, "a digest does not make it a state"),

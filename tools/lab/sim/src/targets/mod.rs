@@ -4,6 +4,7 @@
 //! itself is the first of these.
 
 pub mod commands;
+pub mod flash;
 pub mod parsers;
 mod stack;
 
@@ -13,7 +14,7 @@ pub use stack::stack;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets, by the names that their folders in `tools/lab/fuzz/corpus` have.
-pub const ALL: [Target; 8] = [
+pub const ALL: [Target; 10] = [
     ("ethernet", parsers::ethernet),
     ("arp", parsers::arp),
     ("ipv4", parsers::ipv4),
@@ -21,5 +22,7 @@ pub const ALL: [Target; 8] = [
     ("dhcp", parsers::dhcp),
     ("tcp", parsers::tcp),
     ("tcp_options", parsers::tcp_options),
+    ("map", flash::map),
+    ("state", flash::state),
     ("stack", stack),
 ];

@@ -1,5 +1,7 @@
 //! Programs that fit and programs that do not, from hand-made ELF files to the written image.
 
+mod updates;
+
 use super::*;
 use anyhow::{Result, anyhow};
 use slopos_abi::flash::{EXECUTE, KIND_APP, KIND_DATA, READ, SECTOR, WRITE};
@@ -225,34 +227,6 @@ fn what_does_not_fit_the_flash_is_refused_with_need_and_limit() {
             .contains("has 1025 bytes; change line 24 of the manifest from `size = \"1 KiB\"` to `size = \"1536 B\"`"),
         "{error}"
     );
-}
-
-#[test]
-fn an_app_is_replaced_without_touching_the_others() {
-    let mut image = build(0x4000).expect("built");
-    let before = image.clone();
-    let smaller = Program::from_elf(&elf(2, 62, USER_BASE, &[code(vec![0x90; 17])])).expect("a program");
-    image.replace("clock", &smaller).expect("fits");
-    image.verify().expect("all good");
-    let (start, end) = (168 * SECTOR, 208 * SECTOR);
-    assert_eq!(image.bytes()[..start], before.bytes()[..start]);
-    assert_eq!(image.bytes()[end..], before.bytes()[end..]);
-    assert!(image.bytes()[start + 2 * SECTOR..end].iter().all(|&byte| byte == 0), "the old program shows through");
-    match image.inspect().remove(1).1.expect("good") {
-        Contents::App { record_bytes, program, .. } => {
-            assert_eq!(record_bytes, 2 * SECTOR as u64);
-            assert_eq!(program, smaller);
-        }
-        other => panic!("{other:?}"),
-    }
-
-    let larger = Program::from_elf(&ordinary(0x5000)).expect("a program");
-    let error = image.replace("clock", &larger).expect_err("too large");
-    assert!(error.to_string().contains("needs 20 KiB of RAM (20480 bytes); its slot was made for 16 KiB"), "{error}");
-    let error = image.replace("clokc", &smaller).expect_err("no such slot");
-    assert!(error.to_string().contains("no slot for an app `clokc`; did you mean `clock`?"), "{error}");
-    let error = image.replace("notes", &smaller).expect_err("not an app");
-    assert!(error.to_string().contains("it has slots for shared, clock"), "{error}");
 }
 
 #[test]
