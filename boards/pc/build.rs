@@ -2,7 +2,7 @@
 //!
 //! `SLOPOS_MANIFEST` names the manifest. `./just build` always does; the default is for linters.
 
-use slopos_abi::ENTROPY_NAME;
+use slopos_abi::{COMMANDS_NAME, ENTROPY_NAME};
 use slopos_manifest::{Expanded, Manifest, Mmio, Process, Restart, Start};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -100,10 +100,16 @@ fn sections(manifest: &Manifest) -> String {
         if process.entropy.is_some() {
             section(&mut text, &format!(".grant.{name}.entropy"));
         }
+        if !process.commands.is_empty() {
+            section(&mut text, &format!(".grant.{name}.commands"));
+        }
         section(&mut text, &format!(".process.{name}"));
     }
     if has_entropy(manifest) {
         section(&mut text, ".owner.entropy");
+    }
+    if has_commands(manifest) {
+        section(&mut text, ".owner.commands");
     }
     text
 }
@@ -111,6 +117,11 @@ fn sections(manifest: &Manifest) -> String {
 /// Whether any process has random bytes. Where none has, nothing is compiled for them.
 fn has_entropy(manifest: &Manifest) -> bool {
     manifest.processes.iter().any(|process| process.entropy.is_some())
+}
+
+/// Whether any process may have commands carried out. Where none may, nothing is compiled for them.
+fn has_commands(manifest: &Manifest) -> bool {
+    manifest.processes.iter().any(|process| !process.commands.is_empty())
 }
 
 fn section(text: &mut String, name: &str) {
@@ -141,18 +152,22 @@ fn statics(manifest: &Manifest, name_in_tree: &str) -> String {
     let mut spaces = String::new();
     let mut grants = String::new();
     let mut buffers = String::new();
+    let mut requests = String::new();
     let mut modules = String::new();
     for (index, process) in manifest.processes.iter().enumerate() {
         configurations.push_str(&configuration(process));
         writeln!(spaces, "process_{index}::space(),").expect("a String grows");
-        let grant = if process.network.is_some() { format!("Some(process_{index}::sockets())") } else { "None".into() };
-        writeln!(grants, "{grant},").expect("a String grows");
-        let buffer =
-            if process.entropy.is_some() { format!("Some(process_{index}::entropy())") } else { "None".into() };
-        writeln!(buffers, "{buffer},").expect("a String grows");
+        let element = |array: &mut String, is_some: bool, function: &str| {
+            let element = if is_some { format!("Some(process_{index}::{function}())") } else { "None".to_owned() };
+            writeln!(array, "{element},").expect("a String grows");
+        };
+        element(&mut grants, process.network.is_some(), "sockets");
+        element(&mut buffers, process.entropy.is_some(), "entropy");
+        element(&mut requests, !process.commands.is_empty(), "commands");
         modules.push_str(&module(index, process));
     }
-    let entropy = entropy_grants(manifest, &buffers);
+    let entropy = grants_of("entropy", "random bytes", "Region", has_entropy(manifest), &buffers);
+    let commands = grants_of("commands", "commands", "Request", has_commands(manifest), &requests);
     write!(
         text,
         "/// The board's name, by the manifest.
@@ -187,6 +202,7 @@ pub fn user_spaces() -> [UserSpace; PROCESSES] {{ [{spaces}] }}
 /// Hands out the network grants. To be called once: a second call panics.
 pub fn network_grants() -> [Option<&'static mut SocketSet<'static>>; PROCESSES] {{ [{grants}] }}
 {entropy}
+{commands}
 {modules}",
         manifest.board.name
     )
@@ -194,28 +210,32 @@ pub fn network_grants() -> [Option<&'static mut SocketSet<'static>>; PROCESSES] 
     text
 }
 
-/// What hands out the grants of random bytes; `buffers` has an element of its array for each process.
-fn entropy_grants(manifest: &Manifest, buffers: &str) -> String {
-    let any = has_entropy(manifest);
+/// What hands out the grants of a capsule that a board may do without; `elements` are those of its array, one for each
+/// process.
+fn grants_of(name: &str, what: &str, region: &str, any: bool, elements: &str) -> String {
+    let constant = name.to_uppercase();
     let (memory, hand_out) = if any {
-        let memory = "#[unsafe(link_section = \".owner.entropy\")]
-static ENTROPY_GRANTS: StaticCell<[Option<&'static mut Region<'static>>; PROCESSES]> = StaticCell::new();
-";
-        (memory, format!("ENTROPY_GRANTS.init_with(|| [{buffers}])"))
+        let memory = format!(
+            "#[unsafe(link_section = \".owner.{name}\")]
+static {constant}_GRANTS: StaticCell<[Option<&'static mut {region}<'static>>; PROCESSES]> = StaticCell::new();
+"
+        );
+        (memory, format!("{constant}_GRANTS.init_with(|| [{elements}])"))
     } else {
-        ("", "&mut []".to_owned())
+        (String::new(), "&mut []".to_owned())
     };
     format!(
-        "/// Whether any process has random bytes.
-pub const ENTROPY: bool = {any};
-{memory}/// Hands out the grants of random bytes. To be called once: a second call panics.
-pub fn entropy_grants() -> &'static mut [Option<&'static mut Region<'static>>] {{ {hand_out} }}"
+        "/// Whether any process has {what}.
+pub const {constant}: bool = {any};
+{memory}/// Hands out the grants of {what}. To be called once: a second call panics.
+pub fn {name}_grants() -> &'static mut [Option<&'static mut {region}<'static>>] {{ {hand_out} }}"
     )
 }
 
 fn configuration(process: &Process) -> String {
     let mut opens: Vec<&str> = process.flash.iter().map(String::as_str).collect();
     opens.extend(process.entropy.map(|_| ENTROPY_NAME));
+    opens.extend(process.commands.first().map(|_| COMMANDS_NAME));
     format!(
         "Configuration {{ name: {:?}, app: {:?}, arguments: &{:?}, start_at_boot: {}, opens: &{opens:?}, \
          restart: {}, priority: {}, console: ConsoleAccess::{:?} }},\n",
@@ -273,6 +293,24 @@ pub fn entropy() -> &'static mut Region<'static> {{
     REGION.init_with(|| Region::new(RANDOM.take()))
 }}
 "
+        )
+        .expect("a String grows");
+    }
+    let words = process.command_words();
+    if !words.is_empty() {
+        write!(
+            text,
+            "#[unsafe(link_section = \".grant.{name}.commands\")]
+static LINE: ConstStaticCell<requests::RequestLine> = ConstStaticCell::new(requests::RequestLine::new());
+#[unsafe(link_section = \".grant.{name}.commands\")]
+static REQUEST: StaticCell<Request<'static>> = StaticCell::new();
+use slopos_process_console::requests;
+static ALLOWED: [&str; {}] = {words:?};
+pub fn commands() -> &'static mut Request<'static> {{
+    REQUEST.init_with(|| Request::new(\"{name}\", &ALLOWED, LINE.take()))
+}}
+",
+            words.len()
         )
         .expect("a String grows");
     }

@@ -28,6 +28,8 @@ pub enum Object {
     },
     /// The entropy device.
     Entropy,
+    /// The commands that the process may have carried out.
+    Commands,
 }
 
 impl Object {
@@ -35,7 +37,7 @@ impl Object {
     pub fn rights_of_open(&self) -> Rights {
         match self {
             Object::Entropy => Rights::READ,
-            Object::Console | Object::ConsoleErrors | Object::Socket(_) | Object::Flash { .. } => {
+            Object::Console | Object::ConsoleErrors | Object::Socket(_) | Object::Flash { .. } | Object::Commands => {
                 Rights::READ | Rights::WRITE
             }
         }
@@ -125,7 +127,8 @@ pub enum Verdict {
 /// A call that cannot finish now answers [`Errno::Again`] and changes nothing; the kernel makes it again when the
 /// process is woken.
 pub trait Objects {
-    /// Opens a region of the flash, or the entropy device, by name. The kernel has checked that the manifest grants it.
+    /// Opens a region of the flash, the entropy device or the way to the process console by name. The kernel has
+    /// checked that the manifest grants it.
     fn open(&mut self, process: ProcessId, name: &str) -> Result<Object, Errno>;
     /// Reads; 0 is the end of the stream. `buffer` is not empty. If the process had to wait for the flash, it already
     /// holds the bytes that arrived in the meantime ([`crate::kernel::Kernel::waiting_reader`]).

@@ -12,6 +12,7 @@ use crate::power::Button;
 use crate::progress::{Boot, Report, Shutdown};
 use crate::seed::Seed;
 use crate::serial::{Serial, Terminal};
+use crate::statics::COMMANDS;
 use crate::tokens::{ConsoleAuthority, FrameAuthority};
 use crate::watchdog::Keeper;
 use slopos_kernel::kernel::Kernel;
@@ -171,7 +172,7 @@ impl Board {
             || self.kernel.runnable() > 0
             || self.capsules.console.has_ready(log::text_room)
             || self.report_can_go_on();
-        goes_on || received == FRAMES_PER_PASS || sent >= FRAMES_PER_PASS || self.process_console.has_more()
+        goes_on || received == FRAMES_PER_PASS || sent >= FRAMES_PER_PASS || self.commands_wait()
     }
 
     /// What is done once in a second or so: the watchdog learns that the loop makes progress, and the time of day tells
@@ -369,6 +370,9 @@ impl Board {
     fn wake(&mut self, now: Instant) {
         self.kernel.wake(self.capsules.stack.take_ready());
         self.kernel.wake(self.capsules.console.take_ready(log::text_room));
+        if COMMANDS {
+            self.kernel.wake(self.capsules.requests.take_ready());
+        }
         self.kernel.wake_expired(now);
     }
 
@@ -377,9 +381,15 @@ impl Board {
         let ready = self.apps_ready(now) && (absent || self.capsules.stack.is_up());
         self.process_console.network_ready(ready, now);
         let mut terminal = Terminal(&mut self.capsules.console);
-        if let Some(command) = self.process_console.next(now, &mut terminal) {
+        if let Some(command) = self.process_console.next(now, &mut terminal, &mut self.capsules.requests) {
             self.carry_out(&command);
-            self.process_console.give_back(command);
+            self.process_console.give_back(command, &mut self.capsules.requests);
         }
+    }
+
+    /// Whether there is a command to carry out at once, or a process to be told how its command ended.
+    fn commands_wait(&self) -> bool {
+        let requests = &self.capsules.requests;
+        self.process_console.has_more(requests) || COMMANDS && requests.has_ready()
     }
 }

@@ -4,16 +4,17 @@ use crate::copies::Copies;
 use crate::entropy::Entropy;
 use crate::flash::Flash;
 use crate::log;
-use crate::statics::ENTROPY;
+use crate::statics::{COMMANDS, ENTROPY};
 use crate::tokens::CallAuthority;
 use slopos_abi::info::{GrantInfo, NetInfo, SocketInfo, network};
-use slopos_abi::{ENTROPY_NAME, Endpoint, Errno, Readiness, RemoteRange, SocketFlags};
+use slopos_abi::{COMMANDS_NAME, ENTROPY_NAME, Endpoint, Errno, Readiness, RemoteRange, SocketFlags};
 use slopos_console::Console;
 use slopos_kernel::objects::{AppSlot, Counted, Fetch, Object, Objects, SocketId, SocketIndex, Verdict};
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::time::Instant;
 use slopos_net::stack::{ConnectError, Progress, SocketError, Stack};
 use slopos_net::tcp;
+use slopos_process_console::requests::Requests;
 
 /// What descriptors reach.
 pub struct Capsules {
@@ -25,6 +26,8 @@ pub struct Capsules {
     pub flash: &'static mut Flash,
     /// Random bytes.
     pub entropy: Entropy,
+    /// Commands that processes ask for.
+    pub requests: Requests<'static>,
     /// Tells whether this machine is a copy of one that had the same secrets.
     pub copies: Copies,
     /// Whether there is a network device. Without one, connecting fails at once.
@@ -60,6 +63,9 @@ impl Objects for Capsules {
         if ENTROPY && name == ENTROPY_NAME {
             return self.entropy.capsule.open(process).map(|()| Object::Entropy);
         }
+        if COMMANDS && name == COMMANDS_NAME {
+            return self.requests.open(process).map(|()| Object::Commands);
+        }
         let region = self.flash.storage.region(name).ok_or(Errno::NotFound)?;
         Ok(Object::Flash { region, position: 0 })
     }
@@ -86,6 +92,7 @@ impl Objects for Capsules {
                 Ok(count)
             }
             Object::Entropy => self.entropy.capsule.read(process, buffer, now),
+            Object::Commands => self.requests.read(process, buffer),
         }
     }
 
@@ -111,6 +118,7 @@ impl Objects for Capsules {
             }
             // No process has the right to.
             Object::Entropy => Err(Errno::BadDescriptor),
+            Object::Commands => self.requests.write(process, bytes),
         }
     }
 
@@ -157,6 +165,7 @@ impl Objects for Capsules {
             Object::Socket(index) => self.stack.readiness(SocketId { process, index: *index }),
             Object::Flash { .. } => Readiness::READABLE | Readiness::WRITABLE,
             Object::Entropy => self.entropy.capsule.readiness(process),
+            Object::Commands => self.requests.readiness(process),
         }
     }
 
@@ -200,6 +209,7 @@ impl Objects for Capsules {
         match object {
             Object::Socket(index) => self.stack.close(SocketId { process, index: *index }, now),
             Object::Entropy => self.entropy.capsule.forget(process),
+            Object::Commands => self.requests.forget(process),
             Object::Console | Object::ConsoleErrors | Object::Flash { .. } => {}
         }
     }
@@ -220,6 +230,9 @@ impl Objects for Capsules {
         self.flash.storage.abandon(process);
         if ENTROPY {
             self.entropy.capsule.forget(process);
+        }
+        if COMMANDS {
+            self.requests.forget(process);
         }
     }
 

@@ -6,7 +6,7 @@ use crate::machine::now;
 use crate::progress::Report;
 use core::fmt::Write;
 use slopos_kernel::kernel::StartError;
-use slopos_kernel::process::{Process, ProcessId, State};
+use slopos_kernel::process::{Ending, Process, ProcessId, State};
 use slopos_kernel::processor::ArgumentsTooLong;
 use slopos_process_console::{Command, How, ParseError, ReportKind, STATUS_UNKNOWN, Words, ending};
 
@@ -24,7 +24,7 @@ impl Board {
             Ok(Command::Leave(way)) => self.begin_shutdown(way, now()),
             Ok(Command::Sleep(span)) => self.process_console.sleep_until(now() + span),
             Ok(Command::Start { name, arguments, how }) => self.start(name, arguments, how),
-            Ok(Command::Empty) => self.process_console.finished(self.process_console.status()),
+            Ok(Command::Empty) => self.finished(self.process_console.status()),
             Ok(Command::Report(kind)) => self.report = Some(Report::new(kind)),
             Ok(Command::Log(level)) => {
                 log::set_level(level);
@@ -39,19 +39,25 @@ impl Board {
                     ParseError::Quote => writeln!(terminal, "quotes do not match in: {line}"),
                     ParseError::Usage(usage) => writeln!(terminal, "usage: {usage}"),
                 };
-                self.process_console.finished(STATUS_USAGE);
+                self.finished(STATUS_USAGE);
             }
         }
+    }
+
+    /// The command has ended with this status.
+    pub fn finished(&mut self, status: i32) {
+        self.process_console.finished(status, &mut self.capsules.requests);
+        self.capsules.console.set_foreground(self.process_console.foreground());
     }
 
     fn start(&mut self, name: &str, arguments: Words<'_>, how: How) {
         #[cfg(selftest)]
         if let Some(status) = crate::selftest::command(self, name) {
-            return self.process_console.finished(status);
+            return self.finished(status);
         }
         let Some(id) = self.kernel.find(name) else {
             self.say(format_args!("{name}: no such command or process; help lists them"));
-            return self.process_console.finished(STATUS_UNKNOWN);
+            return self.finished(STATUS_UNKNOWN);
         };
         if how == How::Again {
             self.stop(id);
@@ -70,7 +76,7 @@ impl Board {
                         "{name}: its name and arguments take {bytes} bytes, and its stack has room for {most}"
                     )),
                 }
-                self.process_console.finished(STATUS_FAILED);
+                self.finished(STATUS_FAILED);
             }
         }
     }
@@ -96,7 +102,7 @@ impl Board {
                 STATUS_FAILED
             }
         };
-        self.process_console.finished(status);
+        self.finished(status);
     }
 
     fn is_running(&self, id: ProcessId) -> bool {
@@ -126,22 +132,21 @@ impl Board {
             return;
         }
         let (name, status, state) = (process.configuration.name, process.status().unwrap_or(0), process.state());
+        // A program may pass on the status of another that was killed.
+        let ended_itself = process.ending() == Some(Ending::Exited);
         let background = self.background_start.take().is_some();
-        if !background {
-            self.capsules.console.set_foreground(None);
-        }
         if state == State::NoImage {
             self.say(format_args!("{name}: {NO_IMAGE}"));
             // A process that cannot run is treated like an unknown name.
-            return self.process_console.finished(STATUS_UNKNOWN);
+            return self.finished(STATUS_UNKNOWN);
         }
         if background {
-            return self.process_console.finished(0);
+            return self.finished(0);
         }
-        if let Some(ending) = ending(status) {
+        if let Some(ending) = ending(status).filter(|_| !ended_itself) {
             self.say(format_args!("{name}: {ending}"));
         }
-        self.process_console.finished(status);
+        self.finished(status);
     }
 
     pub fn say(&mut self, text: core::fmt::Arguments<'_>) {

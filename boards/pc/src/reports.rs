@@ -5,7 +5,7 @@ use crate::log;
 use crate::machine::now;
 use crate::progress::Report;
 use crate::serial::Terminal;
-use crate::statics::ENTROPY;
+use crate::statics::{COMMANDS, ENTROPY};
 use crate::version::version;
 use core::fmt::Write;
 use slopos_abi::info::GrantInfo;
@@ -15,6 +15,7 @@ use slopos_net::dhcp::lease::Lease as LeaseTerms;
 use slopos_net::neighbour::cache::NeighbourReport;
 use slopos_net::stack::SocketReport;
 use slopos_process_console::report::{self, Connection, DeviceState, Lease, LeaseDeadlines, Neighbour, Usage};
+use slopos_process_console::requests::Figures;
 use slopos_process_console::{LINE_ROOM, ReportKind, Window};
 use slopos_virtio::net::{Condition, Net};
 
@@ -35,7 +36,7 @@ impl Board {
                 None => {
                     match kind {
                         ReportKind::Choices => self.process_console.choices_listed(),
-                        _ => self.process_console.finished(0),
+                        _ => self.finished(0),
                     }
                     None
                 }
@@ -96,8 +97,11 @@ impl Board {
                 let info = GrantInfo { denials: process.denials, ..stack.grant_info(id, authority) };
                 report::grant(name, &info, out)?;
                 stack.sockets(id, authority).try_for_each(|socket| show_socket(&socket, out))?;
-                match self.capsules.entropy.capsule.figures(id, authority) {
-                    Some(entropy) if ENTROPY => show_entropy(&entropy, out),
+                if ENTROPY && let Some(entropy) = self.capsules.entropy.capsule.figures(id, authority) {
+                    show_entropy(&entropy, out)?;
+                }
+                match self.capsules.requests.figures(id, authority) {
+                    Some(commands) if COMMANDS => show_commands(&commands, out),
                     _ => Ok(()),
                 }
             }
@@ -161,6 +165,13 @@ fn device_state(device: &mut Net, now: Instant) -> DeviceState {
 fn show_entropy(entropy: &slopos_entropy::Figures, out: &mut impl Write) -> core::fmt::Result {
     let slopos_entropy::Figures { size, held, delivered, failures } = entropy;
     writeln!(out, "    entropy bytes={size} held={held} delivered={delivered} failures={failures}")
+}
+
+/// A line of `grants` for what a process may have carried out.
+fn show_commands(commands: &Figures, out: &mut impl Write) -> core::fmt::Result {
+    write!(out, "    commands begun={} may run:", commands.begun)?;
+    commands.allowed.iter().try_for_each(|word| write!(out, " {word}"))?;
+    writeln!(out)
 }
 
 /// What `sockets` says of one.

@@ -10,6 +10,7 @@ use slopos_entropy::Region;
 use slopos_kernel::loader::Trust;
 use slopos_kernel::process::{Configuration, ConsoleAccess, Restart};
 use slopos_net::sockets::{Socket, SocketSet};
+use slopos_process_console::requests::Request;
 use slopos_x86_64::paging::UserTables;
 use slopos_x86_64::processor::UserSpace;
 use static_cell::{ConstStaticCell, StaticCell};

@@ -25,6 +25,7 @@ use slopos_net::MacAddress;
 use slopos_net::sockets::SocketSet;
 use slopos_net::stack::{Config, Stack};
 use slopos_net::wire::ethernet::HEADER_BYTES;
+use slopos_process_console::requests::Requests;
 use slopos_process_console::{self as process_console, ProcessConsole};
 use slopos_virtio::net::Net;
 use slopos_x86_64::processor::{Cpu, UserSpace};
@@ -84,6 +85,7 @@ pub unsafe fn run(mut machine: Machine, command_line: &'static CommandLine, devi
         stack,
         flash,
         entropy,
+        requests: Requests::new(Grant::new(statics::commands_grants())),
         copies,
         has_network_device: devices.network.as_ref().is_some_and(|device| !device.is_hopeless()),
         call_authority: authorities.calls,

@@ -186,6 +186,11 @@ pub struct Words<'a> {
 }
 
 impl<'a> Words<'a> {
+    /// The first word of a line, if there is one.
+    pub(crate) fn first(line: &'a str) -> Option<&'a str> {
+        Words { rest: line.trim_start() }.next()
+    }
+
     /// The words of a line, if all its quotes match.
     fn checked(line: &'a str) -> Result<Words<'a>, ParseError> {
         let words = Words { rest: line.trim_start() };

@@ -33,6 +33,7 @@ mod loader_words;
 mod network_report;
 mod piece;
 pub mod report;
+pub mod requests;
 mod row;
 mod script;
 mod sequence;
@@ -50,6 +51,7 @@ use editor::{Editor, Typed};
 use history::History;
 use line::Line;
 use piece::Piece;
+use requests::{Asked, RequestLine, Requests};
 use slopos_abi::{STATUS_KILLED, STATUS_MAX};
 use slopos_kernel::process::{Configuration, ProcessId};
 use slopos_kernel::time::{Duration, Instant};
@@ -88,6 +90,8 @@ pub enum Begun<'a> {
     Script(&'a str),
     /// A command of the typed line.
     Typed(&'a mut Line, Range<usize>),
+    /// The command that a process asked for.
+    Asked(&'a mut RequestLine, ProcessId),
 }
 
 impl Deref for Begun<'_> {
@@ -97,6 +101,7 @@ impl Deref for Begun<'_> {
         match self {
             Begun::Script(text) => text.trim(),
             Begun::Typed(line, range) => line.get(range.clone()).unwrap_or_default().trim(),
+            Begun::Asked(line, _) => line,
         }
     }
 }
@@ -141,6 +146,8 @@ pub struct ProcessConsole<'a> {
     /// How many bytes of it have been carried out.
     dealt_with: usize,
     mode: Mode,
+    /// Whose command is being carried out, if a process asked for it.
+    asked: Option<Asked>,
     status: i32,
     prompted: bool,
     /// The choices for the word that is typed are being printed.
@@ -161,6 +168,7 @@ impl<'a> ProcessConsole<'a> {
             typed: Some(typed),
             dealt_with: 0,
             mode,
+            asked: None,
             status: 0,
             prompted: false,
             listing: false,
@@ -246,10 +254,16 @@ impl<'a> ProcessConsole<'a> {
         self.prompted = false;
     }
 
-    /// The next command to carry out, if there is one. Writes the prompt if the next command has to be typed.
-    pub fn next(&mut self, now: Instant, out: &mut impl Write) -> Option<Begun<'a>> {
+    /// The next command to carry out, if there is one. Writes the prompt if the next command has to be typed. What
+    /// processes ask for begins after that, so that keys had their turn since the last one.
+    pub fn next(&mut self, now: Instant, out: &mut impl Write, requests: &mut Requests<'a>) -> Option<Begun<'a>> {
         if matches!(self.mode, Mode::Sleeping(until) if now >= until) {
-            self.finished(0);
+            self.finished(0, requests);
+        }
+        if let Mode::Foreground(process) = self.mode
+            && requests.next(Some(process)).is_some()
+        {
+            return self.begin_request(process, true, now, requests);
         }
         if self.mode != Mode::Idle || self.listing {
             return None;
@@ -266,8 +280,12 @@ impl<'a> ProcessConsole<'a> {
                 write(out, core::mem::take(&mut self.greeting));
                 write(out, PROMPT);
                 self.editor.redraw(out);
+                return None;
             }
-            return None;
+            let process = requests.next(None)?;
+            // What it prints begins a line, and the prompt comes again behind it.
+            write(out, "\n");
+            return self.begin_request(process, false, now, requests);
         }
         let (command, rest) = split_script(self.rest());
         let range = self.dealt_with..self.dealt_with + command.len();
@@ -278,18 +296,43 @@ impl<'a> ProcessConsole<'a> {
         Some(Begun::Typed(line, range))
     }
 
+    /// Begins the command that a process asked for.
+    fn begin_request(
+        &mut self,
+        process: ProcessId,
+        foreground: bool,
+        now: Instant,
+        requests: &mut Requests<'a>,
+    ) -> Option<Begun<'a>> {
+        let (line, asked) = requests.begin(process, foreground, self.asked, now)?;
+        self.asked = Some(asked);
+        self.mode = Mode::Busy;
+        Some(Begun::Asked(line, process))
+    }
+
     /// Takes back the command that [`ProcessConsole::next`] lent. Until then no input is accepted.
-    pub fn give_back(&mut self, command: Begun<'a>) {
-        if let Begun::Typed(line, _) = command {
-            self.typed = Some(line);
+    pub fn give_back(&mut self, command: Begun<'a>, requests: &mut Requests<'a>) {
+        match command {
+            Begun::Script(_) => {}
+            Begun::Typed(line, _) => self.typed = Some(line),
+            Begun::Asked(line, process) => requests.give_back(process, line),
         }
     }
 
-    /// The command has ended with this status.
-    pub fn finished(&mut self, status: i32) {
-        self.status = status;
-        self.mode = Mode::Idle;
+    /// The command has ended with this status. If a process asked for it, that process gets the status, and what was
+    /// carried out before goes on.
+    pub fn finished(&mut self, status: i32, requests: &mut Requests<'a>) {
         self.prompted = false;
+        self.mode = match self.asked {
+            None => {
+                self.status = status;
+                Mode::Idle
+            }
+            Some(asked) => {
+                self.asked = requests.ended(asked.by, status);
+                if asked.foreground { Mode::Foreground(asked.by) } else { Mode::Idle }
+            }
+        };
     }
 
     /// The command was `sleep`: the next one begins at this time.
@@ -320,18 +363,23 @@ impl<'a> ProcessConsole<'a> {
     }
 
     /// Whether [`ProcessConsole::next`] has another command at once.
-    pub fn has_more(&self) -> bool {
-        self.mode == Mode::Idle && !self.listing && (self.script.is_some() || !self.rest().is_empty())
+    pub fn has_more(&self, requests: &Requests<'_>) -> bool {
+        match self.mode {
+            Mode::Idle if self.listing => false,
+            Mode::Idle => self.script.is_some() || !self.rest().is_empty() || requests.next(None).is_some(),
+            Mode::Foreground(process) => requests.next(Some(process)).is_some(),
+            Mode::AwaitingNetwork | Mode::Busy | Mode::Sleeping(_) => false,
+        }
     }
 
-    /// The status of the last command.
+    /// The status of the last command; where one is carried out for a process, of the last one of that process.
     pub fn status(&self) -> i32 {
-        self.status
+        self.asked.map_or(self.status, |asked| asked.last)
     }
 
     /// The code for the debug-exit device: 16 and the status of the last command.
     pub fn exit_code(&self) -> u8 {
-        let status = if (0..=STATUS_MAX).contains(&self.status) { self.status } else { STATUS_MAX };
+        let status = Some(self.status()).filter(|status| (0..=STATUS_MAX).contains(status)).unwrap_or(STATUS_MAX);
         EXIT_BASE + status as u8
     }
 }

@@ -2,23 +2,64 @@
 
 use super::*;
 use crate::completion::tests::PROCESSES;
+use core::ops::DerefMut;
+use std::boxed::Box;
 use std::string::String;
 
 const GREETING: &str = "Hello.\n";
 
-fn console_with(script: &str) -> ProcessConsole<'_> {
-    let memory = std::boxed::Box::leak(std::boxed::Box::new(Memory::new()));
-    ProcessConsole::new(script, GREETING, memory, &PROCESSES)
+/// A console and the requests of the processes, on a board on which only process 0 and process 2 may ask for commands.
+pub(crate) struct Console<'a> {
+    pub console: ProcessConsole<'a>,
+    pub requests: Requests<'a>,
 }
 
-fn next(console: &mut ProcessConsole<'_>, millis: u64) -> Option<String> {
+impl<'a> Deref for Console<'a> {
+    type Target = ProcessConsole<'a>;
+
+    fn deref(&self) -> &ProcessConsole<'a> {
+        &self.console
+    }
+}
+
+impl DerefMut for Console<'_> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.console
+    }
+}
+
+impl<'a> Console<'a> {
+    fn next(&mut self, now: Instant, out: &mut impl Write) -> Option<Begun<'a>> {
+        self.console.next(now, out, &mut self.requests)
+    }
+
+    fn give_back(&mut self, command: Begun<'a>) {
+        self.console.give_back(command, &mut self.requests);
+    }
+
+    pub fn finished(&mut self, status: i32) {
+        self.console.finished(status, &mut self.requests);
+    }
+
+    pub fn has_more(&self) -> bool {
+        self.console.has_more(&self.requests)
+    }
+}
+
+pub(crate) fn console_with(script: &str) -> Console<'_> {
+    let memory = Box::leak(Box::new(Memory::new()));
+    let console = ProcessConsole::new(script, GREETING, memory, &PROCESSES);
+    Console { console, requests: requests::tests::requests() }
+}
+
+pub(crate) fn next(console: &mut Console<'_>, millis: u64) -> Option<String> {
     let command = console.next(Instant::from_millis(millis), &mut String::new())?;
     let text = String::from(&*command);
     console.give_back(command);
     Some(text)
 }
 
-fn type_line(console: &mut ProcessConsole<'_>, text: &str) -> String {
+pub(crate) fn type_line(console: &mut Console<'_>, text: &str) -> String {
     let mut echo = String::new();
     for byte in text.bytes() {
         console.input(byte, &mut echo);

@@ -37,6 +37,10 @@ pub const STDERR: i32 = 2;
 /// The name by which a process opens the entropy device, where the manifest lets it. No region of the flash has it.
 pub const ENTROPY_NAME: &str = "entropy";
 
+/// The name by which a process opens the way to the process console, where the manifest lets it have commands carried
+/// out. No region of the flash has it.
+pub const COMMANDS_NAME: &str = "commands";
+
 /// Lowest virtual address of a process: its first segment is linked here.
 pub const USER_BASE: u64 = 0x40_0000;
 /// First virtual address beyond a process. Its stack ends one guard page (4096 bytes) below.

@@ -13,5 +13,7 @@ pub const SOCKETS_MAX: usize = DESCRIPTORS - CONSOLE_DESCRIPTORS;
 /// Smallest and largest buffer of a process for random bytes: a key of 128 bits, and what the entropy device is asked for at a
 /// time.
 pub const ENTROPY_BUFFER: core::ops::RangeInclusive<usize> = 16..=64;
+/// Longest command that a process can ask the process console for, in bytes.
+pub const ASKED_COMMAND_MAX: usize = 1024;
 /// Longest name of a process, an app or a region of the flash, in bytes: what an entry of the flash map holds.
 pub const NAME_MAX: usize = 16;

@@ -14,7 +14,8 @@ pub struct Configuration {
     pub arguments: &'static [&'static str],
     /// Whether it starts at boot.
     pub start_at_boot: bool,
-    /// The names that it may open: regions of the flash, and [`ENTROPY_NAME`](slopos_abi::ENTROPY_NAME).
+    /// The names that it may open: regions of the flash, [`ENTROPY_NAME`](slopos_abi::ENTROPY_NAME) and
+    /// [`COMMANDS_NAME`](slopos_abi::COMMANDS_NAME).
     pub opens: &'static [&'static str],
     /// What happens when it ends.
     pub restart: Restart,

@@ -60,8 +60,23 @@ impl<P: Processor, O: Objects> Caller<'_, P, O> {
         }
         match self.objects.write(self.id, &mut descriptor.object, memory, self.now) {
             Err(Errno::Again) if blocks(descriptor) => Err(Stop::Block(Waiting::Write { descriptor: index, bytes })),
+            Err(Errno::Access) => Err(self.deny_command()),
             result => Ok(result? as u64),
         }
+    }
+
+    /// Counts a command that the manifest does not let the process have carried out.
+    #[cold]
+    fn deny_command(&mut self) -> Stop {
+        self.process.deny(Errno::Access);
+        if self.process.may_log_denial(self.now) {
+            let process = self.process.configuration.name;
+            defmt::warn!(
+                "process {=str} may not have that command carried out: the manifest does not name it",
+                process
+            );
+        }
+        Errno::Access.into()
     }
 
     pub(super) fn begin_sync(&mut self, number: u64) -> Result<u64, Stop> {

@@ -245,6 +245,8 @@ pub struct FakeObjects {
     pub abandoned: Vec<usize>,
     pub exited: Vec<usize>,
     pub restricted: Vec<RemoteRange>,
+    /// What is written is a command that the manifest does not name.
+    pub denies_commands: bool,
     /// The processes have no network grant.
     pub without_network: bool,
     /// Every socket of the grant is in use.
@@ -277,6 +279,7 @@ impl Default for FakeObjects {
             abandoned: Vec::new(),
             exited: Vec::new(),
             restricted: Vec::new(),
+            denies_commands: false,
             without_network: false,
             out_of_sockets: false,
             synced: Vec::new(),
@@ -320,6 +323,9 @@ impl Objects for FakeObjects {
 
     fn write(&mut self, _: ProcessId, _: &mut Object, bytes: &[u8], _: Instant) -> Result<usize, Errno> {
         assert!(!bytes.is_empty(), "the kernel hands over something");
+        if self.denies_commands {
+            return Err(Errno::Access);
+        }
         if self.full {
             return Err(Errno::Again);
         }

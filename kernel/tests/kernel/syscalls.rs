@@ -426,6 +426,19 @@ fn a_denied_console_hides_no_other_descriptor_and_is_said_once() {
 }
 
 #[test]
+fn a_command_that_is_not_allowed_is_a_denial_and_is_logged_within_a_budget() {
+    let mut fixture = fixture();
+    let before = slopos_host_log::lines();
+    let descriptor = fixture.call(Syscall::Socket, &[1, 0]).unwrap().unwrap();
+    fixture.objects.denies_commands = true;
+    for _ in 0..100 {
+        assert_eq!(fixture.call(Syscall::Write, &[descriptor, MEMORY, 4]), Some(Err(Errno::Access)));
+    }
+    assert_eq!(fixture.kernel.process(ProcessId::new(0)).unwrap().denials, 100);
+    assert_eq!(slopos_host_log::lines() - before, slopos_kernel::log_budget::LOG_BURST as usize);
+}
+
+#[test]
 fn a_name_that_only_begins_like_a_granted_one_opens_nothing() {
     let mut fixture = fixture();
     fixture.kernel = kernel_of(&WITHOUT_CONSOLE);

@@ -1,6 +1,6 @@
 //! The audit of an image: who holds how much, why, and whether the sums are right.
 
-use crate::audit::{Audit, ENTROPY, NETWORK, Owner, Row, SCHEMA, Unaccounted, grant_section};
+use crate::audit::{Audit, COMMANDS, ENTROPY, NETWORK, Owner, Row, SCHEMA, Unaccounted, grant_section};
 use crate::grants::Accounts;
 use crate::reviewed;
 use crate::world::{self, Object, Ownership};
@@ -36,7 +36,8 @@ pub fn audit(image: &Image, manifest: &Expanded) -> Audit {
                 audit.grant_bytes += section.size;
             }
             // No network memory: the network's budget is not charged with it.
-            Ownership::Grant { process, capsule } if known(&process) && capsule == ENTROPY => {}
+            Ownership::Grant { process, capsule }
+                if known(&process) && [COMMANDS, ENTROPY].contains(&capsule.as_str()) => {}
             Ownership::Process(process) if known(&process) => {}
             Ownership::Shared(name) if name == "net" => {
                 audit.shared_bytes += section.size;

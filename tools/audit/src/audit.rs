@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 pub const NETWORK: &str = "net";
 /// The capsule of random bytes.
 pub const ENTROPY: &str = "entropy";
+/// The part of the process console that processes ask for commands.
+pub const COMMANDS: &str = "commands";
 
 /// The section of a grant.
 pub fn grant_section(process: &str, capsule: &str) -> String {

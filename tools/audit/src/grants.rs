@@ -1,6 +1,6 @@
 //! The grants and the processes' own memory: compares the ELF with the manifest.
 
-use crate::audit::{ENTROPY, GrantAccount, NETWORK, ProcessAccount, Row, Unaccounted, grant_section};
+use crate::audit::{COMMANDS, ENTROPY, GrantAccount, NETWORK, ProcessAccount, Row, Unaccounted, grant_section};
 use crate::memory::Memory;
 use crate::slopos::{self, Part};
 use crate::value::{Space, Value};
@@ -49,11 +49,16 @@ impl<'a> Accounts<'a> {
         }
         let network = process.network.as_ref().map(|network| (network, network.line));
         let entropy = process.entropy.map(|entropy| (entropy, entropy.line));
-        if let Some((section, network)) = self.asked_for(process, NETWORK, "network", network) {
+        let commands = process.commands.first().map(|&(_, line)| (line, line));
+        if let Some((section, network)) = self.asked_for(process, NETWORK, "[process.network]", network) {
             account.grants.push(self.grant(section, process, network));
         }
-        if let Some((section, entropy)) = self.asked_for(process, ENTROPY, "entropy", entropy) {
+        if let Some((section, entropy)) = self.asked_for(process, ENTROPY, "[process.entropy]", entropy) {
             account.grants.push(self.random(section, process, entropy));
+        }
+        if let Some((section, line)) = self.asked_for(process, COMMANDS, "`commands`", commands) {
+            let statics = [(slopos::LINE, "command"), (slopos::REQUEST, "request")];
+            account.grants.push(self.statics(section, COMMANDS, line, statics));
         }
         account
     }
@@ -73,13 +78,12 @@ impl<'a> Accounts<'a> {
             (None, None) => {}
             (None, Some((_, line))) => {
                 let line = self.line(line);
-                self.problems.push(format!("{line}: `{name}` has [process.{key}], and the ELF no {grant}"));
+                self.problems.push(format!("{line}: `{name}` has {key}, and the ELF no {grant}"));
             }
             (Some(section), None) => {
                 let line = self.line(process.line);
                 let bytes = section.size;
-                self.problems
-                    .push(format!("{line}: `{name}` has no [process.{key}], and the ELF has {bytes} bytes in {grant}"));
+                self.problems.push(format!("{line}: `{name}` has no {key}, and the ELF has {bytes} bytes in {grant}"));
             }
         }
         None
@@ -88,23 +92,34 @@ impl<'a> Accounts<'a> {
     /// The account of `.grant.NAME.entropy`.
     fn random(&mut self, section: &Section, process: &ExpandedProcess, entropy: ExpandedEntropy) -> GrantAccount {
         let contents = world::contents(self.image, section);
-        let mut rows = Vec::new();
         let (buffer, line) = (entropy.buffer.value, self.line(entropy.buffer.line));
-        for (name, what) in [(slopos::RANDOM, "random bytes"), (slopos::REGION, "region")] {
-            let Some(object) = contents.objects.iter().find(|object| object.short() == name) else {
-                self.problems.push(format!("{} has no static {name}", section.name));
-                continue;
-            };
+        if let Some(object) = contents.objects.iter().find(|object| object.short() == slopos::RANDOM) {
             // A static cell has a flag that says whether it was handed out.
             let inside = self.inside(object).and_then(|value| Some(value.kind().ok()?.size)).unwrap_or(object.size);
-            if name == slopos::RANDOM && inside != buffer {
+            if inside != buffer {
                 self.disagree(&line, &format!("`buffer` of `{}`", process.name), buffer, inside);
             }
-            rows.push(Row { what: what.into(), bytes: object.size, asked_by: line.clone(), ..Row::default() });
+        }
+        let statics = [(slopos::RANDOM, "random bytes"), (slopos::REGION, "region")];
+        self.statics(section, ENTROPY, entropy.buffer.line, statics)
+    }
+
+    /// The account of a grant with these statics, each with what it is, that a line of the manifest asks for.
+    fn statics(&mut self, section: &Section, capsule: &str, line: usize, statics: [(&str, &str); 2]) -> GrantAccount {
+        let contents = world::contents(self.image, section);
+        let line = self.line(line);
+        let mut rows = Vec::new();
+        for (name, what) in statics {
+            match contents.objects.iter().find(|object| object.short() == name) {
+                None => self.problems.push(format!("{} has no static {name}", section.name)),
+                Some(object) => {
+                    rows.push(Row { what: what.into(), bytes: object.size, asked_by: line.clone(), ..Row::default() });
+                }
+            }
         }
         rows.extend(world::padding(contents.padding));
         self.unaccounted.extend(contents.unaccounted);
-        GrantAccount { capsule: ENTROPY.into(), bytes: section.size, rows }
+        GrantAccount { capsule: capsule.into(), bytes: section.size, rows }
     }
 
     /// The rows of `.process.NAME`.
@@ -287,6 +302,13 @@ impl<'a> Accounts<'a> {
                 let compiled = compiled_remotes(space, index, network.connect.len())?;
                 let asked: Vec<&str> = network.connect.iter().map(|(remote, _)| remote.as_str()).collect();
                 compare(self.line(network.line), what("connect"), &asked.join(" "), &compiled);
+            }
+            if let Some((_, line)) = process.commands.first() {
+                let compiled =
+                    space.named(&format!("slopos_board_pc::statics::process_{index}::ALLOWED"))?.elements()?;
+                let compiled: Vec<&str> = compiled.iter().map(Value::text).collect::<Result<_>>()?;
+                let asked: Vec<&str> = process.commands.iter().map(|(word, _)| word.as_str()).collect();
+                compare(self.line(*line), what("commands"), &asked.join(" "), &compiled.join(" "));
             }
         }
         Ok(problems)

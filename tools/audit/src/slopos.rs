@@ -16,6 +16,10 @@ pub const SEND: &str = "SEND";
 pub const RANDOM: &str = "RANDOM";
 /// The static with what the entropy capsule knows of a process.
 pub const REGION: &str = "REGION";
+/// The static with the command that a process asks for.
+pub const LINE: &str = "LINE";
+/// The static with what the process console knows of a process that asks for commands.
+pub const REQUEST: &str = "REQUEST";
 /// The static with a process's code, constants and data.
 pub const RAM: &str = "RAM";
 /// The static with a process's stack.

@@ -1,5 +1,6 @@
 //! From the text of a manifest to a [`Manifest`] that can be built.
 
+use crate::commands::{Words, commands};
 use crate::error::{Fault, line_of};
 use crate::machine::{machine, mmio};
 use crate::table::{Located, Table, suggest};
@@ -8,7 +9,7 @@ use crate::{
     duration, remote, size,
 };
 use slopos_abi::limits::{ENTROPY_BUFFER, NAME_MAX, PRIORITIES, PROCESSES_MAX, SOCKETS_MAX};
-use slopos_abi::{CommandName, ENTROPY_NAME, USER_BASE, USER_END, arguments_max, flash};
+use slopos_abi::{COMMANDS_NAME, CommandName, ENTROPY_NAME, USER_BASE, USER_END, arguments_max, flash};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -61,6 +62,7 @@ pub(crate) fn manifest(text: &str, folder: &Path) -> Result<Manifest, Fault> {
         data_regions.push(region);
     }
 
+    let words = Words::new(root.tables("process")?, board.selftest);
     let mut names = Names::new("process");
     let mut processes = Vec::new();
     let mut network_bytes = 0;
@@ -69,7 +71,7 @@ pub(crate) fn manifest(text: &str, folder: &Path) -> Result<Manifest, Fault> {
         if processes.len() == PROCESSES_MAX {
             return Err(Fault::new(at, format!("this is process {}; at most {PROCESSES_MAX} fit", PROCESSES_MAX + 1)));
         }
-        let process = process(value, text, folder, &mut names, &data_regions)?;
+        let process = process(value, text, folder, &mut names, &data_regions, &words)?;
         if let Some(path) = &process.path
             && let Some(other) = processes.iter().find(|other: &&Process| other.app == process.app)
             && other.path.as_ref() != Some(path)
@@ -159,6 +161,7 @@ fn process(
     folder: &Path,
     names: &mut Names,
     data: &[Data],
+    words: &Words<'_>,
 ) -> Result<Process, Fault> {
     let known = [
         "name",
@@ -174,6 +177,7 @@ fn process(
         "flash",
         "network",
         "entropy",
+        "commands",
     ];
     let table = Table::new("[[process]]", value, &known)?;
     let given = table.text("name")?;
@@ -275,6 +279,7 @@ fn process(
         flash,
         network,
         entropy,
+        commands: commands(&table, text, words)?,
         line: line_of(text, table.at),
         name: own_name,
     })
@@ -475,11 +480,13 @@ fn data(value: &Spanned<DeValue<'_>>, text: &str, folder: &Path, names: &mut Nam
         }
     };
     let given = table.text("name")?;
-    if given.value == ENTROPY_NAME {
-        return Err(Fault::new(
-            given.at,
-            format!("a data region cannot be called `{ENTROPY_NAME}`: by that name processes open the entropy device"),
-        ));
+    for (reserved, what) in [(ENTROPY_NAME, "the entropy device"), (COMMANDS_NAME, "the way to the process console")] {
+        if given.value == reserved {
+            return Err(Fault::new(
+                given.at,
+                format!("a data region cannot be called `{reserved}`: by that name processes open {what}"),
+            ));
+        }
     }
     let name = names.take(&given)?;
     Ok(Data { name, size: size.value, size_line: line_of(text, size.at), file, purpose })

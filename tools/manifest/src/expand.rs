@@ -105,6 +105,9 @@ pub struct ExpandedProcess {
     /// Its random bytes, if it has any.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub entropy: Option<ExpandedEntropy>,
+    /// What it may have the process console run, each word with the manifest's line.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub commands: Vec<(String, usize)>,
 }
 
 /// A process's random bytes.
@@ -196,6 +199,7 @@ fn process(process: &Process) -> ExpandedProcess {
             line,
             buffer: Item { value: buffer, line: buffer_line },
         }),
+        commands: process.commands.iter().map(|command| (command.word.clone(), command.line)).collect(),
     }
 }
 
@@ -292,12 +296,13 @@ impl fmt::Display for ExpandedProcess {
             None => write!(out, "  {:<16}none", "network")?,
             Some(network) => write!(out, "{network}")?,
         }
-        match self.entropy {
-            None => Ok(()),
-            Some(ExpandedEntropy { buffer, .. }) => {
-                write!(out, "\n  {:<16}{:<64}line {}", "entropy", bytes(buffer.value), buffer.line)
-            }
+        if let Some(ExpandedEntropy { buffer, .. }) = self.entropy {
+            write!(out, "\n  {:<16}{:<64}line {}", "entropy", bytes(buffer.value), buffer.line)?;
         }
+        for (word, line) in &self.commands {
+            write!(out, "\n  {:<16}{word:<64}line {line}", "commands")?;
+        }
+        Ok(())
     }
 }
 

@@ -33,6 +33,7 @@
 //! priority = 3                    # 0 to 7; 0 runs first, and 3 is what a process has where it is missing
 //! console = "output"              # or "input", which is both, or "none"; "output" where it is missing
 //! flash = ["scratch"]             # data regions that it may open
+//! commands = ["webget", "ps"]     # commands and processes that it may have the process console run; none by default
 //!
 //! [process.network]               # without this table the process has no network at all
 //! sockets = 4
@@ -56,6 +57,7 @@
 #![forbid(unsafe_code)]
 
 mod check;
+mod commands;
 pub mod duration;
 mod error;
 mod expand;
@@ -225,6 +227,8 @@ pub struct Process {
     pub network: Option<Network>,
     /// Its random bytes; `None` means that it has none.
     pub entropy: Option<Entropy>,
+    /// The commands and processes that it may have the process console run.
+    pub commands: Vec<AllowedCommand>,
     /// The manifest's line on which the process begins.
     pub line: usize,
 }
@@ -274,6 +278,15 @@ pub enum Restart {
         /// The longest wait, at least `first` and at most [`RESTART_MAX`].
         maximum: Duration,
     },
+}
+
+/// A word that may begin a command or name a process in it, and the manifest's line that says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AllowedCommand {
+    /// The word.
+    pub word: String,
+    /// The line.
+    pub line: usize,
 }
 
 /// A set of remotes that a process may connect to, and the manifest's line that says so.

@@ -470,3 +470,33 @@ fn a_program_of_elsewhere_is_in_one_folder_and_not_looked_for_in_the_tree() {
     assert_eq!(error.message, format!("app `clock` has another `path` in process `clock` on line {line}"));
     parse_text(&format!("{text}{}", second.replace("other", "clock"))).expect("the same folder twice");
 }
+
+#[test]
+fn commands_are_words_of_the_board() {
+    const KEY: &str = "priority = 0\n";
+    let with = |words: &str| RIGHT.replacen(KEY, &format!("{KEY}commands = {words}\n"), 1);
+    let manifest = parse_text(&with("[\"webget\",\n\"ps\", \"clock\"]")).expect("right");
+    let [webget, clock] = &manifest.processes[..] else { panic!("two processes") };
+    assert_eq!((webget.command_words(), clock.command_words()), (vec![], vec!["webget", "ps", "clock"]));
+    let first = clock.commands[0].line;
+    assert_eq!(clock.commands.iter().map(|command| command.line - first).collect::<Vec<_>>(), [0, 1, 1]);
+    let expanded = Expanded::new(&manifest, "here.toml");
+    assert_eq!(expanded.processes[1].commands.len(), 3);
+    assert!(expanded.to_string().contains(&format!("commands        {:<64}line {}", "ps", first + 1)), "{expanded}");
+    assert!(!expanded.processes[0].to_string().contains("commands"));
+    for (words, reason) in [
+        ("[\"webgett\"]", "neither a command nor a process `webgett`; did you mean `webget`?"),
+        ("[\"webget http://10.0.2.2/\"]", "neither a command nor a process"),
+        ("[\"test\"]", "neither a command nor a process `test`"),
+        ("[\"\"]", "neither a command nor a process ``"),
+        ("[\"ps\", \"ps\"]", "names `ps` twice"),
+        ("[]", "leave it out"),
+        ("\"ps\"", "has to be a list of texts"),
+        ("[1]", "has to be a text in quotes"),
+    ] {
+        refused(KEY, &format!("{KEY}commands = {words}\n"), reason);
+    }
+    let tests = with("[\"test\"]").replacen("[[process]]", "selftest = true\n[[process]]", 1);
+    assert!(parse_text(&tests).is_ok());
+    refused("name = \"scratch\"", "name = \"commands\"", "open the way to the process console");
+}

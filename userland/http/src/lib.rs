@@ -13,6 +13,7 @@ mod method;
 pub mod range;
 pub mod request;
 pub mod response;
+pub mod retry;
 pub mod upload;
 mod url;
 

@@ -19,6 +19,7 @@
 
 mod arguments;
 pub mod call;
+mod commands;
 mod descriptor;
 mod entropy;
 #[cfg(target_os = "none")]
@@ -36,6 +37,7 @@ pub mod time;
 use slopos_memory as _;
 
 pub use arguments::Arguments;
+pub use commands::Commands;
 pub use descriptor::{Descriptor, Region};
 pub use embedded_io as io;
 pub use entropy::Entropy;

@@ -258,6 +258,27 @@ fn random_bytes_have_an_account_that_the_network_is_not_charged_with() {
 }
 
 #[test]
+fn commands_that_a_process_may_ask_for_have_an_account_of_their_own() {
+    let text = MANIFEST.replacen("[process.network]", "commands = [\"ps\"]\n[process.network]", 1);
+    let manifest = Expanded::new(&parse(&text, Path::new("board.toml")).expect("right"), "board.toml");
+    let line = manifest.processes[0].commands[0].1;
+    let missing = audit(&made(2, 4096).image, &manifest);
+    let told = format!("board.toml:{line}: `web` has `commands`, and the ELF no .grant.web.commands");
+    assert!(problems(&missing).contains(&&told), "{:?}", problems(&missing));
+    let mut maker = made(2, 4096);
+    let sizes = [maker.kind("Line", 1032, Shape::Number), maker.kind("Request", 96, Shape::Number)];
+    let [line_cell, request] = sizes.map(|kind| maker.cell(kind));
+    let [line_cell, request] =
+        [("slopos_board_pc::process_0::LINE", line_cell), ("slopos_board_pc::process_0::REQUEST", request)];
+    maker.section(".grant.web.commands", &[line_cell, request]);
+    let found = audit(&maker.image, &manifest);
+    assert!(!problems(&found).contains(&&told));
+    let [_, commands] = &found.processes[0].grants[..] else { panic!("{:?}", found.processes) };
+    let rows: Vec<_> = commands.rows.iter().map(|row| (row.what.as_str(), row.bytes)).collect();
+    assert_eq!((commands.capsule.as_str(), rows), (COMMANDS, vec![("command", 1033), ("request", 97)]));
+}
+
+#[test]
 fn a_budget_that_is_exceeded_names_the_need_and_the_limit() {
     // 10,494 bytes of grants and 4,097 shared are 14,591, more than 14 KiB and less than 15.
     let with = |budget: &str| {

@@ -10,8 +10,8 @@ use libslop::{Error, Gather, eprintln, stderr, stdout};
 use slopos_escape::Escaper;
 use slopos_http::range::{ContentRange, Part, Range};
 use slopos_http::response::{Head, Sink, content_length, unfolded};
+use slopos_http::retry::is_transient;
 use webget::options::{Output, Settings};
-use webget::outcome::is_transient;
 use webget::redirect::is_redirect;
 
 use crate::clock::now;

@@ -9,9 +9,9 @@ use libslop::{Error, call, eprintln, time};
 use slopos_http::request::{Content as Announced, Method, Request};
 use slopos_http::response::{Broken, Failure, HEAD, Progress, Reception};
 use slopos_http::upload::{CHUNK_FRAME, Fault, Upload};
-use slopos_http::{Connection, Limits, Url, UrlError};
+use slopos_http::{Connection, Limits, Url, UrlError, retry};
 use webget::options::{Body, Settings};
-use webget::{outcome, redirect};
+use webget::redirect;
 
 use crate::clock::now;
 use crate::meter::rate;
@@ -121,13 +121,13 @@ impl Session {
                 printer.abandon();
             }
             let transient = match &result {
-                Ok(()) => outcome::is_transient(progress.status),
+                Ok(()) => retry::is_transient(progress.status),
                 Err(trouble) => trouble.is_silence() && !printer.has_printed(),
             };
             if left == 0 || !transient {
                 return result;
             }
-            let wait = printer.found().retry_after.unwrap_or(outcome::backoff(repeats));
+            let wait = printer.found().retry_after.unwrap_or(retry::backoff(repeats));
             if !self.settings.silent || self.settings.show_error {
                 printer.end_line();
                 let seconds = wait.as_secs();

@@ -9,6 +9,7 @@
 
 mod authority;
 mod check;
+mod commands;
 mod console;
 mod faults;
 mod flags;
@@ -39,7 +40,7 @@ enum Attack {
 use Attack::{Checked, Fatal};
 
 /// What can be done, by its name on the command line.
-const ATTACKS: [(&str, Attack); 39] = [
+const ATTACKS: [(&str, Attack); 40] = [
     ("instruction", Fatal(faults::instruction)),
     ("interrupt", Fatal(faults::interrupt)),
     ("read", Fatal(faults::read)),
@@ -66,6 +67,7 @@ const ATTACKS: [(&str, Attack); 39] = [
     ("storm", Checked(storm::storm)),
     ("descriptors", Checked(authority::descriptors)),
     ("rights", Checked(authority::rights)),
+    ("commands", Checked(commands::commands)),
     ("remotes", Checked(authority::remotes)),
     ("sockets", Checked(hoard::sockets)),
     ("ports", Checked(hoard::ports)),

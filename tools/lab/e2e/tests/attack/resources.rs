@@ -24,6 +24,7 @@ fn exhausted() -> Count {
     let attacks = [
         contained("descriptors"),
         contained("rights"),
+        contained("commands ledger"),
         contained(format!("remotes {closed}")),
         contained("sockets"),
         contained(CHECK),
