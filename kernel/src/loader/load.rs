@@ -121,6 +121,11 @@ impl Loader {
         if self.turned { Role::Confirmed } else { self.slots.role }
     }
 
+    /// Whether it is the version in the other slot, because that in the first was rejected.
+    pub fn has_turned(&self) -> bool {
+        self.turned
+    }
+
     /// Before a loaded program runs: begins to count its start, if it is on trial. Answers whether that has to come first;
     /// [`Progress::Done`] comes again when it is done.
     pub fn begin_count(&mut self) -> bool {

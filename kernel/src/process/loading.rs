@@ -29,13 +29,13 @@ impl Process {
                     objects.judge_trial(id, self.configuration.app, Verdict::Fails(Reason::Record));
                 }
                 self.report_load(error, log, now);
-                if log.admit("flash", now) {
-                    defmt::warn!("flash: app {=str}: its other slot is tried", self.configuration.app);
-                }
                 return Ok(true);
             }
             Ok(Progress::Waits) => self.wait_for_flash(),
             Ok(Progress::Done) => {
+                if self.loader.has_turned() && log.admit("flash", now) {
+                    defmt::warn!("flash: app {=str}: the version in its other slot runs", self.configuration.app);
+                }
                 cpu.map(id, self.loader.image());
                 self.loaded(id, cpu, now);
             }
@@ -64,6 +64,8 @@ impl Process {
         match error {
             // Logged once already, when the map was read.
             AppError::NoFlash => {}
+            // The other slot holds nothing, which is no news.
+            AppError::Magic if self.loader.has_turned() => {}
             _ if !log.admit("flash", now) => {}
             AppError::NoSlot => defmt::error!("flash: no app {=str} for process {=str}", app, name),
             _ => defmt::error!("flash: app {=str} rejected: {}", app, error),
