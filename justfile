@@ -40,11 +40,17 @@ flash *APPS:
 new-app *ARGUMENTS:
     @tools/setup/tool.sh new-app -- "$@"
 
-# Packs a board into build/NAME-VERSION.tar.gz: [MANIFEST]
+# Packs a board: [MANIFEST] [--development]
 [group('build')]
 [no-exit-message]
 dist *ARGUMENTS:
-    @tools/setup/tool.sh dist "${1:-{{ board }}}" -- --apps "{{ apps }}" "$@"
+    #!/bin/sh
+    set -eu
+    manifest={{ board }}
+    for word; do
+        case $word in *.toml) manifest=$word ;; esac
+    done
+    exec tools/setup/tool.sh dist "$manifest" -- --apps "{{ apps }}" "$@"
 
 # Makes a disk that boots the board by itself: [--format FORM]
 [group('build')]

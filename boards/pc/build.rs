@@ -148,6 +148,10 @@ fn statics(manifest: &Manifest, name_in_tree: &str) -> String {
     });
     let windows = windows.map_or("None".to_owned(), |windows| format!("Some({windows})"));
     let seed = manifest.seed().map(|region| region.name.as_str());
+    // As the kernel writes them; the tools have the same names for the same things.
+    let keys: Vec<PublicKey> =
+        manifest.flash.keys.iter().map(|key| PublicKey { id: key.public.id(), bytes: *key.public.bytes() }).collect();
+    let (unsigned, development) = (manifest.flash.unsigned, manifest.flash.is_development());
     let mut configurations = String::new();
     let mut spaces = String::new();
     let mut grants = String::new();
@@ -175,7 +179,12 @@ pub const BOARD_NAME: &str = {:?};
 /// The manifest's file.
 pub const MANIFEST_FILE: &str = {name_in_tree:?};
 /// Which records the board runs.
-pub static TRUST: Trust = Trust {{ board: BOARD_NAME }};
+pub static TRUST: Trust = Trust {{
+    board: BOARD_NAME,
+    keys: &{keys:?},
+    unsigned: Unsigned::{unsigned:?},
+    development: {development},
+}};
 /// How many processes the manifest names.
 pub const PROCESSES: usize = {count};
 /// Bytes of the statics whose size the manifest decides.
@@ -210,6 +219,14 @@ pub fn network_grants() -> [Option<&'static mut SocketSet<'static>>; PROCESSES] 
     text
 }
 
+/// A key, shown as the kernel's sources write it.
+#[derive(Debug)]
+#[expect(dead_code, reason = "they are shown")]
+struct PublicKey {
+    id: [u8; 8],
+    bytes: [u8; 32],
+}
+
 /// What hands out the grants of a capsule that a board may do without; `elements` are those of its array, one for each
 /// process.
 fn grants_of(name: &str, what: &str, region: &str, any: bool, elements: &str) -> String {
@@ -237,10 +254,12 @@ fn configuration(process: &Process) -> String {
     opens.extend(process.entropy.map(|_| ENTROPY_NAME));
     opens.extend(process.commands.first().map(|_| COMMANDS_NAME));
     format!(
-        "Configuration {{ name: {:?}, app: {:?}, arguments: &{:?}, start_at_boot: {}, opens: &{opens:?}, \
+        "Configuration {{ name: {:?}, app: {:?}, minimum_version: AppVersion::new({}), arguments: &{:?}, \
+         start_at_boot: {}, opens: &{opens:?}, \
          restart: {}, priority: {}, console: ConsoleAccess::{:?} }},\n",
         process.name,
         process.app,
+        process.minimum_version.number(),
         process.arguments,
         process.start == Start::Boot,
         restart(process.restart),

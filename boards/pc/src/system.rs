@@ -19,6 +19,7 @@ use heapless::Deque;
 use slopos_console::Console;
 use slopos_kernel::grant::Grant;
 use slopos_kernel::kernel::Kernel;
+use slopos_kernel::loader::Unsigned;
 use slopos_kernel::pacing::Pacing;
 use slopos_kernel::process::Process;
 use slopos_net::MacAddress;
@@ -59,6 +60,16 @@ pub fn command_line() -> &'static mut CommandLine {
     COMMAND_LINE.take()
 }
 
+/// Warns of what lets others than the board's owner say what it runs.
+fn tell_trust() {
+    if TRUST.development {
+        defmt::warn!("flash: the DEVELOPMENT KEY is trusted: everybody can sign programs for this board");
+    }
+    if TRUST.unsigned == Unsigned::Warn {
+        defmt::warn!("flash: programs that nobody has signed run on this board");
+    }
+}
+
 /// Joins all parts on this machine, and runs for ever.
 ///
 /// # Safety
@@ -73,6 +84,7 @@ pub unsafe fn run(mut machine: Machine, command_line: &'static CommandLine, devi
     let mut seed = Seed::new(&machine.gathered, entropy.has_device(), now());
     let mut copies = Copies::new(machine.generation, now());
     let stack = start_network(devices.network.as_ref(), flash, &mut entropy, &mut seed, &mut copies);
+    tell_trust();
     let kernel = Kernel::new(process_table(), &TRUST);
     let cpu = Cpu::new(&machine.space, SPACES.init_with(statics::user_spaces));
     let mut console = Console::new(OUTPUT.take().as_mut_view(), INPUT.take().as_mut_view());

@@ -115,6 +115,7 @@ pub(crate) mod tests {
         Configuration {
             name,
             app: "app",
+            minimum_version: slopos_abi::flash::AppVersion::new(0),
             arguments: &[],
             start_at_boot: false,
             opens: &[],

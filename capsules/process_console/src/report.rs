@@ -136,6 +136,11 @@ pub fn process(process: &Process, usage: Usage, head: bool, out: &mut impl Write
     }
 }
 
+/// What `ps` says below its table where the board trusts the development key.
+pub fn development_key(out: &mut impl Write) -> Result {
+    writeln!(out, "the DEVELOPMENT KEY is trusted: everybody can sign programs for this board")
+}
+
 /// A part of a span, in thousandths.
 fn share(part: Duration, whole: Duration) -> u64 {
     part.as_micros().saturating_mul(1_000) / whole.as_micros().max(1)

@@ -8,6 +8,7 @@ use std::vec::Vec;
 static CONFIGURATION: Configuration = Configuration {
     name: "name_of_16_bytes",
     app: "app",
+    minimum_version: slopos_abi::flash::AppVersion::new(0),
     arguments: &[],
     start_at_boot: false,
     opens: &[],

@@ -3,14 +3,14 @@
 
 use sha2::{Digest, Sha256};
 use slopos_abi::flash::{
-    APP_SLOTS, AppHeader, AppState, EXECUTE, FlashState, KIND_APP, MAP_MAGIC, MAP_VERSION, MapEntry, MapHeader, READ,
-    Reason, SECTOR, STATE_SECTORS, Segment, Slot, TRIAL_STARTS, Trial, name_bytes,
+    APP_SLOTS, AppHeader, AppState, AppVersion, EXECUTE, FlashState, KIND_APP, MAP_MAGIC, MAP_VERSION, MapEntry,
+    MapHeader, READ, Reason, SECTOR, STATE_SECTORS, Segment, Slot, TRIAL_STARTS, Trial, name_bytes,
 };
 use slopos_abi::info::{GrantInfo, NetInfo, SocketInfo};
 use slopos_abi::{Endpoint, Errno, Readiness, RemoteRange, SocketFlags, Syscall, USER_BASE};
 use slopos_host_log::{PowerDisk, Token};
 use slopos_kernel::kernel::Kernel;
-use slopos_kernel::loader::{Image, Trust};
+use slopos_kernel::loader::{Image, Trust, Unsigned};
 use slopos_kernel::objects::{AppSlot, Counted, Fetch, Object, Objects, SocketIndex, Verdict};
 use slopos_kernel::process::{Configuration, ConsoleAccess, Process, ProcessId, Restart, State};
 use slopos_kernel::processor::{ArgumentsTooLong, Call as Made, Fault, Processor, Trap};
@@ -29,7 +29,7 @@ const SLOT: usize = 8;
 const START: usize = 24;
 const NOW: Instant = Instant::BOOT;
 
-static TRUST: Trust = Trust { board: "board" };
+static TRUST: Trust = Trust { board: "board", keys: &[], unsigned: Unsigned::Warn, development: false };
 static CONFIGURATIONS: [Configuration; 2] = [configuration("one"), configuration("two")];
 const ONE: ProcessId = ProcessId::new(0);
 const TWO: ProcessId = ProcessId::new(1);
@@ -44,6 +44,7 @@ const fn configuration(name: &'static str) -> Configuration {
         restart: Restart::Never,
         priority: 3,
         console: ConsoleAccess::None,
+        minimum_version: AppVersion::new(0),
     }
 }
 

@@ -5,14 +5,18 @@
 //! constants: the next run needs only fresh data. The data is read again and compared with a digest that was taken when
 //! the whole record was checked. If the record's header has changed since then, or the data's digest differs,
 //! everything is read again, so two versions never mix.
+//!
+//! The header is checked first, then its signature, in a step of its own, then the contents by the digest that the header
+//! names. So a forged record costs one read and one signature at most.
 
-use super::record::{self, AppError, Record, Wanted};
+use super::record::{self, AppError, Wanted};
 use super::{Extent, Image};
 use crate::objects::{AppSlot, Counted, Fetch, Objects, Role, Slots};
 use crate::process::ProcessId;
 use crate::time::Instant;
 use sha2::{Digest, Sha256};
-use slopos_abi::flash::{SECTOR, Segment, Slot, WRITE};
+use slopos_abi::flash::{AppHeader, SECTOR, Segment, Slot, WRITE};
+use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 /// The most bytes of one request to the flash.
 pub const READ_BYTES: usize = 64 * SECTOR;
@@ -45,6 +49,8 @@ enum Stage {
     Count,
     /// All RAM is wiped; the first byte that is not wiped yet.
     WipeAll { next: usize },
+    /// The header's signature is checked; so many bytes of the record have arrived.
+    Verify { arrived: u64 },
     /// The whole record is read; the bytes that have arrived are hashed.
     Read { arrived: u64, hashed: u64 },
     /// The pages of the writable segments are wiped, from this byte of this segment on.
@@ -75,14 +81,16 @@ pub struct Loader {
     turned: bool,
     /// The start of the version on trial is counted.
     counted: bool,
-    record: Record,
+    /// The header of the record that is loaded or being loaded, and the program that it describes.
+    header: AppHeader,
+    image: Image,
     asked: Option<Asked>,
     /// Why the bytes that arrived were rejected.
     fault: Option<AppError>,
-    /// The whole program is in RAM and was checked; `header_digest` and `data_digest` are valid.
+    /// The whole program is in RAM and was checked; `header` and `data_digest` are its own.
     checked: bool,
-    /// The digest of the header's sector.
-    header_digest: [u8; 32],
+    /// Nobody has signed the program, and the board runs it all the same.
+    unsigned: bool,
     /// The digest of the writable segments' bytes, one segment after the other.
     data_digest: [u8; 32],
     digest: Sha256,
@@ -97,11 +105,12 @@ impl Loader {
             slot: Extent::default(),
             turned: false,
             counted: false,
-            record: Record::default(),
+            header: AppHeader::new_zeroed(),
+            image: Image::default(),
             asked: None,
             fault: None,
             checked: false,
-            header_digest: [0; 32],
+            unsigned: false,
             data_digest: [0; 32],
             digest: Sha256::new(),
         }
@@ -138,10 +147,15 @@ impl Loader {
 
     /// The loaded program, after [`Progress::Done`].
     pub fn image(&self) -> &Image {
-        &self.record.image
+        &self.image
     }
 
-    /// Makes one step: at most [`WIPE_BYTES`] are wiped or [`HASH_BYTES`] hashed.
+    /// Whether a program that nobody has signed was loaded, once for each time.
+    pub fn take_unsigned(&mut self) -> bool {
+        core::mem::take(&mut self.unsigned)
+    }
+
+    /// Makes one step: at most [`WIPE_BYTES`] are wiped, [`HASH_BYTES`] hashed, or one signature checked.
     ///
     /// # Errors
     /// Why the app cannot be loaded.
@@ -210,6 +224,7 @@ impl Loader {
                 };
                 Ok(Progress::Continues)
             }
+            Stage::Verify { arrived } => self.verify(arrived, wanted),
             Stage::Read { arrived, hashed } => self.read(arrived, hashed, id, ram, objects, now),
             Stage::WipeData { segment, next } => {
                 self.stage = self.wipe_data(segment, next, ram);
@@ -240,14 +255,14 @@ impl Loader {
                 self.stage = Stage::Read { arrived: offset + length as u64, hashed };
             }
             Stage::Compare => {
-                if <[u8; 32]>::from(Sha256::digest(part)) == self.header_digest {
+                if part == self.header.as_bytes() {
                     self.stage = Stage::Restore { segment: 0, next: 0 };
                 } else {
                     self.load_all();
                 }
             }
             Stage::Restore { segment, .. } => {
-                if let Some(segment) = self.record.image.segments.get(segment) {
+                if let Some(segment) = self.image.segments.get(segment) {
                     record::copy_overlap(segment, offset, part, ram);
                 }
                 self.stage = Stage::Restore { segment, next: offset + length as u64 };
@@ -351,7 +366,7 @@ impl Loader {
         now: Instant,
     ) -> Result<Progress, AppError> {
         // The first part says how long the record is; no record is longer than its slot.
-        let end = if arrived == 0 { self.slot.sectors.saturating_mul(SECTOR as u64) } else { self.record.bytes };
+        let end = if arrived == 0 { self.slot.sectors.saturating_mul(SECTOR as u64) } else { self.header.record_bytes };
         let mut progress = Progress::Continues;
         if arrived < end {
             let length = (end - arrived).min(READ_BYTES as u64) as usize;
@@ -366,7 +381,7 @@ impl Loader {
         if arrived < end {
             return Ok(progress);
         }
-        if self.digest.finalize_reset().as_slice() != self.record.sha256 {
+        if self.digest.finalize_reset().as_slice() != self.header.sha256 {
             return Err(AppError::Digest);
         }
         self.stage = Stage::HashData { segment: 0, next: 0 };
@@ -374,22 +389,32 @@ impl Loader {
     }
 
     /// The beginning of the record: the header, and the bytes after it.
+    // A function of its own, so that the header is in no frame of the board's loop.
+    #[inline(never)]
     fn take_first(&mut self, part: &[u8], wanted: &Wanted<'_>, ram: &mut [u8]) -> Result<(), AppError> {
-        let record = record::read_header(part, wanted, self.slot, ram.len() as u64)?;
-        let (sector, rest) = part.split_at_checked(SECTOR).ok_or(AppError::Magic)?;
-        self.header_digest = Sha256::digest(sector).into();
+        let (header, rest) = AppHeader::read_from_prefix(part).map_err(|_| AppError::Magic)?;
+        self.image = record::check_header(&header, wanted, self.slot, ram.len() as u64)?;
+        self.header = header;
         self.digest.reset();
-        let arrived = record.bytes.min(part.len() as u64);
-        self.record = record;
+        let arrived = header.record_bytes.min(part.len() as u64);
         let body = rest.get(..arrived as usize - SECTOR).ok_or(AppError::Length)?;
         self.place(SECTOR as u64, body, ram);
-        self.stage = Stage::Read { arrived, hashed: SECTOR as u64 };
+        self.stage = Stage::Verify { arrived };
         Ok(())
+    }
+
+    fn verify(&mut self, arrived: u64, wanted: &Wanted<'_>) -> Result<Progress, AppError> {
+        match record::signer(&self.header, wanted.trust)? {
+            Some(key) if !record::is_genuine(&self.header, key) => return Err(AppError::Signature),
+            signer => self.unsigned = signer.is_none(),
+        }
+        self.stage = Stage::Read { arrived, hashed: SECTOR as u64 };
+        Ok(Progress::Continues)
     }
 
     /// Puts a part of the record in its place in RAM. Bytes without a place have to be zeros, and are hashed as zeros.
     fn place(&mut self, offset: u64, part: &[u8], ram: &mut [u8]) {
-        let image = &self.record.image;
+        let image = &self.image;
         image.segments.iter().for_each(|segment| record::copy_overlap(segment, offset, part, ram));
         if record::fills_gaps(image, offset, part) {
             self.fault = Some(AppError::Digest);
@@ -400,7 +425,7 @@ impl Loader {
     fn hash(&mut self, stretch: core::ops::Range<u64>, ram: &[u8]) {
         let mut at = stretch.start;
         while at < stretch.end {
-            let segments = self.record.image.segments.iter().map(|segment| (segment, record::file_range(segment)));
+            let segments = self.image.segments.iter().map(|segment| (segment, record::file_range(segment)));
             // Segments are in order; the first that does not end before here contains this byte or comes next.
             let next = segments.clone().find(|(_, file)| file.end > at.max(file.start));
             let inside = next.as_ref().filter(|(_, file)| file.start <= at);
@@ -424,7 +449,7 @@ impl Loader {
 
     /// Wipes a piece of the writable segments' pages.
     fn wipe_data(&self, segment: usize, next: usize, ram: &mut [u8]) -> Stage {
-        let Some(entry) = self.record.image.segments.get(segment) else { return Stage::Compare };
+        let Some(entry) = self.image.segments.get(segment) else { return Stage::Compare };
         let start = record::place(entry, entry.offset.into());
         let end = start + (entry.memory_bytes as usize).next_multiple_of(record::PAGE as usize);
         if entry.flags & WRITE == 0 {
@@ -444,7 +469,7 @@ impl Loader {
         objects: &mut impl Objects,
         now: Instant,
     ) -> Result<Progress, AppError> {
-        let Some(entry) = self.record.image.segments.get(segment) else {
+        let Some(entry) = self.image.segments.get(segment) else {
             self.stage = Stage::HashData { segment: 0, next: 0 };
             return Ok(Progress::Continues);
         };
@@ -462,7 +487,7 @@ impl Loader {
 
     /// Hashes a piece of the data. At the end the digest is kept, or compared with the one that was kept.
     fn hash_data(&mut self, segment: usize, next: u64, ram: &[u8]) -> Progress {
-        if let Some(entry) = self.record.image.segments.get(segment) {
+        if let Some(entry) = self.image.segments.get(segment) {
             let file = data_range(entry);
             let at = next.max(file.start);
             let end = file.end.min(at + HASH_BYTES as u64);

@@ -1,4 +1,4 @@
-//! Reads apps from the board's flash, and trusts nothing that the digest does not cover.
+//! Reads apps from the board's flash, and trusts nothing that signature and digest do not cover.
 //!
 //! The layout is [`slopos_abi::flash`]. Nothing here waits for the device, and nothing takes long: a [`Loader`] makes
 //! bounded steps that are charged to the process, and the sectors that it requests arrive between them. Every length is
@@ -7,12 +7,14 @@
 mod load;
 mod map;
 mod record;
+mod signature;
 mod trust;
 
 pub use load::{HASH_BYTES, Loader, Progress, READ_BYTES, WIPE_BYTES};
 pub use map::{FlashMap, MAP_BYTES, MapError};
-pub use record::{AppError, Wanted};
-pub use trust::Trust;
+pub use record::{AppError, Wanted, check_header};
+pub use signature::verify;
+pub use trust::{PublicKey, Trust, Unsigned};
 
 use heapless::Vec;
 use sha2::{Digest, Sha256};

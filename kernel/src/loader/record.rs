@@ -1,9 +1,11 @@
 //! An app's record: the rules for its header, and the place of its bytes in RAM.
 
-use super::{Extent, Image, Trust};
+use super::signature::verify;
+use super::trust::{PublicKey, Trust, Unsigned};
+use super::{Extent, Image};
 use heapless::Vec;
 use slopos_abi::USER_BASE;
-use slopos_abi::flash::{self, AppHeader, EXECUTE, SECTOR, SEGMENTS, Segment, WRITE};
+use slopos_abi::flash::{self, AppHeader, AppVersion, EXECUTE, SECTOR, SEGMENTS, Segment, WRITE};
 use zerocopy::FromBytes;
 
 /// Bytes of a page, to which segments are aligned. In the record at most that much lies between two segments.
@@ -28,6 +30,14 @@ pub enum AppError {
     Board,
     /// The record's length is not whole sectors inside the slot, or does not match its segments.
     Length,
+    /// Nobody has signed it.
+    Unsigned,
+    /// It is signed with a key that this kernel does not hold; the key's id, as big-endian bytes.
+    Key(u64),
+    /// Its version is older than the process may run; the version's number.
+    Old(u32),
+    /// The signature is not that of its header by the key that it names: the header is damaged or forged.
+    Signature,
     /// The digest is not that of what follows the header: the record is damaged.
     Digest,
     /// A segment is misaligned, out of order, writable and executable, or not inside the record; its index.
@@ -43,23 +53,15 @@ pub enum AppError {
 pub struct Wanted<'a> {
     /// The app's name.
     pub app: &'a str,
-    /// Which records this board takes.
+    /// The oldest version that the process may run.
+    pub minimum_version: AppVersion,
+    /// Which records this board runs.
     pub trust: &'a Trust,
 }
 
-/// A record whose header was checked. Its contents are not trusted before the digest is checked too.
-#[derive(Debug, Default)]
-pub struct Record {
-    pub image: Image,
-    /// Bytes of the whole record, header included.
-    pub bytes: u64,
-    /// The digest that the header names.
-    pub sha256: [u8; 32],
-}
-
-/// Checks all fields of the header in these bytes before any is used.
-pub fn read_header(sector: &[u8], wanted: &Wanted<'_>, slot: Extent, ram: u64) -> Result<Record, AppError> {
-    let (header, _) = AppHeader::read_from_prefix(sector).map_err(|_| AppError::Magic)?;
+/// Checks all fields of a header before any is used, in this order: the form, the names, what it claims of the program,
+/// who signed it, its version. The signature itself, which takes long, is a later step. Returns the program.
+pub fn check_header(header: &AppHeader, wanted: &Wanted<'_>, slot: Extent, ram: u64) -> Result<Image, AppError> {
     if header.magic != flash::APP_MAGIC {
         return Err(AppError::Magic);
     }
@@ -81,7 +83,25 @@ pub fn read_header(sector: &[u8], wanted: &Wanted<'_>, slot: Extent, ram: u64) -
     if !image.holds_entry() {
         return Err(AppError::Entry);
     }
-    Ok(Record { image, bytes, sha256: header.sha256 })
+    signer(header, wanted.trust)?;
+    if AppVersion::new(header.app_version) < wanted.minimum_version {
+        return Err(AppError::Old(header.app_version));
+    }
+    Ok(image)
+}
+
+/// The key that a header names; `None` where nobody signed it and the board runs it all the same.
+pub fn signer<'a>(header: &AppHeader, trust: &'a Trust) -> Result<Option<&'a PublicKey>, AppError> {
+    if header.is_unsigned() {
+        return if trust.unsigned == Unsigned::Warn { Ok(None) } else { Err(AppError::Unsigned) };
+    }
+    let key = trust.keys.iter().find(|key| key.id == header.key_id);
+    key.map(Some).ok_or(AppError::Key(u64::from_be_bytes(header.key_id)))
+}
+
+/// Whether the key has signed this header.
+pub fn is_genuine(header: &AppHeader, key: &PublicKey) -> bool {
+    verify(&key.bytes, header.signed_bytes(), &header.signature)
 }
 
 /// The version in the header of a record of this app and board; `None` where there is no such header. Nothing else of it is
@@ -185,7 +205,7 @@ pub fn fills_gaps(image: &Image, part_offset: u64, part: &[u8]) -> bool {
 mod tests {
     use super::*;
     use slopos_abi::flash::READ;
-    use zerocopy::IntoBytes;
+    use zerocopy::FromBytes;
 
     const RAM: u64 = 16_384;
 
@@ -193,13 +213,16 @@ mod tests {
         Segment { address: USER_BASE + address, memory_bytes, file_bytes, offset, flags: flags | READ, reserved: 0 }
     }
 
-    const TRUST: Trust = Trust { board: "board" };
-    const WANTED: Wanted<'_> = Wanted { app: "app", trust: &TRUST };
+    const KEY: PublicKey = PublicKey { id: [1, 2, 3, 4, 5, 6, 7, 8], bytes: [0; 32] };
+    const TRUST: Trust = Trust { board: "board", keys: &[KEY], unsigned: Unsigned::Refuse, development: false };
+    const WANTED: Wanted<'_> = Wanted { app: "app", minimum_version: AppVersion::new(5), trust: &TRUST };
 
     fn header() -> AppHeader {
         let mut header = AppHeader::read_from_bytes(&[0; SECTOR]).unwrap();
         (header.magic, header.version) = (flash::APP_MAGIC, flash::RECORD_VERSION);
         (header.name, header.board) = (flash::name_bytes("app").unwrap(), flash::name_bytes("board").unwrap());
+        (header.key_id, header.signature) = (KEY.id, [9; 64]);
+        header.app_version = 5;
         header.entry = USER_BASE;
         header.segment_count = 2;
         header.segments[0] = segment(0, 6_000, 6_000, 512, EXECUTE);
@@ -212,7 +235,7 @@ mod tests {
     fn check(sectors: u64, change: impl FnOnce(&mut AppHeader)) -> Result<(), AppError> {
         let mut header = header();
         change(&mut header);
-        read_header(header.as_bytes(), &WANTED, Extent { sector: 4, sectors }, RAM).map(|_| ())
+        check_header(&header, &WANTED, Extent { sector: 4, sectors }, RAM).map(|_| ())
     }
 
     #[test]
@@ -298,12 +321,29 @@ mod tests {
         assert_eq!(check(15, |h| h.segments[1].address += 8), Err(AppError::Segment(1)));
         assert_eq!(check(15, |h| h.segments[1].address = USER_BASE + 4_096), Err(AppError::Segment(1)));
         assert_eq!(check(15, |h| h.segments[1].memory_bytes = 999), Err(AppError::Segment(1)));
+    }
+
+    #[test]
+    fn what_nobody_signed_or_a_stranger_did_or_is_too_old_is_told_apart() {
+        assert_eq!(check(15, |h| h.key_id[7] ^= 1), Err(AppError::Key(0x0102_0304_0506_0709)));
+        assert_eq!(check(15, |h| h.key_id = [0; 8]), Err(AppError::Key(0)), "with a signature it is not unsigned");
+        assert_eq!(check(15, |h| h.signature = [0; 64]), Ok(()), "the signature itself comes later");
+        assert_eq!(check(15, |h| h.app_version = 4), Err(AppError::Old(4)));
+        assert_eq!(check(15, |h| h.app_version = u32::MAX), Ok(()));
+        let unsigned = |h: &mut AppHeader| (h.key_id, h.signature) = ([0; 8], [0; 64]);
+        assert_eq!(check(15, unsigned), Err(AppError::Unsigned));
+        let mut header = header();
+        unsigned(&mut header);
+        let lenient = Trust { unsigned: Unsigned::Warn, ..TRUST };
+        let wanted = Wanted { trust: &lenient, ..WANTED };
         let slot = Extent { sector: 4, sectors: 15 };
-        assert_eq!(read_header(&header().as_bytes()[..511], &WANTED, slot, RAM).unwrap_err(), AppError::Magic);
-        let mut first = header();
-        first.sha256 = [7; 32];
-        let record = read_header(first.as_bytes(), &WANTED, slot, RAM).unwrap();
-        assert_eq!((record.sha256, record.bytes), ([7; 32], 7_680));
+        assert!(check_header(&header, &wanted, slot, RAM).is_ok());
+        assert_eq!(signer(&header, &lenient), Ok(None));
+        header.key_id[0] = 1;
+        assert!(check_header(&header, &wanted, slot, RAM).is_err(), "a stranger's is not unsigned");
+        header.key_id = [0; 8];
+        header.app_version = 4;
+        assert_eq!(check_header(&header, &wanted, slot, RAM).unwrap_err(), AppError::Old(4));
     }
 
     /// Two pieces with bytes of the record and one without, and what lies between.

@@ -2,6 +2,7 @@
 
 use super::descriptor::ConsoleAccess;
 use crate::time::Duration;
+use slopos_abi::flash::AppVersion;
 
 /// What the manifest says of a process.
 #[derive(Clone, Copy, Debug)]
@@ -10,6 +11,8 @@ pub struct Configuration {
     pub name: &'static str,
     /// The name of its app in the flash.
     pub app: &'static str,
+    /// The oldest version of the app that it may run.
+    pub minimum_version: AppVersion,
     /// Its arguments if it is started without any.
     pub arguments: &'static [&'static str],
     /// Whether it starts at boot.

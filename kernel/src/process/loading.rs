@@ -6,7 +6,7 @@ use crate::log_budget::LogBudget;
 use crate::objects::{Objects, Role, Verdict};
 use crate::processor::Processor;
 use crate::time::Instant;
-use slopos_abi::flash::Reason;
+use slopos_abi::flash::{AppVersion, Reason};
 
 impl Process {
     /// One step of loading. Returns whether the next can follow at once.
@@ -36,6 +36,9 @@ impl Process {
                 if self.loader.has_turned() && log.admit("flash", now) {
                     defmt::warn!("flash: app {=str}: the version in its other slot runs", self.configuration.app);
                 }
+                if self.loader.take_unsigned() && log.admit("flash", now) {
+                    defmt::warn!("flash: app {=str} runs UNSIGNED, as the manifest allows", self.configuration.app);
+                }
                 cpu.map(id, self.loader.image());
                 self.loaded(id, cpu, now);
             }
@@ -55,7 +58,7 @@ impl Process {
 
     /// What a record has to be for this process to run it.
     fn wanted<'a>(&self, trust: &'a Trust) -> Wanted<'a> {
-        Wanted { app: self.configuration.app, trust }
+        Wanted { app: self.configuration.app, minimum_version: self.configuration.minimum_version, trust }
     }
 
     /// Logs why its program cannot be loaded.
@@ -68,6 +71,32 @@ impl Process {
             AppError::Magic if self.loader.has_turned() => {}
             _ if !log.admit("flash", now) => {}
             AppError::NoSlot => defmt::error!("flash: no app {=str} for process {=str}", app, name),
+            AppError::Board => defmt::error!("flash: app {=str} rejected: it is for another board", app),
+            AppError::Unsigned => defmt::error!("flash: app {=str} rejected: nobody has signed it", app),
+            AppError::Key(id) => {
+                defmt::error!(
+                    "flash: app {=str} rejected: signed with key {=u64:016x}, which this kernel does not hold",
+                    app,
+                    id
+                );
+            }
+            AppError::Signature => {
+                defmt::error!("flash: app {=str} rejected: its signature is not that of its header", app)
+            }
+            AppError::Old(version) => {
+                let [found, least] = [AppVersion::new(version), self.configuration.minimum_version];
+                defmt::error!(
+                    "flash: app {=str} rejected: version {=u32}.{=u32}.{=u32} is older than {=u32}.{=u32}.{=u32}, the least of process {=str}",
+                    app,
+                    found.major(),
+                    found.minor(),
+                    found.patch(),
+                    least.major(),
+                    least.minor(),
+                    least.patch(),
+                    name
+                );
+            }
             _ => defmt::error!("flash: app {=str} rejected: {}", app, error),
         }
     }

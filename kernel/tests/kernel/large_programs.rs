@@ -1,6 +1,6 @@
 //! Programs that take more than one request to the flash and more than one step of each kind.
 
-use crate::support::{Bench, FIRST, FakeObjects, FakeProcessor, MEMORY, TRUST, kernel, run};
+use crate::support::{Bench, FIRST, FakeObjects, FakeProcessor, MEMORY, TRUST, kernel, run, sign};
 use sha2::{Digest, Sha256};
 use slopos_abi::flash::{self, AppHeader, EXECUTE, READ, SECTOR, Segment, WRITE};
 use slopos_host_log::Token;
@@ -43,6 +43,7 @@ fn record(segments: &[Segment], sectors: usize, spoil: impl FnOnce(&mut [u8])) -
     }
     spoil(&mut record);
     header.sha256 = Sha256::digest(&record[SECTOR..]).into();
+    sign(&mut header);
     record[..SECTOR].copy_from_slice(header.as_bytes());
     record
 }

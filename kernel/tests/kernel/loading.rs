@@ -1,6 +1,6 @@
 //! How processes come by their programs: checked, step by step, at their own expense.
 
-use crate::support::{Bench, FIRST, FakeObjects, FakeProcessor, MEMORY, TRUST, configuration, kernel_of, run};
+use crate::support::{Bench, FIRST, FakeObjects, FakeProcessor, MEMORY, TRUST, configuration, kernel_of, run, sign};
 use sha2::{Digest, Sha256};
 use slopos_abi::Syscall;
 use slopos_abi::flash::{self, AppHeader, EXECUTE, READ, SECTOR, Segment, WRITE};
@@ -57,6 +57,7 @@ fn record_of(mut header: AppHeader, version: u8) -> Vec<u8> {
     body.extend([version ^ 0x55; DATA]);
     body.resize((header.record_bytes as usize).clamp(SECTOR, 1 << 20) - SECTOR, 0);
     header.sha256 = Sha256::digest(&body).into();
+    sign(&mut header);
     [header.as_bytes(), &body].concat()
 }
 

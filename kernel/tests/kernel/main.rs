@@ -6,5 +6,6 @@ mod loading;
 mod network_calls;
 mod processes;
 mod scheduler;
+mod signatures;
 mod support;
 mod syscalls;

@@ -2,6 +2,7 @@
 
 use crate::support::{FIRST, FakeObjects, FakeProcessor, kernel, kernel_of, run};
 use slopos_abi::Syscall;
+use slopos_abi::flash::AppVersion;
 use slopos_host_log::Token;
 use slopos_kernel::kernel::Kernel;
 use slopos_kernel::log_budget::LOG_BURST;
@@ -15,7 +16,17 @@ use slopos_kernel::time::{Duration, Instant};
 const fn configuration(name: &'static str, app: &'static str, arguments: &'static [&'static str]) -> Configuration {
     let restart = Restart::Never;
     let console = ConsoleAccess::Output;
-    Configuration { name, app, arguments, start_at_boot: false, opens: &[], restart, priority: 3, console }
+    Configuration {
+        name,
+        app,
+        minimum_version: AppVersion::new(0),
+        arguments,
+        start_at_boot: false,
+        opens: &[],
+        restart,
+        priority: 3,
+        console,
+    }
 }
 
 static CONFIGURATIONS: [Configuration; 3] = [

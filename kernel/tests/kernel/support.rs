@@ -1,12 +1,13 @@
 //! A processor and objects that tests script.
 
+use ed25519_dalek::{Signer, SigningKey};
 use sha2::{Digest, Sha256};
-use slopos_abi::flash::{self, AppHeader, EXECUTE, READ, SECTOR, Segment};
+use slopos_abi::flash::{self, AppHeader, AppVersion, EXECUTE, READ, SECTOR, Segment};
 use slopos_abi::info::{GrantInfo, NetInfo, SocketInfo, network};
 use slopos_abi::{ARGUMENTS_MAX, ENTROPY_NAME, Endpoint, Errno, Readiness, RemoteRange, SocketFlags};
 use slopos_host_log::Token;
 use slopos_kernel::kernel::Kernel;
-use slopos_kernel::loader::{Extent, Image, Trust};
+use slopos_kernel::loader::{Extent, Image, PublicKey, Trust, Unsigned};
 use slopos_kernel::objects::{AppSlot, Counted, Fetch, Object, Objects, Role, Slots, SocketIndex, Verdict};
 use slopos_kernel::process::ConsoleAccess;
 use slopos_kernel::process::{Configuration, Process, Restart, State};
@@ -25,6 +26,7 @@ static CONFIGURATIONS: [Configuration; 3] = {
         Configuration {
             name,
             app: "app",
+            minimum_version: AppVersion::new(0),
             arguments: &[],
             start_at_boot: false,
             opens: &["scratch", "entropy"],
@@ -46,6 +48,7 @@ pub const fn configuration(name: &'static str, restart: Restart, priority: u8) -
     Configuration {
         name,
         app: "app",
+        minimum_version: AppVersion::new(0),
         arguments: &[],
         start_at_boot: false,
         opens: &[],
@@ -55,13 +58,39 @@ pub const fn configuration(name: &'static str, restart: Restart, priority: u8) -
     }
 }
 
-/// Which records the kernel takes.
-pub static TRUST: Trust = Trust { board: "board" };
+/// Which records the kernel takes: those signed with the first key of RFC 8032, section 7.1.
+pub static TRUST: Trust = Trust { board: "board", keys: &[KEY], unsigned: Unsigned::Refuse, development: false };
+
+/// The first key of RFC 8032, section 7.1.
+pub const KEY: PublicKey = PublicKey {
+    id: [0x21, 0xfe, 0x31, 0xdf, 0xa1, 0x54, 0xa2, 0x61],
+    bytes: [
+        0xd7, 0x5a, 0x98, 0x01, 0x82, 0xb1, 0x0a, 0xb7, 0xd5, 0x4b, 0xfe, 0xd3, 0xc9, 0x64, 0x07, 0x3a, 0x0e, 0xe1,
+        0x72, 0xf3, 0xda, 0xa6, 0x23, 0x25, 0xaf, 0x02, 0x1a, 0x68, 0xf7, 0x07, 0x51, 0x1a,
+    ],
+};
+
+/// Its private half.
+const SECRET: [u8; 32] = [
+    0x9d, 0x61, 0xb1, 0x9d, 0xef, 0xfd, 0x5a, 0x60, 0xba, 0x84, 0x4a, 0xf4, 0x92, 0xec, 0x2c, 0xc4, 0x44, 0x49, 0xc5,
+    0x69, 0x7b, 0x32, 0x69, 0x19, 0x70, 0x3b, 0xac, 0x03, 0x1c, 0xae, 0x7f, 0x60,
+];
+
+/// Signs a header with [`KEY`].
+pub fn sign(header: &mut AppHeader) {
+    header.key_id = KEY.id;
+    header.signature = SigningKey::from_bytes(&SECRET).sign(header.signed_bytes()).to_bytes();
+}
 
 /// A kernel of processes with these configurations.
 pub fn kernel_of(configurations: &'static [Configuration]) -> Kernel {
+    kernel_that_trusts(configurations, &TRUST)
+}
+
+/// The same, with what it trusts.
+pub fn kernel_that_trusts(configurations: &'static [Configuration], trust: &'static Trust) -> Kernel {
     let processes: Vec<Process> = configurations.iter().map(Process::new).collect();
-    Kernel::new(Box::leak(processes.into_boxed_slice()), &TRUST)
+    Kernel::new(Box::leak(processes.into_boxed_slice()), trust)
 }
 
 /// Lets the next process make a step, and counts the time from now on.
@@ -216,6 +245,7 @@ pub fn record() -> Vec<u8> {
     header.record_bytes = 1024;
     let contents = [[0x90; 16].as_slice(), &[0; 496]].concat();
     header.sha256 = Sha256::digest(&contents).into();
+    sign(&mut header);
     [header.as_bytes(), &contents].concat()
 }
 

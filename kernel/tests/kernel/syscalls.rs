@@ -2,6 +2,7 @@
 
 use crate::fixture::{Fixture, fixture};
 use crate::support::{MEMORY, kernel_of};
+use slopos_abi::flash::AppVersion;
 use slopos_abi::info::{GrantInfo, NetInfo, SocketInfo, network};
 use slopos_abi::limits::DESCRIPTORS;
 use slopos_abi::poll::{self, Entry};
@@ -49,7 +50,17 @@ fn the_console_is_denied_where_the_manifest_does_not_grant_it() {
     const fn granted(console: ConsoleAccess) -> Configuration {
         let (arguments, opens): (&[&str], &[&str]) = (&[], &[]);
         let restart = Restart::Never;
-        Configuration { name: "p", app: "app", arguments, start_at_boot: false, opens, restart, priority: 3, console }
+        Configuration {
+            name: "p",
+            app: "app",
+            minimum_version: AppVersion::new(0),
+            arguments,
+            start_at_boot: false,
+            opens,
+            restart,
+            priority: 3,
+            console,
+        }
     }
     static GRANTED: [[Configuration; 1]; 3] =
         [[granted(ConsoleAccess::None)], [granted(ConsoleAccess::Output)], [granted(ConsoleAccess::Input)]];
@@ -454,6 +465,7 @@ fn a_name_that_only_begins_like_a_granted_one_opens_nothing() {
 static WITHOUT_CONSOLE: [Configuration; 1] = [Configuration {
     name: "p",
     app: "app",
+    minimum_version: AppVersion::new(0),
     arguments: &[],
     start_at_boot: false,
     opens: &["sixteen letters!"],

@@ -21,6 +21,7 @@ pub fn audit(image: &Image, manifest: &Expanded) -> Audit {
         build_id: image.build_id_text(),
         budget_bytes: manifest.board.network_budget.value,
         budget_line: manifest.board.network_budget.line,
+        development_key: manifest.board.keys.iter().any(|key| key.development),
         ..Audit::default()
     };
     audit.processes = manifest.processes.iter().map(|process| accounts.process(process)).collect();

@@ -30,6 +30,9 @@ pub struct Audit {
     pub manifest: String,
     /// The kernel's build id in hexadecimal digits.
     pub build_id: String,
+    /// The kernel runs what is signed with the development key, whose private half everybody has.
+    #[serde(default)]
+    pub development_key: bool,
     /// The processes, in the order of the manifest.
     pub processes: Vec<ProcessAccount>,
     /// The shared network memory, item by item.
@@ -58,6 +61,9 @@ pub struct Audit {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub live: Option<Live>,
 }
+
+/// What an audit says where [`Audit::development_key`] is set.
+pub const DEVELOPMENT_KEY: &str = "the DEVELOPMENT KEY is trusted: everybody can sign programs for this board";
 
 impl Audit {
     /// Bytes of all network memory.

@@ -3,7 +3,7 @@
 //! `maud` escapes every text, so a name from a manifest or from memory cannot become markup, and the page forbids
 //! itself to load anything.
 
-use crate::audit::{Audit, Row};
+use crate::audit::{Audit, DEVELOPMENT_KEY, Row};
 use crate::live::{Live, LiveGrant, LiveProcess, LiveSocket};
 use crate::memory::total;
 use crate::text::multiplied;
@@ -64,6 +64,9 @@ pub fn page(audit: &Audit) -> String {
             body {
                 h1 { "Network memory of " (audit.board) }
                 p .build { "Manifest " (audit.manifest) ", kernel build " (audit.build_id) }
+                @if audit.development_key {
+                    p { strong { (DEVELOPMENT_KEY) } }
+                }
                 (verdict(audit))
                 (picture(audit))
                 @if let Some(live) = &audit.live { (live_figures(live)) }
@@ -334,6 +337,12 @@ mod tests {
             budget_bytes: 1_000_000,
             ..Audit::default()
         }
+    }
+
+    #[test]
+    fn a_kernel_that_trusts_the_development_key_is_told_of() {
+        assert!(!page(&audit()).contains("DEVELOPMENT KEY"));
+        assert!(page(&Audit { development_key: true, ..audit() }).contains(DEVELOPMENT_KEY));
     }
 
     #[test]

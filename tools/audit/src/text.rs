@@ -1,6 +1,6 @@
 //! The audit as tables for a terminal.
 
-use crate::audit::{Audit, NETWORK, ProcessAccount, Row};
+use crate::audit::{Audit, DEVELOPMENT_KEY, NETWORK, ProcessAccount, Row};
 use crate::live::{Live, LiveGrant, LiveProcess, LiveSocket};
 use slopos_manifest::size;
 use std::fmt::{Display, Formatter, Result};
@@ -15,6 +15,9 @@ impl Display for Text<'_> {
     fn fmt(&self, out: &mut Formatter<'_>) -> Result {
         let audit = self.0;
         writeln!(out, "{}: board {}, build {}", audit.manifest, audit.board, audit.build_id)?;
+        if audit.development_key {
+            writeln!(out, "{DEVELOPMENT_KEY}")?;
+        }
         for process in &audit.processes {
             account(out, process)?;
         }
@@ -173,6 +176,7 @@ mod tests {
             shared_bytes: 50,
             budget_bytes: 1_024,
             budget_line: 8,
+            development_key: false,
             live: Some(Live { processes: vec![live], counters: vec![("arp.malformed".into(), 3)] }),
             ..Audit::default()
         }

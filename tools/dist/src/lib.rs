@@ -35,6 +35,8 @@ pub struct Board {
     pub kernel: PathBuf,
     /// The folder with the apps' ELF files.
     pub apps: PathBuf,
+    /// It may trust the development key.
+    pub development: bool,
 }
 
 /// A board as it is passed on.
@@ -62,8 +64,18 @@ pub fn pack(board: &Board, version: &str) -> Result<Packed> {
     let audit = slopos_audit::account::audit(&image, &carried);
     ensure!(audit.passes(), "the kernel does not pass its audit: {}", audit.problems.join("; "));
     // A flash of its own: a board may have written to the one in build/.
-    let flash = slopos_flash::Image::build(&manifest, |app| read(&board.apps.join(app)), read)?;
-    flash.verify()?;
+    let key = slopos_flash::key::for_manifest(&manifest, None)?;
+    let key = key.with_context(|| {
+        format!("nobody can sign the programs: {} names no file of a private key", slopos_flash::key::KEY_VARIABLE)
+    })?;
+    ensure!(
+        board.development || !manifest.flash.is_development(),
+        "this board trusts the development key, with which everybody can sign programs for it: name keys of your own under \
+         [flash] in {}, or pack it with --development",
+        board.manifest.display()
+    );
+    let flash = slopos_flash::Image::build(&manifest, Some(&key), |app| read(&board.apps.join(app)), read)?;
+    flash.verify(&[*key.public()])?;
 
     let code = slopos_elf::Code::open(&board.kernel)?;
     let compiler = code.compiler().context("the kernel does not say what compiled it")?;

@@ -19,23 +19,28 @@ struct Options {
     /// The folder with the kernel, in which the archive is put.
     #[arg(long, value_name = "FOLDER", default_value = "build")]
     folder: PathBuf,
+    /// Pack a board that trusts the development key, with which everybody can sign programs for it.
+    #[arg(long)]
+    development: bool,
 }
 
 const HELP: &str = "\
 Examples:
   dist
-  dist boards/qemu_q35/scale.toml
+  dist boards/ours/board.toml
+  dist --development boards/qemu_q35/scale.toml
 
 Exit status:
   0  the archive is there, and its name was printed
-  1  something is missing, or does not belong together
+  1  something is missing or does not belong together, or the board trusts the development key
   2  the command line is wrong";
 
 fn main() -> ExitCode {
-    slopos_cli::main(|Options { manifest, apps, folder }| -> Result<()> {
+    slopos_cli::main(|Options { manifest, apps, folder, development }| -> Result<()> {
         let name = slopos_manifest::load(&manifest)?.board.name;
         let kernel = folder.join(format!("{name}.elf"));
-        let packed = pack(&Board { root: ".".into(), manifest, kernel, apps }, env!("CARGO_PKG_VERSION"))?;
+        let board = Board { root: ".".into(), manifest, kernel, apps, development };
+        let packed = pack(&board, env!("CARGO_PKG_VERSION"))?;
         if packed.source.dirty {
             eprintln!("dist: WARNING: the tree has changes that are not committed; the archive says so");
         }

@@ -1,7 +1,9 @@
 //! The whole flash: its map, and a slot for each app and each data region.
 
+use crate::key::PrivateKey;
 use crate::program::Program;
 use crate::record;
+use crate::sign::{self, Signer};
 use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
 use slopos_abi::flash::{
@@ -9,7 +11,7 @@ use slopos_abi::flash::{
     MAP_VERSION, MapEntry, MapHeader, SECTOR, SLOT_ALIGNMENT, SLOTS_BEGIN, STATE_SECTORS, Slot as Half, StateFault,
     check_map, name_bytes, name_text,
 };
-use slopos_manifest::{Data, Manifest, PAGE, size, suggest};
+use slopos_manifest::{Data, Manifest, PAGE, PublicKey, size, suggest};
 use std::path::Path;
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -59,6 +61,8 @@ pub enum Contents {
         record_bytes: u64,
         /// SHA-256 of the record.
         sha256: [u8; 32],
+        /// Who signed it.
+        signer: Signer,
         /// The program.
         program: Program,
     },
@@ -70,12 +74,14 @@ pub enum Contents {
 }
 
 impl Image {
-    /// Builds the flash of `manifest`. `program` gives the ELF file of an app, `data` what a file holds.
+    /// Builds the flash of `manifest`, its programs signed with `key` where there is one. `program` gives the ELF file of an
+    /// app, `data` what a file holds.
     ///
     /// # Errors
     /// A program or a file cannot be had, or does not fit its slot, its process's RAM, or the flash.
     pub fn build(
         manifest: &Manifest,
+        key: Option<&PrivateKey>,
         program: impl Fn(&str) -> Result<Vec<u8>>,
         data: impl Fn(&Path) -> Result<Vec<u8>>,
     ) -> Result<Image> {
@@ -96,15 +102,16 @@ impl Image {
             );
             Ok(Some(file))
         };
-        Image::assemble(manifest, program, contents)
+        Image::assemble(manifest, key, program, contents)
     }
 
-    /// Makes the flash of `manifest` from programs and contents of regions, as far as there are any.
+    /// Makes the flash of `manifest` from programs and contents of regions, as far as there are any; signed where there is a key.
     ///
     /// # Errors
     /// One of them cannot be had, or does not fit its slot, its process's RAM, or the flash.
     pub fn assemble(
         manifest: &Manifest,
+        key: Option<&PrivateKey>,
         program: impl Fn(&str) -> Result<Option<Program>>,
         data: impl Fn(&Data) -> Result<Option<Vec<u8>>>,
     ) -> Result<Image> {
@@ -140,6 +147,7 @@ impl Image {
             if slot.kind == KIND_APP {
                 if let Some(program) = program(&slot.name)? {
                     fits_its_processes(manifest, &slot.name, &program)?;
+                    is_new_enough(manifest, &slot.name, &program)?;
                     image.put(&slot.name, &program)?;
                 }
             } else if let Some(region) = manifest.data.iter().find(|region| region.name == slot.name)
@@ -147,6 +155,9 @@ impl Image {
             {
                 image.put_region(&slot.name, &contents)?;
             }
+        }
+        if let Some(key) = key {
+            image.sign(key)?;
         }
         Ok(image)
     }
@@ -208,9 +219,9 @@ impl Image {
         &self.slots
     }
 
-    /// Each slot with what it holds, or what is wrong with it.
-    pub fn inspect(&self) -> Vec<(&Slot, Result<Contents>)> {
-        self.slots.iter().map(|slot| (slot, self.contents(slot))).collect()
+    /// Each slot with what it holds, or what is wrong with it; signatures of these keys are checked.
+    pub fn inspect(&self, keys: &[PublicKey]) -> Vec<(&Slot, Result<Contents>)> {
+        self.slots.iter().map(|slot| (slot, self.contents(slot, keys))).collect()
     }
 
     /// The state of each app, and what is wrong with a state sector. Where neither is valid, of each app the higher version that
@@ -291,25 +302,49 @@ impl Image {
     }
 
     /// What one entry holds; of an app, in the slot of its confirmed version.
-    fn contents(&self, slot: &Slot) -> Result<Contents> {
+    fn contents(&self, slot: &Slot, keys: &[PublicKey]) -> Result<Contents> {
         let index = self.slots.iter().position(|other| other == slot).unwrap_or(0);
         let half = self.state().0.apps[index].confirmed();
         if slot.kind == KIND_DATA {
             return Ok(Contents::Data { sha256: sha256(&self.bytes[slot.range(Half::First)]) });
         }
         let (header, program) = self.record(slot, half)?;
-        Ok(Contents::App { record_bytes: header.record_bytes, sha256: header.sha256, program })
+        let signer = sign::signer(&header, keys)?;
+        Ok(Contents::App { record_bytes: header.record_bytes, sha256: header.sha256, signer, program })
     }
 
-    /// Checks every slot.
+    /// Checks every slot, and the signatures of these keys.
     ///
     /// # Errors
     /// The first slot that is bad, by name.
-    pub fn verify(&self) -> Result<()> {
-        for (slot, contents) in self.inspect() {
+    pub fn verify(&self, keys: &[PublicKey]) -> Result<()> {
+        for (slot, contents) in self.inspect(keys) {
             contents.with_context(|| format!("slot `{}`", slot.name))?;
         }
         Ok(())
+    }
+
+    /// Signs the records of all apps, each in the slot that runs next.
+    ///
+    /// # Errors
+    /// A slot holds no record.
+    pub fn sign(&mut self, key: &PrivateKey) -> Result<()> {
+        let (state, _) = self.state();
+        let apps = self.slots.iter().zip(state.apps).filter(|(slot, _)| slot.kind == KIND_APP);
+        let filled = apps.filter(|(slot, app)| !self.is_empty(slot, app.confirmed()));
+        let apps: Vec<_> = filled.map(|(slot, _)| slot.name.clone()).collect();
+        apps.iter().try_for_each(|app| sign::sign(self.record_mut(app)?, key).with_context(|| format!("slot `{app}`")))
+    }
+
+    /// The bytes of the slot of an app that runs next; they begin with its record.
+    ///
+    /// # Errors
+    /// There is no such app.
+    pub fn record_mut(&mut self, name: &str) -> Result<&mut [u8]> {
+        let (index, entry) = self.app(name)?;
+        let app = self.state().0.apps[index];
+        let range = entry.range(if app.is_on_trial() { app.spare() } else { app.confirmed() });
+        Ok(&mut self.bytes[range])
     }
 
     /// Puts `program` into the first slot of app `name`.
@@ -388,6 +423,20 @@ fn fits_its_processes(manifest: &Manifest, app: &str, program: &Program) -> Resu
             size::show(program.span()),
             program.span(),
             change(process.ram_line, "ram", process.ram, program.span())
+        );
+    }
+    Ok(())
+}
+
+/// Checks a program against the oldest version that each process runs.
+fn is_new_enough(manifest: &Manifest, app: &str, program: &Program) -> Result<()> {
+    let found = program.version_number()?;
+    for process in manifest.processes.iter().filter(|process| process.app == app) {
+        ensure!(
+            found >= process.minimum_version,
+            "process `{}`: app `{app}` has version {found}; `minimum_version` asks for {}",
+            process.name,
+            process.minimum_version
         );
     }
     Ok(())

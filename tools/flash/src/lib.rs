@@ -6,9 +6,11 @@
 #![forbid(unsafe_code)]
 
 mod image;
+pub mod key;
 pub mod migrate;
 mod program;
 mod record;
+pub mod sign;
 pub mod status;
 #[cfg(test)]
 mod tests;

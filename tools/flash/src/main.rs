@@ -1,11 +1,17 @@
 //! `flash`: builds, shows, checks and changes the image of the board's flash, alone or on a disk that boots by itself.
 
+mod signing;
+
+use crate::signing::{Keygen, Keys, Sign};
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
 use slopos_disk::Container;
+use slopos_flash::key;
+use slopos_flash::sign::Signer;
 use slopos_flash::update::{self, How, Medium, Replaced};
 use slopos_flash::{Contents, Image, Program, encode, migrate, status};
-use slopos_manifest::size;
+use slopos_manifest::key::show_id;
+use slopos_manifest::{PublicKey, Unsigned, size};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -31,16 +37,21 @@ enum Command {
         /// The image to write.
         #[arg(long)]
         output: PathBuf,
+        /// The file of the private key that signs, where the manifest names keys; SLOPOS_SIGNING_KEY names it otherwise.
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
     },
     /// Lists the slots of an image and what they hold.
     List {
         /// The image.
         image: PathBuf,
     },
-    /// Checks every record of an image as the kernel does at boot.
+    /// Checks every record of an image as the kernel does at boot, signatures included.
     Verify {
         /// The image.
         image: PathBuf,
+        #[command(flatten)]
+        keys: Keys,
     },
     /// Puts another version of an app into its spare slot, where it is on trial; the kernel needs no rebuilding.
     Replace {
@@ -56,6 +67,9 @@ enum Command {
         /// Lets it be older than the confirmed version.
         #[arg(long)]
         downgrade: bool,
+        /// The file of the private key that signs it; SLOPOS_SIGNING_KEY names it otherwise.
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
     },
     /// Takes the last version of an app back: ends its trial, or confirms the one in the other slot again.
     Revert {
@@ -79,7 +93,14 @@ enum Command {
         /// The board's manifest.
         #[arg(long)]
         manifest: PathBuf,
+        /// The file of the private key that signs it; SLOPOS_SIGNING_KEY names it otherwise.
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
     },
+    /// Makes a pair of keys.
+    Keygen(Keygen),
+    /// Signs records; with --external and --signature by a key that is elsewhere.
+    Sign(Sign),
     /// Reads or writes a data region.
     #[command(subcommand)]
     Region(Region),
@@ -133,6 +154,11 @@ Examples:
   flash list build/qemu_q35.img
   flash replace build/qemu_q35.img webget target/bare-apps/x86_64-unknown-none/release/webget
   flash verify build/qemu_q35.img
+  flash keygen ours.pem
+  flash sign build/ours.img webget --external to_sign --public ours.pub
+  openssl pkeyutl -sign -rawin -inkey ours.pem -in to_sign -out signature
+  flash sign build/ours.img webget --signature signature --public ours.pub
+  flash verify build/ours.img --key ours.pub
   flash list build/qemu_q35.disk.qcow2
   flash status build/qemu_q35.img
   flash revert build/qemu_q35.img webget
@@ -151,32 +177,40 @@ fn main() -> ExitCode {
 
 fn run(arguments: Arguments) -> Result<ExitCode> {
     match arguments.command {
-        Command::Build { manifest: path, apps, output } => {
+        Command::Build { manifest: path, apps, output, key } => {
             let manifest = slopos_manifest::load(&path)?;
-            let image = Image::build(&manifest, |app| read(&apps.join(app)), read);
+            let key = key::for_manifest(&manifest, key.as_deref())?;
+            let image = Image::build(&manifest, key.as_ref(), |app| read(&apps.join(app)), read);
             let image = image.with_context(|| path.display().to_string())?;
-            image.verify()?;
+            image.verify(&key.iter().map(|key| *key.public()).collect::<Vec<_>>())?;
+            if key.is_none() {
+                signing::warn_unsigned();
+            }
             write(&output, &image)?;
         }
         Command::List { image } => {
-            print(&load(&image)?.1);
+            print(&load(&image)?.1, None);
         }
-        Command::Verify { image } => {
-            let bad = print(&load(&image)?.1);
+        Command::Verify { image, keys } => {
+            let bad = print(&load(&image)?.1, Some(keys.load()?));
             if bad > 0 {
                 eprintln!("flash: {bad} bad slots in {}", image.display());
                 return Ok(ExitCode::FAILURE);
             }
         }
-        Command::Replace { image: path, app, elf, confirm, downgrade } => {
+        Command::Replace { image: path, app, elf, confirm, downgrade, key } => {
             let (container, image) = load(&path)?;
             let program = Program::from_elf(&read(&elf)?).with_context(|| elf.display().to_string())?;
-            let record = encode(&app, image.board(), &program)?;
+            let mut record = encode(&app, image.board(), &program)?;
+            match signing::for_image(&image, key.as_deref())? {
+                Some(key) => slopos_flash::sign::sign(&mut record, &key)?,
+                None => signing::warn_unsigned(),
+            }
             // Where the board cannot write, a trial could not be counted.
             let how = How { confirm: confirm || container.is_read_only(), downgrade };
             let replaced = update::replace(&mut OnFile(container), &app, &record, how);
             let replaced = replaced.with_context(|| path.display().to_string())?;
-            print(&load(&path)?.1);
+            print(&load(&path)?.1, None);
             println!(
                 "app `{app}`: the new version is {}",
                 match replaced {
@@ -196,7 +230,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             let status = status::status(&load(&image)?.1);
             if json { println!("{}", status.json()?) } else { print!("{}", status.table()) }
         }
-        Command::Migrate { image: path, manifest } => migrate_file(&path, &manifest)?,
+        Command::Migrate { image: path, manifest, key } => migrate_file(&path, &manifest, key.as_deref())?,
         Command::Region(Region::Get { image, region, file }) => {
             let (_, image) = load(&image)?;
             let bytes = image.region(&region)?;
@@ -218,6 +252,8 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             image.put_region(&region, &bytes)?;
             container.replace(image.bytes())?;
         }
+        Command::Keygen(arguments) => signing::keygen(&arguments)?,
+        Command::Sign(arguments) => signing::sign(&arguments)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -228,13 +264,17 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 }
 
 /// Puts a flash of today in the place of one of version 1: the old one stays until the new one is whole.
-fn migrate_file(path: &Path, manifest: &Path) -> Result<()> {
+fn migrate_file(path: &Path, manifest: &Path, key: Option<&Path>) -> Result<()> {
     let container = Container::open(path)?;
     let old = container.flash();
     ensure!(migrate::is_old(old), "{}: this is no flash of version 1; there is nothing to migrate", path.display());
     let manifest = slopos_manifest::load(manifest)?;
-    let image = migrate::migrate(old, &manifest).with_context(|| path.display().to_string())?;
-    image.verify()?;
+    let key = key::for_manifest(&manifest, key)?;
+    let image = migrate::migrate(old, &manifest, key.as_ref()).with_context(|| path.display().to_string())?;
+    image.verify(&key.iter().map(|key| *key.public()).collect::<Vec<_>>())?;
+    if key.is_none() {
+        signing::warn_unsigned();
+    }
     if container.is_alone() {
         return write(path, &image);
     }
@@ -247,7 +287,7 @@ fn migrate_file(path: &Path, manifest: &Path) -> Result<()> {
     let mut bytes = image.bytes().to_vec();
     bytes.resize(room, 0);
     container.replace(&bytes)?;
-    print(&load(path)?.1);
+    print(&load(path)?.1, None);
     Ok(())
 }
 
@@ -266,24 +306,49 @@ fn write(path: &Path, image: &Image) -> Result<()> {
     std::fs::write(&beside, image.bytes()).with_context(|| format!("cannot write {}", beside.display()))?;
     let (_, written) = load(&beside)?;
     ensure!(written == *image, "{} does not read back as it was written", beside.display());
-    print(&written);
+    print(&written, None);
     // The name may not come to the disk before what it names.
     std::fs::File::open(&beside)?.sync_all()?;
     std::fs::rename(&beside, path).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Prints a line for each slot; returns how many are bad.
-fn print(image: &Image) -> usize {
+/// Writes a file beside its place, and puts it there when it is complete.
+fn put(path: &Path, bytes: &[u8]) -> Result<()> {
+    let beside = path.with_added_extension("new");
+    std::fs::write(&beside, bytes)
+        .and_then(|()| std::fs::rename(&beside, path))
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Prints a line for each slot; returns how many are bad. With keys, what none of them has signed is bad too, unless it is
+/// unsigned and may be.
+fn print(image: &Image, keys: Option<(Vec<PublicKey>, Unsigned)>) -> usize {
+    let known = keys.as_ref().map_or_else(|| vec![PublicKey::development()], |(keys, _)| keys.clone());
+    let trusted = |signer: &Signer| match (&keys, signer) {
+        (None, _) | (_, Signer::Known(_)) => true,
+        (Some((_, unsigned)), Signer::Nobody) => *unsigned == Unsigned::Warn,
+        (_, Signer::Unknown(_)) => false,
+    };
     let mut bad = 0;
     println!("{:<16} {:<4} {:>7} {:>7}  contents", "slot", "kind", "sector", "sectors");
-    for (slot, contents) in image.inspect() {
+    for (slot, contents) in image.inspect(&known) {
         let kind = if matches!(contents, Ok(Contents::Data { .. })) { "data" } else { "app" };
         let text = match contents {
             Ok(Contents::Data { sha256 }) => format!("{} sha256 {}", size::show(slot.size()), short(&sha256)),
-            Ok(Contents::App { record_bytes, sha256, program }) => {
+            Ok(Contents::App { signer, .. }) if !trusted(&signer) => {
+                bad += 1;
+                match signer {
+                    Signer::Unknown(id) => {
+                        format!("bad: signed with key {}, which is none of those given", show_id(&id))
+                    }
+                    _ => "bad: nobody has signed it".to_owned(),
+                }
+            }
+            Ok(Contents::App { record_bytes, sha256, signer, program }) => {
+                let version = if program.version.is_empty() { "none" } else { &program.version };
                 let rights: Vec<_> = program.pieces.iter().map(|piece| piece.rights()).collect();
                 format!(
-                    "{record_bytes} of {} bytes, RAM {}, entry {:#x}, {}, sha256 {}",
+                    "{record_bytes} of {} bytes, RAM {}, entry {:#x}, {}, sha256 {}, version {version}, {signer}",
                     slot.size(),
                     size::show(program.span()),
                     program.entry,

@@ -1,6 +1,7 @@
 //! A flash of version 1 of the map, which had one slot for each app and no state, as one of today.
 
 use crate::image::Image;
+use crate::key::PrivateKey;
 use crate::program::{Piece, Program};
 use anyhow::{Context, Result, bail, ensure};
 use slopos_abi::flash::{KIND_APP, MAP_MAGIC, SECTOR, SEGMENTS, Segment, name_text};
@@ -31,11 +32,11 @@ struct Old<'a> {
 }
 
 /// The flash of this manifest with the apps and the data of an old one. An app or a region that the old one lacks is missing,
-/// or empty; one that the manifest lacks is an error, because it would be lost.
+/// or empty; one that the manifest lacks is an error, because it would be lost. Where there is a key, it signs the records.
 ///
 /// # Errors
 /// The old flash is damaged, or something of it does not fit the manifest.
-pub fn migrate(old: &[u8], manifest: &Manifest) -> Result<Image> {
+pub fn migrate(old: &[u8], manifest: &Manifest, key: Option<&PrivateKey>) -> Result<Image> {
     let entries = entries(old)?;
     let find =
         |name: &str, app: bool| entries.iter().find(|entry| entry.name == name && (entry.kind == KIND_APP) == app);
@@ -51,6 +52,7 @@ pub fn migrate(old: &[u8], manifest: &Manifest) -> Result<Image> {
     }
     Image::assemble(
         manifest,
+        key,
         |app| find(app, true).map(|entry| program(&entry.name, entry.bytes)).transpose(),
         |region| Ok(find(&region.name, false).map(|entry| entry.bytes.to_vec())),
     )

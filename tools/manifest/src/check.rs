@@ -43,11 +43,13 @@ pub(crate) fn manifest(text: &str, folder: &Path) -> Result<Manifest, Fault> {
         let at = why.span().map_or(text.len(), |span| span.start);
         Fault::new(at, why.message())
     })?;
-    let root = Table::of_entries("the manifest", document.get_ref(), 0, &["board", "process", "data"])?;
+    let root = Table::of_entries("the manifest", document.get_ref(), 0, &["board", "flash", "process", "data"])?;
     let board = match root.get("board") {
         Some(value) => board(value, text)?,
         None => return Err(Fault::new(0, "the manifest lacks the table [board]")),
     };
+
+    let trust = crate::flash::flash(root.get("flash"), text, folder)?;
 
     let mut regions = Names::new("data region");
     let mut data_regions = Vec::new();
@@ -108,7 +110,7 @@ pub(crate) fn manifest(text: &str, folder: &Path) -> Result<Manifest, Fault> {
     if processes.is_empty() {
         return Err(Fault::new(0, "the manifest has no [[process]]; there would be nothing to run"));
     }
-    Ok(Manifest { board, processes, data: data_regions })
+    Ok(Manifest { board, flash: trust, processes, data: data_regions })
 }
 
 /// The table `[board]`.
@@ -166,6 +168,7 @@ fn process(
     let known = [
         "name",
         "app",
+        "minimum_version",
         "path",
         "ram",
         "stack",
@@ -260,6 +263,7 @@ fn process(
     Ok(Process {
         app: name(&app)?,
         app_line: line_of(text, app.at),
+        minimum_version: crate::flash::minimum_version(&table)?,
         path: match table.get("path") {
             None => None,
             Some(_) => Some(folder.join(table.text("path")?.value)),

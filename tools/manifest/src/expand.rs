@@ -3,10 +3,13 @@
 //! The audit reads it from the ELF and compares it with the sections and symbols there, so each number has the line of
 //! the manifest that asked for it.
 
+use crate::key::show_id;
 use crate::{
-    ConsoleAccess, Entropy, Machine, Manifest, Mmio, Network, OnPanic, Process, Restart, Start, duration, size,
+    ConsoleAccess, Entropy, Key, Machine, Manifest, Mmio, Network, OnPanic, Process, Restart, Start, Unsigned,
+    duration, size,
 };
 use serde::{Deserialize, Serialize};
+use slopos_abi::flash::AppVersion;
 use std::fmt;
 use std::time::Duration;
 
@@ -73,6 +76,21 @@ pub struct ExpandedBoard {
     /// Where virtio devices are, on a machine without PCI, unless the command line says it.
     #[serde(default)]
     pub mmio: Option<Mmio>,
+    /// The keys, one of which has to have signed a program.
+    pub keys: Vec<ExpandedKey>,
+    /// What happens to a program that nobody has signed.
+    pub unsigned: Unsigned,
+}
+
+/// A key that signs programs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExpandedKey {
+    /// Its file as the manifest writes it, and the line; `None` where it names no keys.
+    pub file: Option<(String, usize)>,
+    /// What the header of a record calls it.
+    pub id: String,
+    /// Everybody has its private half.
+    pub development: bool,
 }
 
 /// A process.
@@ -82,6 +100,9 @@ pub struct ExpandedProcess {
     pub name: String,
     /// The program that it runs.
     pub app: String,
+    /// The oldest version of the program that it runs, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub minimum_version: Option<String>,
     /// The manifest's line on which it begins.
     pub line: usize,
     /// Bytes of its code, constants and data.
@@ -151,6 +172,8 @@ impl Expanded {
                 watchdog_ms: board.watchdog.map(millis),
                 machine: board.machine,
                 mmio: board.mmio,
+                keys: manifest.flash.keys.iter().map(key).collect(),
+                unsigned: manifest.flash.unsigned,
             },
             processes: manifest.processes.iter().map(process).collect(),
         }
@@ -178,10 +201,21 @@ fn millis(span: Duration) -> u64 {
     span.as_millis() as u64
 }
 
+fn key(key: &Key) -> ExpandedKey {
+    ExpandedKey {
+        file: key.file.clone().map(|file| (file, key.line)),
+        id: show_id(&key.public.id()),
+        development: key.public.is_development(),
+    }
+}
+
 fn process(process: &Process) -> ExpandedProcess {
     ExpandedProcess {
         name: process.name.clone(),
         app: process.app.clone(),
+        minimum_version: Some(process.minimum_version)
+            .filter(|&version| version != AppVersion::default())
+            .map(|version| version.to_string()),
         line: process.line,
         ram: Item { value: process.ram, line: process.ram_line },
         stack: Item { value: process.stack, line: process.stack_line },
@@ -235,10 +269,24 @@ impl fmt::Display for Expanded {
                 "mmio"
             )?;
         }
+        for key in &board.keys {
+            writeln!(out, "  {:<16}{key}", "key")?;
+        }
+        writeln!(out, "  {:<16}{}", "unsigned", board.unsigned.word())?;
         for process in &self.processes {
             writeln!(out, "\n{process}")?;
         }
         self.totals(out)
+    }
+}
+
+impl fmt::Display for ExpandedKey {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.file {
+            Some((file, line)) => write!(out, "{} of {file}, line {line}", self.id)?,
+            None => write!(out, "{}", self.id)?,
+        }
+        if self.development { write!(out, ", the DEVELOPMENT KEY: everybody can sign with it") } else { Ok(()) }
     }
 }
 
@@ -283,6 +331,9 @@ impl fmt::Display for ExpandedProcess {
             self.priority,
             self.console.word()
         )?;
+        if let Some(version) = &self.minimum_version {
+            writeln!(out, "  {:<16}{version}", "minimum_version")?;
+        }
         if !self.arguments.is_empty() {
             writeln!(out, "  {:<16}{:?}", "arguments", self.arguments)?;
         }

@@ -21,9 +21,14 @@
 //! count = 24
 //! interrupt = 24                  # global system interrupt of the first window; the next one has the next
 //!
+//! [flash]                         # whose programs run; without this table those signed with the development key
+//! keys = ["keys/ours.pub"]        # public Ed25519 keys (PEM), relative to the manifest's folder; any one has to have signed
+//! unsigned = "refuse"             # or "warn": programs that nobody has signed run; "refuse" where it is missing
+//!
 //! [[process]]
 //! name = "webget"
 //! app = "webget"                  # the program in the flash; several processes may run the same
+//! minimum_version = "0.2.0"       # the oldest version of the app that it runs; any where it is missing
 //! path = "../../../webget"        # its crate, where that is not of this tree; relative to the manifest's folder
 //! ram = "128 KiB"                 # code, constants and data together
 //! stack = "32 KiB"
@@ -61,6 +66,8 @@ mod commands;
 pub mod duration;
 mod error;
 mod expand;
+mod flash;
+pub mod key;
 mod machine;
 mod read;
 mod remote;
@@ -73,12 +80,17 @@ pub use check::{
     BUFFER_MAX, BUFFER_MIN, DATA_UNIT, FRAME_MAX, FRAME_MIN, PAGE, PRIORITY_DEFAULT, RESTART_MAX, WATCHDOG,
 };
 pub use error::Error;
-pub use expand::{Expanded, ExpandedBoard, ExpandedEntropy, ExpandedNetwork, ExpandedProcess, Item, Product};
+pub use expand::{
+    Expanded, ExpandedBoard, ExpandedEntropy, ExpandedKey, ExpandedNetwork, ExpandedProcess, Item, Product,
+};
+pub use flash::{Flash, Key, Unsigned};
+pub use key::PublicKey;
 pub use read::{load, parse};
 pub use table::suggest;
 
 use serde::{Deserialize, Serialize};
 use slopos_abi::RemoteRange;
+use slopos_abi::flash::AppVersion;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -87,6 +99,8 @@ use std::time::Duration;
 pub struct Manifest {
     /// What concerns the board as a whole.
     pub board: Board,
+    /// Whose programs the board runs.
+    pub flash: Flash,
     /// The processes, in the order of the file; the index is the process's number in the kernel.
     pub processes: Vec<Process>,
     /// The flash regions that hold no program.
@@ -201,6 +215,8 @@ pub struct Process {
     pub app: String,
     /// The manifest's line of `app`.
     pub app_line: usize,
+    /// The oldest version of the app that it runs.
+    pub minimum_version: AppVersion,
     /// The folder of the program's crate, with the manifest's folder put in front; `None` for a program of this tree.
     pub path: Option<PathBuf>,
     /// Bytes for the program's segments, counted from the first address of a process; whole pages.

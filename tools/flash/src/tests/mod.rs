@@ -3,10 +3,12 @@
 mod updates;
 
 use super::*;
+use crate::key::PrivateKey;
+use crate::sign::Signer;
 use anyhow::{Result, anyhow};
 use slopos_abi::flash::{EXECUTE, KIND_APP, KIND_DATA, READ, SECTOR, WRITE};
 use slopos_abi::{USER_BASE, USER_END};
-use slopos_manifest::Manifest;
+use slopos_manifest::{Manifest, PublicKey};
 use std::path::Path;
 
 const R: u32 = 4;
@@ -148,6 +150,43 @@ fn a_record_reads_back_and_any_flipped_bit_is_seen() {
     assert!(decode("clock", "b", &record[..record.len() - SECTOR]).is_err());
 }
 
+#[test]
+fn each_flipped_bit_of_a_header_is_seen() {
+    let key = PrivateKey::development();
+    let mut record = encode("clock", "b", &Program::from_elf(&ordinary(0x4000)).expect("a program")).expect("encoded");
+    sign::sign(&mut record, &key).expect("signed");
+    let signer =
+        |record: &[u8]| decode("clock", "b", record).and_then(|(header, _)| sign::signer(&header, &[*key.public()]));
+    assert_eq!(signer(&record).expect("good"), Signer::Known(*key.public()));
+    for bit in 0..SECTOR * 8 {
+        let mut damaged = record.clone();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        // A key's id that is another one is a signature that nobody here can check.
+        let found = signer(&damaged);
+        assert!(matches!(found, Err(_) | Ok(Signer::Unknown(_))), "bit {bit}: {found:?}");
+    }
+}
+
+#[test]
+fn a_signature_of_elsewhere_is_taken_only_where_it_fits() {
+    let (ours, theirs) = (PrivateKey::generate().expect("a key"), PrivateKey::development());
+    let mut record = encode("clock", "b", &Program::from_elf(&ordinary(0x4000)).expect("a program")).expect("encoded");
+    let bytes = sign::prepare(&mut record, ours.public()).expect("a record");
+    let wrong = sign::attach(&mut record.clone(), ours.public(), theirs.sign(&bytes)).expect_err("another key's");
+    assert!(wrong.to_string().contains("not that of this record"), "{wrong}");
+    sign::attach(&mut record, ours.public(), ours.sign(&bytes)).expect("its own");
+    let (header, _) = decode("clock", "b", &record).expect("good");
+    assert_eq!(
+        sign::signer(&header, &[*theirs.public(), *ours.public()]).expect("good"),
+        Signer::Known(*ours.public())
+    );
+    assert_eq!(sign::signer(&header, &[]).expect("good"), Signer::Unknown(ours.public().id()));
+    // Two signatures of the same are the same: builds stay reproducible.
+    let mut again = record.clone();
+    sign::sign(&mut again, &ours).expect("signed");
+    assert_eq!(again, record);
+}
+
 /// A board with two processes of one app, another app, and a data region with a file.
 fn manifest(flash_size: &str) -> Manifest {
     let text = format!(
@@ -186,7 +225,7 @@ fn notes(path: &Path) -> Result<Vec<u8>> {
 }
 
 fn build(ram: u64) -> Result<Image> {
-    Image::build(&manifest("1 MiB"), |_| Ok(ordinary(ram)), notes)
+    Image::build(&manifest("1 MiB"), Some(&PrivateKey::development()), |_| Ok(ordinary(ram)), notes)
 }
 
 #[test]
@@ -195,7 +234,7 @@ fn an_image_has_a_slot_for_each_app_and_region() {
     assert_eq!(image.bytes().len(), 1 << 20);
     let slots: Vec<_> = image.slots().iter().map(|s| (s.name.as_str(), s.kind, s.start_sector, s.sectors)).collect();
     assert_eq!(slots, [("shared", KIND_APP, 24, 72), ("clock", KIND_APP, 168, 40), ("notes", KIND_DATA, 248, 2)]);
-    image.verify().expect("all good");
+    image.verify(&[PublicKey::development()]).expect("all good");
     let read = Image::from_bytes(image.bytes().to_vec()).expect("reads back");
     assert_eq!(read, image);
     let notes = &image.bytes()[248 * SECTOR..250 * SECTOR];
@@ -216,11 +255,12 @@ fn a_program_larger_than_a_process_is_refused_with_need_and_limit() {
 #[test]
 fn what_does_not_fit_the_flash_is_refused_with_need_and_limit() {
     // Map and state 24, apps twice 72 and 40, data 2: 250 sectors.
-    assert!(Image::build(&manifest("128000 B"), |_| Ok(ordinary(0x4000)), notes).is_ok());
-    let error = Image::build(&manifest("127488 B"), |_| Ok(ordinary(0x4000)), notes).expect_err("one sector short");
+    assert!(Image::build(&manifest("128000 B"), None, |_| Ok(ordinary(0x4000)), notes).is_ok());
+    let error =
+        Image::build(&manifest("127488 B"), None, |_| Ok(ordinary(0x4000)), notes).expect_err("one sector short");
     assert!(error.to_string().contains("need 128000 bytes of flash; change line 6 of the manifest from `flash_size = \"127488 B\"` to `flash_size = \"128 KiB\"`"), "{error}");
     let large = |_: &Path| Ok(vec![0; 1025]);
-    let error = Image::build(&manifest("1 MiB"), |_| Ok(ordinary(0x4000)), large).expect_err("file too large");
+    let error = Image::build(&manifest("1 MiB"), None, |_| Ok(ordinary(0x4000)), large).expect_err("file too large");
     assert!(
         error
             .to_string()
@@ -235,9 +275,12 @@ fn a_damaged_record_is_found_and_the_rest_stays_good() {
     let mut bytes = image.bytes().to_vec();
     bytes[25 * SECTOR] ^= 1;
     let damaged = Image::from_bytes(bytes).expect("the map is right");
-    let found: Vec<_> = damaged.inspect().into_iter().map(|(_, contents)| contents.is_ok()).collect();
+    let found: Vec<_> = damaged.inspect(&[]).into_iter().map(|(_, contents)| contents.is_ok()).collect();
     assert_eq!(found, [false, true, true]);
-    assert!(format!("{:#}", damaged.verify().expect_err("bad")).contains("slot `shared`: SHA-256 does not match"));
+    assert!(
+        format!("{:#}", damaged.verify(&[PublicKey::development()]).expect_err("bad"))
+            .contains("slot `shared`: SHA-256 does not match")
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Changes of a flash in its place, also on a disk that loses its power at every moment; and what is told of them.
 
 use super::{build, code, elf, ordinary};
+use crate::key::PrivateKey;
 use crate::migrate::{is_old, migrate};
 use crate::status::{Status, status};
 use crate::update::{self, How, Medium, Replaced};
@@ -42,7 +43,7 @@ fn version(text: &str, byte: u8) -> Vec<u8> {
 }
 
 fn disk() -> PowerDisk {
-    let image = Image::build(&super::manifest("128 KiB"), |_| Ok(ordinary(0x4000)), super::notes).expect("built");
+    let image = Image::build(&super::manifest("128 KiB"), None, |_| Ok(ordinary(0x4000)), super::notes).expect("built");
     let mut disk = PowerDisk::new(image.bytes().to_vec());
     assert_eq!(update::replace(&mut disk, "clock", &version("1.0.0", 1), CONFIRM).expect("put"), Replaced::Confirmed);
     disk
@@ -264,7 +265,7 @@ fn a_region_is_read_and_written_as_a_whole() {
     assert_eq!(error.to_string(), "1025 bytes do not fit the data region `notes` of 1024 bytes");
     let error = image.region("note").expect_err("none");
     assert_eq!(error.to_string(), "the flash has no data region `note`; did you mean `notes`?; it has notes");
-    image.verify().expect("the apps are as they were");
+    image.verify(&[]).expect("the apps are as they were");
 }
 
 /// A flash of version 1 with one app and one region, as it was written then.
@@ -311,12 +312,13 @@ fn a_flash_of_version_1_becomes_one_of_today_with_its_apps_and_its_data() {
     assert!(is_old(&old));
     let error = Image::from_bytes(old.clone()).expect_err("an old map");
     assert!(error.to_string().contains("run `flash migrate`"), "{error}");
-    let image = migrate(&old, &super::manifest("1 MiB")).expect("migrated");
-    image.verify().expect("all good");
+    let image = migrate(&old, &super::manifest("1 MiB"), Some(&PrivateKey::development())).expect("migrated");
+    image.verify(&[]).expect("all good");
     assert!(!is_old(image.bytes()));
     assert!(image.region("notes").expect("a region").starts_with(b"saved\0"));
     let (index, entry) = image.app("clock").expect("a slot");
-    let (_, program) = image.record(entry, Slot::First).expect("a record");
+    let (header, program) = image.record(entry, Slot::First).expect("a record");
+    assert!(!header.is_unsigned());
     assert_eq!(program.pieces[0].bytes, [0xc3; 300]);
     assert_eq!(image.state().0.apps[index], AppState::confirmed_in(Slot::First));
     assert_eq!(image.state().1, []);
@@ -326,7 +328,7 @@ fn a_flash_of_version_1_becomes_one_of_today_with_its_apps_and_its_data() {
 fn an_old_flash_that_is_damaged_or_has_more_than_the_manifest_is_refused() {
     let manifest = super::manifest("1 MiB");
     let refused = |bytes: &[u8], reason: &str| {
-        let error = migrate(bytes, &manifest).expect_err("refused");
+        let error = migrate(bytes, &manifest, None).expect_err("refused");
         assert!(format!("{error:#}").contains(reason), "{error:#}");
     };
     let good = old_flash();

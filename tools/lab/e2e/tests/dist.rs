@@ -11,15 +11,20 @@ use std::process::{Command, Stdio};
 
 /// The board of board.toml, packed.
 fn packed() -> Packed {
+    pack(&board(), env!("CARGO_PKG_VERSION")).unwrap_or_else(|why| panic!("{why:#}"))
+}
+
+/// Where its parts are.
+fn board() -> Board {
     let root = files::root();
     let output = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), Into::into);
-    let board = Board {
+    Board {
         manifest: root.join("boards/qemu_q35/board.toml"),
         kernel: built("qemu_q35.elf"),
         apps: output.join("bare-apps/x86_64-unknown-none/release"),
+        development: true,
         root,
-    };
-    pack(&board, env!("CARGO_PKG_VERSION")).unwrap_or_else(|why| panic!("{why:#}"))
+    }
 }
 
 /// Runs a command of the shell in a folder; its exit code and what it printed.
@@ -49,6 +54,16 @@ fn the_archive_boots_as_its_first_page_says() {
     let (code, said) = shell(&unpacked, &format!("timeout 120 {command}"));
     assert_eq!(code, Some(33), "{said}");
     assert!(said.contains("10.0.2.15"), "{said}");
+}
+
+#[test]
+fn a_board_that_trusts_the_development_key_is_refused_unless_that_is_asked_for() {
+    let packed = packed();
+    for (name, bytes) in &packed.files {
+        assert!(!String::from_utf8_lossy(bytes).contains("PRIVATE KEY"), "{name} has a private key in it");
+    }
+    let why = pack(&Board { development: false, ..board() }, "0").err().expect("refused").to_string();
+    assert!(why.contains("trusts the development key") && why.contains("--development"), "{why}");
 }
 
 #[test]

@@ -127,7 +127,8 @@ fn a_copy_of_the_tree_gives_the_same_bytes_and_takes_new_apps() {
 fn made(root: &Path, output: &Path) -> BTreeMap<String, Vec<u8>> {
     let apps = output.join("bare-apps/x86_64-unknown-none/release");
     let kernel = root.join("build/qemu_q35.elf");
-    let board = Board { root: root.to_owned(), manifest: root.join(BOARD), kernel, apps: apps.clone() };
+    let board =
+        Board { root: root.to_owned(), manifest: root.join(BOARD), kernel, apps: apps.clone(), development: true };
     let packed = pack(&board, "0").unwrap_or_else(|why| panic!("{}: {why:#}", root.display()));
     let mut files = packed.files;
     files.insert(packed.name, packed.bytes);

@@ -6,6 +6,8 @@
 
 use slopos_e2e::power::{moments, requests};
 use slopos_e2e::{Report, device, run, test_board, test_flash};
+use slopos_flash::key::PrivateKey;
+use slopos_flash::sign::sign;
 use slopos_flash::update::{self, How, Medium};
 use slopos_flash::{Image, encode};
 use slopos_run::{Builder, Transport};
@@ -57,7 +59,8 @@ fn on_trial() -> Vec<u8> {
         }
     }
     assert!(found > 0, "the program does not say what tells its versions apart");
-    let record = encode(APP, image.board(), &program).expect("a record");
+    let mut record = encode(APP, image.board(), &program).expect("a record");
+    sign(&mut record, &PrivateKey::development()).expect("signed");
     update::replace(&mut bytes, APP, &record, How::default()).expect("replaced");
     bytes.0
 }

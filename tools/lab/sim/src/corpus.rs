@@ -5,6 +5,10 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use slopos_abi::USER_BASE;
+use slopos_abi::flash::{EXECUTE, READ, WRITE};
+use slopos_flash::key::PrivateKey;
+use slopos_flash::{Piece, Program};
 use slopos_net::wire::arp::Packet;
 use slopos_net::wire::ethernet::{EtherType, Header};
 use slopos_net::wire::ipv4::{self, Protocol};
@@ -15,6 +19,7 @@ use slopos_net::wire::udp;
 use crate::network::{Heard, run_and_listen};
 use crate::targets::commands::{self, Command, Segment};
 use crate::targets::flash;
+use crate::targets::record::{APP, BOARD};
 use crate::watch::segment_of;
 
 /// Exchanges that are turned into lists of commands.
@@ -95,6 +100,7 @@ pub fn write(folder: &Path) -> Result<usize> {
     let [map, state] = flash::seeds();
     corpus.add("map", "app-and-region".to_owned(), &map);
     corpus.add("state", "on-trial".to_owned(), &state);
+    corpus.files.insert(("record", "program".to_owned()), program()?);
     for ((target, name), bytes) in &corpus.files {
         let folder = folder.join(target);
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
@@ -102,6 +108,21 @@ pub fn write(folder: &Path) -> Result<usize> {
         fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(corpus.files.len())
+}
+
+/// A record with code and data.
+fn program() -> Result<Vec<u8>> {
+    let piece = |page: u64, flags, bytes: &[u8]| Piece {
+        address: USER_BASE + page * 4096,
+        memory_bytes: 5_000,
+        flags: flags | READ,
+        bytes: bytes.to_vec(),
+    };
+    let pieces = vec![piece(0, EXECUTE, &[0x90; 100]), piece(2, WRITE, &[1; 50])];
+    let program = Program { entry: USER_BASE + 16, pieces, version: "1.2.3".to_owned(), build_id: [7; 20] };
+    let mut record = slopos_flash::encode(APP, BOARD, &program)?;
+    slopos_flash::sign::sign(&mut record, &PrivateKey::development())?;
+    Ok(record)
 }
 
 /// An exchange as commands: the server's segments relative to where the connection is, all others as frames, with a

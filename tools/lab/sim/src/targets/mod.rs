@@ -6,6 +6,7 @@
 pub mod commands;
 pub mod flash;
 pub mod parsers;
+pub mod record;
 mod stack;
 
 pub use stack::stack;
@@ -14,7 +15,7 @@ pub use stack::stack;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets, by the names that their folders in `tools/lab/fuzz/corpus` have.
-pub const ALL: [Target; 10] = [
+pub const ALL: [Target; 11] = [
     ("ethernet", parsers::ethernet),
     ("arp", parsers::arp),
     ("ipv4", parsers::ipv4),
@@ -24,5 +25,6 @@ pub const ALL: [Target; 10] = [
     ("tcp_options", parsers::tcp_options),
     ("map", flash::map),
     ("state", flash::state),
+    ("record", record::record),
     ("stack", stack),
 ];
