@@ -15,7 +15,7 @@ use crate::objects::{AppSlot, Counted, Fetch, Objects, Role, Slots};
 use crate::process::ProcessId;
 use crate::time::Instant;
 use sha2::{Digest, Sha256};
-use slopos_abi::flash::{AppHeader, SECTOR, Segment, Slot, WRITE};
+use slopos_abi::flash::{self, AppHeader, SECTOR, Segment, Slot, WRITE};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 /// The most bytes of one request to the flash.
@@ -128,6 +128,11 @@ impl Loader {
     /// What the version is that is loaded or being loaded.
     pub fn role(&self) -> Role {
         if self.turned { Role::Confirmed } else { self.slots.role }
+    }
+
+    /// The text of the version that was checked and is in RAM.
+    pub fn version(&self) -> Option<&str> {
+        flash::name_text(&self.header.version_text).filter(|_| self.checked)
     }
 
     /// Whether it is the version in the other slot, because that in the first was rejected.

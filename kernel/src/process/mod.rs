@@ -151,6 +151,11 @@ impl Process {
         self.descriptors.open()
     }
 
+    /// The version of the program in its RAM, as its author writes it; `None` where there is none.
+    pub fn version(&self) -> Option<&str> {
+        self.loader.version()
+    }
+
     /// Whether it was started and has not ended; it may still be loading.
     pub fn is_running(&self) -> bool {
         matches!(self.state, State::Ready | State::Waiting) || self.is_starting()
