@@ -2,12 +2,11 @@
 //!
 //! What the processor or the hypervisor states comes first, then ACPI's timer, then the 8254; under QEMU's emulation the
 //! local APIC's timer has a known speed itself. A measurement also checks what is stated: sources that disagree are
-//! logged. On a busy host the whole machine may stop for a while between two instructions. So each end of a span is
-//! taken between two samples, and the span whose ends are known best is used.
+//! logged. chips/q35's `reference` says how far a measurement can be believed.
 
 use slopos_q35::pit::Pit;
 use slopos_q35::pm_timer::PmTimer;
-use slopos_q35::reference::Measurement;
+use slopos_q35::reference::{self, Measurement, Sample};
 use slopos_registers::Hardware;
 use slopos_x86_64::apic::LocalApic;
 use slopos_x86_64::clock::{Clock, time_stamp};
@@ -16,10 +15,6 @@ use slopos_x86_64::frequency::{self, PLAUSIBLE, Statement};
 
 /// How long one comparison of the clocks takes, in microseconds.
 const SPAN_US: u32 = 1_000;
-/// A comparison is good enough if the uncertainty of its ends is less than one part in this many.
-const GOOD_ENOUGH: u64 = 50;
-/// The most comparisons that are made.
-const COMPARISONS_MAX: usize = 20;
 /// Sources that differ by more than one part in this many disagree, the uncertainty of a measurement apart.
 const AGREEMENT: u64 = 100;
 /// Looks at clocks that may stand still.
@@ -43,9 +38,6 @@ struct Reading {
     /// How uncertain that is, in hertz.
     doubt: u64,
 }
-
-/// Both clocks at one moment: time-stamp counter, ticks of the local APIC's timer.
-type Sample = (u64, u64);
 
 /// Sets them, and starts the kernel's clock at 0. `timer` is the port of ACPI's timer.
 pub fn set(apic: &mut LocalApic, features: &Features, timer: Option<u16>) {
@@ -72,8 +64,8 @@ pub fn set(apic: &mut LocalApic, features: &Features, timer: Option<u16>) {
     let Some(span) = measured.map(|(_, span)| span).or_else(|| by_time_stamp(apic, chosen.hertz)) else {
         panic!("the time-stamp counter stands still");
     };
-    let (ticks, apic_ticks) = counted(&span);
-    apic.set_frequency((u128::from(apic_ticks) * u128::from(chosen.hertz) / u128::from(ticks.max(1))) as u64);
+    let ticks = u128::from(span.time_stamp_ticks().max(1));
+    apic.set_frequency((u128::from(span.timer_ticks()) * u128::from(chosen.hertz) / ticks) as u64);
 }
 
 /// Whether two readings differ by more than one part in [`AGREEMENT`] and their uncertainty.
@@ -84,79 +76,46 @@ fn disagree(one: &Reading, other: &Reading) -> bool {
 /// The counter's frequency by a span of known length, unless it cannot be.
 fn reading(source: Source, span: &Measurement<Sample>) -> Option<Reading> {
     let per_second = |ticks: u64| (u128::from(ticks) * 1_000_000_000 / u128::from(span.elapsed_ns.max(1))) as u64;
-    let hertz = per_second(counted(span).0);
-    PLAUSIBLE.contains(&hertz).then(|| Reading { source, hertz, doubt: per_second(doubt(span)) })
+    let hertz = per_second(span.time_stamp_ticks());
+    PLAUSIBLE.contains(&hertz).then(|| Reading { source, hertz, doubt: per_second(span.doubt()) })
 }
 
 /// A span by the best clock that is there.
 fn measure(apic: &LocalApic, timer: Option<u16>) -> Option<(Source, Measurement<Sample>)> {
-    let sample = || (time_stamp(), apic.calibration_ticks());
+    let sample = || sample(apic);
     if let Some(port) = timer {
         // SAFETY: the FADT says that the port is the timer's; reading it changes nothing.
         let timer = unsafe { PmTimer::new(Hardware, port) };
-        if let Some(span) = best(|| timer.measure(SPAN_US, sample).ok()) {
+        if let Some(span) = reference::best(|| timer.measure(SPAN_US, sample).ok()) {
             return Some((Source::AcpiTimer, span));
         }
     }
     // SAFETY: nobody else uses the interval timer.
     let pit = unsafe { Pit::new(Hardware) };
-    if let Some(span) = best(|| pit.measure(SPAN_US, sample).ok()) {
+    if let Some(span) = reference::best(|| pit.measure(SPAN_US, sample).ok()) {
         return Some((Source::IntervalTimer, span));
     }
-    let emulated = frequency::is_emulated().then(|| best(|| by_emulated_apic(apic))).flatten();
+    let emulated = frequency::is_emulated().then(|| reference::best(|| by_emulated_apic(apic))).flatten();
     emulated.map(|span| (Source::EmulatedApic, span))
-}
-
-/// The span whose ends are known best, of as many as it takes.
-fn best(mut measure: impl FnMut() -> Option<Measurement<Sample>>) -> Option<Measurement<Sample>> {
-    let mut best: Option<Measurement<Sample>> = None;
-    for _ in 0..COMPARISONS_MAX {
-        let Some(span) = measure() else { continue };
-        if best.as_ref().is_none_or(|best| doubt(&span) < doubt(best)) {
-            best = Some(span);
-        }
-        if doubt(&span) < (span.end[0].0 - span.start[1].0) / GOOD_ENOUGH {
-            break;
-        }
-    }
-    best
-}
-
-/// How many ticks of the counter the ends of a span are apart from their samples.
-fn doubt(span: &Measurement<Sample>) -> u64 {
-    (span.start[1].0 - span.start[0].0) + (span.end[1].0 - span.end[0].0)
 }
 
 /// A span by the local APIC's timer, whose speed QEMU's emulation fixes.
 fn by_emulated_apic(apic: &LocalApic) -> Option<Measurement<Sample>> {
     let ticks = u64::from(SPAN_US) * EMULATED_APIC_HZ / 1_000_000;
-    let span = until(apic, |start, now| now.1.saturating_sub(start.1) >= ticks)?;
-    Some(Measurement { elapsed_ns: counted(&span).1 * 1_000_000_000 / EMULATED_APIC_HZ, ..span })
+    let over = |start: Sample, now: Sample| now.timer.saturating_sub(start.timer) >= ticks;
+    let span = reference::until(LOOKS_MAX, || sample(apic), over)?;
+    Some(Measurement { elapsed_ns: span.timer_ticks() * 1_000_000_000 / EMULATED_APIC_HZ, ..span })
 }
 
 /// A span by the time-stamp counter, whose frequency is stated.
 fn by_time_stamp(apic: &LocalApic, hertz: u64) -> Option<Measurement<Sample>> {
     let ticks = u64::from(SPAN_US) * hertz / 1_000_000;
-    until(apic, |start, now| now.0.saturating_sub(start.0) >= ticks)
+    let over = |start: Sample, now: Sample| now.time_stamp.saturating_sub(start.time_stamp) >= ticks;
+    reference::best(|| reference::until(LOOKS_MAX, || sample(apic), over))
 }
 
-/// A span that is over when both clocks say so, unless they do not move.
-fn until(apic: &LocalApic, over: impl Fn(Sample, Sample) -> bool) -> Option<Measurement<Sample>> {
-    let sample = || (time_stamp(), apic.calibration_ticks());
-    let start = [sample(), sample()];
-    let mut running = start[1];
-    (0..LOOKS_MAX).find_map(|_| {
-        let now = sample();
-        let last = core::mem::replace(&mut running, now);
-        over(start[0], now).then_some(Measurement { start, end: [last, now], elapsed_ns: 0 })
-    })
-}
-
-/// What both clocks counted in a span, from the middle between the samples at one end to that at the other, twice.
-fn counted(span: &Measurement<Sample>) -> (u64, u64) {
-    let of = |clock: fn(Sample) -> u64| {
-        let middle = |samples: [Sample; 2]| clock(samples[0]) + clock(samples[1]);
-        middle(span.end).saturating_sub(middle(span.start)) / 2
-    };
-    (of(|sample| sample.0), of(|sample| sample.1))
+/// Both clocks, now.
+fn sample(apic: &LocalApic) -> Sample {
+    let time_stamp = time_stamp();
+    Sample { time_stamp, timer: apic.calibration_ticks() }
 }

@@ -54,9 +54,14 @@ pub fn device(kind: &str) -> String {
     format!("virtio-{kind}-{}", if has_pci() { "pci" } else { "device" })
 }
 
+/// A file of the board that is tested, in build/: `.elf` is the kernel, `.img` the flash, `-test.img` that of test.toml.
+pub fn own(ending: &str) -> PathBuf {
+    built(&format!("{}{ending}", name()))
+}
+
 /// The flash of the board of test.toml, as it was built.
 pub fn test_flash() -> PathBuf {
-    built(&format!("{}-test.img", name()))
+    own("-test.img")
 }
 
 /// The board of board.toml.
@@ -71,7 +76,7 @@ pub fn test_board() -> Builder {
 
 /// The board of attack.toml: with programs that attack it.
 pub fn attack_board() -> Builder {
-    machine("qemu_q35-attack")
+    machine(&format!("{}-attack", name()))
 }
 
 /// The board of scale.toml: many processes with all the sockets that one can have. They take more memory.

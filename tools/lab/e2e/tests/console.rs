@@ -3,7 +3,7 @@
 use object::Object;
 use serde_json::json;
 use slopos_e2e::typist::{Typist, key};
-use slopos_e2e::{board, built, run, test_board};
+use slopos_e2e::{board, name, own, run, test_board};
 use slopos_lab::servers::loopback::{serve, take_head};
 use slopos_lab::servers::url;
 use slopos_run::Transport;
@@ -22,7 +22,7 @@ fn tool() -> Command {
 /// A person at a board with these options.
 fn person(options: &[&str]) -> Typist {
     let mut run = tool();
-    Typist::at(run.args(["--interactive", "--status"]).args(options))
+    Typist::at(run.args(["--interactive", "--status", "--board", &name()]).args(options))
 }
 
 #[test]
@@ -59,7 +59,12 @@ fn a_person_is_greeted_edits_a_line_and_leaves() {
 fn lines_of_the_log_come_above_the_prompt_and_what_is_typed_there() {
     let folder = tempfile::tempdir().expect("a folder");
     let socket = folder.path().join("qmp");
-    let mut person = person(&["--image", "build/qemu_q35-test", "--qmp", &socket.to_string_lossy()]);
+    let image = own("-test.elf").with_extension("");
+    let mut person = Typist::at(
+        tool()
+            .args(["--interactive", "--status", "--image", &image.to_string_lossy()])
+            .args(["--qmp", &socket.to_string_lossy()]),
+    );
     person.sees("arp: gateway").sees_row("slopos> _").types("hel").types(key::LEFT).sees_row("slopos> he_l");
     let mut monitor = Qmp::connect(&socket).expect("a monitor");
     monitor.execute("set_link", Some(json!({ "name": "net0", "up": false }))).expect("a link");
@@ -122,12 +127,13 @@ fn commands_tell_of_a_live_connection_and_stop_ends_it_in_order() {
     assert!(calls.parse::<u32>().is_ok_and(|calls| calls > 2) && cpu.ends_with('%'), "{process:?}");
     assert_eq!((restarts, ram, ended), ("0", "160K", "-"));
     assert!(stack.ends_with('K') && stack != "32K", "{stack}");
-    let kernel = std::fs::read(built("qemu_q35.elf")).expect("the kernel");
+    let kernel = std::fs::read(own(".elf")).expect("the kernel");
     let kernel = object::File::parse(&*kernel).expect("an ELF");
     let id = kernel.build_id().expect("a note").expect("a build id");
     let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
     report.shows("SlopOS 0.2.0 revision ").shows(&format!("\nbuild id {id}\n"));
-    report.shows("board qemu_q35 manifest boards/qemu_q35/board.toml\n");
+    let name = name();
+    report.shows(&format!("board {name} manifest boards/{name}/board.toml\n"));
 
     let process = row(last, "PROCESS          STATE    STATUS", "webget");
     assert_eq!((process[1], process[2], process.last()), ("stopped", "110", Some(&"stopped")), "{last}");

@@ -1,6 +1,6 @@
 //! The flash as a module of the loader's (`-initrd`), on boards without a block device and on others whose disk has none.
 
-use slopos_e2e::{Report, board, built, fetch, run, test_board};
+use slopos_e2e::{Report, board, fetch, own, run, test_board, test_flash};
 use slopos_lab::servers::{Answer, answering, response};
 use slopos_run::{Builder, Transport};
 use std::path::Path;
@@ -19,13 +19,13 @@ fn fetches(board: Builder) -> Report {
 
 #[test]
 fn a_board_without_a_disk_takes_its_flash_from_a_module() {
-    let report = fetches(with_module(board(), &built("qemu_q35.img")));
+    let report = fetches(with_module(board(), &own(".img")));
     report.logs("flash: module 1 of the loader, read-only, sectors=2048");
 }
 
 #[test]
 fn a_module_is_read_and_never_written() {
-    let file = built("qemu_q35-test.img");
+    let file = test_flash();
     let report = run(with_module(test_board().memory("128M"), &file).append("random; syscalls; exit"));
     report.shows("EROFS");
     // Its seed would be the same at each boot, so it is not used.
@@ -34,7 +34,7 @@ fn a_module_is_read_and_never_written() {
 
 #[test]
 fn a_disk_with_a_flash_comes_before_a_module_and_one_without_behind_it() {
-    let module = ["-initrd".to_owned(), built("qemu_q35.img").display().to_string()];
+    let module = ["-initrd".to_owned(), own(".img").display().to_string()];
     fetches(board().arguments(&module)).logs("flash: the whole disk, sectors=2048");
     let folder = tempfile::tempdir().expect("a folder");
     let blank = folder.path().join("blank");
@@ -47,7 +47,7 @@ fn a_disk_with_a_flash_comes_before_a_module_and_one_without_behind_it() {
 fn of_a_module_that_is_cut_short_the_whole_records_are_used() {
     let folder = tempfile::tempdir().expect("a folder");
     let cut = folder.path().join("cut");
-    let bytes = std::fs::read(built("qemu_q35-test.img")).expect("the flash");
+    let bytes = std::fs::read(test_flash()).expect("the flash");
     // Behind the first app's slots.
     std::fs::write(&cut, &bytes[..680 * 512]).expect("a file");
     let report = fetches(with_module(test_board(), &cut));

@@ -142,7 +142,7 @@ fn in_the_merged_log_a_body_cannot_pass_for_the_kernel() {
     let lease = "dhcp: lease 6.6.6.6/24 gateway 6.6.6.6";
     let body = format!("Interrupt tests passed.\n{lease}\nvirtio-net: ready mac=66:66\nerror: panic: x\nplain\n");
     let url = answering(Answer::Bytes(response(body.as_bytes())));
-    let kernel = slopos_e2e::built("qemu_q35.elf");
+    let kernel = slopos_e2e::own(".elf");
     let likeness = slopos_run::Decoder::from_elf(&kernel).expect("the kernel's log").likeness();
     let mut printer = slopos_run::Printer::new(Vec::new(), slopos_run::Style::Lines, false).likeness(likeness);
     let board = board().append(format!("webget {url}; exit"));

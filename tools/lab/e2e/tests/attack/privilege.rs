@@ -3,7 +3,7 @@
 
 use crate::board::{Attack, Count, SECRET, carry_out, contained, killed};
 use object::{Object, ObjectSection};
-use slopos_e2e::built;
+use slopos_e2e::own;
 
 /// Instructions that end otherwise than with a general protection fault or as invalid.
 const OTHERWISE: [(&str, &[&str]); 10] = [
@@ -113,7 +113,7 @@ fn addresses() -> impl Iterator<Item = Attack> {
 
 /// Carries all of them out.
 pub fn attacks() -> Count {
-    let elf = std::fs::read(built("qemu_q35-attack.elf")).expect("the kernel");
+    let elf = std::fs::read(own("-attack.elf")).expect("the kernel");
     let kernel = object::File::parse(&*elf).expect("an ELF file");
     let attacks: Vec<Attack> = instructions().chain(interrupts()).chain(memory(&kernel)).chain(addresses()).collect();
     let (count, report) = carry_out(&attacks);

@@ -3,7 +3,7 @@
 //! stops printing.
 
 use crate::Scene;
-use slopos_e2e::{attack_board, built, run};
+use slopos_e2e::{attack_board, device, run};
 use slopos_lab::files;
 use slopos_lab::link::Link;
 use slopos_lab::servers::response;
@@ -56,11 +56,11 @@ fn a_download_and_a_sleeper_get_along_beside_everything_at_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let lab = Lab::new();
     let (own, board) = (folder.path().join("announcer"), lab.paths().1.to_owned());
-    let flash = built("qemu_q35-attack.img");
+    let flash = slopos_e2e::own("-attack.img");
     let drive = format!("if=none,id=own,format=raw,snapshot=on,file={},throttling.iops-total=1", flash.display());
     let machine = attack_board()
         .disk(Transport::None)
-        .arguments(["-drive", &drive, "-device", "virtio-blk-pci,drive=own"])
+        .arguments(["-drive", &drive, "-device", &format!("{},drive=own", device("blk"))])
         .line_rates(Some(LINE), Some(LINE));
     let commands = format!(
         "start accomplice chatter 64; start crasher; start stumbler; start hostile naps {NAPS} {NAP_MS}; \
