@@ -1,6 +1,6 @@
 //! The board's flash: carries requests from the storage capsule to the block device, and data from the device to the
-//! process that reads. Where the flash is a module of the loader's, data comes from there, as much in a pass as a device
-//! would have on the way.
+//! process that reads. Where the flash is a module of the loader's, data comes from there, as much in a pass as a
+//! device would have on the way.
 
 use crate::interrupts::{FLASH_VECTOR, PIN_VECTOR};
 use crate::modules::Modules;

@@ -1,8 +1,10 @@
-//! The state of the flash as the board holds it: read once, changed in memory, and written by one request after another.
+//! The state of the flash as the board holds it: read once, changed in memory, and written by one request after
+//! another.
 //!
-//! A change counts at once for what the board does next; whoever needs it to be on the medium waits for [`States::outcome`]. A
-//! write goes to the state sector that does not count and is followed by a flush, so whatever the power does, one sector is
-//! whole. While a change is being written others may come; they are written together afterwards.
+//! A change counts at once for what the board does next; whoever needs it to be on the medium waits for
+//! [`States::outcome`]. A write goes to the state sector that does not count and is followed by a flush, so whatever
+//! the power does, one sector is whole. While a change is being written others may come; they are written together
+//! afterwards.
 
 use slopos_abi::flash::{AppState, FlashState, SECTOR, STATE_SECTORS, Slot, StateFault};
 use slopos_kernel::loader::sha256;
@@ -181,8 +183,8 @@ impl States {
         &self.sector
     }
 
-    /// Takes in the result of the request with this ticket. `None` if it is none of these; otherwise whether a change was
-    /// settled, so that who waits for one has an answer.
+    /// Takes in the result of the request with this ticket. `None` if it is none of these; otherwise whether a change
+    /// was settled, so that who waits for one has an answer.
     pub fn settle(&mut self, ticket: u32, done: bool) -> Option<bool> {
         let step = self.awaits(ticket)?;
         self.stage = Stage::Idle;

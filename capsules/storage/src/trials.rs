@@ -9,7 +9,8 @@ use slopos_kernel::objects::{Counted, Role, Slots, Verdict};
 use slopos_kernel::process::ProcessId;
 
 impl Storage<'_> {
-    /// Whether the flash can be written. Where it cannot, no version runs on trial, because its starts could not be counted.
+    /// Whether the flash can be written. Where it cannot, no version runs on trial, because its starts could not be
+    /// counted.
     pub fn set_writable(&mut self, writable: bool) {
         self.writable = writable;
     }

@@ -1,5 +1,5 @@
-//! Versions on trial on a disk that loses its power at every moment: the kernel's loader and the storage capsule, as a board joins
-//! them, always run the old version or the new one, whole.
+//! Versions on trial on a disk that loses its power at every moment: the kernel's loader and the storage capsule, as a
+//! board joins them, always run the old version or the new one, whole.
 
 use sha2::{Digest, Sha256};
 use slopos_abi::flash::{
@@ -492,8 +492,8 @@ fn a_damaged_confirmed_version_gives_way_to_one_that_is_whole() {
     assert_eq!(machine.start(ONE), Some(2));
 }
 
-/// Cuts the power at every moment of a run from this disk, with every subset of what was not flushed, and goes on from each disk
-/// that is left; so deep. `starts` is how often the new version was started already.
+/// Cuts the power at every moment of a run from this disk, with every subset of what was not flushed, and goes on from
+/// each disk that is left; so deep. `starts` is how often the new version was started already.
 fn cut_everywhere(disk: &PowerDisk, depth: u32, starts: u8, boots: &mut u64) {
     for (seed, (what, run)) in (1_u64..).zip(RUNS) {
         let mut machine = Machine::boot(disk.clone());

@@ -81,8 +81,8 @@ impl PowerDisk {
         }
     }
 
-    /// The disks that a loss of power at this moment may leave: with every subset of the sectors that were not flushed, or with
-    /// so many of them that `seed` chooses; and with each block torn that had a sector written.
+    /// The disks that a loss of power at this moment may leave: with every subset of the sectors that were not flushed,
+    /// or with so many of them that `seed` chooses; and with each block torn that had a sector written.
     pub fn after_cuts(&self, seed: u64) -> Vec<PowerDisk> {
         let sectors: Vec<usize> = self.cached.keys().copied().collect();
         let mut chance = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;

@@ -6,8 +6,8 @@
 //! the whole record was checked. If the record's header has changed since then, or the data's digest differs,
 //! everything is read again, so two versions never mix.
 //!
-//! The header is checked first, then its signature, in a step of its own, then the contents by the digest that the header
-//! names. So a forged record costs one read and one signature at most.
+//! The header is checked first, then its signature, in a step of its own, then the contents by the digest that the
+//! header names. So a forged record costs one read and one signature at most.
 
 use super::record::{self, AppError, Wanted};
 use super::{Extent, Image};
@@ -43,7 +43,8 @@ pub enum Progress {
 enum Stage {
     /// The slot is looked up in the flash map.
     Locate,
-    /// The headers of both slots are read, to find the higher version: this one's is next, and that of the first is this.
+    /// The headers of both slots are read, to find the higher version: this one's is next, and that of the first is
+    /// this.
     Weigh { slot: Slot, first: Option<u32> },
     /// A start of the version on trial is counted; the program is in RAM and checked.
     Count,
@@ -140,8 +141,8 @@ impl Loader {
         self.turned
     }
 
-    /// Before a loaded program runs: begins to count its start, if it is on trial. Answers whether that has to come first;
-    /// [`Progress::Done`] comes again when it is done.
+    /// Before a loaded program runs: begins to count its start, if it is on trial. Answers whether that has to come
+    /// first; [`Progress::Done`] comes again when it is done.
     pub fn begin_count(&mut self) -> bool {
         let counts = self.role() == Role::Trial && !core::mem::take(&mut self.counted);
         if counts {

@@ -104,8 +104,8 @@ pub fn is_genuine(header: &AppHeader, key: &PublicKey) -> bool {
     verify(&key.bytes, header.signed_bytes(), &header.signature)
 }
 
-/// The version in the header of a record of this app and board; `None` where there is no such header. Nothing else of it is
-/// checked.
+/// The version in the header of a record of this app and board; `None` where there is no such header. Nothing else of
+/// it is checked.
 pub fn version_of(sector: &[u8], wanted: &Wanted<'_>) -> Option<u32> {
     let (header, _) = AppHeader::read_from_prefix(sector).ok()?;
     let ours = header.magic == flash::APP_MAGIC

@@ -1,8 +1,9 @@
 //! A file with a flash in it, whatever its form.
 
 use crate::{iso, oci, qcow2, raw};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::fs::{FlockOperation, fcntl_lock};
+use rustix::io::Errno;
 use slopos_abi::flash::MAP_MAGIC;
 use std::fs::{self, File};
 use std::ops::Range;
@@ -32,8 +33,8 @@ pub struct Container {
 }
 
 impl Container {
-    /// Reads a file and finds the flash in it. One that is of no known form counts as a flash: what is wrong with that is
-    /// for its reader to say.
+    /// Reads a file and finds the flash in it. One that is of no known form counts as a flash: what is wrong with that
+    /// is for its reader to say.
     ///
     /// # Errors
     /// It cannot be read, or is of a form that has no flash where it should be.
@@ -58,8 +59,8 @@ impl Container {
         iso::is_one(&self.file)
     }
 
-    /// Writes bytes at an offset of the flash, in the file's place. Where the file holds the flash packed, nothing is written
-    /// before [`Container::flush`].
+    /// Writes bytes at an offset of the flash, in the file's place. Where the file holds the flash packed, nothing is
+    /// written before [`Container::flush`].
     ///
     /// # Errors
     /// They go beyond the flash, the file is in use by a board, or it cannot be written.
@@ -119,22 +120,24 @@ impl Container {
         Ok(part.context("beyond the end of the flash")?.to_vec())
     }
 
-    /// The file, opened for writing and locked against boards: QEMU holds locks on the image that it writes, and keeps the state
-    /// of the flash in the board's memory.
+    /// The file, opened for writing and locked against boards: QEMU holds locks on the image that it writes, and keeps
+    /// the state of the flash in the board's memory.
     fn file(&mut self) -> Result<&File> {
         if self.open.is_none() {
             let path = self.path.display();
             let file = File::options().read(true).write(true).open(&self.path);
             let file = file.with_context(|| format!("cannot write {path}"))?;
-            fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive)
-                .with_context(|| format!("{path} is in use: a board runs from it"))?;
+            match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Err(Errno::AGAIN | Errno::ACCESS) => bail!("it is in use: a board runs from it"),
+                locked => locked.with_context(|| format!("cannot lock {path}"))?,
+            }
             self.open = Some(file);
         }
         self.open.as_ref().context("no file")
     }
 
-    /// Replaces the flash by another one of the same size. The file is made anew beside its place, read back, and put there
-    /// when the flash in it is the one that was written.
+    /// Replaces the flash by another one of the same size. The file is made anew beside its place, read back, and put
+    /// there when the flash in it is the one that was written.
     ///
     /// # Errors
     /// The sizes differ, or the file cannot be written; then it is as it was.

@@ -74,8 +74,8 @@ pub enum Contents {
 }
 
 impl Image {
-    /// Builds the flash of `manifest`, its programs signed with `key` where there is one. `program` gives the ELF file of an
-    /// app, `data` what a file holds.
+    /// Builds the flash of `manifest`, its programs signed with `key` where there is one. `program` gives the ELF file
+    /// of an app, `data` what a file holds.
     ///
     /// # Errors
     /// A program or a file cannot be had, or does not fit its slot, its process's RAM, or the flash.
@@ -105,7 +105,8 @@ impl Image {
         Image::assemble(manifest, key, program, contents)
     }
 
-    /// Makes the flash of `manifest` from programs and contents of regions, as far as there are any; signed where there is a key.
+    /// Makes the flash of `manifest` from programs and contents of regions, as far as there are any; signed where there
+    /// is a key.
     ///
     /// # Errors
     /// One of them cannot be had, or does not fit its slot, its process's RAM, or the flash.
@@ -224,8 +225,8 @@ impl Image {
         self.slots.iter().map(|slot| (slot, self.contents(slot, keys))).collect()
     }
 
-    /// The state of each app, and what is wrong with a state sector. Where neither is valid, of each app the higher version that
-    /// is whole counts as the confirmed one, as the kernel has it.
+    /// The state of each app, and what is wrong with a state sector. Where neither is valid, of each app the higher
+    /// version that is whole counts as the confirmed one, as the kernel has it.
     pub fn state(&self) -> (FlashState, Vec<(Half, StateFault)>) {
         let mut faults = Vec::new();
         let at = |sector: u64| self.bytes.get(sector as usize * SECTOR..(sector as usize + 1) * SECTOR);
@@ -366,7 +367,8 @@ impl Image {
     /// The need and the limit.
     pub fn fits(&self, slot: &Slot, program: &Program, record: &[u8]) -> Result<()> {
         let name = &slot.name;
-        // A slot holds the header's sector, in a block of 4,096 bytes, and the RAM of the largest process that runs the app.
+        // A slot holds the header's sector, in a block of 4,096 bytes, and the RAM of the largest process that runs the
+        // app.
         let ram = slot.size().saturating_sub(PAGE);
         ensure!(
             program.span() <= ram,
@@ -448,8 +450,8 @@ fn change(line: usize, key: &str, given: u64, needed: u64) -> String {
     format!("change line {line} of the manifest from `{key} = \"{given}\"` to `{key} = \"{needed}\"`")
 }
 
-/// The slots of a manifest: each app once, as large as its largest process, then the data regions. Each begins with a block
-/// of 4,096 bytes.
+/// The slots of a manifest: each app once, as large as its largest process, then the data regions. Each begins with a
+/// block of 4,096 bytes.
 ///
 /// # Errors
 /// They do not fit the flash, or its map.

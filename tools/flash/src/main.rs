@@ -37,7 +37,8 @@ enum Command {
         /// The image to write.
         #[arg(long)]
         output: PathBuf,
-        /// The file of the private key that signs, where the manifest names keys; SLOPOS_SIGNING_KEY names it otherwise.
+        /// The file of the private key that signs, where the manifest names keys; SLOPOS_SIGNING_KEY names it
+        /// otherwise.
         #[arg(long, value_name = "FILE")]
         key: Option<PathBuf>,
     },
@@ -86,7 +87,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Makes an image of version 1, which had one slot for each app, one of today; its data regions keep what they hold.
+    /// Makes an image of version 1, which had one slot for each app, one of today; its data regions keep what they
+    /// hold.
     Migrate {
         /// The image.
         image: PathBuf,
@@ -320,8 +322,8 @@ fn put(path: &Path, bytes: &[u8]) -> Result<()> {
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Prints a line for each slot; returns how many are bad. With keys, what none of them has signed is bad too, unless it is
-/// unsigned and may be.
+/// Prints a line for each slot; returns how many are bad. With keys, what none of them has signed is bad too, unless it
+/// is unsigned and may be.
 fn print(image: &Image, keys: Option<(Vec<PublicKey>, Unsigned)>) -> usize {
     let known = keys.as_ref().map_or_else(|| vec![PublicKey::development()], |(keys, _)| keys.clone());
     let trusted = |signer: &Signer| match (&keys, signer) {

@@ -31,8 +31,9 @@ struct Old<'a> {
     bytes: &'a [u8],
 }
 
-/// The flash of this manifest with the apps and the data of an old one. An app or a region that the old one lacks is missing,
-/// or empty; one that the manifest lacks is an error, because it would be lost. Where there is a key, it signs the records.
+/// The flash of this manifest with the apps and the data of an old one. An app or a region that the old one lacks is
+/// missing, or empty; one that the manifest lacks is an error, because it would be lost. Where there is a key, it signs
+/// the records.
 ///
 /// # Errors
 /// The old flash is damaged, or something of it does not fit the manifest.

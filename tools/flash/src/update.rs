@@ -1,7 +1,8 @@
 //! Changes of a flash in its place, by steps that a power cut between or within any two of them cannot spoil.
 //!
-//! The confirmed version is never written. A new one goes to the spare slot, is flushed and read back; then one state sector is
-//! written, the one that does not count, and flushed. So what a board finds is the old state or the new one, each whole.
+//! The confirmed version is never written. A new one goes to the spare slot, is flushed and read back; then one state
+//! sector is written, the one that does not count, and flushed. So what a board finds is the old state or the new one,
+//! each whole.
 
 use crate::image::{Image, Slot as Entry};
 use crate::record;
@@ -61,8 +62,8 @@ pub enum Replaced {
 /// Puts a record into the spare slot of an app, and then says in the state that it runs.
 ///
 /// # Errors
-/// It does not fit, is no whole record of this app and board, is older than the confirmed version, or cannot be written. The
-/// confirmed version is untouched then.
+/// It does not fit, is no whole record of this app and board, is older than the confirmed version, or cannot be
+/// written. The confirmed version is untouched then.
 pub fn replace(medium: &mut impl Medium, name: &str, record: &[u8], how: How) -> Result<Replaced> {
     let image = read(medium)?;
     let (index, entry) = image.app(name)?;
@@ -106,8 +107,8 @@ pub fn replace(medium: &mut impl Medium, name: &str, record: &[u8], how: How) ->
     Ok(replaced)
 }
 
-/// Takes the last version back: ends its trial, or makes the one in the spare slot the confirmed one again. Answers the version
-/// that runs now.
+/// Takes the last version back: ends its trial, or makes the one in the spare slot the confirmed one again. Answers the
+/// version that runs now.
 ///
 /// # Errors
 /// There is no whole version to return to, or the state cannot be written.
@@ -132,8 +133,8 @@ pub fn revert(medium: &mut impl Medium, name: &str) -> Result<AppHeader> {
     Ok(header)
 }
 
-/// Writes a slot: the contents first, then the header, so that no header stands before contents that are not its own for longer
-/// than it has to. The rest becomes zeros. All is read back.
+/// Writes a slot: the contents first, then the header, so that no header stands before contents that are not its own
+/// for longer than it has to. The rest becomes zeros. All is read back.
 fn write_slot(medium: &mut impl Medium, entry: &Entry, slot: Slot, record: &[u8]) -> Result<()> {
     let range = entry.range(slot);
     let offset = range.start as u64;

@@ -14,8 +14,8 @@ pub const MAP_MAGIC: [u8; 8] = *b"SLOPFLSH";
 pub const MAP_VERSION: u32 = 2;
 /// Slots of an app.
 pub const APP_SLOTS: u32 = 2;
-/// Slots begin at multiples of this, in sectors, and an app's have a multiple of it: a device whose blocks are larger than a
-/// sector writes whole blocks of at most 4,096 bytes, and a power cut may tear one.
+/// Slots begin at multiples of this, in sectors, and an app's have a multiple of it: a device whose blocks are larger
+/// than a sector writes whole blocks of at most 4,096 bytes, and a power cut may tear one.
 pub const SLOT_ALIGNMENT: u32 = 8;
 
 /// Slot kind: holds an app.

@@ -5,9 +5,9 @@
 //! ```text
 //! sectors 0..4        the flash map: a MapHeader, then up to 62 MapEntry
 //! sectors 8 and 16    the state, twice: a StateSector each
-//! sectors 24..        for each app two slots, one behind the other; a slot begins with one sector that holds an AppHeader,
-//!                     which is signed; its segments' bytes follow at the offsets that the header names. For each data
-//!                     region its bytes
+//! sectors 24..        for each app two slots, one behind the other; a slot begins with one sector that holds an
+//!                     AppHeader, which is signed; its segments' bytes follow at the offsets that the header names. For
+//!                     each data region its bytes
 //! ```
 
 mod map;

@@ -1,8 +1,8 @@
 //! The state of the flash: which version of each app is confirmed, which is on trial, and how far the trial has come.
 //!
-//! There are two state sectors, each alone in a block of 4,096 bytes, so that a block which a power cut tears is never both.
-//! The valid one with the higher sequence number counts. A change goes to the other one, with the next number, and counts
-//! once it is flushed; so whatever becomes of the write, one of the two is whole.
+//! There are two state sectors, each alone in a block of 4,096 bytes, so that a block which a power cut tears is never
+//! both. The valid one with the higher sequence number counts. A change goes to the other one, with the next number,
+//! and counts once it is flushed; so whatever becomes of the write, one of the two is whole.
 //!
 //! Kernel and `flash` go by the same rules: what may follow a state is decided here, and nowhere else.
 
@@ -10,13 +10,15 @@ use super::{MAP_ENTRIES, SECTOR, Slot};
 use bitfield::bitfield;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// The sectors of the state, from the beginning of the flash: each in a block of 4,096 bytes of its own, behind the map's.
+/// The sectors of the state, from the beginning of the flash: each in a block of 4,096 bytes of its own, behind the
+/// map's.
 pub const STATE_SECTORS: [u64; 2] = [8, 16];
 /// First bytes of a state sector.
 pub const STATE_MAGIC: [u8; 8] = *b"SLOPSTAT";
 /// The version of the layout of a state sector.
 pub const STATE_VERSION: u32 = 1;
-/// How often a version on trial may be started. Unless it was confirmed by then, the board returns to the confirmed one.
+/// How often a version on trial may be started. Unless it was confirmed by then, the board returns to the confirmed
+/// one.
 pub const TRIAL_STARTS: u8 = 3;
 
 /// A state sector.
@@ -193,8 +195,8 @@ impl AppState {
         NextStart::Trial(next)
     }
 
-    /// The version on trial, which was started, has shown that it works: it is the confirmed one from now on. A state without
-    /// such a version stays as it is.
+    /// The version on trial, which was started, has shown that it works: it is the confirmed one from now on. A state
+    /// without such a version stays as it is.
     #[must_use]
     pub fn confirm(self) -> AppState {
         match self.trial() {
@@ -286,8 +288,9 @@ impl FlashState {
         self.sequence > other.sequence
     }
 
-    /// The state that counts, of what was read of both sectors; `None` for one that could not be read. What is wrong with a
-    /// sector is told. `None` where neither is valid: then each app runs the valid version with the higher number.
+    /// The state that counts, of what was read of both sectors; `None` for one that could not be read. What is wrong
+    /// with a sector is told. `None` where neither is valid: then each app runs the valid version with the higher
+    /// number.
     pub fn choose(
         sectors: [Option<&[u8]>; 2],
         digest: Digest,
@@ -304,8 +307,8 @@ impl FlashState {
         chosen
     }
 
-    /// The sector that a changed state goes to, from the beginning of the flash, and the bytes of it. The sector that this
-    /// state was read from stays as it is. Once the bytes are on the medium, [`FlashState::written`] is the state.
+    /// The sector that a changed state goes to, from the beginning of the flash, and the bytes of it. The sector that
+    /// this state was read from stays as it is. Once the bytes are on the medium, [`FlashState::written`] is the state.
     pub fn encode(&self, digest: Digest) -> (u64, [u8; SECTOR]) {
         let mut sector = StateSector {
             magic: STATE_MAGIC,

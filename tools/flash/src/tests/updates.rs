@@ -184,7 +184,8 @@ fn both_state_sectors_broken_leave_the_higher_version_and_the_next_change_mends_
     assert_eq!((image(&disk).state().1.len(), runs(&disk)), (0, "1.1.0".to_owned()));
 }
 
-/// Cuts the power at every moment of a change, with every subset of what was not flushed; answers how many disks were left.
+/// Cuts the power at every moment of a change, with every subset of what was not flushed; answers how many disks were
+/// left.
 fn cut_everywhere(before: &PowerDisk, change: impl Fn(&mut PowerDisk), old: &str, new: &str) -> usize {
     let mut disk = before.clone();
     disk.keep_moments();

@@ -1,8 +1,8 @@
-//! What a board wrote to its flash, request by request, from the log of QEMU's `blklogwrites`; and what is on the flash when the
-//! power goes between two of them.
+//! What a board wrote to its flash, request by request, from the log of QEMU's `blklogwrites`; and what is on the flash
+//! when the power goes between two of them.
 //!
-//! The log's form is that of Linux's dm-log-writes: a sector with the head, then for each request a sector that says what it is
-//! and the bytes that it wrote.
+//! The log's form is that of Linux's dm-log-writes: a sector with the head, then for each request a sector that says
+//! what it is and the bytes that it wrote.
 
 use slopos_host_log::PowerDisk;
 use std::path::Path;

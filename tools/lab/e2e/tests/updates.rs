@@ -1,8 +1,9 @@
-//! Versions on trial on the real board: counted, confirmed, reverted; and whatever moment the power is cut at, the old version
-//! runs or the new one.
+//! Versions on trial on the real board: counted, confirmed, reverted; and whatever moment the power is cut at, the old
+//! version runs or the new one.
 //!
-//! The app is `calls` of the test board: without arguments it says how it is used, and one word of that tells the versions apart.
-//! SLOPOS_CUTS is how many cuts at chosen moments are tried beside those between all requests; `./just soak-flash N` sets it.
+//! The app is `calls` of the test board: without arguments it says how it is used, and one word of that tells the
+//! versions apart. SLOPOS_CUTS is how many cuts at chosen moments are tried beside those between all requests; `./just
+//! soak-flash N` sets it.
 
 use slopos_e2e::power::{moments, requests};
 use slopos_e2e::{Report, device, run, test_board, test_flash};
