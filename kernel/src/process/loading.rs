@@ -86,7 +86,8 @@ impl Process {
             AppError::Old(version) => {
                 let [found, least] = [AppVersion::new(version), self.configuration.minimum_version];
                 defmt::error!(
-                    "flash: app {=str} rejected: version {=u32}.{=u32}.{=u32} is older than {=u32}.{=u32}.{=u32}, the least of process {=str}",
+                    "flash: app {=str} rejected: version {=u32}.{=u32}.{=u32} is older than {=u32}.{=u32}.{=u32}, \
+                     the least of process {=str}",
                     app,
                     found.major(),
                     found.minor(),

@@ -94,8 +94,8 @@ impl PrivateKey {
         self.key.sign(message).to_bytes()
     }
 
-    /// Writes both halves as PEM files: the private one as `path`, which only its owner can read, the public one beside it
-    /// with the ending `.pub`. A file that is there is kept, unless `force` is set.
+    /// Writes both halves as PEM files: the private one as `path`, which only its owner can read, the public one beside
+    /// it with the ending `.pub`. A file that is there is kept, unless `force` is set.
     ///
     /// # Errors
     /// A file is there, or cannot be written.
@@ -122,8 +122,8 @@ impl PrivateKey {
     }
 }
 
-/// The key that signs for a manifest: the one of the option, the one that [`KEY_VARIABLE`] names where the manifest has it,
-/// or the development key where the manifest trusts that. `None` where nobody can sign here.
+/// The key that signs for a manifest: the one of the option, the one that [`KEY_VARIABLE`] names where the manifest has
+/// it, or the development key where the manifest trusts that. `None` where nobody can sign here.
 ///
 /// # Errors
 /// A key cannot be read, or the option's is none of the manifest's.

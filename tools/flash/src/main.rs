@@ -1,7 +1,9 @@
 //! `flash`: builds, shows, checks and changes the image of the board's flash, alone or on a disk that boots by itself.
 
+mod files;
 mod signing;
 
+use crate::files::{load, read};
 use crate::signing::{Keygen, Keys, Sign};
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
@@ -260,11 +262,6 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A file's bytes.
-fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
-}
-
 /// Puts a flash of today in the place of one of version 1: the old one stays until the new one is whole.
 fn migrate_file(path: &Path, manifest: &Path, key: Option<&Path>) -> Result<()> {
     let container = Container::open(path)?;
@@ -283,7 +280,7 @@ fn migrate_file(path: &Path, manifest: &Path, key: Option<&Path>) -> Result<()> 
     let (need, room) = (image.bytes().len(), old.len());
     ensure!(
         need <= room,
-        "{}: the flash of this manifest needs {need} bytes, its partition has {room}; make the disk anew by ./just disk",
+        "{}: the flash of this manifest needs {need} bytes, its partition has {room}; ./just disk makes another",
         path.display()
     );
     let mut bytes = image.bytes().to_vec();
@@ -291,13 +288,6 @@ fn migrate_file(path: &Path, manifest: &Path, key: Option<&Path>) -> Result<()> 
     container.replace(&bytes)?;
     print(&load(path)?.1, None);
     Ok(())
-}
-
-/// A file with a flash in it whose map is right, and the flash.
-fn load(path: &Path) -> Result<(Container, Image)> {
-    let container = Container::open(path)?;
-    let image = Image::from_bytes(container.flash().to_vec()).with_context(|| path.display().to_string())?;
-    Ok((container, image))
 }
 
 /// Writes an image beside its place, reads it back, checks it, and only then puts it there.
@@ -312,14 +302,6 @@ fn write(path: &Path, image: &Image) -> Result<()> {
     // The name may not come to the disk before what it names.
     std::fs::File::open(&beside)?.sync_all()?;
     std::fs::rename(&beside, path).with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// Writes a file beside its place, and puts it there when it is complete.
-fn put(path: &Path, bytes: &[u8]) -> Result<()> {
-    let beside = path.with_added_extension("new");
-    std::fs::write(&beside, bytes)
-        .and_then(|()| std::fs::rename(&beside, path))
-        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Prints a line for each slot; returns how many are bad. With keys, what none of them has signed is bad too, unless it

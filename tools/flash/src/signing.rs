@@ -1,5 +1,6 @@
 //! The commands about keys and signatures.
 
+use crate::files;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Args;
 use slopos_abi::flash::{APP_MAGIC, AppHeader, KIND_APP, name_text};
@@ -94,11 +95,11 @@ enum Target {
 /// There is no such record, or no key for it.
 pub fn sign(arguments: &Sign) -> Result<()> {
     let path = &arguments.file;
-    let bytes = crate::read(path)?;
+    let bytes = files::read(path)?;
     let mut target = if bytes.starts_with(&APP_MAGIC) {
         Target::Record(bytes)
     } else {
-        let (container, image) = crate::load(path)?;
+        let (container, image) = files::load(path)?;
         Target::Image(Box::new(container), Box::new(image))
     };
     let apps = apps(&target, &arguments.apps).with_context(|| path.display().to_string())?;
@@ -116,7 +117,7 @@ pub fn sign(arguments: &Sign) -> Result<()> {
     }
     match target {
         Target::Image(container, image) => container.replace(image.bytes()),
-        Target::Record(record) => crate::put(path, &record),
+        Target::Record(record) => files::put(path, &record),
     }
 }
 
@@ -150,10 +151,10 @@ fn one(arguments: &Sign, record: &mut [u8]) -> Result<()> {
     let key = public(file)?;
     if let Some(path) = &arguments.external {
         let bytes = sign::prepare(record, &key)?;
-        return crate::put(path, &bytes);
+        return files::put(path, &bytes);
     }
     let path = arguments.signature.as_ref().context("--public is for --external and --signature")?;
-    let bytes = crate::read(path)?;
+    let bytes = files::read(path)?;
     let length = bytes.len();
     let signature =
         bytes.try_into().map_err(|_| anyhow!("{} has {length} bytes; a signature has 64", path.display()))?;
@@ -170,12 +171,12 @@ fn private(option: Option<&Path>) -> Result<PrivateKey> {
 
 fn public(path: &Path) -> Result<PublicKey> {
     let text =
-        String::from_utf8(crate::read(path)?).map_err(|_| anyhow!("{}: it is no key as PEM text", path.display()))?;
+        String::from_utf8(files::read(path)?).map_err(|_| anyhow!("{}: it is no key as PEM text", path.display()))?;
     PublicKey::from_pem(&text).map_err(|why| anyhow!("{}: {why}", path.display()))
 }
 
-/// The key that signs what is put into an image: the one that is named, or the development key if nobody else has signed
-/// there.
+/// The key that signs what is put into an image: the one that is named, or the development key if nobody else has
+/// signed there.
 ///
 /// # Errors
 /// The key cannot be read.

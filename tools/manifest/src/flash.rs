@@ -111,7 +111,8 @@ pub(crate) fn minimum_version(table: &Table<'_>) -> Result<AppVersion, Fault> {
     // What follows the numbers does not count in an order, so that it would only seem to.
     AppVersion::parse(given.value).filter(|version| version.to_string() == given.value).ok_or_else(|| {
         let message = format!(
-            "`minimum_version` is \"{}\"; it has to be MAJOR.MINOR.PATCH, \"1.4.0\" say, with numbers up to 255, 4095 and 4095",
+            "`minimum_version` is \"{}\"; it has to be MAJOR.MINOR.PATCH, \"1.4.0\" say, with numbers up to 255, 4095 \
+             and 4095",
             given.value
         );
         Fault::new(given.at, message)

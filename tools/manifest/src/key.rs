@@ -1,4 +1,5 @@
-//! Public keys as files: the PEM text of a SubjectPublicKeyInfo (RFC 7468, RFC 8410), as `openssl pkey -pubout` writes it.
+//! Public keys as files: the PEM text of a SubjectPublicKeyInfo (RFC 7468, RFC 8410), as `openssl pkey -pubout` writes
+//! it.
 
 use ed25519_dalek::VerifyingKey;
 use ed25519_dalek::pkcs8::{DecodePublicKey, Document, ObjectIdentifier, spki::SubjectPublicKeyInfoRef};

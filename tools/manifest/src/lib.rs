@@ -22,7 +22,7 @@
 //! interrupt = 24                  # global system interrupt of the first window; the next one has the next
 //!
 //! [flash]                         # whose programs run; without this table those signed with the development key
-//! keys = ["keys/ours.pub"]        # public Ed25519 keys (PEM), relative to the manifest's folder; any one has to have signed
+//! keys = ["keys/ours.pub"]        # public Ed25519 keys (PEM), beside the manifest; one of them has to have signed
 //! unsigned = "refuse"             # or "warn": programs that nobody has signed run; "refuse" where it is missing
 //!
 //! [[process]]

@@ -1,7 +1,7 @@
 //! An app's record: what the kernel takes from its header can be loaded, and nothing else of it is believed.
 //!
-//! Bytes are tried as they are, and once more with names, digest and signature made right, or no mutation would get behind
-//! them.
+//! Bytes are tried as they are, and once more with names, digest and signature made right, or no mutation would get
+//! behind them.
 
 use sha2::{Digest, Sha256};
 use slopos_abi::USER_BASE;
