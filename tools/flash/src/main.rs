@@ -160,13 +160,14 @@ Examples:
   flash verify build/qemu_q35.img
   flash keygen ours.pem
   flash sign build/ours.img webget --external to_sign --public ours.pub
-  openssl pkeyutl -sign -rawin -inkey ours.pem -in to_sign -out signature
   flash sign build/ours.img webget --signature signature --public ours.pub
   flash verify build/ours.img --key ours.pub
   flash list build/qemu_q35.disk.qcow2
   flash status build/qemu_q35.img
   flash revert build/qemu_q35.img webget
   flash region get build/qemu_q35.img download saved
+
+What --external wrote is signed elsewhere, by openssl pkeyutl -sign -rawin for instance.
 
 An image is a flash, or what ./just disk makes with a flash on it: raw, qcow2, iso, oci.tar.
 
