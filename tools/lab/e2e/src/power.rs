@@ -9,7 +9,7 @@ use std::path::Path;
 
 const SECTOR: usize = 512;
 /// First eight bytes of a log.
-const MAGIC: u64 = 0x006a_7367_7368_7265;
+const MAGIC: u64 = 0x006a_7366_7773_6872;
 /// Flags of a request: the device's cache is written out, what is written goes past it.
 const FLUSH: u64 = 1;
 const PAST_CACHE: u64 = 2;
