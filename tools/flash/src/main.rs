@@ -78,7 +78,6 @@ Examples:
   flash verify build/qemu_q35.img
   flash keygen ours.pem
   flash sign build/ours.img webget --external to_sign --public ours.pub
-  openssl pkeyutl -sign -rawin -inkey ours.pem -in to_sign -out signature
   flash sign build/ours.img webget --signature signature --public ours.pub
   flash verify build/ours.img --key ours.pub
   flash list build/qemu_q35.disk.qcow2
