@@ -11,7 +11,7 @@ use slopos_kernel::time::{Duration, Instant};
 use slopos_q35::acpi::IO_APICS_MAX;
 use slopos_q35::ioapic::{IoApic, NoSuchInput, Polarity, Route, Trigger};
 use slopos_registers::Hardware;
-use slopos_x86_64::apic::{Admission, LocalApic};
+use slopos_x86_64::apic::{Admission, EVERYBODY, LocalApic};
 use slopos_x86_64::trap::{self, DEVICE_BITS, DEVICE_CLASS, Unexpected, pending_bit};
 
 /// Vector of the console's port.
@@ -59,17 +59,18 @@ pub struct Interrupts {
 }
 
 impl Interrupts {
-    /// No line is routed yet. `destination` is the id of the processor's local APIC.
-    pub fn new(io_apics: IoApics, destination: u8) -> Interrupts {
+    /// No line is routed yet. `destination` is what devices name the processor by; where they cannot, what they send goes
+    /// to all processors, and because that need not arrive, they are polled.
+    pub fn new(io_apics: IoApics, destination: Option<u8>) -> Interrupts {
         Interrupts {
             io_apics,
-            destination,
+            destination: destination.unwrap_or(EVERYBODY),
             pins: heapless::Vec::new(),
             reported: Unexpected::default(),
             strangers: Storm::new(),
             messages: Storm::new(),
             lines: Storm::new(),
-            polled: false,
+            polled: destination.is_none(),
             next_poll: Instant::BOOT,
             look_again: false,
             log: LogBudget::new(),

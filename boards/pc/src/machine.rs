@@ -7,13 +7,13 @@ use crate::modules::{self, Modules};
 use crate::power::Button;
 use crate::{claims, clocks, image, power};
 use slopos_kernel::time::{Duration, Instant};
-use slopos_q35::acpi::{self, IoApicEntry, Tables};
+use slopos_q35::acpi::{self, IoApicEntry, Lost, Tables};
 use slopos_q35::claims::Claims;
 use slopos_q35::ioapic::{self, IoApic};
 use slopos_q35::pic::Pic;
 use slopos_q35::rtc::Rtc;
 use slopos_registers::Hardware;
-use slopos_x86_64::apic::{self, LocalApic};
+use slopos_x86_64::apic::{self, LocalApic, Place};
 use slopos_x86_64::clock::now_micros;
 use slopos_x86_64::control;
 use slopos_x86_64::cpuid::Features;
@@ -26,8 +26,6 @@ use slopos_x86_64::trap::{self, SPURIOUS_VECTOR, TIMER_VECTOR};
 /// The 8259s' sixteen vectors; masked, they can still raise spurious interrupts.
 const PIC_VECTOR: u8 = 48;
 
-/// Where the local APIC is unless ACPI says otherwise (Intel SDM volume 3, section 11.4.1).
-const LOCAL_APIC: u64 = 0xfee0_0000;
 /// Where the I/O APIC is unless ACPI says otherwise (82093AA data sheet, section 3.0).
 const IO_APIC: IoApicEntry = IoApicEntry { address: 0xfec0_0000, first_gsi: 0 };
 /// The longest time between two looks at the devices, in case an interrupt is lost.
@@ -91,32 +89,38 @@ pub unsafe fn bring_up<P>(
     if info.memory_end < need {
         panic!("the image needs RAM up to {need:#x}, and there is only RAM up to {:#x}", info.memory_end);
     }
+    if let Some(kept) = info.sleep_state.filter(|kept| *kept < need) {
+        defmt::warn!("boot: the image lies over what the firmware keeps for sleep states at {=u64:#x}", kept);
+    }
     // SAFETY: as above; the tables are copied out before the mapping goes away.
     let memory = |address, length| unsafe { physical_slice(address, length as u64) };
-    let tables = acpi::search(info.rsdp, memory, |address, error| {
-        defmt::warn!("boot: no ACPI tables by the root pointer at {=u64:#x}: {}", address, error);
+    let tables = acpi::search(info.rsdp, memory, |lost, address, error| match lost {
+        Lost::Root => defmt::warn!("boot: no ACPI tables by the root pointer at {=u64:#x}: {}", address, error),
+        Lost::Table => defmt::warn!("boot: the ACPI table at {=u64:#x} is passed over: {}", address, error),
     });
-    let dsdt_length = tables.as_ref().and_then(|tables| acpi::dsdt_length(tables.power.dsdt?, memory));
+    // Told above, where it is wrong.
+    let dsdt_length = tables.as_ref().and_then(|tables| acpi::dsdt_length(tables.power.dsdt?, memory).ok());
     let mut space = image::map();
     let features = Features::detect();
     // SAFETY: the whole image is compiled for soft float; process memory is reached by the kernel's own mapping.
     let missing = unsafe { control::protect(&features) };
     // SAFETY: called once, with stacks that the linker script sets aside.
     unsafe { trap::initialise(image::interrupt_stacks()) };
-    let tables = tables.unwrap_or_else(|| {
+    let mut tables = tables.unwrap_or_else(|| {
         defmt::warn!("boot: no ACPI tables");
-        Tables { io_apics: heapless::Vec::from_iter([IO_APIC]), ..Tables::default() }
+        Tables::default()
     });
+    if tables.local_apic.is_none() {
+        defmt::warn!("boot: no table of interrupt controllers, so they are taken to be where every PC has them");
+        tables.io_apics.extend([IO_APIC]);
+    }
     let claims = claims::platform(&info, &tables, &features);
     // SAFETY: called once, with the tables just read.
     let dsdt = unsafe { power::map_dsdt(&tables, dsdt_length, &mut space) };
     // SAFETY: likewise.
     let button = unsafe { power::prepare(&tables, dsdt, &mut space) };
     let generation = tables.generation.and_then(|address| Generation::find(address, &info, &mut space));
-    let local_apic = tables.local_apic.unwrap_or(LOCAL_APIC);
-    let Some(base) = claims::map(claims, &mut space, "the local APIC", local_apic, apic::LENGTH) else {
-        panic!("the local APIC cannot be mapped at {local_apic:#x}");
-    };
+    let base = map_local_apic(&tables, claims, &mut space);
     let io_apics = tables.io_apics.iter().filter_map(|entry| {
         let base = claims::map(claims, &mut space, "an I/O APIC", entry.address, ioapic::MEMORY_BYTES)?;
         // SAFETY: just mapped, for ever.
@@ -126,7 +130,7 @@ pub unsafe fn bring_up<P>(
     let places = find(Ground { space: &mut space, claims, tables: &tables, dsdt, command_line });
     // SAFETY: nobody else uses the controllers.
     unsafe { Pic::new(Hardware) }.disable(PIC_VECTOR);
-    // SAFETY: just mapped, for ever.
+    // SAFETY: where the processor says, and mapped for ever if that is memory.
     let mut local_apic = unsafe { LocalApic::start(base, TIMER_VECTOR, SPURIOUS_VECTOR) };
     trap::expect(TIMER_VECTOR);
     clocks::set(&mut local_apic, &features, tables.power.timer);
@@ -142,10 +146,36 @@ pub unsafe fn bring_up<P>(
         defmt::warn!("boot: the command line is too long or not UTF-8, and was cut");
     }
     let modules = modules::map(&info, &mut space);
-    let interrupts = Interrupts::new(io_apics, local_apic.id());
+    let interrupts = Interrupts::new(io_apics, local_apic.destination());
+    if local_apic.destination().is_none() {
+        defmt::warn!(
+            "interrupt: no device can name the processor, whose id is {=u32}; devices are looked at by the clock",
+            local_apic.id()
+        );
+    }
     let alarm = Alarm { apic: local_apic, armed: None };
     let gathered = gather(&features, command_line);
     (Machine { space, claims, interrupts, tables, modules, generation, gathered, alarm, button }, places)
+}
+
+/// Maps the local APIC's registers, where they are in memory. The processor knows; a table that says otherwise is told.
+fn map_local_apic(tables: &Tables, claims: &mut Claims, space: &mut KernelSpace) -> Option<*mut u8> {
+    // SAFETY: this is ring 0.
+    let address = match unsafe { apic::place() } {
+        Place::Memory(address) => address,
+        Place::ModelSpecific => {
+            defmt::info!("boot: the local APIC is in x2APIC mode");
+            return None;
+        }
+    };
+    if let Some(other) = tables.local_apic.filter(|other| *other != address) {
+        defmt::warn!("boot: the local APIC is at {=u64:#x}, not at {=u64:#x} as ACPI says", address, other);
+    }
+    let base = claims::map(claims, space, "the local APIC", address, apic::LENGTH);
+    if base.is_none() {
+        panic!("the local APIC cannot be mapped at {address:#x}");
+    }
+    base
 }
 
 /// Gathers entropy from the processor and from values that differ from one boot or board to the next.

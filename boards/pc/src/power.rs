@@ -96,6 +96,11 @@ pub fn code_reaches_host() -> bool {
     debug_exit().is_there()
 }
 
+/// Whether the machine can be switched off, and not only started anew.
+pub fn has_off() -> bool {
+    prepared().is_some_and(Power::has_off)
+}
+
 /// Ends QEMU with exit status `code * 2 + 1`; without its debug-exit device, switches the machine off.
 pub fn leave(code: u8) -> ! {
     debug_exit().exit(code);

@@ -22,8 +22,12 @@ impl Board {
     pub fn begin_shutdown(&mut self, way: Way, now: Instant) {
         self.capsules.stack.release(now);
         let code = self.process_console.exit_code();
-        if way == Way::Exit && !power::code_reaches_host() {
+        let by_code = way == Way::Exit && power::code_reaches_host();
+        if way == Way::Exit && !by_code {
             self.say(format_args!("exit: status {}", code - EXIT_BASE));
+        }
+        if way != Way::Reboot && !by_code && !power::has_off() {
+            defmt::warn!("exit: ACPI names no way to switch this machine off, so it is reset");
         }
         self.shutdown = Some(Shutdown { way, code, frames_until: Some(now + FRAMES), left: (0, now), next_look: now });
     }

@@ -6,17 +6,18 @@
 //! only 2-byte aligned, so they are read byte by byte; a length is believed only within [`TABLE_MAX`], and a table only
 //! when its checksum is right.
 
-use bitfield::bitfield;
 use heapless::Vec;
 
 use crate::ioapic::{Polarity, Trigger};
-use rsdp::root_table;
-use table::{HEADER_BYTES, table, u32_at, u64_at};
+use madt::Madt;
+use rsdp::root_tables;
+use table::{ENTRIES_OFFSET, HEADER_BYTES, table, u32_at, u64_at};
 
 mod aml;
 mod bridge;
 mod fadt;
 mod generation;
+mod madt;
 mod rsdp;
 mod sleep;
 mod table;
@@ -24,6 +25,7 @@ mod table;
 pub use bridge::{HostBridge, WINDOWS_MAX, Window, host_bridge};
 pub use fadt::{Address, EventBlock, Fadt, POWER_PORTS_MAX};
 pub use generation::GENERATION_BYTES;
+pub use madt::{IO_APICS_MAX, InterruptOverride, IoApicEntry, OVERRIDES_MAX};
 #[cfg(test)]
 pub(crate) use sleep::dsdt_with;
 pub use sleep::off_types;
@@ -31,15 +33,8 @@ pub use table::{AcpiError, TABLE_MAX};
 
 /// Longest DSDT that is read, in bytes: QEMU's have some 8 KiB, those of real machines several times that.
 pub const DSDT_MAX: usize = 256 * 1024;
-/// Most I/O APICs that are kept.
-pub const IO_APICS_MAX: usize = 4;
 /// Most ranges of configuration space that are kept. QEMU has one, Cloud Hypervisor one for each segment.
 pub const ECAMS_MAX: usize = 8;
-/// Most interrupt overrides that are kept: ISA has sixteen lines.
-pub const OVERRIDES_MAX: usize = 16;
-
-/// Offset of the first MADT structure, and of the first MCFG allocation: both follow eight bytes after the header.
-const ENTRIES_OFFSET: usize = HEADER_BYTES + 8;
 
 /// The memory-mapped configuration space of a PCI segment, or of some of its buses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
@@ -66,38 +61,6 @@ impl Ecam {
     }
 }
 
-/// An I/O APIC (ACPI 6.5, section 5.2.12.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
-pub struct IoApicEntry {
-    /// Physical address of its registers.
-    pub address: u64,
-    /// Global system interrupt of its input 0.
-    pub first_gsi: u32,
-}
-
-/// An ISA interrupt that is wired differently from one to one (ACPI 6.5, section 5.2.12.5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
-pub struct InterruptOverride {
-    /// The ISA interrupt, 0 to 15.
-    pub isa: u8,
-    /// The global system interrupt that it arrives on.
-    pub gsi: u32,
-    /// Level or edge.
-    pub trigger: Trigger,
-    /// High or low.
-    pub polarity: Polarity,
-}
-
-bitfield! {
-    /// MPS INTI flags (ACPI 6.5, table 5.26).
-    #[derive(Clone, Copy)]
-    struct IntiFlags(u16);
-    /// 0 as the bus does, 1 active high, 3 active low.
-    polarity, _: 1, 0;
-    /// 0 as the bus does, 1 edge, 3 level.
-    trigger, _: 3, 2;
-}
-
 /// What the tables say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tables {
@@ -120,6 +83,12 @@ pub struct Tables {
 }
 
 impl Tables {
+    fn take_madt(&mut self, madt: Madt) {
+        let Madt { processors, local_apic, io_apics, overrides } = madt;
+        (self.processors, self.local_apic) = (processors, Some(local_apic));
+        (self.io_apics, self.overrides) = (io_apics, overrides);
+    }
+
     /// Where an ISA interrupt arrives, and how: one to one, edge and active high, unless the firmware overrides it.
     pub fn isa(&self, isa: u8) -> InterruptOverride {
         let plain =
@@ -128,14 +97,28 @@ impl Tables {
     }
 }
 
-/// The tables of the first root pointer that leads to whole ones: the one that the loader gives (0 is none), then those
-/// in the firmware's memory. `passed_over` is told why another one does not count. `memory` is as for [`discover`].
+/// What does not count, because something is wrong with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// A root pointer, and all that it leads to.
+    Root,
+    /// A table, and nothing but what it says.
+    Table,
+}
+
+/// The tables of the first root pointer that leads to some: the one that the loader gives (0 is none), then those in
+/// the firmware's memory. `lost` is told what does not count, at which physical address, and why. `memory` is as for
+/// [`discover`].
 pub fn search<'a>(
     given: u64,
     memory: impl Fn(u64, usize) -> Option<&'a [u8]>,
-    mut passed_over: impl FnMut(u64, AcpiError),
+    mut lost: impl FnMut(Lost, u64, AcpiError),
 ) -> Option<Tables> {
-    let mut attempt = |rsdp: u64| discover(rsdp, &memory).map_err(|error| passed_over(rsdp, error)).ok();
+    let mut attempt = |rsdp: u64| {
+        discover(rsdp, &memory, |address, error| lost(Lost::Table, address, error))
+            .map_err(|error| lost(Lost::Root, rsdp, error))
+            .ok()
+    };
     if given != 0
         && let Some(tables) = attempt(given)
     {
@@ -145,54 +128,84 @@ pub fn search<'a>(
 }
 
 /// Reads the tables that the RSDP at a physical address leads to. `memory` gives the bytes at a physical address, or
-/// `None` where it cannot reach all of them. The first MADT and the first MCFG count; other tables are passed over.
+/// `None` where it cannot reach all of them. The first sound table of a kind counts. One that is damaged is passed over,
+/// after `lost` was told its address and what is wrong with it: nothing that it says is used, and all that the others say.
 ///
 /// # Errors
-/// As [`AcpiError`] says. What a damaged table says is not used in part.
-pub fn discover<'a>(rsdp: u64, memory: impl Fn(u64, usize) -> Option<&'a [u8]>) -> Result<Tables, AcpiError> {
+/// The root pointer or the root table is damaged, as [`AcpiError`] says.
+pub fn discover<'a>(
+    rsdp: u64,
+    memory: impl Fn(u64, usize) -> Option<&'a [u8]>,
+    mut lost: impl FnMut(u64, AcpiError),
+) -> Result<Tables, AcpiError> {
     let reach = |address: u64, length: usize| memory(address, length).ok_or(AcpiError::Unreachable { address, length });
-    let (root, entry_bytes) = root_table(rsdp, &reach)?;
-    let root_signature = if entry_bytes == 8 { *b"XSDT" } else { *b"RSDT" };
-    let root = table(root, root_signature, &reach)?;
+    let (first, older) = root_tables(rsdp, &reach)?;
+    let (root, entry_bytes) = match (table(first.address, first.signature, &reach), older) {
+        (Ok(root), _) => (root, first.entry_bytes),
+        (Err(error), None) => return Err(error),
+        (Err(error), Some(older)) => {
+            lost(first.address, error);
+            (table(older.address, older.signature, &reach)?, older.entry_bytes)
+        }
+    };
 
     let mut found = Tables::default();
-    let (mut madt_seen, mut mcfg_seen, mut fadt_seen) = (false, false, false);
+    let (mut mcfg_seen, mut fadt_seen) = (false, false);
     for entry in root[HEADER_BYTES..].chunks_exact(entry_bytes) {
         let address = if entry_bytes == 8 { u64_at(entry, 0) } else { u32_at(entry, 0).into() };
-        match reach(address, 4)? {
-            b"APIC" if !madt_seen => {
-                madt_seen = true;
-                read_madt(table(address, *b"APIC", &reach)?, &mut found)?;
+        let read = reach(address, 4).and_then(|signature| {
+            match signature {
+                b"APIC" if found.local_apic.is_none() => {
+                    found.take_madt(madt::read(table(address, *b"APIC", &reach)?)?);
+                }
+                b"MCFG" if !mcfg_seen => {
+                    found.ecams = read_mcfg(table(address, *b"MCFG", &reach)?)?;
+                    mcfg_seen = true;
+                }
+                b"FACP" if !fadt_seen => {
+                    found.power = fadt::read(table(address, *b"FACP", &reach)?);
+                    fadt_seen = true;
+                }
+                b"SSDT" if found.generation.is_none() => {
+                    found.generation = generation::address(table(address, *b"SSDT", &reach)?)?;
+                }
+                b"HPET" if found.hpet.is_none() => {
+                    found.hpet = read_hpet(table(address, *b"HPET", &reach)?)?;
+                }
+                _ => {}
             }
-            b"MCFG" if !mcfg_seen => {
-                mcfg_seen = true;
-                found.ecams = read_mcfg(table(address, *b"MCFG", &reach)?)?;
-            }
-            // Nothing depends on these two alone: where one is damaged the rest counts all the same.
-            b"FACP" if !fadt_seen => {
-                fadt_seen = true;
-                found.power = table(address, *b"FACP", &reach).map(fadt::read).unwrap_or_default();
-            }
-            b"SSDT" if found.generation.is_none() => {
-                found.generation = table(address, *b"SSDT", &reach).ok().and_then(generation::address);
-            }
-            b"HPET" if found.hpet.is_none() => {
-                found.hpet = table(address, *b"HPET", &reach).ok().and_then(read_hpet);
-            }
-            _ => {}
+            Ok(())
+        });
+        if let Err(error) = read {
+            lost(address, error);
         }
     }
-    if found.generation.is_none() {
-        let dsdt = found.power.dsdt.and_then(|address| memory(address, dsdt_length(address, &memory)?));
-        found.generation = dsdt.and_then(generation::address);
+    // The DSDT hangs on the FADT, and what else is wanted of it is read when it is.
+    if let Some(address) = found.power.dsdt {
+        match dsdt_length(address, &memory).and_then(|length| reach(address, length)) {
+            Ok(dsdt) if found.generation.is_none() => match generation::address(dsdt) {
+                Ok(generation) => found.generation = generation,
+                Err(error) => lost(address, error),
+            },
+            Ok(_) => {}
+            Err(error) => lost(address, error),
+        }
     }
     Ok(found)
 }
 
 /// The length in bytes of the DSDT at a physical address, by its header; its contents are verified when they are read.
-pub fn dsdt_length<'a>(address: u64, memory: impl Fn(u64, usize) -> Option<&'a [u8]>) -> Option<usize> {
-    let header = memory(address, HEADER_BYTES).filter(|header| header.starts_with(b"DSDT"))?;
-    Some(u32_at(header, 4) as usize).filter(|length| (HEADER_BYTES..=DSDT_MAX).contains(length))
+///
+/// # Errors
+/// As [`AcpiError`] says.
+pub fn dsdt_length<'a>(address: u64, memory: impl Fn(u64, usize) -> Option<&'a [u8]>) -> Result<usize, AcpiError> {
+    let signature = *b"DSDT";
+    let header = memory(address, HEADER_BYTES).ok_or(AcpiError::Unreachable { address, length: HEADER_BYTES })?;
+    if !header.starts_with(&signature) {
+        return Err(AcpiError::Signature { expected: signature });
+    }
+    let length = u32_at(header, 4) as usize;
+    if (HEADER_BYTES..=DSDT_MAX).contains(&length) { Ok(length) } else { Err(AcpiError::Length { signature }) }
 }
 
 /// The ranges of an MCFG. One that goes backwards is passed over, and those that are too many.
@@ -215,45 +228,10 @@ fn read_mcfg(mcfg: &[u8]) -> Result<Vec<Ecam, ECAMS_MAX>, AcpiError> {
     Ok(found)
 }
 
-fn read_madt(madt: &[u8], found: &mut Tables) -> Result<(), AcpiError> {
-    let signature = *b"APIC";
-    let mut rest = madt.get(ENTRIES_OFFSET..).ok_or(AcpiError::Length { signature })?;
-    let mut local_apic = u64::from(u32_at(madt, HEADER_BYTES));
-    while let [kind, length, ..] = *rest {
-        let entry = rest.get(..usize::from(length)).filter(|_| length >= 2).ok_or(AcpiError::Length { signature })?;
-        rest = &rest[usize::from(length)..];
-        match (kind, entry.len()) {
-            // A local APIC, an x2APIC: the processor may be used (table 5.22).
-            (0, 8..) => found.processors = found.processors.saturating_add(u32_at(entry, 4) & 1),
-            (9, 16..) => found.processors = found.processors.saturating_add(u32_at(entry, 8) & 1),
-            (1, 12..) => {
-                let io_apic = IoApicEntry { address: u32_at(entry, 4).into(), first_gsi: u32_at(entry, 8) };
-                found.io_apics.push(io_apic).map_err(|_| AcpiError::TooMany { signature })?;
-            }
-            // Bus 0 is ISA; the field has no other value.
-            (2, 10..) if entry[2] == 0 => {
-                let flags = IntiFlags(u16::from_le_bytes([entry[8], entry[9]]));
-                let line = InterruptOverride {
-                    isa: entry[3],
-                    gsi: u32_at(entry, 4),
-                    trigger: if flags.trigger() == 3 { Trigger::Level } else { Trigger::Edge },
-                    polarity: if flags.polarity() == 3 { Polarity::ActiveLow } else { Polarity::ActiveHigh },
-                };
-                found.overrides.push(line).map_err(|_| AcpiError::TooMany { signature })?;
-            }
-            (5, 12..) => local_apic = u64_at(entry, 4),
-            (1 | 2 | 5, length) if length < 10 => return Err(AcpiError::Length { signature }),
-            (1 | 5, _) => return Err(AcpiError::Length { signature }),
-            _ => {}
-        }
-    }
-    found.local_apic = Some(local_apic);
-    Ok(())
-}
-
 /// The registers' address in an HPET table (IA-PC HPET specification 1.0a, section 3.2.4), where it is in memory.
-fn read_hpet(hpet: &[u8]) -> Option<u64> {
-    hpet.get(..52).filter(|hpet| hpet[40] == 0).map(|hpet| u64_at(hpet, 44)).filter(|address| *address != 0)
+fn read_hpet(hpet: &[u8]) -> Result<Option<u64>, AcpiError> {
+    let hpet = hpet.get(..52).ok_or(AcpiError::Length { signature: *b"HPET" })?;
+    Ok(Some(u64_at(hpet, 44)).filter(|address| hpet[40] == 0 && *address != 0))
 }
 
 #[cfg(test)]

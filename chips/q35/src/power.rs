@@ -113,6 +113,11 @@ impl<B: Bus> Power<B> {
         Power { bus, control: fadt.control, enable: fadt.enable, sleep, reset, dsdt }
     }
 
+    /// Whether the tables name a way to switch the machine off.
+    pub fn has_off(&self) -> bool {
+        (self.sleep.is_some() || self.control[0].is_some()) && off_types(self.dsdt).is_some()
+    }
+
     /// Switches the machine off. Returns where the tables name no way, or it did not work.
     pub fn off(&self) {
         // Read only now: most boards end in another way, and the table is long.

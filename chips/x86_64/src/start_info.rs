@@ -17,6 +17,8 @@ const MAP_ENTRIES_MAX: u64 = 128;
 const TYPE_RESERVED: u32 = 2;
 /// Memory-map type of RAM, as in the E820 map.
 const TYPE_RAM: u32 = 1;
+/// Memory-map type of RAM that the firmware keeps for sleep states (ACPI 6.5, table 15.1: AddressRangeNVS).
+const TYPE_SLEEP_STATE: u32 = 4;
 
 /// Most ranges of memory that are kept one by one.
 pub const MEMORY_RANGES_MAX: usize = 64;
@@ -71,8 +73,11 @@ pub struct StartInfo {
     pub rsdp: u64,
     /// All that the loader's memory map names, in its order.
     pub memory: Vec<MemoryRange, MEMORY_RANGES_MAX>,
-    /// End of the RAM that begins at or below 1 MiB and goes on without a hole, in bytes.
+    /// End of the RAM that begins at or below 1 MiB and goes on without a hole, in bytes. What the firmware keeps there for
+    /// sleep states, as UEFI's does at 8 MiB, is no hole: the kernel never sleeps.
     pub memory_end: u64,
+    /// First address of that, where there is any.
+    pub sleep_state: Option<u64>,
     /// The first modules that were loaded beside the kernel, as the loader names them.
     pub modules: Vec<Module, MODULES_MAX>,
 }
@@ -90,8 +95,14 @@ pub enum StartInfoError {
 
 impl StartInfo {
     /// What is known before anything is read.
-    pub(crate) const EMPTY: StartInfo =
-        StartInfo { command_line_broken: false, rsdp: 0, memory: Vec::new(), memory_end: 0, modules: Vec::new() };
+    pub(crate) const EMPTY: StartInfo = StartInfo {
+        command_line_broken: false,
+        rsdp: 0,
+        memory: Vec::new(),
+        memory_end: 0,
+        sleep_state: None,
+        modules: Vec::new(),
+    };
 
     /// Reads PVH's structure, and copies the command line out, which has to be empty. `reach` gives the bytes at a physical
     /// address, where it can.
@@ -133,7 +144,7 @@ impl StartInfo {
 
     /// Takes a table of (address, size, type) entries of 24 bytes in, PVH's and Multiboot2's form alike.
     pub(crate) fn take_memory_map(&mut self, map: &[u8]) {
-        self.memory_end = memory_end(map);
+        (self.memory_end, self.sleep_state) = memory_end(map);
         self.memory = memory_ranges(map);
     }
 }
@@ -154,20 +165,26 @@ pub(crate) fn take_command_line(bytes: &[u8], ended: bool, command_line: &mut Co
     false
 }
 
-/// The end of the RAM that reaches up from 1 MiB, from a table of (address, size, type) entries of 24 bytes.
-fn memory_end(map: &[u8]) -> u64 {
-    let mut end = 0x10_0000;
+/// The end of the RAM that reaches up from 1 MiB, from a table of (address, size, type) entries of 24 bytes, and the first
+/// address below it that is kept for sleep states.
+fn memory_end(map: &[u8]) -> (u64, Option<u64>) {
+    // The end of RAM, and that of RAM and what is kept.
+    let (mut end, mut reach) = (0x10_0000, 0x10_0000);
     // Entries may come in any order: go on until none extends what was found.
     loop {
-        let before = end;
+        let before = reach;
         for entry in map.chunks_exact(24) {
-            let (start, size) = (word64(entry, 0), word64(entry, 8));
-            if word32(entry, 16) == TYPE_RAM && start <= end {
-                end = end.max(start.saturating_add(size));
+            let (start, size, kind) = (word64(entry, 0), word64(entry, 8), word32(entry, 16));
+            if matches!(kind, TYPE_RAM | TYPE_SLEEP_STATE) && start <= reach {
+                reach = reach.max(start.saturating_add(size));
+                if kind == TYPE_RAM {
+                    end = end.max(start.saturating_add(size));
+                }
             }
         }
-        if end == before {
-            return end;
+        if reach == before {
+            let kept = map.chunks_exact(24).filter(|entry| word32(entry, 16) == TYPE_SLEEP_STATE);
+            return (end, kept.map(|entry| word64(entry, 0)).filter(|start| (0x10_0000..end).contains(start)).min());
         }
     }
 }
@@ -236,7 +253,27 @@ mod tests {
             entry(0x100_0000, 0x10_0000, 2),
         ]
         .concat();
-        assert_eq!(memory_end(&map), 0x100_0000);
+        assert_eq!(memory_end(&map), (0x100_0000, None));
+    }
+
+    #[test]
+    fn memory_goes_on_behind_what_is_kept_for_sleep_states() {
+        // As UEFI's firmware for QEMU has it, the lowest last.
+        let map = [
+            entry(0x90_0000, 0x70_0000, TYPE_RAM),
+            entry(0x81_0000, 0xf_0000, TYPE_SLEEP_STATE),
+            entry(0x80_7000, 0x9000, TYPE_RAM),
+            entry(0x80_6000, 0x1000, TYPE_SLEEP_STATE),
+            entry(0x10_0000, 0x70_6000, TYPE_RAM),
+        ];
+        assert_eq!(memory_end(&map.concat()), (0x100_0000, Some(0x80_6000)));
+        // Behind the last RAM it counts for nothing, nor does it below the first MiB or beyond a hole.
+        let behind = [entry(0x10_0000, 0xf0_0000, TYPE_RAM), entry(0x100_0000, 0x1000, TYPE_SLEEP_STATE)];
+        assert_eq!(memory_end(&behind.concat()), (0x100_0000, None));
+        let below = [entry(0x9_f000, 0x1000, TYPE_SLEEP_STATE), entry(0x10_0000, 0x1000, TYPE_RAM)];
+        assert_eq!(memory_end(&below.concat()), (0x10_1000, None));
+        let hole = [entry(0x10_0000, 0x1000, TYPE_RAM), entry(0x10_2000, 0x1000, TYPE_SLEEP_STATE)];
+        assert_eq!(memory_end(&hole.concat()), (0x10_1000, None));
     }
 
     #[test]

@@ -52,6 +52,9 @@ const BUS_BYTES: u64 = 1 << 20;
 /// What a whole DSDT says; nothing, where its checksum is wrong.
 pub fn host_bridge(dsdt: &[u8]) -> HostBridge {
     let whole = dsdt.starts_with(b"DSDT") && check_sum(dsdt, *b"DSDT").is_ok();
+    if !whole && !dsdt.is_empty() {
+        defmt::warn!("acpi: the DSDT is damaged, so nothing is known of PCI's host bridge");
+    }
     let aml = dsdt.get(HEADER_BYTES..).filter(|_| whole).unwrap_or_default();
     let mut found = HostBridge::default();
     let mut buses = None;

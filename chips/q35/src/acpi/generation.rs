@@ -6,7 +6,7 @@
 //! constant `VGIA` of the same table (docs/specs/vmgenid in its sources).
 
 use super::aml::{constant, named, package};
-use super::table::{HEADER_BYTES, check_sum};
+use super::table::{AcpiError, HEADER_BYTES, check_sum};
 
 /// What the device is compatible with. Hypervisors differ in the case of its letters.
 const DEVICE: &[u8; 14] = b"VM_GEN_COUNTER";
@@ -31,14 +31,14 @@ const SKIP: [u8; 256] = {
 
 /// The physical address of the identifier, from a whole table with AML whose length is right. Its checksum counts only
 /// where it names such a device.
-pub(super) fn address(table: &[u8]) -> Option<u64> {
-    let aml = table.get(HEADER_BYTES..)?;
-    if !has_device(aml) || check_sum(table, [0; 4]).is_err() {
-        return None;
-    }
-    let address = by_package(aml).or_else(|| by_constant(aml))?;
+pub(super) fn address(table: &[u8]) -> Result<Option<u64>, AcpiError> {
+    let Some((header, aml)) = table.split_at_checked(HEADER_BYTES).filter(|(_, aml)| has_device(aml)) else {
+        return Ok(None);
+    };
+    check_sum(table, core::array::from_fn(|index| header[index]))?;
+    let address = by_package(aml).or_else(|| by_constant(aml));
     // The specification wants it aligned, and what is read as two words has to be.
-    (address != 0 && address.is_multiple_of(8)).then_some(address)
+    Ok(address.filter(|address| *address != 0 && address.is_multiple_of(8)))
 }
 
 fn has_device(aml: &[u8]) -> bool {
@@ -78,30 +78,30 @@ mod tests {
 
     #[test]
     fn the_address_is_a_package_or_qemus_constant() {
-        assert_eq!(address(&dsdt_with(QEMU)), Some(0x07fd_f028));
-        assert_eq!(address(&dsdt_with(PACKAGE)), Some(0x1_8000_fff0));
+        assert_eq!(address(&dsdt_with(QEMU)), Ok(Some(0x07fd_f028)));
+        assert_eq!(address(&dsdt_with(PACKAGE)), Ok(Some(0x1_8000_fff0)));
         let upper = PACKAGE.to_ascii_uppercase();
-        assert_eq!(address(&dsdt_with(&upper)), Some(0x1_8000_fff0));
+        assert_eq!(address(&dsdt_with(&upper)), Ok(Some(0x1_8000_fff0)));
     }
 
     #[test]
     fn the_device_is_found_wherever_it_is() {
         for before in 0..40 {
             let aml = [&b"GenVM_er_Count"[..before % 15], &b"_".repeat(before), QEMU].concat();
-            assert_eq!(address(&dsdt_with(&aml)), Some(0x07fd_f028), "{before}");
+            assert_eq!(address(&dsdt_with(&aml)), Ok(Some(0x07fd_f028)), "{before}");
         }
     }
 
     #[test]
     fn what_cannot_be_is_no_address() {
         let other = PACKAGE.iter().map(|byte| if *byte == b'V' { b'W' } else { *byte }).collect::<Vec<_>>();
-        assert_eq!(address(&dsdt_with(&other)), None, "another device");
-        assert_eq!(address(&dsdt_with(b"\x08_CID\x0dVM_Gen_Counter\0")), None, "no address");
+        assert_eq!(address(&dsdt_with(&other)), Ok(None), "another device");
+        assert_eq!(address(&dsdt_with(b"\x08_CID\x0dVM_Gen_Counter\0")), Ok(None), "no address");
         let with = |wrong: &[u8]| address(&dsdt_with(&[b"\x0dVM_Gen_Counter\0\x08VGIA", wrong].concat()));
-        assert_eq!(with(b"\x0c\0\0\0\0"), None, "QEMU's before the firmware has placed it");
-        assert_eq!(with(b"\x0c\x04\0\x01\0"), None, "not aligned");
-        assert_eq!(with(b"\x0e\xff\xff\xff\xff\xff\xff\xff\xff"), None, "beyond all addresses");
-        assert_eq!(with(b"\x0c\0\0\x01\0."), Some(0x1_0028));
+        assert_eq!(with(b"\x0c\0\0\0\0"), Ok(None), "QEMU's before the firmware has placed it");
+        assert_eq!(with(b"\x0c\x04\0\x01\0"), Ok(None), "not aligned");
+        assert_eq!(with(b"\x0e\xff\xff\xff\xff\xff\xff\xff\xff"), Ok(None), "beyond all addresses");
+        assert_eq!(with(b"\x0c\0\0\x01\0."), Ok(Some(0x1_0028)));
     }
 
     #[test]
@@ -110,9 +110,14 @@ mod tests {
         for at in HEADER_BYTES..whole.len() {
             let mut damaged = whole.clone();
             damaged[at] ^= 0x10;
-            assert_eq!(address(&damaged), None, "{at}");
-            assert_eq!(address(&whole[..at]), None, "{at}");
+            // Where the name itself is damaged, or cut off, nothing tells that it should be there.
+            let told = address(&damaged);
+            assert!(told == Ok(None) || told == Err(AcpiError::Checksum { signature: *b"DSDT" }), "{at}: {told:?}");
+            assert!(!matches!(address(&whole[..at]), Ok(Some(_))), "{at}");
         }
-        assert_eq!(address(b""), None);
+        let mut damaged = whole;
+        damaged[12] ^= 1;
+        assert_eq!(address(&damaged), Err(AcpiError::Checksum { signature: *b"DSDT" }));
+        assert_eq!(address(b""), Ok(None));
     }
 }

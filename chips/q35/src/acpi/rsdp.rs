@@ -25,20 +25,31 @@ pub(super) fn candidates<'a>(memory: impl Fn(u64, usize) -> Option<&'a [u8]>) ->
         .filter(move |&address| memory(address, 8).is_some_and(|bytes| bytes == SIGNATURE))
 }
 
-/// The root table's physical address and the size of its entries in bytes.
-pub(super) fn root_table<'a>(
+/// A root table, not yet looked at.
+pub(super) struct Root {
+    /// Its physical address.
+    pub address: u64,
+    /// Its signature.
+    pub signature: [u8; 4],
+    /// Size of its entries in bytes.
+    pub entry_bytes: usize,
+}
+
+/// The root table that a root pointer names, and the older one that counts where the first one is damaged.
+pub(super) fn root_tables<'a>(
     rsdp: u64,
     reach: &impl Fn(u64, usize) -> Result<&'a [u8], AcpiError>,
-) -> Result<(u64, usize), AcpiError> {
+) -> Result<(Root, Option<Root>), AcpiError> {
     let signature = *b"RSD ";
     let first = reach(rsdp, 20)?;
     if !first.starts_with(SIGNATURE) {
         return Err(AcpiError::Signature { expected: signature });
     }
     check_sum(first, signature)?;
+    let rsdt = Root { address: u32_at(first, 16).into(), signature: *b"RSDT", entry_bytes: 4 };
     // Revision 0 is ACPI 1.0, which has no XSDT.
     if first[15] < 2 {
-        return Ok((u32_at(first, 16).into(), 4));
+        return Ok((rsdt, None));
     }
     let length = u32_at(reach(rsdp, 24)?, 20) as usize;
     if !(36..=TABLE_MAX).contains(&length) {
@@ -47,7 +58,10 @@ pub(super) fn root_table<'a>(
     let whole = reach(rsdp, length)?;
     check_sum(whole, signature)?;
     match u64_at(whole, 24) {
-        0 => Ok((u32_at(whole, 16).into(), 4)),
-        xsdt => Ok((xsdt, 8)),
+        0 => Ok((rsdt, None)),
+        address => {
+            let older = (rsdt.address != 0).then_some(rsdt);
+            Ok((Root { address, signature: *b"XSDT", entry_bytes: 8 }, older))
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Tables as such: their header, their checksum, and what is wrong with one (ACPI 6.5, section 5.2.6).
 
 /// Why the tables could not be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AcpiError {
     /// The memory function does not reach these bytes. Map more, or do without ACPI.
     Unreachable {
@@ -25,17 +25,27 @@ pub enum AcpiError {
         /// The table.
         signature: [u8; 4],
     },
-    /// There are more entries of a kind than this module keeps.
-    TooMany {
-        /// The table.
-        signature: [u8; 4],
-    },
+}
+
+impl defmt::Format for AcpiError {
+    fn format(&self, to: defmt::Formatter<'_>) {
+        match *self {
+            AcpiError::Unreachable { address, length } => {
+                defmt::write!(to, "{=usize} bytes at {=u64:#x} cannot be reached", length, address)
+            }
+            AcpiError::Signature { expected } => defmt::write!(to, "it is no {=[u8; 4]:a}", expected),
+            AcpiError::Checksum { signature } => defmt::write!(to, "the sum of {=[u8; 4]:a} is wrong", signature),
+            AcpiError::Length { signature } => defmt::write!(to, "a length in {=[u8; 4]:a} cannot be", signature),
+        }
+    }
 }
 
 /// Longest table that is read, in bytes.
 pub const TABLE_MAX: usize = 64 * 1024;
 /// Length of a table's header (ACPI 6.5, table 5.4).
 pub(super) const HEADER_BYTES: usize = 36;
+/// Offset of the first MADT structure, and of the first MCFG allocation: both follow eight bytes after the header.
+pub(super) const ENTRIES_OFFSET: usize = HEADER_BYTES + 8;
 
 /// A whole table, its signature, length and checksum verified.
 pub(super) fn table<'a>(

@@ -16,6 +16,8 @@ const ROOT: u64 = 0x202;
 const MADT: u64 = 0x302;
 const MCFG: u64 = 0x402;
 const OTHER: u64 = 0x502;
+const HPET: u64 = 0x702;
+const SSDT: u64 = 0x802;
 
 fn sealed(mut bytes: Vec<u8>, at: usize) -> Vec<u8> {
     bytes[at] = 0;
@@ -89,11 +91,22 @@ impl Memory {
         ])
     }
 
-    fn discover(&self) -> Result<Tables, AcpiError> {
-        discover(RSDP, |address, length| {
+    /// What is found, and what is told of tables that do not count.
+    fn look(&self) -> (Result<Tables, AcpiError>, Vec<(u64, AcpiError)>) {
+        let mut lost = Vec::new();
+        let reach = |address: u64, length: usize| {
             let start = usize::try_from(address).ok()?;
             self.bytes.get(start..start.checked_add(length)?)
-        })
+        };
+        let found = discover(RSDP, reach, |address, error| lost.push((address, error)));
+        (found, lost)
+    }
+
+    /// What is found where nothing is damaged.
+    fn discover(&self) -> Result<Tables, AcpiError> {
+        let (found, lost) = self.look();
+        assert_eq!(lost, []);
+        found
     }
 }
 
@@ -133,38 +146,125 @@ fn a_local_apic_override_counts() {
     assert_eq!(memory.discover().unwrap().local_apic, Some(0x1_2345_0000));
 }
 
+/// The board's tables with one of each other kind that is read.
+fn all_kinds() -> Memory {
+    let fadt = fadt_with(116, &[(76, &0x608_u32.to_le_bytes())]);
+    let mut hpet = vec![0; 20];
+    hpet[8..16].copy_from_slice(&0xfed0_0000_u64.to_le_bytes());
+    let generation =
+        table_of(b"SSDT", b"\x08_CID\x0dVM_Gen_Counter\0\x08ADDR\x12\x0c\x02\x0c\xf0\xff\x00\x80\x0c\x01\0\0\0");
+    Memory::of(&[
+        (RSDP, rsdp(2, 0, ROOT)),
+        (ROOT, xsdt_of(&[OTHER, MADT, MCFG, HPET, SSDT])),
+        (MADT, table_of(b"APIC", &madt_body())),
+        (MCFG, table_of(b"MCFG", &mcfg_body(0, 255))),
+        (OTHER, fadt),
+        (HPET, table_of(b"HPET", &hpet)),
+        (SSDT, generation),
+    ])
+}
+
 #[test]
-fn every_changed_byte_of_a_used_table_is_noticed() {
-    for (start, length) in [(RSDP, 36), (ROOT, 60), (MADT, 84), (MCFG, 60)] {
+fn every_changed_byte_of_the_root_is_noticed() {
+    for (start, length) in [(RSDP, 36), (ROOT, 60)] {
         for offset in start as usize..start as usize + length {
             let mut memory = Memory::usual();
             memory.bytes[offset] ^= 0x40;
-            // Another signature in a table makes it one that is passed over: the one change that is not an error.
-            let signature = (start == MADT || start == MCFG) && offset < start as usize + 4;
-            assert_eq!(memory.discover().is_ok(), signature, "byte {offset:#x}");
+            assert!(memory.discover().is_err(), "byte {offset:#x}");
         }
     }
 }
 
 #[test]
-fn lengths_that_cannot_be_are_refused() {
-    let with_madt = |body: &[u8]| {
-        Memory::of(&[(RSDP, rsdp(2, 0, ROOT)), (ROOT, xsdt_of(&[MADT])), (MADT, table_of(b"APIC", body))]).discover()
+fn a_damaged_table_takes_nothing_but_what_it_says_away() {
+    let whole = all_kinds().discover().unwrap();
+    assert_eq!(
+        (whole.power.timer, whole.hpet, whole.generation),
+        (Some(0x608), Some(0xfed0_0000), Some(0x1_8000_fff0))
+    );
+    let without = |change: fn(&mut Tables)| {
+        let mut tables = whole.clone();
+        change(&mut tables);
+        assert_ne!(tables, whole);
+        tables
     };
-    let refused = Err(AcpiError::Length { signature: *b"APIC" });
+    let lost = [
+        (MADT, without(|it| it.take_madt(Madt::default()))),
+        (MCFG, without(|it| it.ecams.clear())),
+        (OTHER, without(|it| it.power = Fadt::default())),
+        (HPET, without(|it| it.hpet = None)),
+        (SSDT, without(|it| it.generation = None)),
+    ];
+    for (table, mut expected) in lost {
+        if table == MADT {
+            expected.local_apic = None;
+        }
+        let memory = all_kinds();
+        let length = memory.bytes[table as usize + 4];
+        for offset in 0..usize::from(length) {
+            let mut memory = all_kinds();
+            memory.bytes[table as usize + offset] ^= 0x40;
+            let (found, told) = memory.look();
+            assert_eq!(found.as_ref(), Ok(&expected), "byte {offset} of {table:#x}");
+            // A table of another name is one that is not known.
+            let places: Vec<u64> = told.iter().map(|(place, _)| *place).collect();
+            assert_eq!(places, if offset < 4 { vec![] } else { vec![table] }, "byte {offset} of {table:#x}");
+        }
+    }
+}
+
+#[test]
+fn the_first_sound_table_of_a_kind_counts() {
+    let mut damaged = table_of(b"APIC", &[0; 8]);
+    damaged[36] = 1;
+    let parts = [(RSDP, rsdp(2, 0, ROOT)), (ROOT, xsdt_of(&[OTHER, MADT, MCFG])), (OTHER, damaged)];
+    let sound = [(MADT, table_of(b"APIC", &madt_body())), (MCFG, table_of(b"APIC", &[0; 8]))];
+    let (found, told) = Memory::of(&[&parts[..], &sound].concat()).look();
+    assert_eq!(found.unwrap().local_apic, Some(0xfee0_0000));
+    assert_eq!(told, [(OTHER, AcpiError::Checksum { signature: *b"APIC" })]);
+}
+
+#[test]
+fn where_the_newer_root_table_is_damaged_the_older_one_counts() {
+    let older = table_of(b"RSDT", &(MADT as u32).to_le_bytes());
+    let mut newer = xsdt_of(&[MCFG]);
+    let madt = table_of(b"APIC", &madt_body());
+    let memory = |newer: &Vec<u8>| {
+        let parts = [(RSDP, rsdp(2, OTHER as u32, ROOT)), (ROOT, newer.clone()), (OTHER, older.clone())];
+        Memory::of(&[&parts[..], &[(MADT, madt.clone()), (MCFG, table_of(b"MCFG", &mcfg_body(0, 0)))]].concat())
+    };
+    assert_eq!(memory(&newer).discover().unwrap().ecams.len(), 1);
+    newer[40] ^= 1;
+    let (found, told) = memory(&newer).look();
+    assert_eq!(found.unwrap().io_apics.len(), 1);
+    assert_eq!(told, [(ROOT, AcpiError::Checksum { signature: *b"XSDT" })]);
+}
+
+#[test]
+fn lengths_that_cannot_be_are_refused() {
+    let refused = vec![(MADT, AcpiError::Length { signature: *b"APIC" })];
+    let with_madt = |body: &[u8]| {
+        let parts = [(RSDP, rsdp(2, 0, ROOT)), (ROOT, xsdt_of(&[MADT])), (MADT, table_of(b"APIC", body))];
+        let (found, told) = Memory::of(&parts).look();
+        assert_eq!(found, Ok(Tables::default()));
+        told
+    };
     assert_eq!(with_madt(&[0; 7]), refused);
-    // An entry of no length would never end; one longer than the table would leave it; one too short for its kind.
+    // An entry of no length would never end; one longer than the table would leave it; one too short for its kind. What
+    // comes before it does not count either.
     assert_eq!(with_madt(&[0, 0, 0, 0, 0, 0, 0, 0, 9, 0]), refused);
     assert_eq!(with_madt(&[0, 0, 0, 0, 0, 0, 0, 0, 9, 3]), refused);
+    assert_eq!(with_madt(&[madt_body(), vec![9, 0]].concat()), refused);
     for kind in [1, 2, 5] {
         assert_eq!(with_madt(&[0, 0, 0, 0, 0, 0, 0, 0, kind, 4, 0, 0]), refused);
     }
 
-    let mut memory = Memory::usual();
-    memory.bytes[MADT as usize + 4..][..4].copy_from_slice(&u32::MAX.to_le_bytes());
-    assert_eq!(memory.discover(), refused);
-    memory.bytes[MADT as usize + 4..][..4].copy_from_slice(&8_u32.to_le_bytes());
-    assert_eq!(memory.discover(), refused);
+    for length in [u32::MAX, 8] {
+        let mut memory = Memory::usual();
+        memory.bytes[MADT as usize + 4..][..4].copy_from_slice(&length.to_le_bytes());
+        let (found, told) = memory.look();
+        assert_eq!((found.unwrap().ecams.len(), told), (1, refused.clone()));
+    }
 
     let backwards =
         Memory::of(&[(RSDP, rsdp(2, 0, ROOT)), (ROOT, xsdt_of(&[MCFG])), (MCFG, table_of(b"MCFG", &mcfg_body(9, 3)))]);
@@ -206,21 +306,32 @@ fn processors_that_may_be_used_are_counted() {
 }
 
 #[test]
-fn what_cannot_be_reached_is_an_error() {
-    let memory = Memory::of(&[(RSDP, rsdp(2, 0, ROOT)), (ROOT, xsdt_of(&[u64::MAX]))]);
-    assert_eq!(memory.discover(), Err(AcpiError::Unreachable { address: u64::MAX, length: 4 }));
+fn what_cannot_be_reached_is_passed_over_and_the_root_is_an_error() {
+    let madt = (MADT, table_of(b"APIC", &madt_body()));
+    let memory = Memory::of(&[(RSDP, rsdp(2, 0, ROOT)), (ROOT, xsdt_of(&[u64::MAX, MADT])), madt]);
+    let (found, told) = memory.look();
+    assert_eq!(found.unwrap().io_apics.len(), 1);
+    assert_eq!(told, [(u64::MAX, AcpiError::Unreachable { address: u64::MAX, length: 4 })]);
+    let memory = Memory::of(&[(RSDP, rsdp(2, 0, u64::MAX))]);
+    let length = HEADER_BYTES;
+    assert_eq!(memory.discover(), Err(AcpiError::Unreachable { address: u64::MAX, length }));
     let memory = Memory::of(&[]);
     assert_eq!(memory.discover(), Err(AcpiError::Signature { expected: *b"RSD " }));
 }
 
 #[test]
-fn more_io_apics_than_are_kept_are_an_error() {
+fn of_more_io_apics_than_are_kept_the_first_ones_count() {
     let mut body = vec![0; 8];
-    for _ in 0..=IO_APICS_MAX {
-        body.extend([1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    for index in 0..=IO_APICS_MAX as u8 {
+        body.extend([1, 12, 0, 0, 0, 0, 0, 0, index, 0, 0, 0]);
+    }
+    for isa in 0..=OVERRIDES_MAX as u8 {
+        body.extend([2, 10, 0, isa, isa, 0, 0, 0, 0, 0]);
     }
     let memory = Memory::of(&[(RSDP, rsdp(2, 0, ROOT)), (ROOT, xsdt_of(&[MADT])), (MADT, table_of(b"APIC", &body))]);
-    assert_eq!(memory.discover(), Err(AcpiError::TooMany { signature: *b"APIC" }));
+    let found = memory.discover().unwrap();
+    assert_eq!(found.io_apics.iter().map(|it| it.first_gsi).collect::<Vec<_>>(), [0, 1, 2, 3]);
+    assert_eq!((found.overrides.len(), found.isa(15).gsi), (OVERRIDES_MAX, 15));
 }
 
 #[test]
@@ -246,14 +357,14 @@ fn power_management_ports_and_timers_are_found_to_be_kept_clear_of() {
     assert_eq!(tables.power.ports, [(0x600, 4), (0x604, 2), (0x608, 4)]);
     assert_eq!(tables.hpet, Some(0xfed0_0000));
 
-    // Where they are damaged or short there is nothing to be kept clear of.
+    // Where they are short there is nothing to be kept clear of.
     let memory = Memory::of(&[
         (RSDP, rsdp(2, 0, ROOT)),
         (ROOT, xsdt_of(&[OTHER, MADT])),
         (OTHER, table_of(b"FACP", &fadt[..30])),
         (MADT, table_of(b"HPET", &hpet[..10])),
     ]);
-    assert_eq!(memory.discover(), Ok(Tables::default()));
+    assert_eq!(memory.look(), (Ok(Tables::default()), vec![(MADT, AcpiError::Length { signature: *b"HPET" })]));
 }
 
 /// A FADT with these bytes at these offsets.
@@ -273,8 +384,8 @@ fn generic(space: u8, address: u64) -> Vec<u8> {
 }
 
 fn power(fadt: Vec<u8>) -> Fadt {
-    let memory = Memory::of(&[(RSDP, rsdp(2, 0, ROOT)), (ROOT, xsdt_of(&[OTHER])), (OTHER, fadt)]);
-    memory.discover().unwrap().power
+    // The DSDT that it names is not there.
+    Memory::of(&[(RSDP, rsdp(2, 0, ROOT)), (ROOT, xsdt_of(&[OTHER])), (OTHER, fadt)]).look().0.unwrap().power
 }
 
 #[test]
@@ -364,7 +475,10 @@ fn low_memory(parts: &[(u64, Vec<u8>)]) -> Memory {
 fn searched(memory: &Memory, given: u64) -> (Option<Tables>, Vec<u64>) {
     let mut passed = Vec::new();
     let reach = |address: u64, length: usize| memory.bytes.get(usize::try_from(address).ok()?..)?.get(..length);
-    let tables = search(given, reach, |address, _| passed.push(address));
+    let tables = search(given, reach, |lost, address, _| {
+        assert_eq!(lost, Lost::Root);
+        passed.push(address);
+    });
     (tables, passed)
 }
 
@@ -401,10 +515,35 @@ fn a_dsdts_length_is_believed_within_bounds() {
         dsdt_length(0x100, |address, length| bytes.get(usize::try_from(address - 0x100).ok()?..)?.get(..length))
     };
     let mut dsdt = dsdt_with(b"AML");
-    for (length, expected) in [(39_u32, Some(39)), (35, None), (256 << 10, Some(256 << 10)), ((256 << 10) + 1, None)] {
+    let wrong = Err(AcpiError::Length { signature: *b"DSDT" });
+    for (length, expected) in [(39_u32, Ok(39)), (35, wrong), (256 << 10, Ok(256 << 10)), ((256 << 10) + 1, wrong)] {
         dsdt[4..8].copy_from_slice(&length.to_le_bytes());
         assert_eq!(of(&dsdt), expected);
     }
-    assert_eq!(of(&dsdt[..20]), None);
-    assert_eq!(of(&table_of(b"SSDT", &[])), None);
+    assert_eq!(of(&dsdt[..20]), Err(AcpiError::Unreachable { address: 0x100, length: HEADER_BYTES }));
+    assert_eq!(of(&table_of(b"SSDT", &[])), Err(AcpiError::Signature { expected: *b"DSDT" }));
+}
+
+#[test]
+fn a_dsdt_that_cannot_be_is_told_and_the_tables_count() {
+    let with = |dsdt: Vec<u8>| {
+        let fadt = fadt_with(116, &[(40, &(SSDT as u32).to_le_bytes()), (76, &0x608_u32.to_le_bytes())]);
+        let parts = [(RSDP, rsdp(2, 0, ROOT)), (ROOT, xsdt_of(&[OTHER])), (OTHER, fadt), (SSDT, dsdt)];
+        let (found, told) = Memory::of(&parts).look();
+        assert_eq!(found.unwrap().power.timer, Some(0x608));
+        told
+    };
+    let mut dsdt = table_of(b"DSDT", b"\x0dVM_Gen_Counter\0");
+    assert_eq!(with(dsdt.clone()), []);
+    dsdt[40] ^= 0x40;
+    assert_eq!(with(dsdt.clone()), [], "its contents are verified when they are read");
+    dsdt[40] ^= 0x40;
+    dsdt[12] ^= 1;
+    assert_eq!(with(dsdt.clone()), [(SSDT, AcpiError::Checksum { signature: *b"DSDT" })], "and here they are");
+    dsdt[4] = 1;
+    assert_eq!(with(dsdt.clone()), [(SSDT, AcpiError::Length { signature: *b"DSDT" })]);
+    // It begins within the memory that can be reached, and does not end there.
+    dsdt[4..8].copy_from_slice(&0x1000_u32.to_le_bytes());
+    assert_eq!(with(dsdt.clone()), [(SSDT, AcpiError::Unreachable { address: SSDT, length: 0x1000 })]);
+    assert_eq!(with(vec![0]), [(SSDT, AcpiError::Signature { expected: *b"DSDT" })]);
 }

@@ -9,8 +9,10 @@ pub mod gdb;
 pub mod qtest;
 pub mod typist;
 
+use qtest::Qtest;
 use slopos_run::{Builder, Decoded, Decoder, Event, Machine, Outcome, Verdict, verdict};
 use std::collections::{HashMap, VecDeque};
+use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -139,6 +141,29 @@ pub fn run_beside(work: impl FnOnce() -> anyhow::Result<()> + Send, board: impl 
         }
         report
     })
+}
+
+/// Boots a board, does `change` when the firmware has ended and before the kernel begins, then `look` beside it.
+pub fn run_changed<T: Debug + Send>(
+    board: Builder,
+    change: impl FnOnce(&mut Qtest) -> anyhow::Result<T> + Send,
+    look: impl FnOnce(&mut Qtest, T) -> anyhow::Result<()> + Send,
+) -> Report {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (registers, debugger) = (qtest::Socket::new(folder.path()), gdb::Socket::new(folder.path()));
+    let board = debugger.open(registers.open(board));
+    // Physical address of the kernel's 32-bit entry, as its ELF says.
+    let elf = std::fs::read(built("qemu_q35.elf")).expect("the kernel");
+    let entry = u64::from_le_bytes(elf[24..32].try_into().expect("eight bytes"));
+    let work = || {
+        let mut stub = debugger.connect()?;
+        let mut board = registers.connect()?;
+        stub.run_to(entry)?;
+        let changed = change(&mut board)?;
+        stub.leave()?;
+        look(&mut board, changed)
+    };
+    run_beside(work, || run(board))
 }
 
 /// The IPv4 packets that the board sent, as Ethernet frames, from the capture of a run that has ended.

@@ -1,9 +1,8 @@
 //! Devices whose base address registers point where they must not: moved between the firmware and the kernel.
 
 use slopos_e2e::qtest::{Function, Qtest};
-use slopos_e2e::{Report, board, built, gdb, qtest, run, run_beside};
+use slopos_e2e::{Report, board, run_changed};
 use slopos_run::{Builder, Transport};
-use std::fmt::Debug;
 
 /// Offset of base address register 0.
 const BAR0: u8 = 0x10;
@@ -13,32 +12,6 @@ const MESSAGES: u8 = 1;
 /// The devices' identities, transitional and modern.
 const NETWORK: [u16; 2] = [0x1000, 0x1041];
 const BLOCK: [u16; 2] = [0x1001, 0x1042];
-
-/// Physical address of the kernel's 32-bit entry, as its ELF says.
-fn entry() -> u64 {
-    let elf = std::fs::read(built("qemu_q35.elf")).expect("the kernel");
-    u64::from_le_bytes(elf[24..32].try_into().expect("eight bytes"))
-}
-
-/// Boots a board, does `change` when the firmware has ended and before the kernel begins, then `look` beside it.
-fn run_changed<T: Debug + Send>(
-    board: Builder,
-    change: impl FnOnce(&mut Qtest) -> anyhow::Result<T> + Send,
-    look: impl FnOnce(&mut Qtest, T) -> anyhow::Result<()> + Send,
-) -> Report {
-    let folder = tempfile::tempdir().expect("a folder");
-    let (registers, debugger) = (qtest::Socket::new(folder.path()), gdb::Socket::new(folder.path()));
-    let board = debugger.open(registers.open(board));
-    let work = || {
-        let mut stub = debugger.connect()?;
-        let mut board = registers.connect()?;
-        stub.run_to(entry())?;
-        let changed = change(&mut board)?;
-        stub.leave()?;
-        look(&mut board, changed)
-    };
-    run_beside(work, || run(board))
-}
 
 fn set_bar(board: &mut Qtest, device: Function, bar: u8, address: u64, wide: bool) -> anyhow::Result<()> {
     board.set_configuration(device, BAR0 + 4 * bar, address as u32)?;

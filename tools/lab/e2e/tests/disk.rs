@@ -17,8 +17,13 @@ const UEFI: [&str; 2] = ["-drive", "if=pflash,format=raw,readonly=on,file=/usr/s
 
 /// The board, and these commands for its boot.
 fn parts(append: &str) -> Parts {
-    let read = |name| fs::read(built(name)).expect("the board");
-    Parts::new(&read("qemu_q35.elf"), read("qemu_q35.img"), append).expect("a kernel that GRUB boots")
+    parts_of("qemu_q35", append)
+}
+
+/// Another board.
+fn parts_of(name: &str, append: &str) -> Parts {
+    let read = |ending| fs::read(built(&format!("{name}.{ending}"))).expect("the board");
+    Parts::new(&read("elf"), read("img"), append).expect("a kernel that GRUB boots")
 }
 
 /// A file of its own.
@@ -99,6 +104,20 @@ fn a_disk_boots_from_ahci_under_uefi() {
     let drive = drive(&disk.path, "raw");
     let ahci = ["-drive", &drive, "-device", "ide-hd,drive=disk,bootindex=0"];
     fetched(bare("q35", &[&DEBUG_EXIT[..], &UEFI, &ahci].concat()), SUCCESS);
+}
+
+#[test]
+fn a_board_of_forty_mebibytes_boots_under_uefi() {
+    // The firmware keeps memory at 8 MiB, in the middle of what these processes have.
+    const BYTES: usize = 100_000;
+    let url = answering(Answer::Bytes(response(&slopos_lab::files::bytes(BYTES))));
+    let each = |number| format!("spread{number} 29 {BYTES} {url}; ");
+    let disk = disk(raw::make(&parts_of("qemu_q35-scale", &format!("{}exit", [2, 3, 4].map(each).concat()))));
+    let drive = drive(&disk.path, "raw");
+    let virtio = ["-drive", &drive, "-device", "virtio-blk-pci,drive=disk,bootindex=0"];
+    let (code, console) = bare("q35", &[&DEBUG_EXIT[..], &UEFI, &virtio].concat());
+    assert_eq!(code, Some(SUCCESS), "{console}");
+    assert_eq!(console.matches(&format!(": done sockets=29 bytes={} ", 29 * BYTES)).count(), 3, "{console}");
 }
 
 #[test]

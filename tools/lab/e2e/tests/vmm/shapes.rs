@@ -177,7 +177,7 @@ fn tables(bytes: &[u8], rsdp: u64) -> Option<Tables> {
     acpi::search(
         rsdp,
         |address, length| reach(bytes, address, length),
-        |address, error| panic!("the root pointer at {address:#x} is passed over: {error:?}"),
+        |lost, address, error| panic!("{lost:?} at {address:#x} is passed over: {error:?}"),
     )
 }
 
@@ -267,7 +267,7 @@ fn a_root_pointer_in_the_bioss_area_or_nowhere_is_found_or_not() {
     let found = acpi::search(
         CLOUD_HYPERVISOR_RSDP + 0x1_0000,
         |address, length| reach(&bytes, address, length),
-        |address, _| told.push(address),
+        |_, address, _| told.push(address),
     );
     assert!(found.is_some() && told == [CLOUD_HYPERVISOR_RSDP + 0x1_0000]);
 }
