@@ -86,7 +86,8 @@ pub fn scale_board() -> Builder {
     machine("qemu_q35-scale").memory("64M")
 }
 
-fn machine(name: &str) -> Builder {
+/// A board whose kernel and flash are build/NAME.elf and build/NAME.img.
+pub fn machine(name: &str) -> Builder {
     Machine::image(&built(&format!("{name}.elf")).with_extension("")).timeout(LIMIT)
 }
 
