@@ -1,8 +1,8 @@
 //! The kernel's log: `defmt` frames on COM2, or on COM1, between the console's text, where there is no other port.
 //!
 //! Writing a line puts its frame into a ring and never waits. The board's loop moves frames from the ring to the port
-//! when the port interrupts because it has room. Only a panic waits for the port. Lines below the level that the console
-//! has set are dropped.
+//! when the port interrupts because it has room. Only a panic waits for the port. Lines below the level that the
+//! console has set are dropped.
 //!
 //! On COM1 the log goes in pieces that a terminal leaves out ([`Piece`]), and `serial.rs` says when.
 //!
@@ -310,8 +310,8 @@ pub fn is_sent() -> bool {
     })
 }
 
-/// To be called in a panic, before anything else goes to the console's port: ends the piece of the log that is on its way
-/// there.
+/// To be called in a panic, before anything else goes to the console's port: ends the piece of the log that is on its
+/// way there.
 pub fn end_piece() {
     with(State::end_piece);
 }

@@ -19,6 +19,7 @@ use slopos_net::wire::udp;
 
 use crate::network::{Heard, run_and_listen};
 use crate::targets::commands::{self, Command, Segment};
+use crate::targets::flash;
 use crate::targets::record::{APP, BOARD};
 use crate::targets::{MAP_SECTOR, REGION};
 use crate::watch::segment_of;
@@ -102,6 +103,9 @@ pub fn write(folder: &Path) -> Result<usize> {
     for (kinds, name) in [(0b0101, "first"), (0b0111, "both"), (0b1111, "both-and-module"), (0b0110, "second")] {
         corpus.files.insert(("partitions", name.to_owned()), disk(kinds));
     }
+    let [map, state] = flash::seeds();
+    corpus.add("map", "app-and-region".to_owned(), &map);
+    corpus.add("state", "on-trial".to_owned(), &state);
     corpus.files.insert(("record", "program".to_owned()), program()?);
     for ((target, name), bytes) in &corpus.files {
         let folder = folder.join(target);

@@ -4,6 +4,7 @@
 //! itself is the first of these.
 
 pub mod commands;
+pub mod flash;
 pub mod parsers;
 mod partitions;
 pub mod record;
@@ -17,7 +18,7 @@ pub use stack::stack;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets, by the names that their folders in `tools/lab/fuzz/corpus` have.
-pub const ALL: [Target; 10] = [
+pub const ALL: [Target; 12] = [
     ("ethernet", parsers::ethernet),
     ("arp", parsers::arp),
     ("ipv4", parsers::ipv4),
@@ -26,6 +27,8 @@ pub const ALL: [Target; 10] = [
     ("tcp", parsers::tcp),
     ("tcp_options", parsers::tcp_options),
     ("partitions", partitions),
+    ("map", flash::map),
+    ("state", flash::state),
     ("record", record::record),
     ("stack", stack),
 ];
