@@ -134,7 +134,7 @@ fn disk(kinds: u8) -> Vec<u8> {
     let name = |text: &str| std::array::from_fn(|index| text.as_bytes().get(index).copied().unwrap_or(0));
     let header =
         MapHeader { magic: MAP_MAGIC, version: MAP_VERSION, entries: 1, sha256: [0; 32], board: name("board") };
-    let entry = MapEntry { name: name(REGION), kind: KIND_DATA, start_sector: 4, sectors: 8, reserved: 0 };
+    let entry = MapEntry { name: name(REGION), kind: KIND_DATA, start_sector: 16, sectors: 8, slots: 1 };
     put(&mut disk, MAP_SECTOR * SECTOR, &[header.as_bytes(), entry.as_bytes()].concat());
     [&[63, kinds], &disk[..]].concat()
 }
