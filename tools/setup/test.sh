@@ -45,12 +45,13 @@ apps=${CARGO_TARGET_DIR:-target}/bare-apps/x86_64-unknown-none/release
 stage "instruction counts" cargo run --quiet -p slopos-count -- --apps "$apps" --check $same_compiler
 # shellcheck disable=SC2086
 stage "instruction counts of microvm" cargo run --quiet -p slopos-count -- --board microvm --apps "$apps" --check $same_compiler
-# Each test is a board of its own and takes a processor.
-stage "tests on the board" cargo test --no-fail-fast -p slopos-e2e -- --test-threads="$(nproc)"
+# Each test is a board of its own and takes a processor; one more than there are makes use of those that wait.
+threads=$(($(nproc) + 1))
+stage "tests on the board" cargo test --no-fail-fast -p slopos-e2e -- --test-threads=$threads
 # What concerns the other machine as well, on its board.
 stage "tests on microvm" env SLOPOS_BOARD=microvm cargo test --no-fail-fast -p slopos-e2e --test attack --test boot \
     --test chance --test console --test fetch --test interop --test modules --test processes --test serial --test storage \
-    --test streams --test web --test wire -- --test-threads="$(nproc)"
+    --test streams --test web --test wire -- --test-threads=$threads
 if [ -n "$failed" ]; then
     echo "test: failed:${failed#;}" >&2
     exit 1

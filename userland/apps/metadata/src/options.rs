@@ -59,29 +59,29 @@ pub struct Settings<'a> {
 /// What is wrong with the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UsageError<'a> {
-    /// There is no such option, or it lacks its value, or it has one that it must not have.
-    Option(getargs::Error<&'a str>),
-    /// There is no such option.
+    /// An option lacks its value, or has one that it must not have.
+    Words(getargs::Error<&'a str>),
+    /// An option that is none.
     Unknown(Opt<&'a str>),
-    /// The value of this option makes no sense.
+    /// An option, and its value that makes no sense.
     Value(&'static str, &'a str),
-    /// The URL makes no sense.
-    Url(&'a str, UrlError),
-    /// The URL does not end with a slash, or has a query.
-    NoFolder(&'a str),
     /// There is more than one URL.
     Urls,
+    /// This URL makes no sense.
+    Url(&'a str, UrlError),
+    /// This URL does not end with a slash, or has a query.
+    NoFolder(&'a str),
 }
 
 impl fmt::Display for UsageError<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            UsageError::Option(error) => write!(formatter, "{error}"),
-            UsageError::Unknown(option) => write!(formatter, "unknown option {option}"),
-            UsageError::Value(option, value) => write!(formatter, "{option} cannot be {value:?}"),
+            UsageError::Urls => formatter.write_str("at most one URL is wanted"),
             UsageError::Url(url, error) => write!(formatter, "{url}: {error}"),
             UsageError::NoFolder(url) => write!(formatter, "{url}: the server's URL ends with a slash"),
-            UsageError::Urls => formatter.write_str("at most one URL is wanted"),
+            UsageError::Unknown(option) => write!(formatter, "unknown option {option}"),
+            UsageError::Value(option, value) => write!(formatter, "{option} cannot be {value:?}"),
+            UsageError::Words(error) => write!(formatter, "{error}"),
         }
     }
 }
@@ -94,8 +94,8 @@ pub fn parse<'a>(arguments: impl Iterator<Item = &'a str>) -> Result<Settings<'a
     let (mut format, mut retries) = (Format::Ec2, None);
     let (mut silence, mut time) = (Duration::from_secs(10), Duration::from_secs(120));
     let mut options = Options::new(arguments);
-    while let Some(option) = options.next_opt().map_err(UsageError::Option)? {
-        let mut value = || options.value().map_err(UsageError::Option);
+    while let Some(option) = options.next_opt().map_err(UsageError::Words)? {
+        let mut value = || options.value().map_err(UsageError::Words);
         let seconds = |name, text| parse_seconds(text).ok_or(UsageError::Value(name, text));
         match option {
             Opt::Long("format") => {
