@@ -170,6 +170,13 @@ fmt:
 soak *ARGUMENTS:
     @tools/setup/tool.sh --release sim -- soak "$@"
 
+# Boots boards whose power is cut N times, at every moment: [N]
+[group('check')]
+[no-exit-message]
+soak-flash cuts="1000":
+    @tools/setup/build.sh {{ test_board }}
+    @SLOPOS_CUTS="$1" cargo test --quiet -p slopos-e2e --test updates -- --nocapture
+
 # Lets the fuzzer loose on a target, for 60 seconds by default.
 [group('check')]
 [no-exit-message]

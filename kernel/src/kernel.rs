@@ -11,13 +11,14 @@ pub use waiting::WaitingReaders;
 use crate::capability::ManageProcesses;
 use crate::loader::Trust;
 use crate::log_budget::LogBudget;
-use crate::objects::Objects;
+use crate::objects::{Objects, Verdict};
 use crate::process::{Configuration, Ending, Process, ProcessId, ProcessSet, State};
 use crate::processor::{ArgumentsTooLong, Processor, Trap};
 use crate::scheduler::{After, Scheduler, Step};
 use crate::syscall::{Caller, Stop};
 use crate::time::{Duration, Instant};
 use slopos_abi::STATUS_KILLED;
+use slopos_abi::flash::Reason;
 
 /// Why a process cannot be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, defmt::Format)]
@@ -307,6 +308,11 @@ impl Kernel {
     fn end_at_once(&mut self, id: ProcessId, ending: Ending, objects: &mut impl Objects, now: Instant) {
         let Some(process) = self.processes.get_mut(id.index()).filter(|process| process.is_running()) else { return };
         while process.descriptors.remove_any().is_some() {}
+        // One that is still being loaded has not run, and shown nothing.
+        if !process.is_starting() {
+            let reason = if ending == Ending::Faulted { Reason::Fault } else { Reason::Killed };
+            objects.judge_trial(id, process.configuration.app, Verdict::Fails(reason));
+        }
         process.end(ending, STATUS_KILLED, now);
         self.note_state(id);
         objects.abandon(id, now);

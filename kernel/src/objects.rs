@@ -6,6 +6,7 @@
 use crate::loader::Extent;
 use crate::process::ProcessId;
 use crate::time::Instant;
+use slopos_abi::flash::Reason;
 use slopos_abi::info::{GrantInfo, NetInfo, SocketInfo};
 use slopos_abi::{Endpoint, Errno, Readiness, RemoteRange, Rights, SocketFlags};
 
@@ -56,12 +57,33 @@ pub struct SocketId {
     pub index: SocketIndex,
 }
 
+/// What the version in the first of an app's [`Slots`] is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// The confirmed one.
+    #[default]
+    Confirmed,
+    /// The one on trial. It runs only once [`Objects::begin_trial`] has counted the start.
+    Trial,
+    /// Which one is confirmed is not known any more: the one with the higher version number is tried first.
+    Unknown,
+}
+
+/// Where the versions of an app are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Slots {
+    /// The slot of the version to run, then that of the one to turn to if its record is rejected. One without sectors is none.
+    pub order: [Extent; 2],
+    /// What the first one is.
+    pub role: Role,
+}
+
 /// Where an app is in the flash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AppSlot {
-    /// In these sectors.
-    At(Extent),
-    /// The map is not read yet; the process is woken when it has been read.
+    /// In these slots.
+    At(Slots),
+    /// Map and state are not read yet; the process is woken when they have been read.
     Underway,
     /// The map has no such app.
     Unknown,
@@ -78,6 +100,26 @@ pub enum Fetch {
     Underway,
     /// The device failed or did not answer in time. The next call is a new request.
     Failed,
+}
+
+/// The answer of [`Objects::begin_trial`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// The start is counted on the medium: the version may run.
+    Yes,
+    /// It is being written; the process is woken when that is done.
+    Underway,
+    /// There is no such trial any more, its starts are used up, or the start could not be written.
+    No,
+}
+
+/// What a run of a version on trial has shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It works.
+    Works,
+    /// It does not.
+    Fails(Reason),
 }
 
 /// The operations of the board's capsules on descriptors' objects.
@@ -125,8 +167,15 @@ pub trait Objects {
     fn exited(&mut self, process: ProcessId);
     /// The process was ended by a fault or a kill: its objects are reset and wiped before anything else runs.
     fn abandon(&mut self, process: ProcessId, now: Instant);
-    /// The slot of the app that a process runs.
+    /// The slots of the app that a process runs.
     fn app_slot(&mut self, process: ProcessId, app: &str, now: Instant) -> AppSlot;
+    /// Counts a start of the version on trial, before it runs. Asked again while it is underway.
+    fn begin_trial(&mut self, process: ProcessId, app: &str, now: Instant) -> Counted;
+    /// What became of the version on trial of the app that this process runs, or was to run. It is nothing to a process that
+    /// runs another version.
+    fn judge_trial(&mut self, process: ProcessId, app: &str, verdict: Verdict);
+    /// The version on trial that this process runs works: likewise, and the answer comes when that is on the medium.
+    fn confirm_trial(&mut self, process: ProcessId, app: &str, now: Instant) -> Result<(), Errno>;
     /// Requests sectors of the flash for a process that is being loaded, one extent at a time. Called again with the
     /// same extent, it returns the state of that request. Sectors that were read go to
     /// [`crate::kernel::Kernel::take_in`].

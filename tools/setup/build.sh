@@ -30,6 +30,8 @@ for manifest; do
     if ! [ -f "$image" ] || [ -n "$(find "$(dirname "$manifest")" -type f -newer "$image")" ] ||
         [ -n "$(find "$apps" -maxdepth 1 -type f -executable -newer "$image")" ]; then
         "$output/debug/flash" build --manifest "$manifest" --apps "$apps" --output "$new.img" >&2
+    elif ! "$output/debug/flash" verify --manifest "$manifest" "$image" >/dev/null 2>&1; then
+        echo "build: $image is kept, and the kernel will refuse some of it: flash verify --manifest $manifest $image tells what" >&2
     fi
     # One folder for each board: the kernels differ, and each build would overwrite the other's.
     board=$("$output/debug/manifest" --board "$manifest")

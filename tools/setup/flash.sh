@@ -20,6 +20,7 @@ if [ $# = 0 ]; then
     set -- $("$output/debug/flash" list "$image" | awk '$2 == "app" { print $1 }')
 fi
 for app; do
-    "$output/debug/flash" replace "$image" "$app" "$apps/$app" >/dev/null
+    # Who changes an app wants to see the new one, also when it fails; a trial is for boards that are far away.
+    "$output/debug/flash" replace --confirm --downgrade "$image" "$app" "$apps/$app" >/dev/null
 done
 "$output/debug/flash" verify --manifest boards/qemu_q35/board.toml "$image"

@@ -31,8 +31,8 @@ use slopos_x86_64::trap::{TIMER_VECTOR, has_pending, pending_bit, take_pending};
 
 /// Bytes taken from the console's port in one pass.
 const KEYS_PER_PASS: usize = 2 * FIFO_BYTES;
-/// How often the loop looks after the watchdog and the time of day: a little less than its longest sleep, so that each one
-/// ends with a look, and a third of the watchdog's shortest timeout.
+/// How often the loop looks after the watchdog and the time of day: a little less than its longest sleep, so that each
+/// one ends with a look, and a third of the watchdog's shortest timeout.
 const LOOK: Duration = Duration::from_millis(950);
 const _: () = assert!(3 * LOOK.as_millis() < TIMEOUT_MIN_MS as u64);
 /// All parts of the running system.
@@ -122,6 +122,8 @@ impl Board {
             self.begin_shutdown(Way::PowerOff, now);
         }
         if self.shutdown.is_some() {
+            // The state of the flash may still have to be written.
+            self.capsules.flash.step(arrived, pending, &mut self.kernel, &mut self.cpu, now);
             self.continue_shutdown(now);
             self.find_seldom_due();
             self.look_around(now);

@@ -9,7 +9,7 @@ use crate::tokens::CallAuthority;
 use slopos_abi::info::{GrantInfo, NetInfo, SocketInfo, network};
 use slopos_abi::{COMMANDS_NAME, ENTROPY_NAME, Endpoint, Errno, Readiness, RemoteRange, SocketFlags};
 use slopos_console::Console;
-use slopos_kernel::objects::{AppSlot, Fetch, Object, Objects, SocketId, SocketIndex};
+use slopos_kernel::objects::{AppSlot, Counted, Fetch, Object, Objects, SocketId, SocketIndex, Verdict};
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::time::Instant;
 use slopos_net::stack::{ConnectError, Progress, SocketError, Stack};
@@ -130,7 +130,21 @@ impl Objects for Capsules {
     }
 
     fn app_slot(&mut self, process: ProcessId, app: &str, now: Instant) -> AppSlot {
+        let writable = !self.flash.is_read_only();
+        self.flash.storage.set_writable(writable);
         self.flash.storage.app_slot(process, app, now)
+    }
+
+    fn begin_trial(&mut self, process: ProcessId, app: &str, _: Instant) -> Counted {
+        self.flash.storage.begin_trial(process, app)
+    }
+
+    fn judge_trial(&mut self, process: ProcessId, app: &str, verdict: Verdict) {
+        self.flash.storage.judge_trial(process, app, verdict);
+    }
+
+    fn confirm_trial(&mut self, process: ProcessId, app: &str, _: Instant) -> Result<(), Errno> {
+        self.flash.storage.confirm_trial(process, app)
     }
 
     fn fetch(&mut self, process: ProcessId, sector: u64, length: usize, now: Instant) -> Fetch {

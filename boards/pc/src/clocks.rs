@@ -1,7 +1,7 @@
 //! Sets the clocks: how fast the time-stamp counter and the local APIC's timer run.
 //!
-//! What the processor or the hypervisor states comes first, then ACPI's timer, then the 8254; under QEMU's emulation the
-//! local APIC's timer has a known speed itself. A measurement also checks what is stated: sources that disagree are
+//! What the processor or the hypervisor states comes first, then ACPI's timer, then the 8254; under QEMU's emulation
+//! the local APIC's timer has a known speed itself. A measurement also checks what is stated: sources that disagree are
 //! logged. chips/q35's `reference` says how far a measurement can be believed.
 
 use slopos_q35::pit::Pit;

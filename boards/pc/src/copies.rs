@@ -1,11 +1,11 @@
-//! Tells whether this machine may be one of several copies: it goes on from a snapshot, from which others can go on too.
-//! All of them would have the same secrets, and with them sequence numbers, ports and transactions.
+//! Tells whether this machine may be one of several copies: it goes on from a snapshot, from which others can go on
+//! too. All of them would have the same secrets, and with them sequence numbers, ports and transactions.
 //!
-//! Where the hypervisor keeps an identifier of the machine's generation (VMGenID), it has changed then; it is compared in
-//! each pass of the loop and before each connection. Else, or where somebody has given two copies the same identifier, a jump of
-//! the time of day tells it, looked for once in a second and before a connection. A copy that goes on within
-//! [`JUMP_SECONDS`](slopos_q35::rtc::JUMP_SECONDS) of its snapshot, or whose time of day stood still meanwhile, is not noticed
-//! without the identifier.
+//! Where the hypervisor keeps an identifier of the machine's generation (VMGenID), it has changed then; it is compared
+//! in each pass of the loop and before each connection. Else, or where somebody has given two copies the same
+//! identifier, a jump of the time of day tells it, looked for once in a second and before a connection. A copy that
+//! goes on within [`JUMP_SECONDS`](slopos_q35::rtc::JUMP_SECONDS) of its snapshot, or whose time of day stood still
+//! meanwhile, is not noticed without the identifier.
 
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use slopos_kernel::time::{Duration, Instant};
@@ -43,7 +43,8 @@ impl Generation {
             return None;
         }
         let place = space.map_constant(address, GENERATION_BYTES as u64)?.cast::<Identifier>();
-        // SAFETY: just mapped, for ever, and aligned, as the tables' reader has checked; the hypervisor alone writes it.
+        // SAFETY: just mapped, for ever, and aligned, as the tables' reader has checked; the hypervisor alone writes
+        // it.
         let place = unsafe { &*place };
         let generation = Generation { place, seen: read(place) };
         defmt::info!("boot: a copy of this machine is told by the generation identifier at {=u64:#x}", address);

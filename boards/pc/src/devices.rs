@@ -1,4 +1,5 @@
-//! Starts the drivers of the virtio devices, wherever they were found. What is missing or broken is logged; the rest works.
+//! Starts the drivers of the virtio devices, wherever they were found. What is missing or broken is logged; the rest
+//! works.
 
 use crate::interrupts::{ENTROPY_VECTOR, FLASH_VECTOR, NETWORK_CONFIGURATION_VECTOR, NETWORK_VECTOR};
 use crate::machine::{Machine, now};
@@ -104,8 +105,8 @@ fn start_network(transport: Transport, machine: &mut Machine) -> Net {
     network
 }
 
-/// The device is asked for the kernel's seed at once. It interrupts only where processes use it: for the seed it is looked
-/// at often enough.
+/// The device is asked for the kernel's seed at once. It interrupts only where processes use it: for the seed it is
+/// looked at often enough.
 fn start_entropy(mut transport: Transport, machine: &mut Machine) -> Rng {
     if statics::ENTROPY {
         transport.choose_interrupts(Some(one_message(ENTROPY_VECTOR, machine)));

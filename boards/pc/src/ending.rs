@@ -24,7 +24,7 @@ pub fn leave_note(note: Note) {
 }
 
 fn clock() -> Rtc<Hardware> {
-    // SAFETY: nobody else uses the clock's ports between the two accesses of a register: the kernel is not interrupted, and
-    // a panic does not return.
+    // SAFETY: nobody else uses the clock's ports between the two accesses of a register: the kernel is not interrupted,
+    // and a panic does not return.
     unsafe { Rtc::new(Hardware) }
 }

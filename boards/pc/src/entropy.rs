@@ -1,7 +1,7 @@
 //! Joins the entropy device and the capsule that gives its bytes to processes.
 //!
-//! At boot the device is asked for the seed of the kernel's own secrets; where the manifest gives no process random bytes, it
-//! is switched off afterwards, and nothing of this costs anything.
+//! At boot the device is asked for the seed of the kernel's own secrets; where the manifest gives no process random
+//! bytes, it is switched off afterwards, and nothing of this costs anything.
 
 use crate::flash::Answered;
 use crate::interrupts::{ENTROPY_VECTOR, PIN_VECTOR};
@@ -39,7 +39,8 @@ impl Entropy {
         self.device.is_some()
     }
 
-    /// Moves the device's answer for the kernel's seed to `into` once it has come; asks again if the device was not ready.
+    /// Moves the device's answer for the kernel's seed to `into` once it has come; asks again if the device was not
+    /// ready.
     pub fn draw_for_seed(&mut self, into: &mut [u8; BYTES], now: Instant) -> Drawn {
         let Some(device) = &mut self.device else { return Drawn::Pending };
         let drawn = device.poll(into, now.as_micros());

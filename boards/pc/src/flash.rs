@@ -1,6 +1,6 @@
 //! The board's flash: carries requests from the storage capsule to the block device, and data from the device to the
-//! process that reads. Where the flash is a module of the loader's, data comes from there, as much in a pass as a device
-//! would have on the way.
+//! process that reads. Where the flash is a module of the loader's, data comes from there, as much in a pass as a
+//! device would have on the way.
 
 use crate::interrupts::{FLASH_VECTOR, PIN_VECTOR};
 use crate::modules::Modules;
@@ -13,7 +13,7 @@ use slopos_kernel::log_budget::LogBudget;
 use slopos_kernel::objects::Object;
 use slopos_kernel::process::ProcessId;
 use slopos_kernel::time::Instant;
-use slopos_storage::{Call, Medium, Owner, Place, Purpose, Request, Sources, Storage};
+use slopos_storage::{Call, Medium, Owner, Place, Purpose, Request, Sources, StateStep, Storage};
 use slopos_virtio::blk::{Block, BlockError, Operation, REQUEST_BYTES, REQUESTS};
 use slopos_x86_64::processor::Cpu;
 use slopos_x86_64::trap::pending_bit;
@@ -140,6 +140,14 @@ impl Flash {
         let time = now.as_micros();
         let (sector, operation) = match request.owner {
             Owner::Map(Place { sector, length, .. }) => (sector, Operation::Read { sector, length }),
+            Owner::State(StateStep::Write { sector }) => {
+                (sector, Operation::Write { sector, bytes: self.storage.state_bytes() })
+            }
+            // A device without a cache has written everything through.
+            Owner::State(StateStep::Flush) if !device.has_cache() => {
+                return self.storage.settle(request.ticket, Ok(0));
+            }
+            Owner::State(StateStep::Flush) => (0, Operation::Flush),
             // That waits for the search, and is never given to a device.
             Owner::Process(_, Purpose::Map) => return self.storage.settle(request.ticket, Err(Errno::Io)),
             Owner::Process(_, Purpose::Read { sector, length, .. } | Purpose::Fetch { sector, length }) => {
@@ -163,7 +171,7 @@ impl Flash {
             let capacity = self.device.as_ref().map_or(0, Block::capacity);
             match request.owner {
                 Owner::Map(_) => self.storage.settle_map(None, capacity, now),
-                Owner::Process(..) => self.storage.settle(request.ticket, Err(errno(error))),
+                Owner::Process(..) | Owner::State(_) => self.storage.settle(request.ticket, Err(errno(error))),
             }
         }
     }
@@ -176,13 +184,13 @@ impl Flash {
             Owner::Map(place) => {
                 let module = modules.get(usize::from(index)).copied().flatten();
                 let sectors = module.map_or(0, |module| module.len() / SECTOR) as u64;
-                let map = module.map(|module| module.get(..place.length).unwrap_or(module));
+                let map = module.map(|module| piece(module, place));
                 return storage.settle_map(map, sectors, now);
             }
             Owner::Process(_, Purpose::Read { sector, length, .. } | Purpose::Fetch { sector, length }) => {
                 part(modules, index, sector, length).ok_or(Errno::Io)
             }
-            Owner::Process(_, Purpose::Write { .. }) => Err(Errno::ReadOnly),
+            Owner::Process(_, Purpose::Write { .. }) | Owner::State(_) => Err(Errno::ReadOnly),
             Owner::Process(_, Purpose::Sync | Purpose::Map) => Ok(&[][..]),
         };
         match bytes {
@@ -196,10 +204,10 @@ impl Flash {
             return;
         }
         match owner {
-            Owner::Process(_, Purpose::Write { .. }) => {
+            Owner::Process(_, Purpose::Write { .. }) | Owner::State(StateStep::Write { .. }) => {
                 defmt::error!("flash: writing sector {=u64} failed: {}", sector, error);
             }
-            Owner::Process(_, Purpose::Sync) => {
+            Owner::Process(_, Purpose::Sync) | Owner::State(StateStep::Flush) => {
                 defmt::error!("flash: writing the device's cache out failed: {}", error)
             }
             _ => defmt::error!("flash: reading sector {=u64} failed: {}", sector, error),
@@ -239,7 +247,8 @@ impl Flash {
                 Owner::Process(
                     _,
                     Purpose::Read { sector, .. } | Purpose::Write { sector, .. } | Purpose::Fetch { sector, .. },
-                ) => sector,
+                )
+                | Owner::State(StateStep::Write { sector }) => sector,
                 _ => 0,
             };
             self.report(&owner, sector, error, now);
@@ -357,7 +366,7 @@ fn deliver(
             kernel.take_in(process, bytes, cpu, authority);
             Ok(bytes.len())
         }
-        Some(Owner::Process(_, Purpose::Sync | Purpose::Map) | Owner::Map(_)) | None => Ok(0),
+        Some(Owner::Process(_, Purpose::Sync | Purpose::Map) | Owner::Map(_) | Owner::State(_)) | None => Ok(0),
     };
     storage.settle(ticket, moved);
 }
@@ -367,6 +376,13 @@ fn part(modules: &Modules, index: u8, sector: u64, length: usize) -> Option<&'st
     let module = modules.get(usize::from(index)).copied().flatten()?;
     let start = usize::try_from(sector).ok()?.checked_mul(SECTOR)?;
     module.get(start..start.checked_add(length)?)
+}
+
+/// What is read in a place of a module; less where the module is cut short.
+fn piece(module: &'static [u8], place: Place) -> &'static [u8] {
+    let start = usize::try_from(place.sector).ok().and_then(|sector| sector.checked_mul(SECTOR));
+    let rest = start.and_then(|start| module.get(start..)).unwrap_or_default();
+    rest.get(..place.length).unwrap_or(rest)
 }
 
 /// The first sector of what was read; zeros where that is less.

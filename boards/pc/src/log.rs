@@ -1,8 +1,8 @@
 //! The kernel's log: `defmt` frames on COM2, or on COM1, between the console's text, where there is no other port.
 //!
 //! Writing a line puts its frame into a ring and never waits. The board's loop moves frames from the ring to the port
-//! when the port interrupts because it has room. Only a panic waits for the port. Lines below the level that the console
-//! has set are dropped.
+//! when the port interrupts because it has room. Only a panic waits for the port. Lines below the level that the
+//! console has set are dropped.
 //!
 //! On COM1 the log goes in pieces that a terminal leaves out ([`Piece`]), and `serial.rs` says when.
 //!
@@ -252,8 +252,8 @@ fn is_below(index: usize, least: LogLevel) -> bool {
     LogLevel::ALL.into_iter().take_while(|level| *level < least).any(|level| indices(level).contains(&index))
 }
 
-/// Has text travel here from now on, if the log has a port of its own. Answers whether it does: where it has not, nobody
-/// could read that text without our tools.
+/// Has text travel here from now on, if the log has a port of its own. Answers whether it does: where it has not,
+/// nobody could read that text without our tools.
 pub fn carry_text() -> bool {
     with(|state| {
         state.carries_text = state.way == Way::Own;
@@ -298,8 +298,8 @@ pub fn is_sent() -> bool {
     })
 }
 
-/// To be called in a panic, before anything else goes to the console's port: ends the piece of the log that is on its way
-/// there.
+/// To be called in a panic, before anything else goes to the console's port: ends the piece of the log that is on its
+/// way there.
 pub fn end_piece() {
     with(State::end_piece);
 }

@@ -103,8 +103,9 @@ pub fn start(places: Places, machine: &mut Machine) -> Devices {
         }
         // There is room for one of each kind.
         let _ = lines.push(gsi);
-        // Before the device has a reason: an I/O APIC forgets the edges of a line that is masked. Firecracker's lines are
-        // pulses, which a line that goes by level would lose; QEMU's are held until the device is told that it was heard.
+        // Before the device has a reason: an I/O APIC forgets the edges of a line that is masked. Firecracker's lines
+        // are pulses, which a line that goes by level would lose; QEMU's are held until the device is told that it was
+        // heard.
         devices::route(gsi, Trigger::Edge, "mmio", machine);
         Some(probe.attach())
     })

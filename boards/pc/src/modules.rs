@@ -1,5 +1,5 @@
-//! The modules that the loader has put into memory, of which one may be the flash. They are never written, and nothing else
-//! is kept where they are.
+//! The modules that the loader has put into memory, of which one may be the flash. They are never written, and nothing
+//! else is kept where they are.
 
 use crate::image;
 use slopos_x86_64::paging::KernelSpace;
@@ -40,8 +40,8 @@ pub fn map(info: &StartInfo, space: &mut KernelSpace) -> Modules {
                 if start.is_none() {
                     defmt::error!("boot: no room to map module {=u32}, length={=u64}", number, module.length);
                 }
-                // SAFETY: just mapped for ever, and RAM that is neither the image's nor any device's, for its claim says
-                // so; nobody writes it.
+                // SAFETY: just mapped for ever, and RAM that is neither the image's nor any device's, for its claim
+                // says so; nobody writes it.
                 start.map(|start| unsafe { core::slice::from_raw_parts(start, module.length as usize) })
             }
         };

@@ -45,6 +45,8 @@ pub struct Shutdown {
     pub code: u8,
     /// How long the last frames may take; `None` once they are sent.
     pub frames_until: Option<Instant>,
+    /// How long the writing of the flash's state may take.
+    pub state_until: Instant,
     /// Bytes that the ports have not taken, and since when this number has not changed.
     pub left: (usize, Instant),
     pub next_look: Instant,

@@ -62,7 +62,7 @@ impl Board {
                 let id = ProcessId::new(section);
                 let behind = kind == ReportKind::Processes && usize::from(section) == PROCESSES;
                 match self.kernel.process(id) {
-                    None if behind && TRUST.development => report::development_key(out),
+                    None if behind => self.below_processes(out),
                     process => {
                         process?;
                         self.process_section(kind, id, out)
@@ -118,6 +118,17 @@ impl Board {
                 report::process(process, usage, head, out)
             }
         }
+    }
+
+    /// What `ps` says below its table: of versions on trial, and of keys.
+    fn below_processes(&self, out: &mut impl Write) -> core::fmt::Result {
+        for (_, process) in self.kernel.processes() {
+            let configuration = process.configuration;
+            if let Some(state) = self.capsules.flash.storage.app_state(configuration.app) {
+                report::trial(configuration.name, process.version(), state, out)?;
+            }
+        }
+        if TRUST.development { report::development_key(out) } else { Ok(()) }
     }
 
     fn show_neighbours(&self, out: &mut impl Write) -> core::fmt::Result {

@@ -137,8 +137,8 @@ impl Serial {
             || self.text.admits_piece() && !core::mem::take(&mut self.text_is_next) && log::waiting_bytes() > 0
     }
 
-    /// Takes the next text from the console: as much as the port takes at once, and where the log waits, no more than up to
-    /// the place where its turn is.
+    /// Takes the next text from the console: as much as the port takes at once, and where the log waits, no more than
+    /// up to the place where its turn is.
     fn pull(&mut self, console: &mut Console<'_>) {
         // What is pulled fits into the queue, which is empty.
         if !self.carries_log {

@@ -12,6 +12,8 @@ use slopos_process_console::{EXIT_BASE, Way};
 
 /// How long the last frames may take.
 const FRAMES: Duration = Duration::from_millis(100);
+/// How long the state of the flash may take: which version is confirmed has to be on the medium.
+const STATE: Duration = Duration::from_secs(2);
 /// How long a port may take nothing before its output is given up.
 const STUCK: Duration = Duration::from_secs(1);
 /// How often to look again.
@@ -29,7 +31,14 @@ impl Board {
         if way != Way::Reboot && !by_code && !power::has_off() {
             defmt::warn!("exit: ACPI names no way to switch this machine off, so it is reset");
         }
-        self.shutdown = Some(Shutdown { way, code, frames_until: Some(now + FRAMES), left: (0, now), next_look: now });
+        self.shutdown = Some(Shutdown {
+            way,
+            code,
+            frames_until: Some(now + FRAMES),
+            state_until: now + STATE,
+            left: (0, now),
+            next_look: now,
+        });
     }
 
     /// One step of the shutdown, in each pass. Does not return once everything is sent or given up.
@@ -51,7 +60,8 @@ impl Board {
         let sent = left == 0 && self.serial.is_sent() && log::is_sent();
         // Who has text sent apart reads both ports, takes their time and wants all of it.
         let given_up = now.since(shutdown.left.1) >= STUCK && !log::carries_text();
-        if shutdown.frames_until.is_none() && (sent || given_up) {
+        let state_kept = !self.capsules.flash.storage.writes_state() || now >= shutdown.state_until;
+        if shutdown.frames_until.is_none() && state_kept && (sent || given_up) {
             match shutdown.way {
                 Way::Exit => power::leave(shutdown.code),
                 Way::PowerOff => power::power_off(),

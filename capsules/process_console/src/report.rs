@@ -3,6 +3,7 @@
 use crate::command::usage;
 use core::fmt::{Result, Write};
 use slopos_abi::CommandName;
+use slopos_abi::flash::{AppState, TRIAL_STARTS, Trial};
 use slopos_abi::info::GrantInfo;
 use slopos_kernel::log_level::LogLevel;
 use slopos_kernel::process::{Ending, Process};
@@ -133,6 +134,24 @@ pub fn process(process: &Process, usage: Usage, head: bool, out: &mut impl Write
         Ended::Not => writeln!(out, " -"),
         Ended::Because(why) => writeln!(out, " {why}"),
         Ended::Fault(code) => writeln!(out, " fault {code}"),
+    }
+}
+
+/// What `ps` says below its table of a process whose app has a version on trial, or one that was taken back; nothing of any
+/// other. `version` is that of the program in its RAM.
+pub fn trial(name: &str, version: Option<&str>, state: AppState, out: &mut impl Write) -> Result {
+    let version = version.unwrap_or("-");
+    match (state.trial(), state.reverted()) {
+        (Trial::None, None) => Ok(()),
+        (Trial::None, Some(reason)) => {
+            writeln!(out, "{name}: version {version}; a newer one was reverted: {}", reason.text())
+        }
+        (Trial::Waiting, _) => {
+            writeln!(out, "{name}: version {version} loaded; one on trial waits for its first start")
+        }
+        (Trial::Begun { starts }, _) => {
+            writeln!(out, "{name}: version {version} loaded; one is on trial, start {starts} of {TRIAL_STARTS}")
+        }
     }
 }
 

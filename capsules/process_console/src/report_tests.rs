@@ -1,6 +1,7 @@
 //! What the commands print.
 
 use super::*;
+use slopos_abi::flash::{NextStart, Reason, Slot};
 use slopos_kernel::process::{Configuration, ConsoleAccess, Restart};
 use std::string::String;
 use std::vec::Vec;
@@ -93,6 +94,19 @@ fn processes_stand_in_columns_of_one_row() {
     assert!(room <= 100, "{room}");
     known.busy = usage.uptime;
     assert!(printed(|out| process(&known, usage, false, out)).contains("  100%"));
+}
+
+#[test]
+fn a_version_on_trial_or_taken_back_is_told_below_the_table() {
+    let state = AppState::confirmed_in(Slot::First);
+    let shown = |state| printed(|out| trial("webget", Some("0.3.0"), state, out));
+    assert_eq!(shown(state), "");
+    let waiting = state.activate();
+    assert_eq!(shown(waiting), "webget: version 0.3.0 loaded; one on trial waits for its first start\n");
+    let NextStart::Trial(begun) = waiting.next_start() else { panic!("no trial") };
+    assert_eq!(shown(begun), "webget: version 0.3.0 loaded; one is on trial, start 1 of 3\n");
+    assert_eq!(shown(begun.confirm()), "");
+    assert_eq!(shown(begun.revert(Reason::Fault)), "webget: version 0.3.0; a newer one was reverted: it faulted\n");
 }
 
 #[test]

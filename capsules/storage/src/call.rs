@@ -1,5 +1,6 @@
 //! One process's call: what it asks of the flash, and how far it has come.
 
+use crate::states::Change;
 use slopos_abi::Errno;
 use slopos_kernel::time::Instant;
 
@@ -41,6 +42,20 @@ pub enum Purpose {
     },
 }
 
+/// What a process has to do with a trial.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Part {
+    /// Nothing.
+    #[default]
+    None,
+    /// Its start of the version on trial of the app at this index is being counted, by this change.
+    Counting(u8, Change),
+    /// It runs that version.
+    Runs(u8),
+    /// It has confirmed it, by this change.
+    Confirming(Change),
+}
+
 /// How far a call has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -62,12 +77,19 @@ pub struct Call {
     deadline: Instant,
     /// The process's request that the device has: this call's or an orphan.
     with_device: Option<u32>,
+    /// What it has to do with a version on trial.
+    pub(crate) part: Part,
 }
 
 impl Call {
     /// No call.
-    pub const NONE: Call =
-        Call { purpose: Purpose::Map, state: State::None, deadline: Instant::BOOT, with_device: None };
+    pub const NONE: Call = Call {
+        purpose: Purpose::Map,
+        state: State::None,
+        deadline: Instant::BOOT,
+        with_device: None,
+        part: Part::None,
+    };
 
     /// The result of this call, once it is finished; returned once.
     pub(crate) fn result_of(&mut self, purpose: Purpose) -> Option<Result<usize, Errno>> {

@@ -16,11 +16,16 @@ use slopos_host_log as _;
 mod call;
 mod partitions;
 mod search;
+mod states;
+mod trials;
 
+use call::Part;
 pub use call::{Call, Purpose};
 pub use search::{Medium, Place, Sources};
+pub use states::StateStep;
 
 use search::{Found, Search};
+use states::States;
 
 use slopos_abi::Errno;
 use slopos_abi::flash::SECTOR;
@@ -66,8 +71,10 @@ pub struct Request {
 /// Whose a request is, and what it asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// The search for the flash's map, in this place.
+    /// The search for the flash's map and state, in this place.
     Map(Place),
+    /// The state of the flash, to be written.
+    State(StateStep),
     /// A process, for its call.
     Process(ProcessId, Purpose),
 }
@@ -87,6 +94,14 @@ pub struct Storage<'a> {
     turn: usize,
     tickets: u32,
     ready: ProcessSet,
+    states: States,
+    /// The request for a part of the state has this ticket.
+    state_asked: Option<u32>,
+    /// Processes that wait for a change of the state to be written.
+    waiters: ProcessSet,
+    writable: bool,
+    /// The apps of which it was said that their trial cannot be started, a bit for each.
+    told: u64,
 }
 
 impl<'a> Storage<'a> {
@@ -108,6 +123,11 @@ impl<'a> Storage<'a> {
             turn: 0,
             tickets: 0,
             ready: ProcessSet::EMPTY,
+            states: States::new(),
+            state_asked: None,
+            waiters: ProcessSet::EMPTY,
+            writable: true,
+            told: 0,
         }
     }
 
@@ -116,12 +136,17 @@ impl<'a> Storage<'a> {
         self.medium
     }
 
-    /// A data region's index, by its name.
-    pub fn region(&self, name: &str) -> Option<u8> {
+    /// The map, once it and the state are read.
+    fn known_map(&self) -> Option<&FlashMap> {
         match &self.map {
-            Map::Known(map) => map.data(name).and_then(|index| u8::try_from(index).ok()),
+            Map::Known(map) if self.states.to_read().is_none() => Some(map),
             _ => None,
         }
+    }
+
+    /// A data region's index, by its name.
+    pub fn region(&self, name: &str) -> Option<u8> {
+        self.known_map()?.data(name).and_then(|index| u8::try_from(index).ok())
     }
 
     /// The first sector of a data region, for the board itself.
@@ -130,6 +155,7 @@ impl<'a> Storage<'a> {
     /// [`Errno::Again`] until the map is read, [`Errno::Io`] if there is no such region.
     pub fn first_sector(&self, name: &str) -> Result<u64, Errno> {
         match &self.map {
+            Map::Known(_) if self.states.to_read().is_some() => Err(Errno::Again),
             Map::Known(map) => {
                 let region = map.data(name).and_then(|index| map.region(index));
                 region.filter(|region| region.sectors > 0).map(|region| region.sector).ok_or(Errno::Io)
@@ -184,20 +210,16 @@ impl<'a> Storage<'a> {
         self.call(process, Purpose::Sync, now).map(|_| ())
     }
 
-    /// The sectors of an app's slot.
+    /// The slots of an app; see [`slopos_kernel::objects::Objects::app_slot`].
     pub fn app_slot(&mut self, process: ProcessId, app: &str, now: Instant) -> AppSlot {
-        match &self.map {
-            Map::Known(map) => {
-                // A call that waited for the map is finished.
-                let slot = map.app(app).map_or(AppSlot::Unknown, AppSlot::At);
-                self.forget(process);
-                return slot;
-            }
-            Map::Unusable => {
-                self.forget(process);
-                return AppSlot::NoFlash;
-            }
-            Map::Wanted(_) | Map::Asked(_) => {}
+        if self.known_map().is_some() {
+            // A call that waited for the map is finished.
+            self.forget(process);
+            return self.slots(app).map_or(AppSlot::Unknown, AppSlot::At);
+        }
+        if matches!(self.map, Map::Unusable) {
+            self.forget(process);
+            return AppSlot::NoFlash;
         }
         match self.call(process, Purpose::Map, now) {
             Err(Errno::Again) => AppSlot::Underway,
@@ -215,6 +237,8 @@ impl<'a> Storage<'a> {
 
     /// The process has ended: its call is dropped. A request that the device still has becomes an orphan.
     pub fn abandon(&mut self, process: ProcessId) {
+        self.set_part(process, Part::None);
+        self.waiters.remove(process);
         self.forget(process);
     }
 
@@ -228,12 +252,35 @@ impl<'a> Storage<'a> {
             self.map = Map::Asked(ticket);
             return Some(Request { ticket, medium: place.medium, owner: Owner::Map(place) });
         }
+        if let Some(place) = self.state_place()
+            && self.state_asked.is_none()
+        {
+            let ticket = self.ticket();
+            self.state_asked = Some(ticket);
+            return Some(Request { ticket, medium: self.medium, owner: Owner::Map(place) });
+        }
+        if self.states.is_due() {
+            let ticket = self.ticket();
+            let step = self.states.send(ticket, now)?;
+            return Some(Request { ticket, medium: self.medium, owner: Owner::State(step) });
+        }
         let process = self.next_process()?;
         let ticket = self.ticket();
         let call = self.calls.get_mut(process.index())?;
         let purpose = call.send(ticket)?;
         self.turn = process.index() + 1;
         Some(Request { ticket, medium: self.medium, owner: Owner::Process(process, purpose) })
+    }
+
+    /// The part of the state that is read next, once the map is known.
+    fn state_place(&self) -> Option<Place> {
+        let sector = self.states.to_read().filter(|_| matches!(self.map, Map::Known(_)))?;
+        Some(Place { medium: self.medium, sector, length: SECTOR })
+    }
+
+    /// What is to be written for [`StateStep::Write`].
+    pub fn state_bytes(&self) -> &[u8] {
+        self.states.bytes()
     }
 
     /// The process whose request [`Storage::next`] returns, if it is a process's.
@@ -247,6 +294,12 @@ impl<'a> Storage<'a> {
         if matches!(self.map, Map::Asked(asked) if asked == ticket) {
             return self.search.as_ref().map(|search| Owner::Map(search.place()));
         }
+        if self.state_asked == Some(ticket) {
+            return self.state_place().map(Owner::Map);
+        }
+        if let Some(step) = self.states.awaits(ticket) {
+            return Some(Owner::State(step));
+        }
         let mut processes = self.undecided.each_from(0);
         processes.find_map(|process| {
             let purpose = self.calls.get(process.index())?.awaits(ticket)?;
@@ -259,10 +312,18 @@ impl<'a> Storage<'a> {
     #[inline(never)]
     pub fn settle_map(&mut self, bytes: Option<&[u8]>, medium_sectors: u64, now: Instant) {
         let Some(search) = &mut self.search else { return };
+        if self.state_asked.take().is_some() {
+            self.states.take(bytes);
+            return if self.states.to_read().is_none() {
+                self.wake_waiting_for_map()
+            };
+        }
         self.map = match search.take(bytes, medium_sectors) {
             Found::Map(medium, map) => {
                 self.medium = medium;
-                Map::Known(map)
+                self.states.begin(map.base());
+                self.map = Map::Known(map);
+                return;
             }
             Found::GoOn => {
                 self.medium = search.place().medium;
@@ -276,6 +337,10 @@ impl<'a> Storage<'a> {
             }
             Found::Nothing => Map::Unusable,
         };
+        self.wake_waiting_for_map();
+    }
+
+    fn wake_waiting_for_map(&mut self) {
         for process in self.undecided.each_from(0) {
             if self.calls.get(process.index()).is_some_and(Call::waits_for_map) {
                 self.ready.insert(process);
@@ -291,6 +356,11 @@ impl<'a> Storage<'a> {
 
     /// The result of a request: so many bytes were moved, or it failed. That of an orphan is dropped.
     pub fn settle(&mut self, ticket: u32, result: Result<usize, Errno>) {
+        if let Some(settled) = self.states.settle(ticket, result.is_ok()) {
+            return if settled {
+                self.wake_waiting_for_state()
+            };
+        }
         for (process, call) in (0..).map(ProcessId::new).zip(self.calls.iter_mut()) {
             let Some(decided) = call.settle(ticket, result) else { continue };
             if decided {
@@ -298,6 +368,12 @@ impl<'a> Storage<'a> {
                 self.ready.insert(process);
             }
             return;
+        }
+    }
+
+    fn wake_waiting_for_state(&mut self) {
+        for process in self.waiters.take().each() {
+            self.ready.insert(process);
         }
     }
 
@@ -309,6 +385,9 @@ impl<'a> Storage<'a> {
             search.give_disk_up();
             self.medium = search.place().medium;
             self.map = Map::Wanted(now);
+        }
+        if self.states.expire(now) {
+            self.wake_waiting_for_state();
         }
         for process in self.undecided.each_from(0) {
             if self.calls.get_mut(process.index()).is_some_and(|call| call.expire(now)) {
@@ -323,18 +402,26 @@ impl<'a> Storage<'a> {
         let calls = self.undecided.each_from(0);
         let map = match self.map {
             Map::Wanted(at) if device_runs => Some(at),
+            _ if device_runs && self.has_own_request() => Some(Instant::BOOT),
             _ => None,
         };
         calls
             .filter_map(|process| self.calls.get(process.index())?.deadline())
             .chain(map)
+            .chain(self.states.deadline())
             .chain(self.disk_limit())
             .min()
     }
 
-    /// Whether no call waits and the map is settled.
+    /// Whether a request for the state is due.
+    fn has_own_request(&self) -> bool {
+        self.states.is_due() || self.state_place().is_some() && self.state_asked.is_none()
+    }
+
+    /// Whether no call waits, the map is settled, and the state is written.
     pub fn is_idle(&self) -> bool {
-        self.undecided.is_empty() && self.ready.is_empty() && matches!(self.map, Map::Known(_) | Map::Unusable)
+        let found = self.known_map().is_some() || matches!(self.map, Map::Unusable);
+        self.undecided.is_empty() && self.ready.is_empty() && found && self.states.is_idle()
     }
 
     /// The processes whose calls are to be tried again.

@@ -1,7 +1,7 @@
 //! A disk's partition table (UEFI 2.10, section 5.3), read only as far as the flash's partition has to be found.
 //!
-//! Both headers, the first and the second, have a checksum of their own and one over the entries; what does not match, or
-//! names blocks where they cannot be, is refused with the reason.
+//! Both headers, the first and the second, have a checksum of their own and one over the entries; what does not match,
+//! or names blocks where they cannot be, is refused with the reason.
 
 use slopos_abi::flash::{PARTITION_TYPE, SECTOR};
 
@@ -77,8 +77,8 @@ pub fn is_protective(sector: &[u8]) -> bool {
 }
 
 impl Header {
-    /// Checks a header that was read from a block of `block` sectors each, on a disk of so many sectors. `limit` is how many
-    /// bytes of entries can be read.
+    /// Checks a header that was read from a block of `block` sectors each, on a disk of so many sectors. `limit` is how
+    /// many bytes of entries can be read.
     ///
     /// # Errors
     /// As [`TableError`] says.
@@ -175,8 +175,8 @@ impl Header {
     }
 }
 
-/// Goes on with a CRC-32 (ISO 3309, the reflected polynomial), half a byte at a time. It begins with ones and is inverted
-/// at the end.
+/// Goes on with a CRC-32 (ISO 3309, the reflected polynomial), half a byte at a time. It begins with ones and is
+/// inverted at the end.
 fn crc32(sum: u32, bytes: &[u8]) -> u32 {
     const TABLE: [u32; 16] = {
         let mut table = [0; 16];

@@ -1,7 +1,7 @@
 //! Where the flash is: looked for in one place after another, a read at a time.
 //!
-//! On the disk by the type of a partition, else at the beginning of the disk, else in the modules that the loader has put
-//! into memory. What cannot be used is told with the reason, and the next place is tried.
+//! On the disk by the type of a partition, else at the beginning of the disk, else in the modules that the loader has
+//! put into memory. What cannot be used is told with the reason, and the next place is tried.
 
 use crate::partitions::{self, Header, Partition, TableError};
 use slopos_abi::flash::{MAP_MAGIC, SECTOR};
@@ -43,8 +43,8 @@ struct Which {
     second: bool,
 }
 
-/// The headers in the order in which they are tried. A disk whose blocks are 4,096 bytes has its table counted in those,
-/// unless it was made for another.
+/// The headers in the order in which they are tried. A disk whose blocks are 4,096 bytes has its table counted in
+/// those, unless it was made for another.
 const HEADERS: [Which; 4] = [
     Which { block: 1, second: false },
     Which { block: 8, second: false },

@@ -4,8 +4,12 @@ mod search;
 
 use super::*;
 use sha2::{Digest, Sha256};
-use slopos_abi::flash::{KIND_APP, KIND_DATA, MAP_MAGIC, MAP_VERSION, MapEntry, MapHeader, name_bytes};
+use slopos_abi::flash::{
+    FlashState, KIND_APP, KIND_DATA, MAP_MAGIC, MAP_VERSION, MapEntry, MapHeader, STATE_SECTORS, name_bytes,
+};
+use slopos_kernel::loader::sha256;
 use slopos_kernel::loader::{Extent, MAP_BYTES};
+use slopos_kernel::objects::{Role, Slots};
 use std::vec::Vec;
 use zerocopy::IntoBytes;
 
@@ -25,11 +29,12 @@ fn fresh() -> Storage<'static> {
 }
 
 fn entry(name: &str, kind: u32, start_sector: u32, sectors: u32) -> MapEntry {
-    MapEntry { name: name_bytes(name).unwrap(), kind, start_sector, sectors, reserved: 0 }
+    let slots = if kind == KIND_APP { 2 } else { 1 };
+    MapEntry { name: name_bytes(name).unwrap(), kind, start_sector, sectors, slots }
 }
 
 fn map() -> Vec<u8> {
-    map_of(&[entry("app", KIND_APP, 4, 20), entry("scratch", KIND_DATA, 100, REGION.sectors as u32)])
+    map_of(&[entry("app", KIND_APP, 24, 24), entry("scratch", KIND_DATA, 100, REGION.sectors as u32)])
 }
 
 fn map_of(entries: &[MapEntry]) -> Vec<u8> {
@@ -52,8 +57,21 @@ fn storage() -> Storage<'static> {
     let request = storage.next(START).unwrap();
     assert!(matches!(request.owner, Owner::Map(_)));
     storage.settle_map(Some(&map()), 1 << 33, START);
+    read_state(&mut storage);
     assert!(storage.is_idle());
     storage
+}
+
+/// Both sectors of the state of a new flash are read.
+fn read_state(storage: &mut Storage<'_>) {
+    for sector in STATE_SECTORS {
+        let request = storage.next(START).unwrap();
+        let Owner::Map(place) = request.owner else { panic!("{request:?}") };
+        assert_eq!((place.sector, place.length, storage.owner(request.ticket)), (sector, SECTOR, Some(request.owner)));
+        assert_eq!(storage.next(START), None, "one after the other");
+        assert!(!storage.is_idle() && storage.region("scratch").is_none());
+        storage.settle_map(Some(&FlashState::NEW.encode(sha256).1), 1 << 33, START);
+    }
 }
 
 fn ready(storage: &mut Storage<'_>) -> Vec<usize> {
@@ -193,8 +211,12 @@ fn who_is_loaded_waits_for_the_map_and_is_told_where_its_app_is() {
     assert!(matches!(storage.next(START).map(|request| request.owner), Some(Owner::Map(_))));
     assert_eq!(storage.next(START), None);
     storage.settle_map(Some(&map()), 1 << 33, START);
+    assert_eq!(ready(&mut storage), []);
+    assert_eq!(storage.app_slot(process(1), "app", START), AppSlot::Underway);
+    read_state(&mut storage);
     assert_eq!(ready(&mut storage), [1]);
-    assert_eq!(storage.app_slot(process(1), "app", START), AppSlot::At(Extent { sector: 4, sectors: 20 }));
+    let order = [24, 48].map(|sector| Extent { sector, sectors: 24 });
+    assert_eq!(storage.app_slot(process(1), "app", START), AppSlot::At(Slots { order, role: Role::Confirmed }));
     assert_eq!(storage.app_slot(process(1), "scratch", START), AppSlot::Unknown);
     assert!(storage.is_idle());
     let fetch = |storage: &mut Storage<'_>, sector| storage.fetch(process(1), sector, CHUNK, START);

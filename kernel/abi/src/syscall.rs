@@ -71,6 +71,8 @@ system_calls! {
     RestrictConnect = 126,
     /// `sync(fd)`: 0 when everything that was written to the region is on the medium.
     Sync = 127,
+    /// `confirm()`: the version on trial that the process runs is the confirmed one from now on; 0 when that is on the medium.
+    Confirm = 129,
 }
 
 impl From<Syscall> for u64 {
@@ -86,7 +88,7 @@ mod tests {
     #[test]
     fn each_number_of_the_table_is_a_call_or_none() {
         let known: Vec<u64> = (0..=255).filter(|&number| Syscall::try_from(number).is_ok()).collect();
-        assert_eq!(known, [0, 1, 5, 14, 15, 16, 17, 39, 120, 121, 122, 123, 124, 125, 126, 127]);
+        assert_eq!(known, [0, 1, 5, 14, 15, 16, 17, 39, 120, 121, 122, 123, 124, 125, 126, 127, 129]);
         assert_eq!(Syscall::ALL.iter().map(|call| call.number()).collect::<Vec<_>>(), known);
         for &call in Syscall::ALL {
             assert_eq!(Syscall::try_from(call.number()), Ok(call));

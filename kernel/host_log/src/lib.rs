@@ -1,6 +1,10 @@
 //! What tests on the host need beside the crate they test: a logger and a clock for `defmt`, so that crates which log
-//! link, and capability tokens. Frames are encoded and dropped: what tests assert is behaviour, not log text. How many
+//! link, capability tokens, and a disk that loses its power. Frames are encoded and dropped: what tests assert is behaviour, not log text. How many
 //! there were is counted, since lines that come from outside have budgets.
+
+mod power;
+
+pub use power::PowerDisk;
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};

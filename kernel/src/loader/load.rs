@@ -11,11 +11,11 @@
 
 use super::record::{self, AppError, Wanted};
 use super::{Extent, Image};
-use crate::objects::{AppSlot, Fetch, Objects};
+use crate::objects::{AppSlot, Counted, Fetch, Objects, Role, Slots};
 use crate::process::ProcessId;
 use crate::time::Instant;
 use sha2::{Digest, Sha256};
-use slopos_abi::flash::{AppHeader, SECTOR, Segment, WRITE};
+use slopos_abi::flash::{self, AppHeader, SECTOR, Segment, Slot, WRITE};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 /// The most bytes of one request to the flash.
@@ -34,6 +34,8 @@ pub enum Progress {
     Waits,
     /// The program is loaded: the process can be mapped and started.
     Done,
+    /// A record was rejected, of a version that is this to the app; the one in the other slot is tried next.
+    Rejected(AppError, Role),
 }
 
 /// The phase of loading.
@@ -41,6 +43,11 @@ pub enum Progress {
 enum Stage {
     /// The slot is looked up in the flash map.
     Locate,
+    /// The headers of both slots are read, to find the higher version: this one's is next, and that of the first is
+    /// this.
+    Weigh { slot: Slot, first: Option<u32> },
+    /// A start of the version on trial is counted; the program is in RAM and checked.
+    Count,
     /// All RAM is wiped; the first byte that is not wiped yet.
     WipeAll { next: usize },
     /// The header's signature is checked; so many bytes of the record have arrived.
@@ -67,7 +74,14 @@ struct Asked {
 /// The state of one process's program: what is in RAM, and how far loading has come.
 pub struct Loader {
     stage: Stage,
+    /// Where the app's versions are, the one to run first.
+    slots: Slots,
+    /// The slot that is loaded from.
     slot: Extent,
+    /// The record in the first slot was rejected.
+    turned: bool,
+    /// The start of the version on trial is counted.
+    counted: bool,
     /// The header of the record that is loaded or being loaded, and the program that it describes.
     header: AppHeader,
     image: Image,
@@ -88,7 +102,10 @@ impl Loader {
     pub fn new() -> Loader {
         Loader {
             stage: Stage::Locate,
+            slots: Slots::default(),
             slot: Extent::default(),
+            turned: false,
+            counted: false,
             header: AppHeader::new_zeroed(),
             image: Image::default(),
             asked: None,
@@ -103,9 +120,35 @@ impl Loader {
     /// Begins to load: the whole program, or only the data if the program was checked before.
     pub fn begin(&mut self) {
         self.stage = Stage::Locate;
+        self.counted = false;
         self.asked = None;
         self.fault = None;
         self.digest.reset();
+    }
+
+    /// What the version is that is loaded or being loaded.
+    pub fn role(&self) -> Role {
+        if self.turned { Role::Confirmed } else { self.slots.role }
+    }
+
+    /// The text of the version that was checked and is in RAM.
+    pub fn version(&self) -> Option<&str> {
+        flash::name_text(&self.header.version_text).filter(|_| self.checked)
+    }
+
+    /// Whether it is the version in the other slot, because that in the first was rejected.
+    pub fn has_turned(&self) -> bool {
+        self.turned
+    }
+
+    /// Before a loaded program runs: begins to count its start, if it is on trial. Answers whether that has to come
+    /// first; [`Progress::Done`] comes again when it is done.
+    pub fn begin_count(&mut self) -> bool {
+        let counts = self.role() == Role::Trial && !core::mem::take(&mut self.counted);
+        if counts {
+            self.stage = Stage::Count;
+        }
+        counts
     }
 
     /// The loaded program, after [`Progress::Done`].
@@ -130,11 +173,56 @@ impl Loader {
         objects: &mut impl Objects,
         now: Instant,
     ) -> Result<Progress, AppError> {
+        let role = self.role();
+        match self.make_step(id, wanted, ram, objects, now) {
+            Err(error) if self.turn_to_other(error) => Ok(Progress::Rejected(error, role)),
+            progress => progress,
+        }
+    }
+
+    /// Turns to the other slot, if there is one that was not tried yet.
+    fn turn_to_other(&mut self, error: AppError) -> bool {
+        let [_, other] = self.slots.order;
+        // Where it is not known yet which slot it is, there is no other.
+        if self.turned
+            || self.stage == Stage::Locate
+            || other.sectors == 0
+            || matches!(error, AppError::NoFlash | AppError::NoSlot)
+        {
+            return false;
+        }
+        (self.turned, self.slot, self.asked) = (true, other, None);
+        self.load_all();
+        true
+    }
+
+    fn make_step(
+        &mut self,
+        id: ProcessId,
+        wanted: &Wanted<'_>,
+        ram: &mut [u8],
+        objects: &mut impl Objects,
+        now: Instant,
+    ) -> Result<Progress, AppError> {
         if let Some(fault) = self.fault.take() {
             return Err(fault);
         }
         match self.stage {
             Stage::Locate => self.locate(id, wanted.app, objects, now),
+            Stage::Weigh { slot, first } => Ok(self.weigh(slot, first, id, objects, now)),
+            Stage::Count => Ok(match objects.begin_trial(id, wanted.app, now) {
+                Counted::Underway => Progress::Waits,
+                Counted::Yes => {
+                    self.counted = true;
+                    self.stage = Stage::Locate;
+                    Progress::Done
+                }
+                // It is not this version that runs: which one does is looked up anew.
+                Counted::No => {
+                    self.stage = Stage::Locate;
+                    Progress::Continues
+                }
+            }),
             Stage::WipeAll { next } => {
                 self.stage = match wipe(ram, next..ram.len()) {
                     Some(next) => Stage::WipeAll { next },
@@ -162,6 +250,7 @@ impl Loader {
             return;
         };
         match self.stage {
+            Stage::Weigh { slot, first } => self.weighed(slot, first, record::version_of(part, wanted)),
             Stage::Read { arrived: 0, .. } => {
                 if let Err(error) = self.take_first(part, wanted, ram) {
                     self.fault = Some(error);
@@ -188,8 +277,48 @@ impl Loader {
         }
     }
 
+    /// Asks for the header of this slot. One that cannot be read is of no version.
+    fn weigh(
+        &mut self,
+        slot: Slot,
+        first: Option<u32>,
+        id: ProcessId,
+        objects: &mut impl Objects,
+        now: Instant,
+    ) -> Progress {
+        self.slot = self.slots.order[slot.index()];
+        self.ask(Asked { offset: 0, length: SECTOR }, id, objects, now).unwrap_or_else(|_| {
+            self.weighed(slot, first, None);
+            Progress::Continues
+        })
+    }
+
+    /// The version in this slot is this one. When both are known, the higher comes first.
+    fn weighed(&mut self, slot: Slot, first: Option<u32>, version: Option<u32>) {
+        match slot {
+            Slot::First => self.stage = Stage::Weigh { slot: Slot::Second, first: version },
+            Slot::Second => {
+                if version > first {
+                    self.slots.order.reverse();
+                }
+                self.begin_slot();
+            }
+        }
+    }
+
+    /// Begins with the first slot.
+    fn begin_slot(&mut self) {
+        self.slot = self.slots.order[0];
+        if self.checked {
+            self.stage = Stage::WipeData { segment: 0, next: 0 };
+        } else {
+            self.load_all();
+        }
+    }
+
     fn load_all(&mut self) {
         self.checked = false;
+        self.digest.reset();
         self.stage = Stage::WipeAll { next: 0 };
     }
 
@@ -200,17 +329,17 @@ impl Loader {
         objects: &mut impl Objects,
         now: Instant,
     ) -> Result<Progress, AppError> {
-        self.slot = match objects.app_slot(id, app, now) {
-            AppSlot::At(slot) => slot,
+        self.slots = match objects.app_slot(id, app, now) {
+            AppSlot::At(slots) => slots,
             AppSlot::Underway => return Ok(Progress::Waits),
             AppSlot::Unknown => return Err(AppError::NoSlot),
             AppSlot::NoFlash => return Err(AppError::NoFlash),
             AppSlot::Failed => return Err(AppError::Device),
         };
-        if self.checked {
-            self.stage = Stage::WipeData { segment: 0, next: 0 };
-        } else {
-            self.load_all();
+        (self.turned, self.counted) = (false, false);
+        match self.slots.role {
+            Role::Unknown => self.stage = Stage::Weigh { slot: Slot::First, first: None },
+            Role::Confirmed | Role::Trial => self.begin_slot(),
         }
         Ok(Progress::Continues)
     }

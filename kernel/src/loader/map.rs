@@ -3,7 +3,7 @@
 use super::Extent;
 use heapless::Vec;
 use sha2::{Digest, Sha256};
-use slopos_abi::flash::{self, KIND_APP, KIND_DATA, MAP_ENTRIES, MAP_SECTORS, MapEntry, MapHeader, SECTOR};
+use slopos_abi::flash::{self, KIND_APP, KIND_DATA, MAP_ENTRIES, MAP_SECTORS, MapEntry, MapHeader, SECTOR, Slot};
 use zerocopy::FromBytes;
 
 /// Bytes of a map, at the beginning of the flash.
@@ -77,14 +77,20 @@ impl FlashMap {
         FlashMap { base, ..self }
     }
 
+    /// Where the flash begins on its medium, in sectors.
+    pub fn base(&self) -> u64 {
+        self.base
+    }
+
     /// The sector after the last slot, by the map's own count from the beginning of the flash.
     pub fn end(&self) -> u64 {
         self.entries.iter().map(|entry| entry.range().end).max().unwrap_or(0)
     }
 
-    /// The slot of an app, by the sectors of the medium.
-    pub fn app(&self, name: &str) -> Option<Extent> {
-        self.find(name, KIND_APP).map(|(_, entry)| self.extent(entry))
+    /// An app's index, and its two slots by the sectors of the medium.
+    pub fn app(&self, name: &str) -> Option<(usize, [Extent; 2])> {
+        let (index, entry) = self.find(name, KIND_APP)?;
+        Some((index, Slot::ALL.map(|slot| self.extent(entry, slot))))
     }
 
     /// A data region's index.
@@ -95,7 +101,7 @@ impl FlashMap {
     /// The sectors of the data region at an index, by those of the medium.
     pub fn region(&self, index: usize) -> Option<Extent> {
         let entry = self.entries.get(index).filter(|entry| entry.kind == KIND_DATA && self.is_usable(index))?;
-        Some(self.extent(entry))
+        Some(self.extent(entry, Slot::First))
     }
 
     fn is_usable(&self, index: usize) -> bool {
@@ -109,7 +115,7 @@ impl FlashMap {
         self.entries.iter().enumerate().find(matches)
     }
 
-    fn extent(&self, entry: &MapEntry) -> Extent {
-        Extent { sector: self.base.saturating_add(entry.start_sector.into()), sectors: entry.sectors.into() }
+    fn extent(&self, entry: &MapEntry, slot: Slot) -> Extent {
+        Extent { sector: self.base.saturating_add(entry.slot(slot).start), sectors: entry.sectors.into() }
     }
 }

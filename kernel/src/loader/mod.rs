@@ -17,6 +17,7 @@ pub use signature::verify;
 pub use trust::{PublicKey, Trust, Unsigned};
 
 use heapless::Vec;
+use sha2::{Digest, Sha256};
 use slopos_abi::flash::{SEGMENTS, Segment};
 
 /// A loaded program: what is needed to map and start it.
@@ -26,6 +27,11 @@ pub struct Image {
     pub entry: u64,
     /// The segments, checked: page-aligned, ascending, inside the process's RAM, never writable and executable.
     pub segments: Vec<Segment, SEGMENTS>,
+}
+
+/// SHA-256 of these bytes.
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
 }
 
 /// Consecutive sectors of the flash.

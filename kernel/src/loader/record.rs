@@ -6,6 +6,7 @@ use super::{Extent, Image};
 use heapless::Vec;
 use slopos_abi::USER_BASE;
 use slopos_abi::flash::{self, AppHeader, AppVersion, EXECUTE, SECTOR, SEGMENTS, Segment, WRITE};
+use zerocopy::FromBytes;
 
 /// Bytes of a page, to which segments are aligned. In the record at most that much lies between two segments.
 pub const PAGE: u64 = 4096;
@@ -101,6 +102,17 @@ pub fn signer<'a>(header: &AppHeader, trust: &'a Trust) -> Result<Option<&'a Pub
 /// Whether the key has signed this header.
 pub fn is_genuine(header: &AppHeader, key: &PublicKey) -> bool {
     verify(&key.bytes, header.signed_bytes(), &header.signature)
+}
+
+/// The version in the header of a record of this app and board; `None` where there is no such header. Nothing else of
+/// it is checked.
+pub fn version_of(sector: &[u8], wanted: &Wanted<'_>) -> Option<u32> {
+    let (header, _) = AppHeader::read_from_prefix(sector).ok()?;
+    let ours = header.magic == flash::APP_MAGIC
+        && header.version == flash::RECORD_VERSION
+        && flash::name_bytes(wanted.app) == Some(header.name)
+        && flash::name_bytes(wanted.trust.board) == Some(header.board);
+    ours.then_some(header.app_version)
 }
 
 /// Checks that the segments follow each other, in memory and in the record, with at most a page between them. So the

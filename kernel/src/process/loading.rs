@@ -1,12 +1,12 @@
 //! Loads a process's program, in steps that are charged to the process.
 
-use super::{Process, ProcessId, State};
+use super::{Process, ProcessId};
 use crate::loader::{AppError, Progress, Trust, Wanted};
 use crate::log_budget::LogBudget;
-use crate::objects::Objects;
+use crate::objects::{Objects, Role, Verdict};
 use crate::processor::Processor;
 use crate::time::Instant;
-use slopos_abi::flash::AppVersion;
+use slopos_abi::flash::{AppVersion, Reason};
 
 impl Process {
     /// One step of loading. Returns whether the next can follow at once.
@@ -24,8 +24,18 @@ impl Process {
     ) -> Result<bool, AppError> {
         match self.loader.step(id, &self.wanted(trust), cpu.image_memory(id), objects, now) {
             Ok(Progress::Continues) => return Ok(true),
+            Ok(Progress::Rejected(error, role)) => {
+                if role == Role::Trial && error != AppError::Device {
+                    objects.judge_trial(id, self.configuration.app, Verdict::Fails(Reason::Record));
+                }
+                self.report_load(error, log, now);
+                return Ok(true);
+            }
             Ok(Progress::Waits) => self.wait_for_flash(),
             Ok(Progress::Done) => {
+                if self.loader.has_turned() && log.admit("flash", now) {
+                    defmt::warn!("flash: app {=str}: the version in its other slot runs", self.configuration.app);
+                }
                 if self.loader.take_unsigned() && log.admit("flash", now) {
                     defmt::warn!("flash: app {=str} runs UNSIGNED, as the manifest allows", self.configuration.app);
                 }
@@ -37,7 +47,7 @@ impl Process {
                 return Err(error);
             }
         }
-        Ok(self.state() == State::Ready)
+        Ok(self.is_ready())
     }
 
     /// Takes in sectors that were read for it while it is loaded.
@@ -57,6 +67,8 @@ impl Process {
         match error {
             // Logged once already, when the map was read.
             AppError::NoFlash => {}
+            // The other slot holds nothing, which is no news.
+            AppError::Magic if self.loader.has_turned() => {}
             _ if !log.admit("flash", now) => {}
             AppError::NoSlot => defmt::error!("flash: no app {=str} for process {=str}", app, name),
             AppError::Board => defmt::error!("flash: app {=str} rejected: it is for another board", app),

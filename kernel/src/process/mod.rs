@@ -151,6 +151,11 @@ impl Process {
         self.descriptors.open()
     }
 
+    /// The version of the program in its RAM, as its author writes it; `None` where there is none.
+    pub fn version(&self) -> Option<&str> {
+        self.loader.version()
+    }
+
     /// Whether it was started and has not ended; it may still be loading.
     pub fn is_running(&self) -> bool {
         matches!(self.state, State::Ready | State::Waiting) || self.is_starting()
@@ -193,7 +198,7 @@ impl Process {
         self.restart_at = None;
         self.starting = true;
         if self.fresh {
-            self.begin(id, cpu, now);
+            self.begin_or_count(id, cpu, now);
         } else if self.state != State::Loading {
             self.load();
         }
@@ -212,6 +217,17 @@ impl Process {
         self.fresh = true;
         self.state = State::Stopped;
         if self.starting {
+            self.begin_or_count(id, cpu, now);
+        }
+    }
+
+    /// Begins the run of a program that is loaded and mapped; one on trial has its start counted before.
+    fn begin_or_count(&mut self, id: ProcessId, cpu: &mut impl Processor, now: Instant) {
+        if self.loader.begin_count() {
+            self.load_waits = false;
+            self.fresh = false;
+            self.state = State::Loading;
+        } else {
             self.begin(id, cpu, now);
         }
     }

@@ -58,6 +58,8 @@ pub(crate) enum Waiting {
         /// The descriptor to flush.
         descriptor: DescriptorIndex,
     },
+    /// CONFIRM.
+    Confirm,
     /// CONNECT.
     Connect {
         /// The socket.
@@ -83,7 +85,8 @@ impl Waiting {
         match *self {
             Waiting::Sleep { until } => Some(until),
             Waiting::Poll { deadline, .. } => deadline,
-            Waiting::Read { .. } | Waiting::Write { .. } | Waiting::Sync { .. } | Waiting::Connect { .. } => None,
+            Waiting::Read { .. } | Waiting::Write { .. } | Waiting::Sync { .. } => None,
+            Waiting::Confirm | Waiting::Connect { .. } => None,
         }
     }
 }

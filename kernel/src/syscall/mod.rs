@@ -11,11 +11,11 @@ mod stream;
 pub(crate) use caller::{Caller, Stop};
 pub use network::CONNECT_LIMIT;
 
-use crate::objects::Objects;
+use crate::objects::{Objects, Verdict};
 use crate::process::{UserRange, Waiting};
 use crate::processor::{Call, Processor};
 use crate::time::{Duration, Instant};
-use slopos_abi::{RemoteRange, Rights, SocketFlags, SocketKind, Syscall};
+use slopos_abi::{Errno, RemoteRange, Rights, SocketFlags, SocketKind, Syscall};
 
 impl<P: Processor, O: Objects> Caller<'_, P, O> {
     /// Makes a call.
@@ -38,6 +38,7 @@ impl<P: Processor, O: Objects> Caller<'_, P, O> {
             Syscall::Restrict => self.restrict(a, Rights::try_from(b)?),
             Syscall::RestrictConnect => self.restrict_connect(RemoteRange::try_from([a, b, c, d])?),
             Syscall::Sync => self.begin_sync(a),
+            Syscall::Confirm => self.confirm(),
         }
     }
 
@@ -49,6 +50,7 @@ impl<P: Processor, O: Objects> Caller<'_, P, O> {
             Waiting::Read { delivered, .. } => Ok(delivered as u64),
             Waiting::Write { descriptor, bytes } => self.write(descriptor, bytes),
             Waiting::Sync { descriptor } => self.sync(descriptor),
+            Waiting::Confirm => self.confirm(),
             Waiting::Connect { descriptor, remote, deadline } => self.connect(descriptor, remote, deadline),
             Waiting::Poll { set, deadline } => self.poll(set, deadline),
         }
@@ -58,12 +60,23 @@ impl<P: Processor, O: Objects> Caller<'_, P, O> {
         while let Some(descriptor) = self.process.descriptors.remove_any() {
             self.objects.close(self.id, &descriptor.object, self.now);
         }
+        if status == 0 {
+            // A version on trial that comes to a good end has shown that it works.
+            self.objects.judge_trial(self.id, self.process.configuration.app, Verdict::Works);
+        }
         self.objects.exited(self.id);
         Err(Stop::Exit(status))
     }
 
     fn sleep(&mut self, until: Instant) -> Result<u64, Stop> {
         if self.now >= until { Ok(0) } else { Err(Stop::Block(Waiting::Sleep { until })) }
+    }
+
+    fn confirm(&mut self) -> Result<u64, Stop> {
+        match self.objects.confirm_trial(self.id, self.process.configuration.app, self.now) {
+            Err(Errno::Again) => Err(Stop::Block(Waiting::Confirm)),
+            result => Ok(result.map(|()| 0)?),
+        }
     }
 
     fn close(&mut self, number: u64) -> Result<u64, Stop> {

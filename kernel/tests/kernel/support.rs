@@ -8,7 +8,7 @@ use slopos_abi::{ARGUMENTS_MAX, ENTROPY_NAME, Endpoint, Errno, Readiness, Remote
 use slopos_host_log::Token;
 use slopos_kernel::kernel::Kernel;
 use slopos_kernel::loader::{Extent, Image, PublicKey, Trust, Unsigned};
-use slopos_kernel::objects::{AppSlot, Fetch, Object, Objects, SocketIndex};
+use slopos_kernel::objects::{AppSlot, Counted, Fetch, Object, Objects, Role, Slots, SocketIndex, Verdict};
 use slopos_kernel::process::ConsoleAccess;
 use slopos_kernel::process::{Configuration, Process, Restart, State};
 use slopos_kernel::process::{ProcessId, ProcessSet};
@@ -282,6 +282,9 @@ pub struct FakeObjects {
     /// Every socket of the grant is in use.
     pub out_of_sockets: bool,
     pub synced: Vec<Result<(), Errno>>,
+    pub confirmed: Vec<Result<(), Errno>>,
+    /// What runs have shown, whatever version they were of.
+    pub verdicts: Vec<(usize, Verdict)>,
     /// What processes that are being loaded have asked for: first sector and length.
     pub fetches: Vec<(ProcessId, u64, usize)>,
 }
@@ -310,6 +313,8 @@ impl Default for FakeObjects {
             without_network: false,
             out_of_sockets: false,
             synced: Vec::new(),
+            confirmed: Vec::new(),
+            verdicts: Vec::new(),
             fetches: Vec::new(),
         }
     }
@@ -366,7 +371,23 @@ impl Objects for FakeObjects {
         if self.missing {
             return AppSlot::NoFlash;
         }
-        if app == "app" { AppSlot::At(Extent { sector: 0, sectors: self.slot_sectors }) } else { AppSlot::Unknown }
+        if app != "app" {
+            return AppSlot::Unknown;
+        }
+        let first = Extent { sector: 0, sectors: self.slot_sectors };
+        AppSlot::At(Slots { order: [first, Extent::default()], role: Role::Confirmed })
+    }
+
+    fn begin_trial(&mut self, _: ProcessId, _: &str, _: Instant) -> Counted {
+        panic!("nothing is on trial here");
+    }
+
+    fn judge_trial(&mut self, process: ProcessId, _: &str, verdict: Verdict) {
+        self.verdicts.push((process.index(), verdict));
+    }
+
+    fn confirm_trial(&mut self, _: ProcessId, _: &str, _: Instant) -> Result<(), Errno> {
+        self.confirmed.remove(0)
     }
 
     fn fetch(&mut self, process: ProcessId, sector: u64, length: usize, _: Instant) -> Fetch {

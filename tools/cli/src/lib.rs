@@ -4,7 +4,7 @@
 //!   is the workspace's; `--completions SHELL`.
 //! - An error is one line, `TOOL: what went wrong: why`, and never a backtrace.
 //! - Where standard output's reader is gone (`TOOL | head -1`), the tool ends as SIGPIPE ends any other, without a word.
-//! - [`Progress`] for what takes longer than two seconds.
+//! - [`put`] for files that are there whole or not at all; [`Progress`] for what takes longer than two seconds.
 #![forbid(unsafe_code)]
 
 mod pipe;
@@ -12,10 +12,11 @@ mod progress;
 
 pub use progress::{Progress, note};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::builder::StyledStr;
 use clap::{Arg, Command, Parser, value_parser};
 use clap_complete::Shell;
+use std::path::Path;
 use std::process::{ExitCode, Termination};
 
 /// Runs a tool: parses its arguments, does its work, and says how it ends. An error is status 1.
@@ -51,6 +52,17 @@ pub fn main_or<A: Parser, T: Termination>(failure: u8, work: impl FnOnce(A) -> R
         note(format_args!("{error:#}"));
         ExitCode::from(failure)
     })
+}
+
+/// Writes a file beside its place, and puts it there when it is complete.
+///
+/// # Errors
+/// It cannot be written.
+pub fn put(path: &Path, bytes: &[u8]) -> Result<()> {
+    let beside = path.with_added_extension("new");
+    std::fs::write(&beside, bytes)
+        .and_then(|()| std::fs::rename(&beside, path))
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 const COMPLETIONS: &str = "completions";

@@ -1,10 +1,13 @@
 //! A file with a flash in it, whatever its form.
 
 use crate::{iso, oci, qcow2, raw};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use rustix::fs::{FlockOperation, fcntl_lock};
+use rustix::io::Errno;
 use slopos_abi::flash::MAP_MAGIC;
-use std::fs;
+use std::fs::{self, File};
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 /// Where the flash is in a file.
@@ -25,18 +28,20 @@ pub struct Container {
     form: Form,
     file: Vec<u8>,
     flash: Vec<u8>,
+    /// The file, once something is written in its place.
+    open: Option<File>,
 }
 
 impl Container {
-    /// Reads a file and finds the flash in it. One that is of no known form counts as a flash: what is wrong with that is
-    /// for its reader to say.
+    /// Reads a file and finds the flash in it. One that is of no known form counts as a flash: what is wrong with that
+    /// is for its reader to say.
     ///
     /// # Errors
     /// It cannot be read, or is of a form that has no flash where it should be.
     pub fn open(path: &Path) -> Result<Container> {
         let file = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         let (form, flash) = find(path, &file).with_context(|| path.display().to_string())?;
-        Ok(Container { path: path.to_owned(), form, file, flash })
+        Ok(Container { path: path.to_owned(), form, file, flash, open: None })
     }
 
     /// The flash.
@@ -44,8 +49,95 @@ impl Container {
         &self.flash
     }
 
-    /// Replaces the flash by another one of the same size. The file is made anew beside its place, read back, and put there
-    /// when the flash in it is the one that was written.
+    /// Whether the file is the flash, and nothing else.
+    pub fn is_alone(&self) -> bool {
+        matches!(self.form, Form::Flash)
+    }
+
+    /// Whether the medium is one that a board cannot write.
+    pub fn is_read_only(&self) -> bool {
+        iso::is_one(&self.file)
+    }
+
+    /// Writes bytes at an offset of the flash, in the file's place. Where the file holds the flash packed, nothing is
+    /// written before [`Container::flush`].
+    ///
+    /// # Errors
+    /// They go beyond the flash, the file is in use by a board, or it cannot be written.
+    pub fn write_at(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
+        let start = usize::try_from(offset).ok();
+        let part = start.and_then(|start| self.flash.get_mut(start..start.checked_add(bytes.len())?));
+        part.context("beyond the end of the flash")?.copy_from_slice(bytes);
+        match &self.form {
+            Form::Flash => self.file()?.write_all_at(bytes, offset),
+            Form::Part(range) => {
+                let start = range.start as u64;
+                self.file()?.write_all_at(bytes, start + offset)
+            }
+            Form::Qcow2(range) => return qcow2::write(&self.path, range.start + offset as usize, bytes),
+            Form::Oci => return Ok(()),
+        }
+        .with_context(|| format!("cannot write {}", self.path.display()))
+    }
+
+    /// What was written is on the disk afterwards.
+    ///
+    /// # Errors
+    /// It may not be.
+    pub fn flush(&mut self) -> Result<()> {
+        match &self.form {
+            Form::Flash | Form::Part(_) => self.file()?.sync_all(),
+            Form::Qcow2(_) => File::open(&self.path).and_then(|file| file.sync_all()),
+            Form::Oci => {
+                let before = Container::open(&self.path)?;
+                return if before.flash == self.flash { Ok(()) } else { before.replace(&self.flash) };
+            }
+        }
+        .with_context(|| format!("cannot write {}", self.path.display()))
+    }
+
+    /// Reads bytes of the flash, from the file.
+    ///
+    /// # Errors
+    /// They go beyond the flash, or it cannot be read.
+    pub fn read_at(&mut self, offset: u64, length: usize) -> Result<Vec<u8>> {
+        let found = match &self.form {
+            Form::Flash | Form::Part(_) => {
+                let start = if let Form::Part(range) = &self.form { range.start as u64 } else { 0 };
+                let mut bytes = vec![0; length];
+                // Another file of the same path would give the lock back when it is closed.
+                let file = match &self.open {
+                    Some(file) => file,
+                    None => &File::open(&self.path)?,
+                };
+                let read = file.read_exact_at(&mut bytes, start + offset);
+                read.with_context(|| format!("cannot read {}", self.path.display()))?;
+                return Ok(bytes);
+            }
+            Form::Qcow2(_) | Form::Oci => Container::open(&self.path)?,
+        };
+        let part = usize::try_from(offset).ok().and_then(|at| found.flash.get(at..at.checked_add(length)?));
+        Ok(part.context("beyond the end of the flash")?.to_vec())
+    }
+
+    /// The file, opened for writing and locked against boards: QEMU holds locks on the image that it writes, and keeps
+    /// the state of the flash in the board's memory.
+    fn file(&mut self) -> Result<&File> {
+        if self.open.is_none() {
+            let path = self.path.display();
+            let file = File::options().read(true).write(true).open(&self.path);
+            let file = file.with_context(|| format!("cannot write {path}"))?;
+            match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Err(Errno::AGAIN | Errno::ACCESS) => bail!("it is in use: a board runs from it"),
+                locked => locked.with_context(|| format!("cannot lock {path}"))?,
+            }
+            self.open = Some(file);
+        }
+        self.open.as_ref().context("no file")
+    }
+
+    /// Replaces the flash by another one of the same size. The file is made anew beside its place, read back, and put
+    /// there when the flash in it is the one that was written.
     ///
     /// # Errors
     /// The sizes differ, or the file cannot be written; then it is as it was.
@@ -55,6 +147,10 @@ impl Container {
         let written = self.write(&beside, flash).and_then(|()| {
             let found = Container::open(&beside)?;
             ensure!(found.flash == flash, "{} does not read back as it was written", beside.display());
+            // The name may not come to the disk before what it names.
+            File::open(&beside)
+                .and_then(|file| file.sync_all())
+                .with_context(|| format!("cannot write {}", beside.display()))?;
             fs::rename(&beside, &self.path).with_context(|| format!("cannot write {}", self.path.display()))
         });
         if written.is_err() {

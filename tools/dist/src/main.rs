@@ -1,9 +1,9 @@
 //! `dist`: packs a built board into build/NAME-VERSION.tar.gz.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Parser;
 use slopos_dist::{Board, pack};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Packs a built board for those who run it: kernel, flash, manifest, audit, list of components, licences.
@@ -45,16 +45,8 @@ fn main() -> ExitCode {
             eprintln!("dist: WARNING: the tree has changes that are not committed; the archive says so");
         }
         let archive = folder.join(format!("{}.tar.gz", packed.name));
-        write(&archive, &packed.bytes)?;
+        slopos_cli::put(&archive, &packed.bytes)?;
         println!("{}", archive.display());
         Ok(())
     })
-}
-
-/// Writes a file beside its place, and puts it there when it is complete.
-fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let beside = path.with_added_extension("new");
-    std::fs::write(&beside, bytes)
-        .and_then(|()| std::fs::rename(&beside, path))
-        .with_context(|| format!("cannot write {}", path.display()))
 }

@@ -16,11 +16,3 @@ pub fn load(path: &Path) -> Result<(Container, Image)> {
     let image = Image::from_bytes(container.flash().to_vec()).with_context(|| path.display().to_string())?;
     Ok((container, image))
 }
-
-/// Writes a file beside its place, and puts it there when it is complete.
-pub fn put(path: &Path, bytes: &[u8]) -> Result<()> {
-    let beside = path.with_added_extension("new");
-    std::fs::write(&beside, bytes)
-        .and_then(|()| std::fs::rename(&beside, path))
-        .with_context(|| format!("cannot write {}", path.display()))
-}

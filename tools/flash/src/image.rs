@@ -7,10 +7,11 @@ use crate::sign::{self, Signer};
 use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
 use slopos_abi::flash::{
-    EntryFault, KIND_APP, KIND_DATA, MAP_ENTRIES, MAP_MAGIC, MAP_SECTORS, MAP_VERSION, MapEntry, MapHeader, SECTOR,
+    APP_SLOTS, AppHeader, AppState, EntryFault, FlashState, KIND_APP, KIND_DATA, MAP_ENTRIES, MAP_MAGIC, MAP_SECTORS,
+    MAP_VERSION, MapEntry, MapHeader, SECTOR, SLOT_ALIGNMENT, SLOTS_BEGIN, STATE_SECTORS, Slot as Half, StateFault,
     check_map, name_bytes, name_text,
 };
-use slopos_manifest::{Manifest, PAGE, PublicKey, size, suggest};
+use slopos_manifest::{Data, Manifest, PAGE, PublicKey, size, suggest};
 use std::path::Path;
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -29,10 +30,12 @@ pub struct Slot {
     pub name: String,
     /// [`KIND_APP`] or [`KIND_DATA`].
     pub kind: u32,
-    /// First sector.
+    /// First sector of the first slot.
     pub start_sector: u32,
-    /// How many sectors.
+    /// Sectors of each slot.
     pub sectors: u32,
+    /// How many slots there are: two of an app, one of a region.
+    pub slots: u32,
 }
 
 impl Slot {
@@ -41,10 +44,11 @@ impl Slot {
         u64::from(self.sectors) * SECTOR as u64
     }
 
-    /// Where its bytes are in the image.
-    fn range(&self) -> std::ops::Range<usize> {
-        let start = self.start_sector as usize * SECTOR;
-        start..start + self.sectors as usize * SECTOR
+    /// Where the bytes of one of its slots are in the image.
+    pub fn range(&self, slot: Half) -> std::ops::Range<usize> {
+        let length = self.sectors as usize * SECTOR;
+        let start = self.start_sector as usize * SECTOR + slot.index() * length;
+        start..start + length
     }
 }
 
@@ -81,6 +85,37 @@ impl Image {
         program: impl Fn(&str) -> Result<Vec<u8>>,
         data: impl Fn(&Path) -> Result<Vec<u8>>,
     ) -> Result<Image> {
+        let program = |app: &str| {
+            let file = program(app)?;
+            Program::from_elf(&file).with_context(|| format!("app `{app}`")).map(Some)
+        };
+        let contents = |region: &Data| {
+            let Some(path) = &region.file else { return Ok(None) };
+            let file = data(path)?;
+            let length = file.len() as u64;
+            ensure!(
+                length <= region.size,
+                "data region `{}`: {} has {length} bytes; {}",
+                region.name,
+                path.display(),
+                change(region.size_line, "size", region.size, length.next_multiple_of(SECTOR as u64))
+            );
+            Ok(Some(file))
+        };
+        Image::assemble(manifest, key, program, contents)
+    }
+
+    /// Makes the flash of `manifest` from programs and contents of regions, as far as there are any; signed where there
+    /// is a key.
+    ///
+    /// # Errors
+    /// One of them cannot be had, or does not fit its slot, its process's RAM, or the flash.
+    pub fn assemble(
+        manifest: &Manifest,
+        key: Option<&PrivateKey>,
+        program: impl Fn(&str) -> Result<Option<Program>>,
+        data: impl Fn(&Data) -> Result<Option<Vec<u8>>>,
+    ) -> Result<Image> {
         let slots = slots(manifest)?;
         let board = manifest.board.name.clone();
         let name =
@@ -101,27 +136,25 @@ impl Image {
         let head = size_of::<MapHeader>();
         bytes[..head].copy_from_slice(header.as_bytes());
         bytes[head..head + size_of_val(&entries[..])].copy_from_slice(entries.as_bytes());
+        // Both sectors of the state are whole from the beginning.
+        let mut state = FlashState::NEW;
+        for _ in 0..2 {
+            let (sector, contents) = state.encode(sha256);
+            bytes[sector as usize * SECTOR..][..SECTOR].copy_from_slice(&contents);
+            state = state.written();
+        }
         let mut image = Image { bytes, board, slots };
         for slot in image.slots.clone() {
             if slot.kind == KIND_APP {
-                let file = program(&slot.name)?;
-                let program = Program::from_elf(&file).with_context(|| format!("app `{}`", slot.name))?;
-                fits_its_processes(manifest, &slot.name, &program)?;
-                is_new_enough(manifest, &slot.name, &program)?;
-                image.replace(&slot.name, &program)?;
+                if let Some(program) = program(&slot.name)? {
+                    fits_its_processes(manifest, &slot.name, &program)?;
+                    is_new_enough(manifest, &slot.name, &program)?;
+                    image.put(&slot.name, &program)?;
+                }
             } else if let Some(region) = manifest.data.iter().find(|region| region.name == slot.name)
-                && let Some(path) = &region.file
+                && let Some(contents) = data(region)?
             {
-                let file = data(path)?;
-                let length = file.len() as u64;
-                ensure!(
-                    length <= region.size,
-                    "data region `{}`: {} has {length} bytes; {}",
-                    region.name,
-                    path.display(),
-                    change(region.size_line, "size", region.size, length.next_multiple_of(SECTOR as u64))
-                );
-                image.bytes[slot.range()][..file.len()].copy_from_slice(&file);
+                image.put_region(&slot.name, &contents)?;
             }
         }
         if let Some(key) = key {
@@ -138,6 +171,7 @@ impl Image {
         ensure!(bytes.len() >= MAP_SECTORS * SECTOR, "{} bytes are too few for a flash map", bytes.len());
         let (header, rest) = MapHeader::read_from_prefix(&bytes).ok().context("no flash map")?;
         ensure!(header.magic == MAP_MAGIC, "no flash map: the magic is missing");
+        ensure!(header.version != 1, "flash map of version 1, of one slot for each app; run `flash migrate`");
         ensure!(
             header.version == MAP_VERSION,
             "flash map of version {}, this tool knows {MAP_VERSION}",
@@ -165,6 +199,7 @@ impl Image {
             kind: entry.kind,
             start_sector: entry.start_sector,
             sectors: entry.sectors,
+            slots: entry.slots,
         });
         let slots = slots.collect();
         Ok(Image { bytes, board, slots })
@@ -190,13 +225,91 @@ impl Image {
         self.slots.iter().map(|slot| (slot, self.contents(slot, keys))).collect()
     }
 
-    /// What one slot holds.
+    /// The state of each app, and what is wrong with a state sector. Where neither is valid, of each app the higher
+    /// version that is whole counts as the confirmed one, as the kernel has it.
+    pub fn state(&self) -> (FlashState, Vec<(Half, StateFault)>) {
+        let mut faults = Vec::new();
+        let at = |sector: u64| self.bytes.get(sector as usize * SECTOR..(sector as usize + 1) * SECTOR);
+        let found = FlashState::choose(STATE_SECTORS.map(at), sha256, |slot, fault| faults.push((slot, fault)));
+        let state = found.unwrap_or_else(|| {
+            let mut state = FlashState::NEW;
+            for (entry, app) in self.slots.iter().zip(&mut state.apps).filter(|(entry, _)| entry.kind == KIND_APP) {
+                let version = |half| self.record(entry, half).ok().map(|(header, _)| header.app_version);
+                let higher = if version(Half::Second) > version(Half::First) { Half::Second } else { Half::First };
+                *app = AppState::confirmed_in(higher);
+            }
+            state
+        });
+        (state, faults)
+    }
+
+    /// The app of this name: its index in the map, and its entry.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn app(&self, name: &str) -> Result<(usize, &Slot)> {
+        let apps = || self.slots.iter().enumerate().filter(|(_, slot)| slot.kind == KIND_APP);
+        let found = apps().find(|(_, slot)| slot.name == name);
+        found.with_context(|| {
+            let names: Vec<_> = apps().map(|(_, slot)| slot.name.as_str()).collect();
+            let meant = suggest(name, names.iter().copied());
+            format!("the flash has no slot for an app `{name}`{meant}; it has slots for {}", names.join(", "))
+        })
+    }
+
+    /// The record in one of an app's slots.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn record(&self, entry: &Slot, half: Half) -> Result<(AppHeader, Program)> {
+        record::decode(&entry.name, &self.board, &self.bytes[entry.range(half)])
+    }
+
+    /// Whether nothing was ever written to one of an app's slots.
+    pub fn is_empty(&self, entry: &Slot, half: Half) -> bool {
+        self.bytes[entry.range(half)].iter().all(|&byte| byte == 0)
+    }
+
+    /// The bytes of a data region.
+    ///
+    /// # Errors
+    /// There is no such region.
+    pub fn region(&self, name: &str) -> Result<&[u8]> {
+        Ok(&self.bytes[self.find_region(name)?.range(Half::First)])
+    }
+
+    /// Puts bytes at the beginning of a data region; the rest of it becomes zeros.
+    ///
+    /// # Errors
+    /// There is no such region, or they do not fit it.
+    pub fn put_region(&mut self, name: &str, contents: &[u8]) -> Result<()> {
+        let region = self.find_region(name)?;
+        let (range, size) = (region.range(Half::First), region.size());
+        let length = contents.len();
+        ensure!(length as u64 <= size, "{length} bytes do not fit the data region `{name}` of {size} bytes");
+        let bytes = &mut self.bytes[range];
+        bytes[..length].copy_from_slice(contents);
+        bytes[length..].fill(0);
+        Ok(())
+    }
+
+    fn find_region(&self, name: &str) -> Result<&Slot> {
+        let regions = || self.slots.iter().filter(|slot| slot.kind == KIND_DATA);
+        regions().find(|slot| slot.name == name).with_context(|| {
+            let names: Vec<_> = regions().map(|slot| slot.name.as_str()).collect();
+            let meant = suggest(name, names.iter().copied());
+            format!("the flash has no data region `{name}`{meant}; it has {}", names.join(", "))
+        })
+    }
+
+    /// What one entry holds; of an app, in the slot of its confirmed version.
     fn contents(&self, slot: &Slot, keys: &[PublicKey]) -> Result<Contents> {
-        let bytes = &self.bytes[slot.range()];
+        let index = self.slots.iter().position(|other| other == slot).unwrap_or(0);
+        let half = self.state().0.apps[index].confirmed();
         if slot.kind == KIND_DATA {
-            return Ok(Contents::Data { sha256: Sha256::digest(bytes).into() });
+            return Ok(Contents::Data { sha256: sha256(&self.bytes[slot.range(Half::First)]) });
         }
-        let (header, program) = record::decode(&slot.name, &self.board, bytes)?;
+        let (header, program) = self.record(slot, half)?;
         let signer = sign::signer(&header, keys)?;
         Ok(Contents::App { record_bytes: header.record_bytes, sha256: header.sha256, signer, program })
     }
@@ -212,43 +325,51 @@ impl Image {
         Ok(())
     }
 
-    /// Signs the records of all apps.
+    /// Signs the records of all apps, each in the slot that runs next.
     ///
     /// # Errors
     /// A slot holds no record.
     pub fn sign(&mut self, key: &PrivateKey) -> Result<()> {
-        let apps: Vec<_> =
-            self.slots.iter().filter(|slot| slot.kind == KIND_APP).map(|slot| slot.name.clone()).collect();
+        let (state, _) = self.state();
+        let apps = self.slots.iter().zip(state.apps).filter(|(slot, _)| slot.kind == KIND_APP);
+        let filled = apps.filter(|(slot, app)| !self.is_empty(slot, app.confirmed()));
+        let apps: Vec<_> = filled.map(|(slot, _)| slot.name.clone()).collect();
         apps.iter().try_for_each(|app| sign::sign(self.record_mut(app)?, key).with_context(|| format!("slot `{app}`")))
     }
 
-    /// The bytes of an app's slot, which begin with its record.
+    /// The bytes of the slot of an app that runs next; they begin with its record.
     ///
     /// # Errors
-    /// There is no such slot.
+    /// There is no such app.
     pub fn record_mut(&mut self, name: &str) -> Result<&mut [u8]> {
-        let range = self.slot_of(name)?.range();
+        let (index, entry) = self.app(name)?;
+        let app = self.state().0.apps[index];
+        let range = entry.range(if app.is_on_trial() { app.spare() } else { app.confirmed() });
         Ok(&mut self.bytes[range])
     }
 
-    /// The slot of an app.
-    fn slot_of(&self, name: &str) -> Result<&Slot> {
-        let apps = || self.slots.iter().filter(|slot| slot.kind == KIND_APP);
-        apps().find(|slot| slot.name == name).with_context(|| {
-            let names: Vec<_> = apps().map(|slot| slot.name.as_str()).collect();
-            let meant = suggest(name, names.iter().copied());
-            format!("the flash has no slot for an app `{name}`{meant}; it has slots for {}", names.join(", "))
-        })
-    }
-
-    /// Puts `program` into the slot of app `name`, unsigned; the rest of the slot becomes zeros.
+    /// Puts `program` into the first slot of app `name`.
     ///
     /// # Errors
-    /// There is no such slot, or the program does not fit it.
-    pub fn replace(&mut self, name: &str, program: &Program) -> Result<()> {
-        let slot = self.slot_of(name)?.clone();
-        // A slot holds the header's sector and the RAM of the largest process that runs the app.
-        let ram = slot.size() - SECTOR as u64;
+    /// There is no such app, or the program does not fit.
+    fn put(&mut self, name: &str, program: &Program) -> Result<()> {
+        let record = record::encode(name, &self.board, program)?;
+        let (_, entry) = self.app(name)?;
+        self.fits(entry, program, &record)?;
+        let range = entry.range(Half::First);
+        self.bytes[range][..record.len()].copy_from_slice(&record);
+        Ok(())
+    }
+
+    /// Whether a program and its record fit an app's slot.
+    ///
+    /// # Errors
+    /// The need and the limit.
+    pub fn fits(&self, slot: &Slot, program: &Program, record: &[u8]) -> Result<()> {
+        let name = &slot.name;
+        // A slot holds the header's sector, in a block of 4,096 bytes, and the RAM of the largest process that runs the
+        // app.
+        let ram = slot.size().saturating_sub(PAGE);
         ensure!(
             program.span() <= ram,
             "app `{name}` needs {} of RAM ({} bytes); its slot was made for {} ({ram} bytes): give its process more `ram` \
@@ -257,18 +378,19 @@ impl Image {
             program.span(),
             size::show(ram)
         );
-        let record = record::encode(name, &self.board, program)?;
         ensure!(
             record.len() as u64 <= slot.size(),
             "app `{name}` needs {} bytes of flash; its slot has {}",
             record.len(),
             slot.size()
         );
-        let bytes = &mut self.bytes[slot.range()];
-        bytes[..record.len()].copy_from_slice(&record);
-        bytes[record.len()..].fill(0);
         Ok(())
     }
+}
+
+/// SHA-256 of these bytes.
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
 }
 
 /// What the head of a map names as its SHA-256.
@@ -283,7 +405,9 @@ fn explain(entries: &[MapEntry], index: usize, fault: EntryFault, flash_bytes: u
     match fault {
         EntryFault::NoName => "a map entry has no name".to_owned(),
         EntryFault::Kind(kind) => format!("slot `{slot}` is of unknown kind {kind}"),
-        EntryFault::InMap => format!("slot `{slot}` overlaps the map"),
+        EntryFault::InMap => format!("slot `{slot}` overlaps the map or the state"),
+        EntryFault::Slots(slots) => format!("slot `{slot}` has {slots} slots"),
+        EntryFault::Unaligned => format!("slot `{slot}` does not begin and end with a block of 4096 bytes"),
         EntryFault::Empty => format!("slot `{slot}` is empty"),
         EntryFault::BeyondEnd => format!("slot `{slot}` goes beyond the flash of {flash_bytes} bytes"),
         EntryFault::SameName(_) => format!("two slots are named `{slot}`"),
@@ -326,14 +450,16 @@ fn change(line: usize, key: &str, given: u64, needed: u64) -> String {
     format!("change line {line} of the manifest from `{key} = \"{given}\"` to `{key} = \"{needed}\"`")
 }
 
-/// The slots of a manifest: each app once, as large as its largest process, then the data regions.
+/// The slots of a manifest: each app once, as large as its largest process, then the data regions. Each begins with a
+/// block of 4,096 bytes.
 ///
 /// # Errors
 /// They do not fit the flash, or its map.
 pub fn slots(manifest: &Manifest) -> Result<Vec<Slot>> {
+    let block = u64::from(SLOT_ALIGNMENT) * SECTOR as u64;
     let mut sizes: Vec<(&str, u32, u64)> = Vec::new();
     for process in &manifest.processes {
-        let bytes = SECTOR as u64 + process.ram;
+        let bytes = (SECTOR as u64 + process.ram).next_multiple_of(block);
         match sizes.iter_mut().find(|(name, ..)| *name == process.app) {
             Some((_, _, most)) => *most = bytes.max(*most),
             None => sizes.push((&process.app, KIND_APP, bytes)),
@@ -341,27 +467,30 @@ pub fn slots(manifest: &Manifest) -> Result<Vec<Slot>> {
     }
     sizes.extend(manifest.data.iter().map(|region| (region.name.as_str(), KIND_DATA, region.size)));
     ensure!(sizes.len() <= MAP_ENTRIES, "{} apps and data regions; a flash map holds {MAP_ENTRIES}", sizes.len());
-    let need = sizes.iter().fold((MAP_SECTORS * SECTOR) as u64, |sum, (.., bytes)| {
-        sum.saturating_add(bytes.next_multiple_of(SECTOR as u64))
+    let count = |kind| if kind == KIND_APP { APP_SLOTS } else { 1 };
+    let need = sizes.iter().fold(SLOTS_BEGIN * SECTOR as u64, |sum, &(_, kind, bytes)| {
+        sum.next_multiple_of(block).saturating_add(bytes.saturating_mul(count(kind).into()))
     });
     ensure!(
         need <= manifest.board.flash_size,
-        "map, apps and data need {need} bytes of flash; {}",
+        "map, state, two slots for each app, and data need {need} bytes of flash; {}",
         change(manifest.board.flash_size_line, "flash_size", manifest.board.flash_size, need.next_multiple_of(PAGE))
     );
-    let mut start_sector = MAP_SECTORS as u32;
+    let mut start_sector = SLOTS_BEGIN as u32;
     let mut slots = Vec::new();
     for (name, kind, bytes) in sizes {
+        start_sector = start_sector.next_multiple_of(SLOT_ALIGNMENT);
         // The flash's size was checked to count in 32-bit sectors.
         let sectors = bytes.div_ceil(SECTOR as u64) as u32;
-        slots.push(Slot { name: name.to_owned(), kind, start_sector, sectors });
-        start_sector += sectors;
+        slots.push(Slot { name: name.to_owned(), kind, start_sector, sectors, slots: count(kind) });
+        start_sector += sectors * count(kind);
     }
     Ok(slots)
 }
 
 /// The map's entry for a slot.
 fn entry(slot: &Slot) -> Result<MapEntry> {
+    let Slot { kind, start_sector, sectors, slots, .. } = *slot;
     let name = name_bytes(&slot.name).with_context(|| format!("the name `{}` does not fit a map", slot.name))?;
-    Ok(MapEntry { name, kind: slot.kind, start_sector: slot.start_sector, sectors: slot.sectors, reserved: 0 })
+    Ok(MapEntry { name, kind, start_sector, sectors, slots })
 }

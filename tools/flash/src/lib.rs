@@ -7,11 +7,14 @@
 
 mod image;
 pub mod key;
+pub mod migrate;
 mod program;
 mod record;
 pub mod sign;
+pub mod status;
 #[cfg(test)]
 mod tests;
+pub mod update;
 
 pub use image::{Contents, Image, Slot, slots};
 pub use program::{Piece, Program};

@@ -117,7 +117,7 @@ pub fn sign(arguments: &Sign) -> Result<()> {
     }
     match target {
         Target::Image(container, image) => container.replace(image.bytes()),
-        Target::Record(record) => files::put(path, &record),
+        Target::Record(record) => slopos_cli::put(path, &record),
     }
 }
 
@@ -151,7 +151,7 @@ fn one(arguments: &Sign, record: &mut [u8]) -> Result<()> {
     let key = public(file)?;
     if let Some(path) = &arguments.external {
         let bytes = sign::prepare(record, &key)?;
-        return files::put(path, &bytes);
+        return slopos_cli::put(path, &bytes);
     }
     let path = arguments.signature.as_ref().context("--public is for --external and --signature")?;
     let bytes = files::read(path)?;

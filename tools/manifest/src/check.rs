@@ -119,14 +119,14 @@ fn board(value: &Spanned<DeValue<'_>>, text: &str) -> Result<Board, Fault> {
         ["name", "network_budget", "max_frame", "on_panic", "watchdog", "machine", "mmio", "selftest", "flash_size"];
     let table = Table::new("[board]", value, &known)?;
     let flash_size = table.size("flash_size")?;
-    let least = (flash::MAP_SECTORS * flash::SECTOR) as u64;
+    let least = flash::SLOTS_BEGIN * flash::SECTOR as u64;
     if flash_size.value < least || !flash_size.value.is_multiple_of(DATA_UNIT) {
         let found = size::show(flash_size.value);
         let need = size::show(least);
         return Err(Fault::new(
             flash_size.at,
             format!(
-                "`flash_size` is {found}; it has to be whole sectors of {DATA_UNIT} bytes, at least {need} for its map"
+                "`flash_size` is {found}; it has to be whole sectors of {DATA_UNIT} bytes, at least {need} for its map and its state"
             ),
         ));
     }

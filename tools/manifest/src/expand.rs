@@ -77,8 +77,10 @@ pub struct ExpandedBoard {
     #[serde(default)]
     pub mmio: Option<Mmio>,
     /// The keys, one of which has to have signed a program.
+    #[serde(default)]
     pub keys: Vec<ExpandedKey>,
     /// What happens to a program that nobody has signed.
+    #[serde(default)]
     pub unsigned: Unsigned,
 }
 

@@ -334,7 +334,7 @@ fn the_largest_frame_has_limits() {
 #[test]
 fn the_flash_is_whole_sectors() {
     refused("flash_size = \"1 MiB\"", "flash_size = \"1000 B\"", "whole sectors");
-    refused("flash_size = \"1 MiB\"", "flash_size = \"1 KiB\"", "at least 2 KiB for its map");
+    refused("flash_size = \"1 MiB\"", "flash_size = \"1 KiB\"", "at least 12 KiB for its map");
     refused("flash_size = \"1 MiB\"", "flash_size = \"4096 GiB\"", "its map can count");
     refused("size = \"64 KiB\"", "size = \"100 B\"", "whole sectors of 512 bytes");
 }

@@ -13,7 +13,7 @@ const BOARD: &str = r#"# The first line.
 name = "q35"
 network_budget = "64 KiB"   # aligned
 max_frame = 1514
-flash_size = "384 KiB"
+flash_size = "544 KiB"
 
 # Before the process.
 [[process]]
@@ -184,7 +184,7 @@ fn a_board_that_has_no_room_for_it_is_told_by_its_manifest() {
     let tree = Tree::new();
     let manifest = tree.root().join("boards/q35/board.toml");
     for (old, new, reason) in [
-        ("384 KiB", "256 KiB", "with `banner`: map, apps and data need"),
+        ("544 KiB", "536 KiB", "with `banner`: map, state, two slots for each app, and data need"),
         ("network_budget = \"64 KiB\"", "network_budget = \"32 KiB\"", "with `banner`: boards/q35/board.toml:"),
         ("max_frame", "max_fram", "boards/q35/board.toml:6: [board] has no key `max_fram`"),
     ] {

@@ -46,8 +46,8 @@ pub fn time_ms() -> Result<u64, Error> {
 /// Opens the flash region of this name, or the entropy device, and returns its descriptor.
 ///
 /// # Errors
-/// ENOENT where the manifest grants the process no such region; EIO where there is no entropy device; EMFILE where the descriptor table is
-/// full.
+/// ENOENT where the manifest grants the process no such region; EIO where there is no entropy device; EMFILE where the
+/// descriptor table is full.
 pub fn open(name: &str) -> Result<i32, Error> {
     // SAFETY: the kernel reads `name.len()` bytes, all of which `name` lends.
     let value = unsafe { raw::call(Syscall::Open.number(), [address(name.as_ptr()), name.len() as u64, 0, 0]) };
@@ -94,6 +94,17 @@ pub fn write(descriptor: i32, bytes: &[u8]) -> Result<usize, Error> {
 pub fn sync(descriptor: i32) -> Result<(), Error> {
     // SAFETY: no argument of this call is an address.
     result(unsafe { raw::call(Syscall::Sync.number(), [descriptor as u64, 0, 0, 0]) })?;
+    Ok(())
+}
+
+/// Says that this program works. Where it is a version on trial, it is the confirmed one from now on; anywhere else
+/// nothing happens. Returns when that is on the medium. A program that exits with 0 need not say it.
+///
+/// # Errors
+/// EIO where the flash cannot be written: then it is not confirmed after the next boot.
+pub fn confirm() -> Result<(), Error> {
+    // SAFETY: no argument of this call is an address.
+    result(unsafe { raw::call(Syscall::Confirm.number(), [0; 4]) })?;
     Ok(())
 }
 

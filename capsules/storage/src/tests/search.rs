@@ -23,7 +23,7 @@ fn ours() -> Uuid {
 
 /// A flash of two slots that fits [`FLASH`] sectors.
 fn small_map() -> Vec<u8> {
-    map_of(&[entry("app", KIND_APP, 4, 20), entry("scratch", KIND_DATA, 100, 100)])
+    map_of(&[entry("app", KIND_APP, 24, 24), entry("scratch", KIND_DATA, 100, 100)])
 }
 
 /// A disk with these partitions, by type and first and last block, in blocks of one size.
@@ -81,7 +81,7 @@ fn search(disk: Option<&[u8]>, modules: &[Option<&[u8]>]) -> Option<(Medium, u64
         storage.settle_map(bytes, medium.map_or(0, |bytes| bytes.len() / SECTOR) as u64, START);
     }
     match storage.app_slot(process(1), "app", START) {
-        AppSlot::At(extent) => Some((storage.medium(), extent.sector)),
+        AppSlot::At(slots) => Some((storage.medium(), slots.order[0].sector)),
         AppSlot::NoFlash => None,
         other => panic!("{other:?}"),
     }
@@ -89,10 +89,10 @@ fn search(disk: Option<&[u8]>, modules: &[Option<&[u8]>]) -> Option<(Medium, u64
 
 #[test]
 fn the_flash_is_the_partition_of_its_type() {
-    assert_eq!(search(Some(&usual()), &[]), Some((Medium::Disk, 2048 + 4)));
+    assert_eq!(search(Some(&usual()), &[]), Some((Medium::Disk, 2048 + 24)));
     let mut large = disk(LogicalBlockSize::Lb4096, &[(FOREIGN, 16, 31), (ours(), 256, 280)]);
     put(&mut large, 256 * 8, &small_map());
-    assert_eq!(search(Some(&large), &[]), Some((Medium::Disk, 256 * 8 + 4)), "blocks of 4,096 bytes");
+    assert_eq!(search(Some(&large), &[]), Some((Medium::Disk, 256 * 8 + 24)), "blocks of 4,096 bytes");
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn regions_of_a_partition_lie_within_it() {
 fn without_partitions_it_is_the_whole_disk() {
     let mut whole = vec![0; FLASH as usize * SECTOR];
     put(&mut whole, 0, &small_map());
-    assert_eq!(search(Some(&whole), &[]), Some((Medium::Disk, 4)));
+    assert_eq!(search(Some(&whole), &[]), Some((Medium::Disk, 24)));
     assert_eq!(search(Some(&vec![0; DISK]), &[]), None);
     assert_eq!(search(None, &[]), None);
 }
@@ -126,7 +126,7 @@ fn a_table_with_a_wrong_checksum_is_passed_over_for_the_second_one() {
     for (sector, length) in [(1, 1), (2, 32), (1, 33)] {
         let mut damaged = whole.clone();
         damaged[sector * SECTOR + 60..][..length * SECTOR - 60].fill(0x55);
-        assert_eq!(search(Some(&damaged), &[]), Some((Medium::Disk, 2048 + 4)), "sector {sector}");
+        assert_eq!(search(Some(&damaged), &[]), Some((Medium::Disk, 2048 + 24)), "sector {sector}");
         // And the second one as well: there is no flash then, and no other place.
         let last = DISK - SECTOR;
         damaged[last + 60] ^= 1;
@@ -137,7 +137,7 @@ fn a_table_with_a_wrong_checksum_is_passed_over_for_the_second_one() {
 #[test]
 fn a_disk_that_names_no_flash_or_two_is_passed_over_for_a_module() {
     let module = [small_map(), vec![0; FLASH as usize * SECTOR]].concat();
-    let found = Some((Medium::Module(0), 4));
+    let found = Some((Medium::Module(0), 24));
     let tables: [&[(Uuid, u64, u64)]; 6] = [
         &[(FOREIGN, 64, 127)],
         &[(ours(), 64, 127), (ours(), 2048, 2048 + FLASH - 1)],
@@ -159,7 +159,7 @@ fn a_disk_that_names_no_flash_or_two_is_passed_over_for_a_module() {
     assert_eq!(search(Some(&empty), &[Some(&module)]), found);
     assert_eq!(search(Some(&vec![0; DISK]), &[Some(&module)]), found);
     assert_eq!(search(None, &[Some(&module)]), found);
-    assert_eq!(search(Some(&usual()), &[Some(&module)]), Some((Medium::Disk, 2048 + 4)), "the disk comes first");
+    assert_eq!(search(Some(&usual()), &[Some(&module)]), Some((Medium::Disk, 2048 + 24)), "the disk comes first");
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn headers_that_lie_end_the_search_in_time() {
             damaged[SECTOR + 16..SECTOR + 20].fill(0);
             let sum = gpt_sum(&damaged[SECTOR..SECTOR + 92]);
             damaged[SECTOR + 16..SECTOR + 20].copy_from_slice(&sum.to_le_bytes());
-            assert!(matches!(search(Some(&damaged), &[]), Some((Medium::Disk, 2052)) | None), "byte {at}");
+            assert!(matches!(search(Some(&damaged), &[]), Some((Medium::Disk, 2072)) | None), "byte {at}");
             // A disk that ends early.
             let _ = search(Some(&damaged[..64 * SECTOR]), &[]);
         }
@@ -192,13 +192,13 @@ fn gpt_sum(bytes: &[u8]) -> u32 {
 fn a_module_that_is_cut_short_is_passed_over_for_the_next() {
     let whole = [small_map(), vec![0; FLASH as usize * SECTOR]].concat();
     let cut = &whole[..150 * SECTOR];
-    assert_eq!(search(None, &[Some(cut), Some(&whole)]), Some((Medium::Module(1), 4)));
+    assert_eq!(search(None, &[Some(cut), Some(&whole)]), Some((Medium::Module(1), 24)));
     assert_eq!(
         search(None, &[Some(&whole[..2047]), None, Some(&[0; 4096]), Some(&whole)]),
-        Some((Medium::Module(3), 4))
+        Some((Medium::Module(3), 24))
     );
     // Where there is no other, what is whole of it is used.
-    assert_eq!(search(None, &[Some(cut)]), Some((Medium::Module(0), 4)));
+    assert_eq!(search(None, &[Some(cut)]), Some((Medium::Module(0), 24)));
     assert_eq!(search(None, &[Some(&whole[..100]), None]), None);
 }
 

@@ -4,15 +4,21 @@
 //!
 //! ```text
 //! sectors 0..4        the flash map: a MapHeader, then up to 62 MapEntry
-//! sectors s..s+n      one slot for each entry; an app's slot begins with one sector that holds its AppHeader, which is
-//!                     signed; its segments' bytes follow at the offsets that the header names
+//! sectors 8 and 16    the state, twice: a StateSector each
+//! sectors 24..        for each app two slots, one behind the other; a slot begins with one sector that holds an
+//!                     AppHeader, which is signed; its segments' bytes follow at the offsets that the header names. For
+//!                     each data region its bytes
 //! ```
 
 mod map;
 mod record;
+mod slot;
+mod state;
 
 pub use map::*;
 pub use record::*;
+pub use slot::*;
+pub use state::*;
 
 /// Bytes in a sector.
 pub const SECTOR: usize = 512;

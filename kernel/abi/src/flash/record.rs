@@ -1,7 +1,7 @@
 //! An app's record: its header and its segments.
 //!
-//! The header fills one sector. It names the SHA-256 of everything behind it, and its last bytes are a signature over those
-//! before them, so one pass over the contents checks all of a record.
+//! The header fills one sector. It names the SHA-256 of everything behind it, and its last bytes are a signature over
+//! those before them, so one pass over the contents checks all of a record.
 
 use super::SECTOR;
 use crate::limits::NAME_MAX;
@@ -101,8 +101,8 @@ const _: () = assert!(core::mem::offset_of!(AppHeader, signature) == SIGNED_BYTE
 bitfield::bitfield! {
     /// The version of an app as a number that orders releases.
     ///
-    /// It is written as `MAJOR.MINOR.PATCH`. What may follow after `-` or `+` (semver.org, sections 9 and 10) is in the text
-    /// alone: a pre-release and its release are equal here.
+    /// It is written as `MAJOR.MINOR.PATCH`. What may follow after `-` or `+` (semver.org, sections 9 and 10) is in the
+    /// text alone: a pre-release and its release are equal here.
     #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
     pub struct AppVersion(u32);
     /// 0 to 255.

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod gdb;
+pub mod power;
 pub mod qtest;
 pub mod typist;
 
@@ -85,7 +86,8 @@ pub fn scale_board() -> Builder {
     machine("qemu_q35-scale").memory("64M")
 }
 
-fn machine(name: &str) -> Builder {
+/// A board whose kernel and flash are build/NAME.elf and build/NAME.img.
+pub fn machine(name: &str) -> Builder {
     Machine::image(&built(&format!("{name}.elf")).with_extension("")).timeout(LIMIT)
 }
 

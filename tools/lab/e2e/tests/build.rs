@@ -1,5 +1,10 @@
 //! `./just build`: kernel and flash change together or not at all, and what is wrong is told with the manifest's line.
 
+use slopos_e2e::{machine, run};
+use slopos_flash::Image;
+use slopos_flash::key::PrivateKey;
+use slopos_manifest::key::show_id;
+use slopos_run::Transport;
 use slopos_tree::files;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -42,8 +47,13 @@ impl Board {
     }
 
     fn build(&self) -> Output {
+        self.build_signed_with("")
+    }
+
+    /// Builds with this file of a private key, where there is one.
+    fn build_signed_with(&self, key: &str) -> Output {
         let mut command = Command::new("./just");
-        command.arg("build").arg(self.manifest()).current_dir(files::root());
+        command.arg("build").arg(self.manifest()).current_dir(files::root()).env("SLOPOS_SIGNING_KEY", key);
         // The tests' own level would make another kernel.
         command.env_remove("DEFMT_LOG").output().expect("just runs")
     }
@@ -73,6 +83,44 @@ impl Drop for Board {
 
 fn read(file: &Path) -> Vec<u8> {
     std::fs::read(file).unwrap_or_else(|why| panic!("{}: {why}", file.display()))
+}
+
+/// Keys of one's own, the way of doc/security.md: unsigned at first, then signed, then with a stranger's program.
+#[test]
+fn a_board_runs_what_the_key_of_its_manifest_signed() {
+    let webget = "[[process]]\nname = \"webget\"";
+    let ours = format!("[flash]\nkeys = [\"keys/ours.pub\"]\nunsigned = \"warn\"\n\n{webget}");
+    let board = Board::new("e2e_keys", webget, &ours);
+    let keys = board.folder.path().join("keys");
+    std::fs::create_dir(&keys).expect("made");
+    let private = keys.join("ours.pem");
+    let key = PrivateKey::generate().expect("a key");
+    key.write(&private, false).expect("written");
+
+    let boot = || run(machine(&board.name).network(Transport::None).append("ps; webget --help; exit"));
+    let built = board.build();
+    let said = String::from_utf8_lossy(&built.stderr).into_owned();
+    assert!(built.status.success() && said.contains("flash: WARNING: nothing signs the programs"), "{said}");
+    let report = boot();
+    report.exits(0).shows("usage: webget").logs("flash: app webget runs UNSIGNED");
+    report.logs("flash: programs that nobody has signed run on this board").lacks("DEVELOPMENT KEY");
+
+    board.change(webget, &ours);
+    let built = board.build_signed_with(private.to_str().expect("UTF-8"));
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let report = boot();
+    report.exits(0).shows("usage: webget");
+    let log = report.outcome.log.join("\n");
+    assert!(!log.contains("UNSIGNED") && !log.contains("DEVELOPMENT"), "{log}");
+
+    let mut image = Image::from_bytes(read(&board.file("img"))).expect("a flash map");
+    let stranger = PrivateKey::development();
+    image.sign(&stranger).expect("signed");
+    std::fs::write(board.file("img"), image.bytes()).expect("written");
+    let report = boot();
+    report.shows("webget: has no usable image in the flash");
+    let id = show_id(&stranger.public().id());
+    report.logs(&format!("flash: app webget rejected: signed with key {id}, which this kernel does not hold"));
 }
 
 #[test]

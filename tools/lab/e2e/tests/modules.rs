@@ -48,10 +48,10 @@ fn of_a_module_that_is_cut_short_the_whole_records_are_used() {
     let folder = tempfile::tempdir().expect("a folder");
     let cut = folder.path().join("cut");
     let bytes = std::fs::read(test_flash()).expect("the flash");
-    // Behind the first app's slot.
-    std::fs::write(&cut, &bytes[..330 * 512]).expect("a file");
+    // Behind the first app's slots.
+    std::fs::write(&cut, &bytes[..680 * 512]).expect("a file");
     let report = fetches(with_module(test_board(), &cut));
-    report.logs("flash: module 1 is cut short: sectors=330, of 131982").logs("flash: app syscalls rejected");
+    report.logs("flash: module 1 is cut short: sectors=680, of 132858").logs("flash: app syscalls rejected");
     // Not even a map.
     std::fs::write(&cut, &bytes[..1000]).expect("a file");
     let report = run(with_module(board(), &cut).append("webget http://10.0.2.2/; exit"));

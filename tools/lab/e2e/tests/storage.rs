@@ -159,7 +159,7 @@ fn a_record_that_claims_2_gib_is_refused_at_once_and_the_rest_boots() {
     forged.put(entry + 24, &(4_u32 << 20).to_le_bytes());
     forged.sign_map();
     let began = Instant::now();
-    let report = forged.run(3 << 30, "syscalls; faults null-read; exit");
+    let report = forged.run(5 << 30, "syscalls; faults null-read; exit");
     report.exits(111).shows(" checks passed").logs("flash: app faults rejected: Length");
     assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
 }

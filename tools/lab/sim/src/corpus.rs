@@ -18,6 +18,7 @@ use slopos_net::wire::udp;
 
 use crate::network::{Heard, run_and_listen};
 use crate::targets::commands::{self, Command, Segment};
+use crate::targets::flash;
 use crate::targets::record::{APP, BOARD};
 use crate::watch::segment_of;
 
@@ -96,6 +97,9 @@ pub fn write(folder: &Path) -> Result<usize> {
             lists += 1;
         }
     }
+    let [map, state] = flash::seeds();
+    corpus.add("map", "app-and-region".to_owned(), &map);
+    corpus.add("state", "on-trial".to_owned(), &state);
     corpus.files.insert(("record", "program".to_owned()), program()?);
     for ((target, name), bytes) in &corpus.files {
         let folder = folder.join(target);

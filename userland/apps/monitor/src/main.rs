@@ -70,8 +70,16 @@ fn watch(settings: &Settings<'_>, url: &Url<'_>, buffer: &mut [u8]) -> Result<i3
     let mut watch = Watch::default();
     let mut looks = 0;
     let mut next = time::since_boot()?;
+    let mut confirmed = false;
     loop {
         let finding = look(url, buffer);
+        if finding.is_ok() && !confirmed {
+            // It has fetched a page: a new version of this program works, and it may never come to an end that says so.
+            confirmed = true;
+            if let Err(error) = call::confirm() {
+                eprintln!("monitor: the version stays on trial: {error}");
+            }
+        }
         if let Some(news) = watch.take(finding) {
             println!("monitor: {news}");
         }

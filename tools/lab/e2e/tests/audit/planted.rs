@@ -99,6 +99,8 @@ fn build(tree: &Path) -> PathBuf {
 fn planted(folder: &Path) -> Audit {
     let tree = folder.join("tree");
     copy(&root(), &tree);
+    // How kernels are compiled.
+    copy(&root().join(".cargo"), &tree.join(".cargo"));
     for (file, text, _) in PLACES {
         append(&tree.join(file), text);
     }

@@ -4,6 +4,7 @@
 //! itself is the first of these.
 
 pub mod commands;
+pub mod flash;
 pub mod parsers;
 pub mod record;
 mod stack;
@@ -14,7 +15,7 @@ pub use stack::stack;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets, by the names that their folders in `tools/lab/fuzz/corpus` have.
-pub const ALL: [Target; 9] = [
+pub const ALL: [Target; 11] = [
     ("ethernet", parsers::ethernet),
     ("arp", parsers::arp),
     ("ipv4", parsers::ipv4),
@@ -22,6 +23,8 @@ pub const ALL: [Target; 9] = [
     ("dhcp", parsers::dhcp),
     ("tcp", parsers::tcp),
     ("tcp_options", parsers::tcp_options),
+    ("map", flash::map),
+    ("state", flash::state),
     ("record", record::record),
     ("stack", stack),
 ];
