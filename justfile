@@ -7,6 +7,7 @@ board := "boards/qemu_q35/board.toml"
 test_board := "boards/qemu_q35/test.toml"
 attack_board := "boards/qemu_q35/attack.toml"
 scale_board := "boards/qemu_q35/scale.toml"
+text_board := "boards/qemu_q35/text.toml"
 microvms := "boards/microvm/board.toml boards/microvm/test.toml boards/microvm/attack.toml"
 kernel := "build/qemu_q35.elf"
 image := "build/qemu_q35.img"
@@ -148,7 +149,7 @@ panics elf=kernel:
 [group('check')]
 [no-exit-message]
 test:
-    @tools/setup/build.sh {{ board }} {{ test_board }} {{ attack_board }} {{ scale_board }} {{ microvms }}
+    @tools/setup/build.sh {{ board }} {{ test_board }} {{ attack_board }} {{ scale_board }} {{ text_board }} {{ microvms }}
     @tools/setup/test.sh
 
 # Checks format, lints, licences and sources.

@@ -3,7 +3,7 @@
 //! `SLOPOS_MANIFEST` names the manifest. `./just build` always does; the default is for linters.
 
 use slopos_abi::{COMMANDS_NAME, ENTROPY_NAME};
-use slopos_manifest::{Expanded, Manifest, Mmio, Process, Restart, Start};
+use slopos_manifest::{Expanded, LogForm, Manifest, Mmio, Process, Restart, Start};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,12 +16,16 @@ fn main() {
     println!("cargo:rerun-if-changed={}", path.display());
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rustc-check-cfg=cfg(selftest)");
+    println!("cargo:rustc-check-cfg=cfg(log_text)");
     let manifest = slopos_manifest::load(&path).unwrap_or_else(|error| {
         eprintln!("{error}");
         std::process::exit(1);
     });
     if manifest.board.selftest {
         println!("cargo:rustc-cfg=selftest");
+    }
+    if manifest.board.log == LogForm::Text {
+        println!("cargo:rustc-cfg=log_text");
     }
     println!("cargo:rustc-env=SLOPOS_REVISION={}", revision(&folder.join("../..")));
     let out = PathBuf::from(env::var("OUT_DIR").expect("cargo sets it"));

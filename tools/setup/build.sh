@@ -10,7 +10,7 @@ usage "$@"
 tools/setup/setup.sh
 . tools/setup/bare.sh
 
-shown build -p slopos-manifest -p slopos-flash -p slopos-run -p slopos-audit
+shown build -p slopos-manifest -p slopos-flash -p slopos-run -p slopos-audit -p slopos-texts
 # An app without a program is told before anything is compiled for the board.
 for manifest; do
     "$output/debug/manifest" --programs userland/apps --programs userland/tests "$manifest" >/dev/null
@@ -37,6 +37,8 @@ for manifest; do
     board=$("$output/debug/manifest" --board "$manifest")
     SLOPOS_MANIFEST=$manifest DEFMT_LOG=${DEFMT_LOG:-info} build_bare "$name" -p "slopos-board-$(echo "$board" | tr _ -)"
     cp "$output/bare-$name/$bare_target/release/$board" "$new.elf"
+    # Where its log is lines of text, the kernel has room for the texts, which are in its symbols.
+    "$output/debug/texts" "$new.elf"
     # The audit checks sizes that only the linker knows: the control blocks and the shared memory.
     if ! "$output/debug/audit" --image "$new" --quiet; then
         echo "build: the kernel of $manifest does not pass the audit" >&2

@@ -6,14 +6,26 @@
 //!
 //! On COM1 the log goes in pieces that a terminal leaves out ([`Piece`]), and `serial.rs` says when.
 //!
+//! Where the manifest says `log = "text"`, a frame is made a line when it ends, and all that is said of frames here holds for
+//! lines ([`lines`]).
+//!
 //! Where the kernel's command line asks for it, text of processes and of the process console travels in frames of its
 //! own, which the host tells apart by their format. It takes no more than a half of the ring, so the kernel's lines
 //! always find room, and a process whose text does not fit waits.
 
+#[cfg(not(log_text))]
+mod frames;
+#[cfg(log_text)]
+mod lines;
+
 use core::cell::UnsafeCell;
 use core::ops::Range;
+#[cfg(not(log_text))]
+use frames::{Encoder, Piece, announce};
+#[cfg(log_text)]
+use lines::{Encoder, Piece, announce};
 use slopos_kernel::log_level::LogLevel;
-use slopos_log::{LogRing, Piece};
+use slopos_log::LogRing;
 use slopos_q35::uart::{COM1, COM2, Uart};
 use slopos_registers::Hardware;
 
@@ -40,7 +52,7 @@ struct State {
     level: LogLevel,
     /// What the next bytes of the frame are.
     part: Part,
-    encoder: defmt::Encoder,
+    encoder: Encoder,
     ring: LogRing<RING>,
     /// A frame is being written.
     open: bool,
@@ -87,7 +99,7 @@ unsafe impl Sync for Sink {}
 static SINK: Sink = Sink(UnsafeCell::new(State {
     level: LEVEL,
     part: Part::Index,
-    encoder: defmt::Encoder::new(),
+    encoder: Encoder::new(),
     ring: LogRing::new(),
     open: false,
     way: Way::Nowhere,
@@ -117,7 +129,7 @@ pub fn initialise() -> bool {
     let present = port().initialise().is_ok();
     with(|state| {
         state.way = if present { Way::Own } else { Way::Shared };
-        state.ring.announce(crate::image::build_id());
+        announce(&mut state.ring, crate::image::build_id());
     });
     present
 }
@@ -252,11 +264,11 @@ fn is_below(index: usize, least: LogLevel) -> bool {
     LogLevel::ALL.into_iter().take_while(|level| *level < least).any(|level| indices(level).contains(&index))
 }
 
-/// Has text travel here from now on, if the log has a port of its own. Answers whether it does: where it has not,
-/// nobody could read that text without our tools.
+/// Has text travel here from now on, if the log has a port of its own and is frames. Answers whether it does: where not,
+/// nobody could tell that text from the log without our tools.
 pub fn carry_text() -> bool {
     with(|state| {
-        state.carries_text = state.way == Way::Own;
+        state.carries_text = state.way == Way::Own && cfg!(not(log_text));
         state.carries_text
     })
 }

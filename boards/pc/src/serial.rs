@@ -4,9 +4,13 @@
 
 use crate::interrupts::{Interrupts, LOG_VECTOR, UART_VECTOR};
 use crate::log;
+#[cfg(not(log_text))]
 use slopos_abi::{LOG_PIECE_BEGIN, LOG_PIECE_END};
 use slopos_console::Console;
+#[cfg(not(log_text))]
 use slopos_log::Text;
+#[cfg(log_text)]
+use slopos_log::lines::MarkedText as Text;
 use slopos_q35::acpi::Tables;
 use slopos_q35::uart::{COM1, COM1_ISA_INTERRUPT, COM2_ISA_INTERRUPT, FIFO_BYTES, Uart};
 use slopos_registers::Hardware;
@@ -15,7 +19,11 @@ use slopos_registers::Hardware;
 const BYTES_PER_PASS: usize = 512;
 
 /// Room for text that was pulled from the console, and for what keeps each byte of it from being taken for the log.
+#[cfg(not(log_text))]
 const HELD: usize = FIFO_BYTES + FIFO_BYTES / 2 * (LOG_PIECE_BEGIN.len() + LOG_PIECE_END.len());
+/// The same where the log is lines: one byte for each that a mark has.
+#[cfg(log_text)]
+const HELD: usize = FIFO_BYTES + FIFO_BYTES / slopos_abi::LOG_LINE_MARK.len() + 1;
 
 /// The console's port, and the bytes that it has not yet taken.
 pub struct Serial {
@@ -105,6 +113,14 @@ impl Serial {
                 if !self.carries_log || log::waiting_bytes() == 0 {
                     self.set_sending(false);
                     return;
+                }
+                #[cfg(log_text)]
+                if !log::piece_is_open() {
+                    // What ends a line fits into the queue, which is empty.
+                    let _ = self.held.extend_from_slice(self.text.end_line().as_bytes());
+                    if !self.held.is_empty() {
+                        continue;
+                    }
                 }
                 let taken = log::send_shared(&self.port, budget);
                 self.text_is_next = true;

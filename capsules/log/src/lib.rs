@@ -9,10 +9,13 @@
 //!
 //! Where the log has no port of its own, it goes in pieces ([`Piece`]) between the console's text ([`Text`]).
 //!
+//! On a board whose log is text, a frame is a line ([`lines`]).
+//!
 //! All bytes zero is an empty ring, so it may lie in memory that starts as zeros.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
+pub mod lines;
 mod piece;
 mod text;
 
@@ -66,14 +69,14 @@ impl<const N: usize> LogRing<N> {
         self.unfinished += piece.len();
     }
 
-    /// Writes a log's first frame, for the kernel with this build id.
-    pub fn announce(&mut self, build_id: &[u8]) {
+    /// Writes a log's first frame, for the kernel with this build id, with what ends a frame.
+    pub fn announce(&mut self, build_id: &[u8], end: &[u8]) {
         self.begin();
         self.push(LOG_BEGINNING.as_bytes());
         for byte in build_id {
             self.push(&[byte >> 4, byte & 15].map(|digit| if digit < 10 { b'0' + digit } else { b'a' - 10 + digit }));
         }
-        self.push(&[0]);
+        self.push(end);
         self.end();
     }
 
@@ -159,7 +162,7 @@ mod tests {
     #[test]
     fn a_log_begins_with_the_build_id() {
         let mut ring = LogRing::<64>::new();
-        ring.announce(&[0x00, 0x9a, 0xff]);
+        ring.announce(&[0x00, 0x9a, 0xff], &[0]);
         frame(&mut ring, &[b"ab", b"\0"]);
         assert_eq!(drain(&mut ring), b"SlopOS log, build 009aff\0ab\0");
     }

@@ -54,11 +54,26 @@ impl Text {
     /// Takes the next byte. Returns what goes to the port before it, so that the text does not begin a piece: an empty
     /// piece, which leaves the text the same for who takes pieces and text apart.
     pub fn pass(&mut self, byte: u8) -> [&'static str; 2] {
+        if self.follow(byte) { EMPTY_PIECE } else { [""; 2] }
+    }
+
+    /// Takes the next byte. Returns whether it would begin a piece, with the one before it.
+    pub(crate) fn follow(&mut self, byte: u8) -> bool {
         let begins_command = self.state == State::Escape && byte == b'_';
         self.state = if begins_command { State::Between } else { self.state.after(byte) };
         self.sequence = if self.state == State::Between { 0 } else { self.sequence.saturating_add(1) };
         self.line = if byte == b'\n' { 0 } else { self.line.saturating_add(1) };
-        if begins_command { EMPTY_PIECE } else { [""; 2] }
+        begins_command
+    }
+
+    /// What ends the line for another text to come; nothing where it has ended.
+    pub(crate) fn line_end(&self) -> &'static str {
+        match (self.state, self.line) {
+            (State::Between, 0) => "",
+            (State::Between, _) => "\r\n",
+            // A terminal takes no more for a part of the sequence.
+            _ => "\x18\r\n",
+        }
     }
 
     /// Whether a piece of the log may come now.

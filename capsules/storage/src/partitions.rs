@@ -3,7 +3,7 @@
 //! Both headers, the first and the second, have a checksum of their own and one over the entries; what does not match,
 //! or names blocks where they cannot be, is refused with the reason.
 
-use slopos_abi::flash::{PARTITION_TYPE, SECTOR};
+use slopos_abi::flash::{MAP_SECTORS, PARTITION_TYPE, SECTOR};
 
 /// Bytes of a header that count, and the least that one says it has (section 5.3.2).
 const HEADER_BYTES: usize = 92;
@@ -44,6 +44,8 @@ pub enum PartitionError {
     Several(u32, u32),
     /// It goes beyond the blocks that the table or the disk has; its number.
     BeyondEnd(u32),
+    /// It has no room for a flash's map; its number.
+    TooSmall(u32),
 }
 
 /// What a header says of the entries.
@@ -167,9 +169,10 @@ impl Header {
         let end = last.checked_add(1).and_then(|end| end.checked_mul(self.block));
         let within = first >= self.first_usable && last <= self.last_usable && first <= last;
         Ok(match (sector, end) {
-            (Some(sector), Some(end)) if within && end <= disk_sectors => {
-                Ok(Partition { number, sector, sectors: end.saturating_sub(sector) })
-            }
+            (Some(sector), Some(end)) if within && end <= disk_sectors => match end.saturating_sub(sector) {
+                sectors if sectors < MAP_SECTORS as u64 => Err(PartitionError::TooSmall(number)),
+                sectors => Ok(Partition { number, sector, sectors }),
+            },
             _ => Err(PartitionError::BeyondEnd(number)),
         })
     }

@@ -4,7 +4,7 @@
 //! put into memory. What cannot be used is told with the reason, and the next place is tried.
 
 use crate::partitions::{self, Header, Partition, TableError};
-use slopos_abi::flash::{MAP_MAGIC, SECTOR};
+use slopos_abi::flash::{MAP_MAGIC, MAP_SECTORS, SECTOR};
 use slopos_kernel::loader::{FlashMap, MAP_BYTES};
 
 /// What the flash is on.
@@ -130,6 +130,11 @@ impl Search {
                 defmt::error!("flash: the disk cannot be read");
                 self.next_medium()
             }
+            // A device that has not run yet shows no sectors.
+            (Look::Beginning, None) if (1..MAP_SECTORS as u64).contains(&medium_sectors) => {
+                defmt::error!("flash: the disk has {=u64} sectors, too few for a flash", medium_sectors);
+                self.next_medium()
+            }
             (_, None) => Found::TryAgain,
             (Look::Beginning, Some(bytes)) => self.take_beginning(bytes),
             (Look::Header(index), Some(bytes)) => self.take_header(index, bytes),
@@ -226,11 +231,15 @@ impl Search {
             let which = if second { "second" } else { "first" };
             defmt::error!("flash: the {=str} partition table is not used: {}", which, error);
         }
-        if index + 1 < HEADERS.len() {
-            self.look = Look::Header(index + 1);
-            return Found::GoOn;
+        // A disk may end before the block in which a header would be.
+        let next = (index + 1..HEADERS.len()).find(|&next| self.header_block(next).1 < self.disk_sectors);
+        match next {
+            Some(next) => {
+                self.look = Look::Header(next);
+                Found::GoOn
+            }
+            None => self.next_medium(),
         }
-        self.next_medium()
     }
 
     fn next_medium(&mut self) -> Found {

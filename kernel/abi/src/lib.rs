@@ -78,6 +78,12 @@ pub const LOG_PIECE_END: &str = "\x1b\\";
 /// Most bytes of the log in one piece.
 pub const LOG_PIECE_MAX: usize = 96;
 
+/// What a line of the kernel's log begins with on a serial port that the console has too, where the log is lines of text.
+pub const LOG_LINE_MARK: &str = "[log] ";
+/// What the board puts before the last byte of the mark, where a line of the console's text begins with that: no such line
+/// is to be taken for one of the log.
+pub const LOG_LINE_FORGED: &str = "?";
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,9 +14,11 @@ use tar::{Archive, Builder, EntryType, Header};
 
 /// The user and group of QEMU in KubeVirt's containers; others may read.
 const QEMU: u64 = 107;
-/// The files of the layer, in their order.
-const DISK: &str = "disk/slopos.img";
-const KERNEL: &str = "boot/kernel";
+/// The disk's path in the image.
+pub const DISK: &str = "disk/slopos.img";
+/// The kernel's path in the image.
+pub const KERNEL: &str = "boot/kernel";
+/// The flash's.
 const FLASH: &str = "boot/initrd";
 /// Where the layout's files lie.
 const BLOBS: &str = "blobs/sha256";

@@ -2,11 +2,11 @@
 
 use crate::commands::{Words, commands};
 use crate::error::{Fault, line_of};
-use crate::machine::{machine, mmio};
+use crate::machine::mmio;
 use crate::table::{Located, Table, suggest};
 use crate::{
-    Board, Connect, ConsoleAccess, Data, Entropy, Manifest, Network, OnPanic, Process, Purpose, Restart, Start,
-    duration, remote, size,
+    Board, Connect, ConsoleAccess, Data, Entropy, LogForm, Machine, Manifest, Network, OnPanic, Process, Purpose,
+    Restart, Start, duration, remote, size,
 };
 use slopos_abi::limits::{ENTROPY_BUFFER, NAME_MAX, PRIORITIES, PROCESSES_MAX, SOCKETS_MAX};
 use slopos_abi::{COMMANDS_NAME, CommandName, ENTROPY_NAME, USER_BASE, USER_END, arguments_max, flash};
@@ -115,8 +115,18 @@ pub(crate) fn manifest(text: &str, folder: &Path) -> Result<Manifest, Fault> {
 
 /// The table `[board]`.
 fn board(value: &Spanned<DeValue<'_>>, text: &str) -> Result<Board, Fault> {
-    let known =
-        ["name", "network_budget", "max_frame", "on_panic", "watchdog", "machine", "mmio", "selftest", "flash_size"];
+    let known = [
+        "name",
+        "network_budget",
+        "max_frame",
+        "on_panic",
+        "log",
+        "watchdog",
+        "machine",
+        "mmio",
+        "selftest",
+        "flash_size",
+    ];
     let table = Table::new("[board]", value, &known)?;
     let flash_size = table.size("flash_size")?;
     let least = flash::SLOTS_BEGIN * flash::SECTOR as u64;
@@ -139,14 +149,15 @@ fn board(value: &Spanned<DeValue<'_>>, text: &str) -> Result<Board, Fault> {
     }
     let max_frame = table.number("max_frame", FRAME_MIN, FRAME_MAX)?;
     let network_budget = table.size("network_budget")?;
-    let machine = machine(&table)?;
+    let machine = table.choice("machine", &Machine::ALL, Machine::word)?;
     Ok(Board {
         name: name(&table.text("name")?)?,
         network_budget: network_budget.value,
         network_budget_line: line_of(text, network_budget.at),
         max_frame: max_frame.value as u16,
         max_frame_line: line_of(text, max_frame.at),
-        on_panic: on_panic(&table)?,
+        on_panic: table.choice("on_panic", &OnPanic::ALL, OnPanic::word)?,
+        log: table.choice("log", &LogForm::ALL, LogForm::word)?,
         watchdog: watchdog(&table)?,
         machine,
         mmio: table.get("mmio").map(|value| mmio(value, machine)).transpose()?,
@@ -286,22 +297,6 @@ fn process(
         commands: commands(&table, text, words)?,
         line: line_of(text, table.at),
         name: own_name,
-    })
-}
-
-/// What follows a panic.
-fn on_panic(table: &Table<'_>) -> Result<OnPanic, Fault> {
-    if table.get("on_panic").is_none() {
-        return Ok(OnPanic::default());
-    }
-    let given = table.text("on_panic")?;
-    let known = [OnPanic::Halt, OnPanic::Reboot, OnPanic::PowerOff];
-    known.into_iter().find(|choice| choice.word() == given.value).ok_or_else(|| {
-        let meant = suggest(given.value, known.iter().map(|choice| choice.word()));
-        Fault::new(
-            given.at,
-            format!("`on_panic` is \"halt\", \"reboot\" or \"poweroff\", not \"{}\"{meant}", given.value),
-        )
     })
 }
 

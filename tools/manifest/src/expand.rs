@@ -5,7 +5,7 @@
 
 use crate::key::show_id;
 use crate::{
-    ConsoleAccess, Entropy, Key, Machine, Manifest, Mmio, Network, OnPanic, Process, Restart, Start, Unsigned,
+    ConsoleAccess, Entropy, Key, LogForm, Machine, Manifest, Mmio, Network, OnPanic, Process, Restart, Start, Unsigned,
     duration, size,
 };
 use serde::{Deserialize, Serialize};
@@ -67,6 +67,9 @@ pub struct ExpandedBoard {
     /// What follows a kernel panic.
     #[serde(default)]
     pub on_panic: OnPanic,
+    /// What the log is written as.
+    #[serde(skip_serializing_if = "LogForm::is_default", default)]
+    pub log: LogForm,
     /// After how long without progress a watchdog resets the board, in milliseconds, if one is to.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub watchdog_ms: Option<u64>,
@@ -171,6 +174,7 @@ impl Expanded {
                 flash_size: board.flash_size,
                 selftest: board.selftest,
                 on_panic: board.on_panic,
+                log: board.log,
                 watchdog_ms: board.watchdog.map(millis),
                 machine: board.machine,
                 mmio: board.mmio,
@@ -260,6 +264,7 @@ impl fmt::Display for Expanded {
         writeln!(out, "  {:<16}{}", "flash_size", bytes(board.flash_size))?;
         writeln!(out, "  {:<16}{}", "selftest", board.selftest)?;
         writeln!(out, "  {:<16}{}", "on_panic", board.on_panic.word())?;
+        writeln!(out, "  {:<16}{}", "log", board.log.word())?;
         if let Some(millis) = board.watchdog_ms {
             writeln!(out, "  {:<16}{}", "watchdog", duration::show(Duration::from_millis(millis)))?;
         }

@@ -11,6 +11,7 @@
 //! max_frame = 1514                # largest Ethernet frame in bytes, header included, frame check sequence not
 //! flash_size = "1 MiB"
 //! on_panic = "halt"               # or "reboot" or "poweroff", where QEMU's debug-exit is missing; "halt" by default
+//! log = "frames"                  # or "text": plain lines, which need no decoding; "frames" where it is missing
 //! watchdog = "5 s"                # resets a board that makes no progress for so long, 3 s to 20 min; none by default
 //! machine = "q35"                 # or "microvm": virtio over MMIO, without PCI; "q35" where it is missing
 //! selftest = false                # builds the board's own tests in; false where it is missing
@@ -125,6 +126,8 @@ pub struct Board {
     pub selftest: bool,
     /// What the board does after a kernel panic.
     pub on_panic: OnPanic,
+    /// What the kernel's log is written as.
+    pub log: LogForm,
     /// After how long without progress a watchdog resets the board, if one is to.
     pub watchdog: Option<Duration>,
     /// The kind of machine that the kernel is for.
@@ -196,6 +199,9 @@ pub enum OnPanic {
 }
 
 impl OnPanic {
+    /// All of them, the default first.
+    pub const ALL: [OnPanic; 3] = [OnPanic::Halt, OnPanic::Reboot, OnPanic::PowerOff];
+
     /// The word in the manifest.
     pub fn word(self) -> &'static str {
         match self {
@@ -203,6 +209,35 @@ impl OnPanic {
             OnPanic::Reboot => "reboot",
             OnPanic::PowerOff => "poweroff",
         }
+    }
+}
+
+/// What the kernel's log is written as.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogForm {
+    /// `defmt` frames, which are decoded with the kernel's ELF.
+    #[default]
+    Frames,
+    /// Lines of text. The kernel holds their texts in memory.
+    Text,
+}
+
+impl LogForm {
+    /// All of them, the default first.
+    pub const ALL: [LogForm; 2] = [LogForm::Frames, LogForm::Text];
+
+    /// The word in the manifest.
+    pub fn word(self) -> &'static str {
+        match self {
+            LogForm::Frames => "frames",
+            LogForm::Text => "text",
+        }
+    }
+
+    /// Whether it is what a board has whose manifest says nothing.
+    pub(crate) fn is_default(&self) -> bool {
+        *self == LogForm::default()
     }
 }
 

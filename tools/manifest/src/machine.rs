@@ -1,7 +1,7 @@
-//! The kind of machine, and where a machine without PCI has its devices.
+//! Where a machine without PCI has its devices.
 
 use crate::error::Fault;
-use crate::table::{Table, suggest};
+use crate::table::Table;
 use crate::{Machine, Mmio};
 use toml::Spanned;
 use toml::de::DeValue;
@@ -10,18 +10,6 @@ use toml::de::DeValue;
 const WINDOWS_MAX: u64 = 32;
 /// Least bytes of a window: the registers (VIRTIO 1.2 section 4.2.2).
 const WINDOW_MIN: u64 = 256;
-
-/// The kind of machine.
-pub(crate) fn machine(table: &Table<'_>) -> Result<Machine, Fault> {
-    if table.get("machine").is_none() {
-        return Ok(Machine::default());
-    }
-    let given = table.text("machine")?;
-    Machine::ALL.into_iter().find(|machine| machine.word() == given.value).ok_or_else(|| {
-        let meant = suggest(given.value, Machine::ALL.into_iter().map(Machine::word));
-        Fault::new(given.at, format!("`machine` is \"q35\" or \"microvm\", not \"{}\"{meant}", given.value))
-    })
-}
 
 /// The table `[board.mmio]`.
 pub(crate) fn mmio(value: &Spanned<DeValue<'_>>, machine: Machine) -> Result<Mmio, Fault> {

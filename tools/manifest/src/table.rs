@@ -105,6 +105,25 @@ impl<'t> Table<'t> {
         }
     }
 
+    /// One of a few words; the first where the key is missing.
+    pub fn choice<T: Copy, const N: usize>(
+        &self,
+        key: &str,
+        known: &[T; N],
+        word: fn(T) -> &'static str,
+    ) -> Result<T, Fault> {
+        if self.get(key).is_none() {
+            return Ok(known[0]);
+        }
+        let given = self.text(key)?;
+        known.iter().copied().find(|&choice| word(choice) == given.value).ok_or_else(|| {
+            let words: Vec<String> = known.iter().map(|&choice| format!("\"{}\"", word(choice))).collect();
+            let (last, first) = words.split_last().expect("there is a first");
+            let meant = suggest(given.value, known.iter().map(|&choice| word(choice)));
+            Fault::new(given.at, format!("`{key}` is {} or {last}, not \"{}\"{meant}", first.join(", "), given.value))
+        })
+    }
+
     /// A list of texts; empty where the key is missing.
     pub fn texts(&self, key: &str) -> Result<Vec<Located<&'t str>>, Fault> {
         let Some(value) = self.get(key) else { return Ok(Vec::new()) };

@@ -74,6 +74,7 @@ fn a_right_manifest_is_read_in_full() {
             max_frame_line: 5,
             selftest: false,
             on_panic: OnPanic::Halt,
+            log: LogForm::Frames,
             watchdog: None,
             machine: Machine::Q35,
             mmio: None,
@@ -391,6 +392,24 @@ fn what_follows_a_panic_is_one_of_three_words() {
     assert_eq!(with("poweroff").expect("right").board.on_panic, OnPanic::PowerOff);
     let error = with("rebot").expect_err("no such word").to_string();
     assert!(error.contains("not \"rebot\"") && error.contains("`reboot`?"), "{error}");
+}
+
+#[test]
+fn a_log_is_frames_unless_the_manifest_wants_text() {
+    let with = |line: &str| parse_text(&RIGHT.replace("max_frame = 1514", &format!("max_frame = 1514\n{line}")));
+    for (line, form, kept) in [
+        ("", LogForm::Frames, false),
+        ("log = \"frames\"", LogForm::Frames, false),
+        ("log = \"text\"", LogForm::Text, true),
+    ] {
+        let manifest = with(line).expect("right");
+        assert_eq!(manifest.board.log, form);
+        let expanded = Expanded::new(&manifest, "board.toml");
+        assert_eq!(expanded.to_json().contains("\"log\":\"text\""), kept, "a kernel of frames is as it was");
+        assert!(expanded.to_string().contains(&format!("log             {}", form.word())));
+    }
+    let error = with("log = \"txet\"").unwrap_err().to_string();
+    assert!(error.contains("`log` is \"frames\" or \"text\", not \"txet\"; did you mean `text`?"), "{error}");
 }
 
 #[test]

@@ -2,49 +2,20 @@
 //!
 //! The texts are in the ELF alone, and with those of another kernel a frame may well decode to something that was never
 //! said. So the first frame says the kernel's build id, and a log of another build is refused.
+//!
+//! A kernel whose manifest says so writes lines of text, which need no decoding. Their log begins with the build id too.
 
 use crate::kernel::Kernel;
 use crate::likeness::Likeness;
+use crate::lines::{self, Line, Shared};
+use crate::pieces::Pieces;
 use anyhow::{Context, Result};
 use defmt_decoder::{DecodeError, Frame, StreamDecoder, Table};
 use slopos_abi::LOG_BEGINNING;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// Longest frame that is waited for, in bytes; far more than a kernel can send at once.
 const FRAME_MAX: usize = 1 << 20;
-
-/// One line of the kernel's log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
-    /// The kernel's time stamp, where it has one.
-    pub time: Option<String>,
-    /// `info`, `warn` and so on; `None` for a line without a level.
-    pub level: Option<&'static str>,
-    /// What the kernel says.
-    pub text: String,
-}
-
-impl Line {
-    /// The time stamp as a span of time.
-    pub fn since_boot(&self) -> Option<Duration> {
-        Duration::try_from_secs_f64(self.time.as_deref()?.parse().ok()?).ok()
-    }
-
-    /// The line as a log shows it.
-    ///
-    /// An ordinary line is its bare text, because scripts look for these lines; warnings and errors say that they are.
-    /// With `times`, each line begins with its time and level instead.
-    pub fn show(&self, times: bool) -> String {
-        let level = self.level.unwrap_or("");
-        match (times, level) {
-            (true, _) => format!("{:>12} {level:<5} {}", self.time.as_deref().unwrap_or(""), self.text),
-            (false, "warn") => format!("warning: {}", self.text),
-            (false, "error") => format!("error: {}", self.text),
-            (false, _) => self.text.clone(),
-        }
-    }
-}
 
 /// What a frame holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +34,8 @@ pub struct Decoder {
     table: Option<Table>,
     /// In hexadecimal digits; `None` where the ELF has none.
     build_id: Option<String>,
+    /// Its log is lines of text.
+    is_text: bool,
 }
 
 impl Decoder {
@@ -75,7 +48,7 @@ impl Decoder {
             std::fs::read(path).with_context(|| format!("cannot read {}; ./just build makes it", path.display()))?;
         let kernel = Kernel::parse(&elf).with_context(|| format!("{} is no kernel", path.display()))?;
         let table = Table::parse(&elf).with_context(|| format!("the log's format in {}", path.display()))?;
-        Ok(Decoder { path: path.to_owned(), table, build_id: kernel.build_id })
+        Ok(Decoder { path: path.to_owned(), table, build_id: kernel.build_id, is_text: kernel.log_is_text })
     }
 
     /// What the lines of this kernel's log look like.
@@ -83,9 +56,14 @@ impl Decoder {
         self.table.as_ref().map_or_else(Likeness::default, |table| Likeness::of_symbols(table.raw_symbols()))
     }
 
-    /// Whether the ELF has the texts of a log.
+    /// Whether the ELF has the texts of a log, where that needs them.
     pub fn has_texts(&self) -> bool {
-        self.table.is_some()
+        self.table.is_some() || self.is_text
+    }
+
+    /// What takes a port apart that the console has too.
+    pub fn shared(&self) -> Shared {
+        if self.is_text { Shared::Lines(lines::Marked::default()) } else { Shared::Pieces(Pieces::default()) }
     }
 
     /// The stream of a board that boots this very kernel, from its beginning.
@@ -104,6 +82,7 @@ impl Decoder {
             decoder: self,
             frames,
             beginning,
+            begun: false,
             rest: Vec::new(),
             received: false,
             skips: false,
@@ -140,6 +119,8 @@ pub struct Stream<'t> {
     decoder: &'t Decoder,
     frames: Option<Box<dyn StreamDecoder + Send + Sync + 't>>,
     beginning: Beginning,
+    /// The first frame has come.
+    begun: bool,
     /// The beginning of a frame whose end has not come yet.
     rest: Vec<u8>,
     /// There was a byte.
@@ -158,13 +139,22 @@ impl Stream<'_> {
     pub fn push(&mut self, bytes: &[u8]) -> Vec<Decoded> {
         let mut lines = Vec::new();
         self.received |= !bytes.is_empty();
-        // A zero ends a frame; what comes after the last one waits for more.
-        for piece in bytes.split_inclusive(|&byte| byte == 0) {
+        // What comes after the last frame waits for more.
+        let mut bytes = bytes;
+        while !bytes.is_empty() {
+            // The first frame may be of another kernel, and end as that one's frames do.
+            let any = !self.begun && may_begin(if self.rest.is_empty() { bytes } else { &self.rest });
+            let is_end =
+                |byte| byte == if self.decoder.is_text { b'\n' } else { 0 } || any && matches!(byte, 0 | b'\n');
+            let end = bytes.iter().position(|&byte| is_end(byte)).map_or(bytes.len(), |at| at + 1);
+            let (piece, rest) = bytes.split_at(end);
+            bytes = rest;
+            let ends = is_end(piece[end - 1]);
             if self.refusal.is_some() {
                 break;
             }
             if self.skips {
-                self.skips = !piece.ends_with(&[0]);
+                self.skips = !ends;
                 continue;
             }
             if self.rest.len() + piece.len() > FRAME_MAX {
@@ -173,7 +163,7 @@ impl Stream<'_> {
                 lines.push(Decoded::Line(said(text)));
                 self.malformed += 1;
                 self.rest = Vec::new();
-                self.skips = !piece.ends_with(&[0]);
+                self.skips = !ends;
                 continue;
             }
             self.rest.extend_from_slice(piece);
@@ -183,7 +173,8 @@ impl Stream<'_> {
                      \"{LOG_BEGINNING}ID\"; --partial decodes what is left of one, in the belief that {} wrote it",
                     self.decoder.path.display()
                 ));
-            } else if piece.ends_with(&[0]) {
+            } else if ends {
+                self.begun = true;
                 let frame = std::mem::take(&mut self.rest);
                 self.frame(&frame, &mut lines);
             }
@@ -191,11 +182,18 @@ impl Stream<'_> {
         lines
     }
 
-    /// Takes a whole frame, with the zero at its end.
+    /// Takes a whole frame, with what ends it.
     fn frame(&mut self, frame: &[u8], lines: &mut Vec<Decoded>) {
         let before = std::mem::replace(&mut self.beginning, Beginning::Known);
         if frame.starts_with(LOG_BEGINNING.as_bytes()) {
-            self.refusal = self.decoder.disagreement(&frame[..frame.len() - 1]);
+            let id = frame.len() - frame.iter().rev().take_while(|byte| matches!(byte, 0 | b'\r' | b'\n')).count();
+            self.refusal = self.decoder.disagreement(&frame[..id]);
+            return;
+        }
+        if self.decoder.is_text {
+            if before != Beginning::Missing {
+                self.line(frame, lines);
+            }
             return;
         }
         let Some(frames) = &mut self.frames else {
@@ -225,6 +223,17 @@ impl Stream<'_> {
                 }
             }
         }
+    }
+
+    /// Takes a whole line.
+    fn line(&mut self, line: &[u8], lines: &mut Vec<Decoded>) {
+        let text = String::from_utf8_lossy(line);
+        let text = text.trim_end_matches(['\r', '\n']);
+        let line = lines::line(text).unwrap_or_else(|| {
+            self.malformed += 1;
+            said(format!("run: a line of the log that is none: {text}"))
+        });
+        lines.push(Decoded::Line(line));
     }
 
     /// Whether nothing has come.

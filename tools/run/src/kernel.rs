@@ -25,6 +25,8 @@ pub struct Kernel {
     pub build_id: Option<String>,
     /// The machine that it is for, as its manifest says; one with PCI where it says nothing.
     pub shape: Shape,
+    /// Whether its log is lines of text, as its manifest says; frames where it says nothing.
+    pub log_is_text: bool,
 }
 
 impl Kernel {
@@ -53,11 +55,11 @@ impl Kernel {
         }
         let build_id = file.build_id().context("the build id")?;
         let build_id = build_id.map(|id| id.iter().map(|byte| format!("{byte:02x}")).collect());
-        let shape = match file.section_by_name(".manifest") {
-            None => Shape::default(),
-            Some(section) => shape(section.data().context("the manifest")?)?,
+        let (shape, log_is_text) = match file.section_by_name(".manifest") {
+            None => (Shape::default(), false),
+            Some(section) => manifest(section.data().context("the manifest")?)?,
         };
-        Ok(Kernel { has_entry_note, memory_end, build_id, shape })
+        Ok(Kernel { has_entry_note, memory_end, build_id, shape, log_is_text })
     }
 
     /// Checks that QEMU can boot it with so much memory, in bytes, where that is known.
@@ -85,14 +87,21 @@ impl Kernel {
     }
 }
 
-/// The machine that a kernel's manifest names.
-fn shape(manifest: &[u8]) -> Result<Shape> {
+/// The machine that a kernel's manifest names, and whether the log is lines of text.
+fn manifest(manifest: &[u8]) -> Result<(Shape, bool)> {
     let manifest: serde_json::Value = serde_json::from_slice(manifest).context("the manifest")?;
-    match manifest["board"]["machine"].as_str() {
-        None | Some("q35") => Ok(Shape::Q35),
-        Some("microvm") => Ok(Shape::MicroVm),
+    let board = &manifest["board"];
+    let shape = match board["machine"].as_str() {
+        None | Some("q35") => Shape::Q35,
+        Some("microvm") => Shape::MicroVm,
         Some(other) => bail!("its manifest is for the machine {other:?}, which is not known here"),
-    }
+    };
+    let log_is_text = match board["log"].as_str() {
+        None | Some("frames") => false,
+        Some("text") => true,
+        Some(other) => bail!("its log is {other:?}, which is not known here"),
+    };
+    Ok((shape, log_is_text))
 }
 
 /// The bytes of an amount as QEMU's option `-m` has it: a number of MiB, or one with a unit, `1.5G`, perhaps behind
@@ -136,17 +145,27 @@ mod tests {
 
     #[test]
     fn a_kernel_says_what_it_needs() {
-        let kernel = Kernel { has_entry_note: true, memory_end: 0x69_f000, build_id: None, shape: Shape::Q35 };
+        let kernel = Kernel {
+            has_entry_note: true,
+            memory_end: 0x69_f000,
+            build_id: None,
+            shape: Shape::Q35,
+            log_is_text: false,
+        };
         kernel.check(Some(7 << 20)).expect("enough");
         kernel.check(None).expect("not known");
         let refusal = kernel.check(Some(4 << 20)).expect_err("too little").to_string();
         assert_eq!(refusal, "it needs 7 MiB of memory, for its image ends at 0x69f000, and the board would have 4 MiB");
         let refusal = Kernel { has_entry_note: false, ..kernel }.check(None).expect_err("no entry").to_string();
         assert!(refusal.contains("the PVH note"), "{refusal}");
-        assert_eq!(shape(br#"{"board":{"name":"x"}}"#).expect("an older one"), Shape::Q35);
-        assert_eq!(shape(br#"{"board":{"machine":"microvm"}}"#).expect("known"), Shape::MicroVm);
-        assert!(shape(br#"{"board":{"machine":"vax"}}"#).expect_err("unknown").to_string().contains("vax"));
-        assert!(shape(b"").is_err());
+        assert_eq!(manifest(br#"{"board":{"name":"x"}}"#).expect("an older one"), (Shape::Q35, false));
+        let text = manifest(br#"{"board":{"machine":"microvm","log":"text"}}"#);
+        assert_eq!(text.expect("known"), (Shape::MicroVm, true));
+        for unknown in ["machine", "log"] {
+            let text = format!(r#"{{"board":{{"{unknown}":"vax"}}}}"#);
+            assert!(manifest(text.as_bytes()).expect_err("unknown").to_string().contains("vax"));
+        }
+        assert!(manifest(b"").is_err());
         assert!(Kernel::parse(b"#!/bin/sh").expect_err("no ELF").to_string().contains("64-bit ELF"));
     }
 }

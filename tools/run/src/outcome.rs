@@ -1,6 +1,7 @@
 //! The events of a run of the board, and its result.
 
-use crate::decoder::{Decoded, Line};
+use crate::decoder::Decoded;
+use crate::lines::Line;
 use std::time::{Duration, Instant};
 
 /// An event while the board runs.

@@ -289,7 +289,7 @@ fn shown(bytes: &[u8]) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decoder::Line;
+    use crate::lines::Line;
 
     fn console(text: &str) -> Event {
         Event::Console(text.as_bytes().to_vec())

@@ -1,9 +1,10 @@
 //! Threads that read QEMU's streams while the board runs, one for each, and send events.
 
 use crate::decoder::{Decoded, Decoder, Stream, said};
+use crate::lines::Shared;
 use crate::outcome::Event;
 use crate::paced::Paced;
-use crate::pieces::{Part, Pieces};
+use crate::pieces::Part;
 use std::io::{BufRead, BufReader, Read};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
@@ -93,13 +94,13 @@ pub fn read_log(mut stream: Paced<UnixStream>, mut log: Log<'_>, events: SyncSen
 pub struct Log<'d> {
     frames: Stream<'d>,
     refused: bool,
-    pieces: Pieces,
+    shared: Shared,
 }
 
 impl<'d> Log<'d> {
     /// That of a board with this kernel.
     pub fn new(decoder: &'d Decoder) -> Self {
-        Log { frames: decoder.stream(), refused: false, pieces: Pieces::default() }
+        Log { frames: decoder.stream(), refused: false, shared: decoder.shared() }
     }
 
     /// Takes bytes of the log.
@@ -115,7 +116,7 @@ impl<'d> Log<'d> {
 
     /// Takes bytes of a port that has the console's text too.
     fn take_shared(&mut self, bytes: &[u8]) -> Vec<Event> {
-        let parts = self.pieces.push(bytes);
+        let parts = self.shared.push(bytes);
         parts.into_iter().flat_map(|part| self.take_part(part)).collect()
     }
 
@@ -131,7 +132,8 @@ impl<'d> Log<'d> {
 
     /// What is left over at the end.
     fn finish(mut self) -> Vec<Event> {
-        let mut events = std::mem::take(&mut self.pieces).finish().map(|part| self.take_part(part)).unwrap_or_default();
+        let shared = std::mem::take(&mut self.shared);
+        let mut events = shared.finish().map(|part| self.take_part(part)).unwrap_or_default();
         events.extend(self.frames.finish().map(Event::Log));
         events
     }

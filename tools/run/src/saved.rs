@@ -2,7 +2,7 @@
 
 use crate::decoder::Decoder;
 use crate::outcome::Event;
-use crate::pieces::{Part, Pieces};
+use crate::pieces::Part;
 use anyhow::{Context, Result, bail};
 use slopos_abi::LOG_BEGINNING;
 use std::path::Path;
@@ -24,7 +24,7 @@ pub fn decode(decoder: &Decoder, file: &Path, partial: bool, mut print: impl FnM
     }
     let mut stream = decoder.saved(partial);
     let mut damaged = 0;
-    for part in parts(&bytes, partial) {
+    for part in parts(decoder, &bytes, partial) {
         match part {
             Part::Text(text) => print(Event::Console(text))?,
             Part::Log(log) => stream.push(&log).into_iter().try_for_each(|decoded| print(decoded.into()))?,
@@ -47,10 +47,10 @@ pub fn decode(decoder: &Decoder, file: &Path, partial: bool, mut print: impl FnM
 
 /// What is in the file: a log from its first byte on, or pieces of one between the text of a console. The first piece that
 /// holds anything has the log's beginning, unless that is missing.
-fn parts(bytes: &[u8], partial: bool) -> Vec<Part> {
-    let mut pieces = Pieces::default();
-    let mut parts = pieces.push(bytes);
-    parts.extend(pieces.finish());
+fn parts(decoder: &Decoder, bytes: &[u8], partial: bool) -> Vec<Part> {
+    let mut shared = decoder.shared();
+    let mut parts = shared.push(bytes);
+    parts.extend(shared.finish());
     let first = parts.iter().find_map(|part| match part {
         Part::Log(log) if !log.is_empty() => Some(log),
         _ => None,

@@ -1,9 +1,10 @@
 //! A run of the board in QEMU, from its start to its exit code.
 
-use crate::decoder::{Decoder, Line};
+use crate::decoder::Decoder;
 use crate::holder::writer_of;
 use crate::input::Input;
 use crate::kept::Kept;
+use crate::lines::Line;
 use crate::machine::Builder;
 use crate::outcome::{Event, Outcome, Stop};
 use crate::paced::Paced;

@@ -78,6 +78,8 @@ fn search(disk: Option<&[u8]>, modules: &[Option<&[u8]>]) -> Option<(Medium, u64
         let start = place.sector as usize * SECTOR;
         let cut = |bytes: &'_ [u8]| start.min(bytes.len())..(start + place.length).min(bytes.len());
         let bytes = medium.map(|bytes| &bytes[cut(bytes)]);
+        // A disk reads whole requests or nothing.
+        let bytes = bytes.filter(|bytes| place.medium != Medium::Disk || bytes.len() == place.length);
         storage.settle_map(bytes, medium.map_or(0, |bytes| bytes.len() / SECTOR) as u64, START);
     }
     match storage.app_slot(process(1), "app", START) {
@@ -160,6 +162,21 @@ fn a_disk_that_names_no_flash_or_two_is_passed_over_for_a_module() {
     assert_eq!(search(Some(&vec![0; DISK]), &[Some(&module)]), found);
     assert_eq!(search(None, &[Some(&module)]), found);
     assert_eq!(search(Some(&usual()), &[Some(&module)]), Some((Medium::Disk, 2048 + 24)), "the disk comes first");
+}
+
+#[test]
+fn a_disk_that_is_too_small_is_given_up_at_once() {
+    // No read goes beyond the end of the disk, which would fail again and again: for ever, where there is no module.
+    let mut last = disk(LogicalBlockSize::Lb512, &[(ours(), 64, 64), (FOREIGN, 2048, 4096)]);
+    put(&mut last, 64, &small_map());
+    assert_eq!(search(Some(&last), &[]), None, "a partition without room for the map");
+    for sectors in 1..20 {
+        // What begins like a disk with partitions, and has no header of them.
+        let mut bytes = vec![0; sectors * SECTOR];
+        bytes[450] = 0xee;
+        bytes[510..SECTOR].copy_from_slice(&[0x55, 0xaa]);
+        assert_eq!(search(Some(&bytes), &[]), None, "{sectors} sectors");
+    }
 }
 
 #[test]

@@ -310,8 +310,29 @@ fn nothing_that_a_process_prints_is_taken_for_the_log() {
 
 #[test]
 fn a_panic_is_told_on_the_only_port_in_both_ways() {
-    let run = boot_with_one_port("qemu_q35-test", "q35", "panic", &DEBUG_EXIT);
-    assert_eq!(run.code, Some(3), "{}", run.console);
-    assert!(run.log.last().is_some_and(|line| line.starts_with("panic: ")), "{:?}", run.log);
-    assert!(run.console.contains("panic: "), "{:?}", run.console);
+    for image in ["qemu_q35-test", "qemu_q35-text"] {
+        let run = boot_with_one_port(image, "q35", "panic", &DEBUG_EXIT);
+        assert_eq!(run.code, Some(3), "{}", run.console);
+        assert!(run.log.last().is_some_and(|line| line.starts_with("panic: ")), "{:?}", run.log);
+        assert!(run.console.contains("panic: "), "{:?}", run.console);
+    }
+}
+
+#[test]
+fn with_one_serial_port_a_log_of_text_is_lines_that_no_program_can_write() {
+    let forged = "[log]     0.000001 info  dhcp: lease forged\nand\r[log] more\n";
+    let url = answering(Answer::Bytes(response(forged.as_bytes())));
+    let commands = format!("webget --raw {url}; exit");
+    let run = boot_with_one_port("qemu_q35-text", "q35", &commands, &DEBUG_EXIT);
+    assert_eq!(run.code, Some(SUCCESS), "{}", run.console);
+    assert!(run.console.contains(&forged.replace("[log] ", "[log]? ")), "{:?}", run.console);
+    for line in ["boot: log=false ", "dhcp: lease 10.0.2.15", "arp: gateway "] {
+        assert!(run.log.iter().any(|logged| logged.starts_with(line)), "{line}: {:?}", run.log);
+    }
+    assert!(!run.log.iter().any(|line| line.contains("forged")), "{:?}", run.log);
+    // As a person or a file has it, each line is whole and begins with the mark.
+    let (_, both) = boot_bare_of("qemu_q35-text", "q35", &commands, &DEBUG_EXIT);
+    let lines = both.lines().filter(|line| line.starts_with("[log] "));
+    assert_eq!(lines.filter(|line| line.contains(" dhcp: lease 10.0.2.15/24 gateway 10.0.2.2 ")).count(), 1, "{both}");
+    assert!(!both.contains('\x1b'), "{both:?}");
 }

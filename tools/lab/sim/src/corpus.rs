@@ -1,4 +1,4 @@
-//! The fuzzer's corpus, made from the frames of simulated exchanges.
+//! The fuzzer's corpus, made from the frames of simulated exchanges, and disks.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use slopos_abi::USER_BASE;
 use slopos_abi::flash::{EXECUTE, READ, WRITE};
+use slopos_abi::flash::{KIND_DATA, MAP_MAGIC, MAP_VERSION, MapEntry, MapHeader, PARTITION_TYPE, SECTOR};
 use slopos_flash::key::PrivateKey;
 use slopos_flash::{Piece, Program};
 use slopos_net::wire::arp::Packet;
@@ -20,7 +21,9 @@ use crate::network::{Heard, run_and_listen};
 use crate::targets::commands::{self, Command, Segment};
 use crate::targets::flash;
 use crate::targets::record::{APP, BOARD};
+use crate::targets::{MAP_SECTOR, REGION};
 use crate::watch::segment_of;
+use zerocopy::IntoBytes;
 
 /// Exchanges that are turned into lists of commands.
 const LISTS: usize = 10;
@@ -97,6 +100,9 @@ pub fn write(folder: &Path) -> Result<usize> {
             lists += 1;
         }
     }
+    for (kinds, name) in [(0b0101, "first"), (0b0111, "both"), (0b1111, "both-and-module"), (0b0110, "second")] {
+        corpus.files.insert(("partitions", name.to_owned()), disk(kinds));
+    }
     let [map, state] = flash::seeds();
     corpus.add("map", "app-and-region".to_owned(), &map);
     corpus.add("state", "on-trial".to_owned(), &state);
@@ -108,6 +114,29 @@ pub fn write(folder: &Path) -> Result<usize> {
         fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(corpus.files.len())
+}
+
+/// A disk of 64 sectors with a partition that is a flash, as the target `partitions` reads it.
+fn disk(kinds: u8) -> Vec<u8> {
+    let mut disk = vec![0; 7 * SECTOR];
+    let put = |disk: &mut [u8], at: usize, bytes: &[u8]| disk[at..at + bytes.len()].copy_from_slice(bytes);
+    put(&mut disk, 450, &[0xee]);
+    put(&mut disk, 510, &[0x55, 0xaa]);
+    // The header: its revision and length; its block and the second one's; the blocks that partitions may have; the entries'
+    // first block, how many they are and how long.
+    put(&mut disk, SECTOR, b"EFI PART\0\0\x01\0\x5c\0\0\0");
+    for (at, number) in [(24, 1_u64), (32, 63), (40, 3), (48, 60), (72, 2), (80, 4 | 128 << 32)] {
+        put(&mut disk, SECTOR + at, &number.to_le_bytes());
+    }
+    put(&mut disk, 2 * SECTOR, &PARTITION_TYPE);
+    put(&mut disk, 2 * SECTOR + 32, &(MAP_SECTOR as u64).to_le_bytes());
+    put(&mut disk, 2 * SECTOR + 40, &60_u64.to_le_bytes());
+    let name = |text: &str| std::array::from_fn(|index| text.as_bytes().get(index).copied().unwrap_or(0));
+    let header =
+        MapHeader { magic: MAP_MAGIC, version: MAP_VERSION, entries: 1, sha256: [0; 32], board: name("board") };
+    let entry = MapEntry { name: name(REGION), kind: KIND_DATA, start_sector: 16, sectors: 8, slots: 1 };
+    put(&mut disk, MAP_SECTOR * SECTOR, &[header.as_bytes(), entry.as_bytes()].concat());
+    [&[63, kinds], &disk[..]].concat()
 }
 
 /// A record with code and data.

@@ -64,7 +64,7 @@ fn parsers_survive_any_bytes() {
 
 #[test]
 fn the_stack_survives_any_commands() {
-    check(ALL[7], 1_500);
+    check(ALL[11], 1_500);
 }
 
 #[test]

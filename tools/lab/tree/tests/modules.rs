@@ -44,8 +44,9 @@ const LAYERS: [(&str, &[&str]); 9] = [
     ("boards", &["kernel", "capsules", "chips", "boards", "lib"]),
     ("userland", &["kernel/abi", "userland", "lib"]),
     ("tools/lab", &["kernel", "capsules", "userland", "tools", "lib"]),
-    // `fetch` is the front end of the board's webget, and has its options from there.
-    ("tools", &["kernel", "userland/escape", "userland/apps/webget", "tools"]),
+    // `fetch` is the front end of the board's webget, and has its options from there; `texts` writes the table that the log's
+    // capsule reads.
+    ("tools", &["kernel", "capsules/log", "userland/escape", "userland/apps/webget", "tools"]),
 ];
 
 #[test]

@@ -90,6 +90,17 @@ fn a_domain_is_started_talked_to_dumped_audited_and_shut_down() {
         let asked = shown.split_once("slopos> webget ").map(|(_, behind)| behind);
         asked.is_some_and(|shown| shown.contains("a page to be seen") && shown.contains("webget: done status=200"))
     });
+    // Ctrl-] leaves the console, and the board goes on: who comes back finds it as it was.
+    person.types("\x1d");
+    assert!(person.sees_the_end().success(), "{}", person.screen());
+    assert_eq!(daemon.does(&["domstate", "slopos"]).trim(), "running");
+    let mut person = Typist::at(&mut daemon.virsh(&["console", "slopos"]));
+    person
+        .sees("Connected to domain 'slopos'")
+        .types("ps\r")
+        .looks_until("the processes, webget after two runs", |screen| {
+            screen.contents().lines().any(|line| line.trim_start().starts_with("webget ") && line.contains("+20"))
+        });
     let lines = log(folder, "slopos.log");
     for start in
         ["virtio-net: ready mac=52:54:00:", "virtio-blk: ready ", "dhcp: lease ", "arp: gateway 10.0.2.2 is-at "]
