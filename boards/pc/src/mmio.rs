@@ -13,6 +13,8 @@ use slopos_virtio::transport::{Window, WindowProbe, WindowProbeError};
 
 /// Most windows that are looked at.
 pub const WINDOWS_MAX: usize = 32;
+/// Most devices that are driven: network, block, entropy.
+const DEVICES_MAX: usize = 3;
 /// What names a window on the command line.
 const WORD: &str = "virtio_mmio.device=";
 /// Most bytes of a window that are mapped: registers and configuration are at its beginning.
@@ -92,7 +94,15 @@ pub fn start(places: Places, machine: &mut Machine) -> Devices {
             Err(error) => defmt::error!("mmio: the window at {=u64:#x} cannot be used: {}", window.address, error),
         }
     }
+    let mut lines: heapless::Vec<u32, DEVICES_MAX> = heapless::Vec::new();
     devices.start(machine, |(gsi, probe), machine| {
+        // While one device holds the line, the other makes no edge.
+        if lines.contains(&gsi) {
+            defmt::warn!("mmio: two devices have interrupt {=u32}, so they are looked at by the clock", gsi);
+            machine.interrupts.poll();
+        }
+        // There is room for one of each kind.
+        let _ = lines.push(gsi);
         // Before the device has a reason: an I/O APIC forgets the edges of a line that is masked. Firecracker's lines
         // are pulses, which a line that goes by level would lose; QEMU's are held until the device is told that it was
         // heard.

@@ -226,6 +226,17 @@ fn windows_that_cannot_be_are_passed_over_and_the_others_used() {
 }
 
 #[test]
+fn two_windows_of_one_interrupt_are_told_and_polled() {
+    // The flash's line is 12 in truth, so nothing would come of its interrupts.
+    let windows = "virtio_mmio.device=512@0xfeb00e00:11 virtio_mmio.device=512@0xfeb00c00:11";
+    let append = format!("{windows} webget {}; exit", page());
+    let run = boot("microvm,acpi=off,auto-kernel-cmdline=off", &append, &[DEBUG_EXIT, VERSION_2].concat());
+    assert_eq!(run.code, Some(SUCCESS), "{}{:#?}", run.console, run.log);
+    let told = "mmio: two devices have interrupt 11, so they are looked at by the clock";
+    assert_eq!(run.log.iter().filter(|line| *line == told).count(), 1, "{:#?}", run.log);
+}
+
+#[test]
 fn without_a_way_to_give_a_code_the_machine_is_switched_off() {
     for (machine, commands, status) in [("q35", "exit", 0), ("pc", "no-such-command; exit", 111)] {
         let run = boot(machine, commands, &[]);
