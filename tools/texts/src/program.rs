@@ -65,7 +65,13 @@ fn parameter(Parameter { ty, hint, .. }: &Parameter, program: &mut Vec<u8>) -> R
             bail!("a kernel cannot show a value of the kind {ty:?}")
         }
     };
-    let hint = hint.as_ref().map(self::hint).transpose()?;
+    let hint = match hint {
+        // Of bytes alone: the decoder hands this form on to what is in a value in a way of its own.
+        Some(DisplayHint::Ascii) if matches!(kind, Kind::Bytes | Kind::ByteArray) => {
+            Some(Hint { style: Style::Characters, alternate: false, width: 0 })
+        }
+        other => other.as_ref().map(self::hint).transpose()?,
+    };
     program.push(kind as u8 | if hint.is_some() { HINTED } else { 0 });
     if let Some(length) = length {
         let length = u16::try_from(length).with_context(|| format!("an array of {length} is too long"))?;

@@ -28,7 +28,7 @@ const VALUES: [(&str, &str); 14] = [
 ];
 
 /// Lines with every kind of value and every form.
-const LINES: [(&str, &str); 22] = [
+const LINES: [(&str, &str); 23] = [
     ("info", "nothing but text"),
     (
         "warn",
@@ -46,6 +46,7 @@ const LINES: [(&str, &str); 22] = [
     ("info", "{=str}, {=str:?}"),
     ("info", "{=[u8]} {=[u8]:02x} {=[u8]:#b} {=[u8]:?}"),
     ("info", "{=[u8;0]} {=[u8;5]} {=[u8;3]:#04X}"),
+    ("info", "{=[u8]:a} {=[u8;4]:a}"),
     ("info", "{=__internal_Debug} {=__internal_Display} {=__internal_Display:?}"),
     ("info", "{=?}"),
     ("warn", "{=?} {=?:?} {=?:#x} {=?:04}"),
@@ -100,6 +101,12 @@ impl Chance {
         (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) % end
     }
 
+    /// Bytes of which most are characters.
+    fn characters(&mut self, count: usize, out: &mut Vec<u8>) {
+        let bytes = b"aZ \"\\\t\n\r\x7f\0\xff~";
+        (0..count).for_each(|_| out.push(bytes[self.below(bytes.len() as u64) as usize]));
+    }
+
     /// A number, often a small or an outermost one.
     fn number(&mut self, bytes: usize, out: &mut Vec<u8>) {
         let number = match self.below(4) {
@@ -150,9 +157,9 @@ impl Chance {
                 Type::U8Slice => {
                     let count = self.below(5) as u32;
                     out.extend(count.to_le_bytes());
-                    (0..count).for_each(|_| self.number(1, out));
+                    self.characters(count as usize, out);
                 }
-                Type::U8Array(count) => (0..count).for_each(|_| self.number(1, out)),
+                Type::U8Array(count) => self.characters(count, out),
                 Type::Format => self.value(depth, out),
                 Type::FormatSlice => {
                     let count = self.below(4) as usize;
@@ -272,7 +279,7 @@ fn a_kernel_that_cannot_show_its_log_is_refused() {
         ("{=u128}", "of the kind U128"),
         ("{0=0..4}", "of the kind BitField"),
         ("{=istr}", "of the kind IStr"),
-        ("{=[u8]:a}", "in the form Ascii"),
+        ("{=?:a}", "in the form Ascii"),
         ("{1=u8} {0=u8}", "it names value 1 where value 0 comes"),
         ("{0=u8} {0=u8}", "it names value 0 where value 1 comes"),
         ("{=u8:0300}", "300 characters are too many"),

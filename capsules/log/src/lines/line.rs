@@ -258,7 +258,7 @@ fn unsigned(value: u64, hint: Option<Hint>, out: &mut dyn Write) -> fmt::Result 
         (Style::Binary, true) => write!(out, "{value:#0width$b}"),
         (Style::Micros, _) => write!(out, "{}.{:06}", value / 1_000_000, value % 1_000_000),
         (Style::Millis, _) => write!(out, "{}.{:03}", value / 1_000, value % 1_000),
-        (Style::Debug, _) => write!(out, "{value}"),
+        (Style::Debug | Style::Characters, _) => write!(out, "{value}"),
     }
 }
 
@@ -287,8 +287,11 @@ fn text(bytes: &[u8], hint: Option<Hint>, out: &mut dyn Write) -> Result<(), Fau
     Ok(())
 }
 
-/// Shows bytes as a list.
+/// Shows bytes as a list, or as characters.
 fn bytes(bytes: &[u8], hint: Option<Hint>, out: &mut dyn Write) -> fmt::Result {
+    if hint.is_some_and(|hint| hint.style == Style::Characters) {
+        return characters(bytes, out);
+    }
     let hint =
         hint.filter(|hint| matches!(hint.style, Style::Hexadecimal | Style::Capitals | Style::Octal | Style::Binary));
     out.write_str("[")?;
@@ -299,4 +302,20 @@ fn bytes(bytes: &[u8], hint: Option<Hint>, out: &mut dyn Write) -> fmt::Result {
         unsigned(byte.into(), hint, out)?;
     }
     out.write_str("]")
+}
+
+/// Shows bytes as the language's byte strings.
+fn characters(bytes: &[u8], out: &mut dyn Write) -> fmt::Result {
+    out.write_str("b\"")?;
+    for &byte in bytes {
+        match byte {
+            b'\t' => out.write_str("\\t")?,
+            b'\n' => out.write_str("\\n")?,
+            b'\r' => out.write_str("\\r")?,
+            b'"' | b'\\' => write!(out, "\\{}", char::from(byte))?,
+            b' '..=b'~' => out.write_char(byte.into())?,
+            _ => write!(out, "\\x{byte:02x}")?,
+        }
+    }
+    out.write_str("\"")
 }

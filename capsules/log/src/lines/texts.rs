@@ -133,6 +133,8 @@ bytes! {
         Micros = 6,
         /// A number of milliseconds as seconds.
         Millis = 7,
+        /// Bytes as characters.
+        Characters = 8,
     }
 }
 
