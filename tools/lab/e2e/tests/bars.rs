@@ -72,6 +72,17 @@ fn a_table_of_messages_over_memory_or_controllers_is_left_alone() {
     }
 }
 
+#[test]
+fn registers_from_256_gib_on_are_used() {
+    // Firecracker begins to place devices at 256 GiB. The last 12 GiB of this processor's addresses are reserved.
+    for place in [1 << 38, 0xfc_ffff_c000] {
+        for device in [NETWORK, BLOCK] {
+            let report = net_with(board(), device, REGISTERS, place, true);
+            report.exits(0).shows("10.0.2.15").logs("virtio-net: ready ").logs("virtio-blk: ready ");
+        }
+    }
+}
+
 /// Where a register of 32 ports may point: timers, keyboard, 8259, way out, COM1, PCI, power management.
 const PORTS: [u64; 8] = [0x20, 0x40, 0x60, 0xa0, 0xe0, 0x3e0, 0xce0, 0x600];
 
