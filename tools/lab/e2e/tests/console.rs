@@ -4,13 +4,14 @@ use object::Object;
 use serde_json::json;
 use slopos_e2e::typist::{Typist, key};
 use slopos_e2e::{board, name, own, run, test_board};
-use slopos_lab::servers::loopback::{serve, take_head};
-use slopos_lab::servers::url;
+use slopos_lab::servers::loopback::{finish, serve, take_head};
+use slopos_lab::servers::{response, url};
 use slopos_run::Transport;
 use slopos_run::qmp::Qmp;
 use slopos_tree::files;
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Barrier};
 
 /// The tool `run`.
 fn tool() -> Command {
@@ -19,15 +20,16 @@ fn tool() -> Command {
     run
 }
 
-/// A person at a board with these options.
-fn person(options: &[&str]) -> Typist {
+/// A person at a board: "" is that of board.toml, "-test" that of test.toml and so on.
+fn person(board: &str, options: &[&str]) -> Typist {
+    let image = own(&format!("{board}.elf")).with_extension("");
     let mut run = tool();
-    Typist::at(run.args(["--interactive", "--status", "--board", &name()]).args(options))
+    Typist::at(run.args(["--interactive", "--status", "--image"]).arg(image).args(options))
 }
 
 #[test]
 fn a_person_is_greeted_edits_a_line_and_leaves() {
-    let mut person = person(&["--net", "none"]);
+    let mut person = person("", &["--net", "none"]);
     person.sees("SlopOS 0.2 (").sees("), help lists commands, Ctrl-A x quits\n").sees_row("slopos> _");
     person.types("hxelp").types(key::HOME).types(key::RIGHT).types(key::DELETE).sees_row("slopos> h_elp");
     person.types(key::END).types(key::LEFT).types("\x7f").sees_row("slopos> he_p");
@@ -56,15 +58,32 @@ fn a_person_is_greeted_edits_a_line_and_leaves() {
 }
 
 #[test]
+fn a_command_that_a_process_asks_for_comes_between_the_keys_of_a_person_and_loses_none() {
+    let typed = Arc::new(Barrier::new(2));
+    let gate = typed.clone();
+    let port = serve(move |mut stream| {
+        take_head(&mut stream)?;
+        gate.wait();
+        stream.write_all(&response(b"#slopos\nuptime\nsleep 0.2\n"))?;
+        finish(stream)
+    });
+    let mut person = person("-attack", &[]);
+    let start = format!("start metadata --format openstack {}\r", url(port, ""));
+    person.sees_row("slopos> _").types(&start).sees("metadata: asking").types("upt");
+    typed.wait();
+    person.sees("metadata: done commands=2 failed=0").sees("\nslopos> upt").types("ime\r");
+    person.looks_until("what metadata asked for, and what was typed", |screen| {
+        screen.contents().matches("up 00:0").count() == 2
+    });
+    person.sees_row("slopos> _").types("exit\r");
+    assert!(person.sees_the_end().success());
+}
+
+#[test]
 fn lines_of_the_log_come_above_the_prompt_and_what_is_typed_there() {
     let folder = tempfile::tempdir().expect("a folder");
     let socket = folder.path().join("qmp");
-    let image = own("-test.elf").with_extension("");
-    let mut person = Typist::at(
-        tool()
-            .args(["--interactive", "--status", "--image", &image.to_string_lossy()])
-            .args(["--qmp", &socket.to_string_lossy()]),
-    );
+    let mut person = person("-test", &["--qmp", &socket.to_string_lossy()]);
     person.sees("arp: gateway").sees_row("slopos> _").types("hel").types(key::LEFT).sees_row("slopos> he_l");
     let mut monitor = Qmp::connect(&socket).expect("a monitor");
     monitor.execute("set_link", Some(json!({ "name": "net0", "up": false }))).expect("a link");
