@@ -16,7 +16,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// A request that keeps the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StateStep {
-    /// The bytes of [`States::bytes`] go to this sector of the medium.
+    /// The bytes of the state go to this sector of the medium.
     Write {
         /// The sector.
         sector: u64,
