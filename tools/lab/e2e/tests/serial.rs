@@ -70,7 +70,8 @@ fn keys_are_for_the_process_in_the_foreground_alone() {
         let board = attack_board()
             .network(Transport::None)
             .when(PROMPT, format!("start {background} keys\r"))
-            .when(PROMPT, format!("{foreground} keys\r"))
+            // It may still be loaded when the prompt is back.
+            .when(format!("{background}: begins keys"), format!("{foreground} keys\r"))
             .when(format!("{foreground}: begins keys"), "secret\r")
             .when(PROMPT, format!("ps; kill {background}; exit\r"));
         let report = run(board.timeout(Duration::from_secs(60)));
