@@ -519,3 +519,20 @@ fn commands_are_words_of_the_board() {
     assert!(parse_text(&tests).is_ok());
     refused("name = \"scratch\"", "name = \"commands\"", "open the way to the process console");
 }
+
+/// The lines of a manifest that say something, from its first process on.
+fn processes(manifest: &str) -> Vec<&str> {
+    let lines = manifest.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.skip_while(|line| *line != "[[process]]").collect()
+}
+
+#[test]
+fn both_boards_are_tested_and_attacked_by_the_same_processes() {
+    let tests = (include_str!("../../../boards/qemu_q35/test.toml"), include_str!("../../../boards/microvm/test.toml"));
+    let attacks =
+        (include_str!("../../../boards/qemu_q35/attack.toml"), include_str!("../../../boards/microvm/attack.toml"));
+    for (first, second) in [tests, attacks] {
+        assert!(processes(first).len() > 50);
+        assert_eq!(processes(first), processes(second));
+    }
+}
