@@ -10,9 +10,9 @@ use object::{LittleEndian, Object as _, ObjectSection as _};
 /// it in segments alone.
 const ENTRY_NOTE: (&[u8], u32) = (b"Xen", 18);
 
-/// Memory that is left for the firmware's tables, which QEMU puts below the end of the RAM. A kernel that needs the rest
-/// starts.
-const FIRMWARE_TABLES: u64 = 256 << 10;
+/// Memory that is left for the firmware's tables, which QEMU puts below the end of the RAM: q35's and SeaBIOS's take 140
+/// KiB. A kernel that needs the rest starts.
+const FIRMWARE_TABLES: u64 = 160 << 10;
 
 /// A kernel's file.
 #[derive(Clone, Debug, PartialEq, Eq)]

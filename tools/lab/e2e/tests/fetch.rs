@@ -147,3 +147,10 @@ fn a_chunked_body_is_put_together() {
     // Without the last chunk the body is not complete.
     answered(Answer::Bytes([head, text("5\r\nHello\r\n")].concat())).exits(56);
 }
+
+/// What README.md says of it.
+#[test]
+fn seven_mebibytes_are_enough() {
+    let url = answering(Answer::Bytes(response(b"a page to be seen\n")));
+    fetch(board().memory("7M"), &url).exits(0).shows("a page to be seen");
+}
