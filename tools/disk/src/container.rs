@@ -65,6 +65,9 @@ impl Container {
     /// # Errors
     /// They go beyond the flash, the file is in use by a board, or it cannot be written.
     pub fn write_at(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
+        if matches!(self.form, Form::Flash | Form::Part(_)) {
+            self.file()?;
+        }
         let start = usize::try_from(offset).ok();
         let part = start.and_then(|start| self.flash.get_mut(start..start.checked_add(bytes.len())?));
         part.context("beyond the end of the flash")?.copy_from_slice(bytes);
@@ -121,16 +124,23 @@ impl Container {
     }
 
     /// The file, opened for writing and locked against boards: QEMU holds locks on the image that it writes, and keeps
-    /// the state of the flash in the board's memory.
+    /// the state of the flash in the board's memory. What a board or another tool has changed since the flash was read is
+    /// not overwritten.
     fn file(&mut self) -> Result<&File> {
         if self.open.is_none() {
             let path = self.path.display();
             let file = File::options().read(true).write(true).open(&self.path);
             let file = file.with_context(|| format!("cannot write {path}"))?;
             match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Err(Errno::AGAIN | Errno::ACCESS) => bail!("it is in use: a board runs from it"),
+                Err(Errno::AGAIN | Errno::ACCESS) => {
+                    bail!("it is in use: a board runs from it, or another tool changes it")
+                }
                 locked => locked.with_context(|| format!("cannot lock {path}"))?,
             }
+            let start = if let Form::Part(range) = &self.form { range.start as u64 } else { 0 };
+            let mut now = vec![0; self.flash.len()];
+            file.read_exact_at(&mut now, start).with_context(|| format!("cannot read {path}"))?;
+            ensure!(now == self.flash, "it was changed while the command worked on it: give the command again");
             self.open = Some(file);
         }
         self.open.as_ref().context("no file")
@@ -201,4 +211,23 @@ fn find(path: &Path, file: &[u8]) -> Result<(Form, Vec<u8>)> {
         return Ok((Form::Part(range.clone()), file[range].to_vec()));
     }
     Ok((Form::Flash, file.to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_has_changed_since_it_was_read_is_not_overwritten() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("flash");
+        fs::write(&path, [1; 8192]).expect("a file");
+        let [mut first, mut second] = [(), ()].map(|()| Container::open(&path).expect("a flash"));
+        first.write_at(512, &[2; 512]).expect("written");
+        first.write_at(1024, &[3; 512]).expect("its own changes are no hindrance");
+        first.flush().expect("flushed");
+        let why = second.write_at(4096, &[4; 512]).expect_err("it was changed meanwhile");
+        assert!(format!("{why:#}").contains("give the command again"), "{why:#}");
+        assert_eq!(fs::read(&path).expect("a file")[4096..], [1; 4096]);
+    }
 }
